@@ -1,0 +1,54 @@
+"""Scheduled tasks for Pyramid applications, triggered by a request a minute."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.exceptions import ConfigurationError
+from pyramid.security import NO_PERMISSION_REQUIRED
+
+from pyramid_cron.directives import add_cron_task
+from pyramid_cron.runner import RunReport, TaskReport
+from pyramid_cron.schedule import Schedule, ScheduleWarning
+from pyramid_cron.settings import Settings
+from pyramid_cron.tasks import Task, Tasks
+from pyramid_cron.views import CronView
+
+__all__ = [
+    'CronView',
+    'RunReport',
+    'Schedule',
+    'ScheduleWarning',
+    'Task',
+    'TaskReport',
+    'add_cron_task',
+    'includeme',
+]
+
+
+def includeme(config: Any) -> None:
+    """Add the directive ``add_cron_task`` and the route ``cron`` with its view.
+
+    :raises pyramid.exceptions.ConfigurationError: for a bad ``cron.*`` setting, see :class:`.Settings`.
+    """
+    path = Settings.parse(config.get_settings()).path
+
+    def apply_settings() -> None:
+        # parsed once more, because what is included later may add settings
+        settings = Settings.parse(config.get_settings())
+        if settings.path != path:
+            raise ConfigurationError(f"cron.path = {settings.path!r} was set after config.include('pyramid_cron')")
+        config.registry['cron_settings'] = settings
+
+    config.registry['cron_tasks'] = Tasks()
+    config.action('cron settings', apply_settings)
+    config.add_directive('add_cron_task', add_cron_task)
+    config.add_route('cron', path)
+    config.add_view(
+        CronView,
+        route_name='cron',
+        renderer='string',
+        permission=NO_PERMISSION_REQUIRED,
+        require_csrf=False,
+        http_cache=0,
+    )

@@ -1,0 +1,209 @@
+"""Who may trigger a run. Names are never looked up, and ``Host`` opens nothing: it can only close."""
+
+from __future__ import annotations
+
+import functools
+import hmac
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Union
+from urllib.parse import urlsplit
+
+Address = Union[IPv4Address, IPv6Address]
+Network = Union[IPv4Network, IPv6Network]
+
+METHODS = ('GET', 'POST')
+LOCAL_HOST = re.compile(r'(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?', re.IGNORECASE)
+
+# headers in which proxies name the client, several separated by commas
+CLIENT_HEADERS = frozenset(
+    {
+        'x-forwarded-for',
+        'x-real-ip',
+        'cf-connecting-ip',
+        'true-client-ip',
+        'x-client-ip',
+        'x-cluster-client-ip',
+    }
+)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a request may not trigger a run.
+
+    :param status: the HTTP status, 401, 403 or 405.
+    :param why: what is wrong with the request.
+    :param remedy: what somebody who expected it to be allowed can do.
+    """
+
+    status: int
+    why: str
+    remedy: str
+
+
+def parse_network(text: object) -> Network:
+    """Return the network that ``text`` names: ``10.1.2.3``, ``10.0.0.0/8``, ``fd00::/8``.
+
+    :raises ValueError: if it is not one, or has bits set behind its prefix.
+    """
+    if not isinstance(text, str):
+        raise ValueError(f'{text!r} is not the text of an address or network')
+    network = ip_network(text)
+    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped and network.prefixlen >= 96:
+        # peers are unwrapped too
+        return IPv4Network((network.network_address.ipv4_mapped, network.prefixlen - 96))
+    return network
+
+
+@functools.lru_cache(maxsize=256)
+def parse_address(text: str | None) -> Address | None:
+    """Return the address that ``text`` is, an IPv4 one if it is wrapped in IPv6, or ``None`` if it is none.
+
+    Servers on a unix socket name the peer ``0.0.0.0``, which stands for no address and is none here either.
+    """
+    try:
+        address = ip_address(text or '')
+    except ValueError:
+        return None
+    address = getattr(address, 'ipv4_mapped', None) or address
+    return None if address.is_unspecified else address
+
+
+def refuse(
+    method: str,
+    peer: str | None,
+    headers: Mapping[str, str],
+    *,
+    secret: bytes | None,
+    allowed_ips: tuple[Network, ...] | None,
+) -> Refusal | None:
+    """Return why a request may not trigger a run, or ``None`` if it may.
+
+    :param method: the HTTP method.
+    :param peer: the address the connection comes from, ``REMOTE_ADDR``.
+    :param headers: the request's headers; their names may have any case, as may those of WebOb.
+    :param secret: what ``Authorization: Bearer`` has to carry, or ``None`` if addresses decide.
+    :param allowed_ips: the networks ``peer`` has to be in, or ``None`` for any.
+    """
+    if method not in METHODS:
+        return Refusal(405, f'the method is {_shown(method)}', 'use GET or POST')
+    if secret is not None and not _carries(headers.get('Authorization'), secret):
+        return Refusal(401, 'it does not carry the secret', "send 'Authorization: Bearer' with cron.secret's value")
+    address = parse_address(peer)
+    if allowed_ips is not None and not _is_in(allowed_ips, address):
+        return Refusal(
+            403,
+            f'the peer {_shown(peer)} is not in cron.allowed_ips',
+            'add its address there, or set cron.secret and send it',
+        )
+    if secret is not None:
+        return None
+    return (
+        _refuse_proxied(headers, allowed_ips or ())
+        or _refuse_renamed(headers.get('Host'), address)
+        or _refuse_cross_site(headers)
+    )
+
+
+def _refuse_proxied(headers: Mapping[str, str], allowed_ips: tuple[Network, ...]) -> Refusal | None:
+    """A proxy on an allowed machine makes everybody look allowed: whoever it speaks for has to be allowed too."""
+    clients: list[str] = []
+    proxies = []
+    for name in headers:
+        key = name.lower()
+        if key in CLIENT_HEADERS:
+            clients += headers[name].split(',')
+        elif key == 'forwarded':
+            clients += _forwarded_for(headers[name])
+        elif key == 'via' or key.startswith('x-forwarded-'):
+            proxies.append(name)
+    for client in clients:
+        if not _is_in(allowed_ips, parse_address(client.strip())):
+            return Refusal(
+                403,
+                f'it was made for the client {_shown(client.strip())}, who is not in cron.allowed_ips',
+                'request the application server itself, or set cron.secret and send it',
+            )
+    if proxies and not clients:
+        return Refusal(
+            403,
+            f'it came through a proxy ({", ".join(proxies)}) that does not name its client',
+            'request the application server itself, or set cron.secret and send it',
+        )
+    return None
+
+
+def _refuse_renamed(host: str | None, address: Address | None) -> Refusal | None:
+    """A page whose own host name is made to point at this machine, and a proxy that passes nothing but ``Host``."""
+    if host is None or address is None or not address.is_loopback or LOCAL_HOST.fullmatch(host):
+        return None
+    return Refusal(
+        403,
+        f'it comes from this machine but asks for the host {_shown(host)}',
+        'request http://localhost instead, or set cron.secret and send it',
+    )
+
+
+def _refuse_cross_site(headers: Mapping[str, str]) -> Refusal | None:
+    """A browser that somebody else's page sent here, or that fetches ahead of its user."""
+    site = headers.get('Sec-Fetch-Site')
+    if site not in (None, 'none', 'same-origin'):
+        return _browser(f'Sec-Fetch-Site is {_shown(site)}')
+    if 'prefetch' in headers.get('Sec-Purpose', '').lower():
+        return _browser('Sec-Purpose is prefetch')
+    for name in ('Origin', 'Referer'):
+        value = headers.get(name)
+        if value is not None and _host(value) != _host('//' + headers.get('Host', '')):
+            return _browser(f'{name} is {_shown(value)}')
+    return None
+
+
+def _browser(why: str) -> Refusal:
+    return Refusal(
+        403,
+        f'a browser made it for another site or ahead of time: {why}',
+        'use curl or open the address itself, or set cron.secret and send it',
+    )
+
+
+def _is_in(networks: tuple[Network, ...], address: Address | None) -> bool:
+    return address is not None and any(address in network for network in networks)
+
+
+def _carries(authorization: str | None, secret: bytes) -> bool:
+    scheme, _, credentials = (authorization or '').partition(' ')
+    # WSGI hands headers over as Latin-1 whatever their bytes were (PEP 3333)
+    sent = credentials.strip(' ').encode('latin-1', 'replace')
+    return scheme.lower() == 'bearer' and hmac.compare_digest(sent, secret)
+
+
+def _forwarded_for(value: str) -> Iterator[str]:
+    """Yield the client that each proxy in a ``Forwarded`` header names (RFC 7239), an empty text if it names none."""
+    for element in value.split(','):
+        pairs = [pair.partition('=') for pair in element.split(';')]
+        named = [client.strip() for key, _, client in pairs if key.strip().lower() == 'for']
+        yield from (_node(client) for client in named or [''])
+
+
+def _node(text: str) -> str:
+    """Strip the quotes, brackets and port of a node such as ``"[2001:db8::1]:8080"``."""
+    match = re.fullmatch(r'(?:\[([^]]*)\]|([^:]*))(?::[0-9]{1,5})?', text.strip('"'))
+    return (match[1] or match[2] or '') if match else text
+
+
+def _host(url: str) -> tuple[str | None, int | None] | None:
+    """Return the host and port of a URL, the port of its scheme being ``None``, or ``None`` if it has no host."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    return (parts.hostname, None if port in (80, 443) else port) if parts.hostname else None
+
+
+def _shown(value: str | None) -> str:
+    """Return ``value`` fit for a log line: quoted, without control characters, not longer than a line."""
+    return repr(value[:80] if value else value)

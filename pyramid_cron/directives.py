@@ -1,0 +1,104 @@
+"""How an application registers its tasks."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import warnings
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from pyramid.exceptions import ConfigurationError
+
+from pyramid_cron.schedule import LEFT_OUT, FieldValue, ScheduleWarning
+from pyramid_cron.tasks import System, Task, dotted_path
+
+
+def add_cron_task(
+    config: Any,
+    f: Callable[[System], object] | str,
+    min: FieldValue = LEFT_OUT,
+    hour: FieldValue = '*',
+    day: FieldValue = '*',
+    month: FieldValue = '*',
+    dow: FieldValue = '*',
+    idle: bool = False,
+    *,
+    name: str | None = None,
+) -> None:
+    """Register a task: the directive ``config.add_cron_task``.
+
+    All five fields have to match for the task to be due. A field is an integer, an iterable of integers (read once) or
+    ``'*'``. Without ``min`` it is due in every minute that matches the rest: ``hour=2`` alone is 60 runs, and
+    ``min=0, hour=2`` is one.
+
+    :param f: a callable that takes one dict, ``system``, or the dotted name of one, resolved relative to the module
+        that calls the directive (``'.tasks.purge'``, ``'myapp.tasks.purge'``).
+    :param min: minutes, 0 to 59.
+    :param hour: hours of the local day, 0 to 23.
+    :param day: days of the month, 1 to 31.
+    :param month: months, 1 to 12.
+    :param dow: days of the week as :meth:`datetime.date.weekday` counts them, 0 (Monday) to 6 (Sunday).
+    :param idle: run after the normal tasks, and only while the run has time left.
+    :param name: what logs and reports call the task, and what tells it from other registrations of the same callable;
+        the dotted path of ``f`` if it is left out.
+    :raises pyramid.exceptions.ConfigurationError: for a callable that does not resolve or does not take one argument,
+        for a field that can never match, and for the same callable or name twice
+        (:class:`~pyramid.exceptions.ConfigurationConflictError`) in one application.
+    """
+    function = _resolve(config, f)
+    shown = name or dotted_path(function)
+    try:
+        task = Task(function, min, hour, day, month, dow, idle, name=name)
+    except ValueError as exc:
+        raise ConfigurationError(f'cron task {shown}: {exc}') from exc
+
+    discriminator = ('cron task', _identity(function) if name is None else name)
+    introspectable = config.introspectable('cron tasks', discriminator, shown, 'cron task')
+    introspectable.update(callable=function, name=task.name, schedule=task.schedule, idle=idle)
+    info = config.action_info
+
+    def register() -> None:
+        try:
+            config.registry['cron_tasks'].add(discriminator, task)
+        except ValueError as exc:
+            raise ConfigurationError(f'cron task {shown}: {exc}') from exc
+        introspectable.update(name=task.name)
+        for advice in task.schedule.advice:
+            # cites the line that registers the task, as a conflict does
+            warnings.warn_explicit(
+                f'cron task {task.name}: {advice}', ScheduleWarning, info.file or __name__, info.line
+            )
+
+    config.action(discriminator, register, introspectables=(introspectable,))
+
+
+def _resolve(config: Any, f: object) -> Callable[[System], object]:
+    try:
+        function: Callable[[System], object] = config.maybe_dotted(f)
+    except Exception as exc:
+        raise ConfigurationError(f'cron task {f!r} does not resolve: {type(exc).__name__}: {exc}') from exc
+    if not callable(function):
+        raise ConfigurationError(f'cron task {f!r} is not callable')
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise ConfigurationError(
+            f'cron task {dotted_path(function)} is a coroutine or generator function: calling it runs nothing; '
+            'register a plain function that calls asyncio.run() or loops over it'
+        )
+    if isinstance(function, (types.FunctionType, types.MethodType)):
+        # what follows __wrapped__ would be the signature of a function that something else calls
+        try:
+            inspect.signature(function, follow_wrapped=False).bind({})
+        except TypeError as exc:
+            raise ConfigurationError(
+                f'cron task {dotted_path(function)} does not take one argument, system: {exc}'
+            ) from exc
+    return function
+
+
+def _identity(function: Callable[[System], object]) -> Hashable:
+    try:
+        hash(function)
+    except TypeError:
+        return id(function)
+    return function

@@ -1,0 +1,171 @@
+"""One cron run: the order of its tasks, its time budget, and what became of each task."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from types import CoroutineType, GeneratorType
+from typing import Any
+
+from pyramid_cron import transactions
+from pyramid_cron.tasks import System, Task, Tasks
+
+log = logging.getLogger(__name__)
+
+OK, FAILED, SKIPPED = 'ok', 'failed', 'skipped'
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """What became of one task that was due.
+
+    :param name: the task's name.
+    :param status: ``'ok'``, ``'failed'`` or ``'skipped'``.
+    :param seconds: how long it ran.
+    :param reason: why it was skipped.
+    :param exception: what it raised.
+    """
+
+    name: str
+    status: str
+    seconds: float = 0.0
+    reason: str | None = None
+    exception: Exception | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report for JSON; of an exception it tells the class, not the message."""
+        shown: dict[str, Any] = {'name': self.name, 'status': self.status, 'seconds': round(self.seconds, 6)}
+        if self.reason is not None:
+            shown['reason'] = self.reason
+        if self.exception is not None:
+            shown['exception'] = type(self.exception).__name__
+        return shown
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What became of one run.
+
+    :param minute: the minute it ran for, aware.
+    :param seconds: how long it took.
+    :param tasks: a report for each task that was due, in the order in which they had their turn.
+    """
+
+    minute: datetime
+    seconds: float
+    tasks: tuple[TaskReport, ...]
+
+    def names(self, status: str) -> list[str]:
+        """Return the names of the tasks that have this status."""
+        return [task.name for task in self.tasks if task.status == status]
+
+    def __str__(self) -> str:
+        failed = self.names(FAILED)
+        if not failed:
+            return 'ok'
+        return f'fail: {len(failed)} of {len(self.tasks)} tasks failed: {", ".join(failed)}'
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report for JSON."""
+        return {
+            'minute': self.minute.isoformat(),
+            'seconds': round(self.seconds, 6),
+            'tasks': [task.as_dict() for task in self.tasks],
+        }
+
+
+def run(
+    request: Any,
+    instant: datetime,
+    *,
+    window: float,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> RunReport:
+    """Run the tasks that are due: the normal ones, then the idle ones, each in the order of registration.
+
+    A task that raises an :class:`Exception` is logged and reported, and the next one runs. Anything else that is
+    raised, such as :class:`SystemExit`, ends the run and passes through.
+
+    :param request: the request that the tasks find in ``system``; its registry holds them.
+    :param instant: the minute to run for, aware.
+    :param window: seconds that ``time_left()`` counts down from; idle tasks start only while some are left.
+    :param monotonic: a clock in seconds that nobody sets.
+    """
+    started = monotonic()
+
+    def time_left() -> float:
+        return window - (monotonic() - started)
+
+    tasks: Tasks = request.registry['cron_tasks']
+    due = sorted(tasks.due(instant), key=lambda task: task.idle)
+    # a run with nothing to do, once a minute, is no news
+    level = logging.INFO if due else logging.DEBUG
+    log.log(level, 'run for %s begins, tasks due: %d', instant.isoformat(' ', 'minutes'), len(due))
+    reports: list[TaskReport] = []
+    manager = transactions.active_manager(request) if due else None
+    for task in due:
+        if task.idle and time_left() <= 0:
+            reports.append(_skip(task, 'no time left'))
+        elif not tasks.claim(task):
+            reports.append(_skip(task, 'still running'))
+        else:
+            try:
+                system = {'request': request, 'registry': request.registry, 'time_left': time_left}
+                reports.append(_run_task(task, system, manager, monotonic))
+            finally:
+                tasks.release(task)
+    if manager is not None:
+        transactions.reopen(request, manager)
+    report = RunReport(instant, monotonic() - started, tuple(reports))
+    log.log(
+        level,
+        'run for %s ended in %.3f s: %d ok, %d failed, %d skipped',
+        instant.isoformat(' ', 'minutes'),
+        report.seconds,
+        *(len(report.names(status)) for status in (OK, FAILED, SKIPPED)),
+    )
+    if report.seconds > window:
+        log.warning(
+            'run for %s took %.3f s, longer than its window of %g s: the next one may have begun beside it',
+            instant.isoformat(' ', 'minutes'),
+            report.seconds,
+            window,
+        )
+    return report
+
+
+def _skip(task: Task, reason: str) -> TaskReport:
+    log.warning('task %s is skipped: %s', task.name, reason)
+    return TaskReport(task.name, SKIPPED, reason=reason)
+
+
+def _run_task(task: Task, system: System, manager: Any | None, monotonic: Callable[[], float]) -> TaskReport:
+    transaction: AbstractContextManager[None] = (
+        nullcontext() if manager is None else transactions.task_transaction(manager, task.name)
+    )
+    log.info('task %s begins', task.name)
+    began = monotonic()
+    try:
+        with transaction:
+            _refuse_unstarted(task.f(system))
+    except Exception as exc:
+        seconds = monotonic() - began
+        log.exception('task %s failed after %.3f s', task.name, seconds)
+        return TaskReport(task.name, FAILED, seconds, exception=exc)
+    except BaseException as exc:
+        log.error('task %s raised %s: the run ends here', task.name, type(exc).__name__)
+        raise
+    seconds = monotonic() - began
+    log.info('task %s ended in %.3f s', task.name, seconds)
+    return TaskReport(task.name, OK, seconds)
+
+
+def _refuse_unstarted(result: object) -> None:
+    """Raise if a task returned a coroutine or a generator, whose body nobody would ever run."""
+    if isinstance(result, (CoroutineType, GeneratorType)):
+        result.close()
+        raise TypeError(f'the task returned a {type(result).__name__}, none of which has run; call asyncio.run() in it')

@@ -1,0 +1,123 @@
+"""The tasks of an application, and which of them are due."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from datetime import datetime
+from typing import Any
+
+from pyramid_cron.clock import wall_minutes
+from pyramid_cron.schedule import LEFT_OUT, FieldValue, Schedule
+
+System = dict[str, Any]
+
+
+class Task:
+    """A function, the schedule it runs by, and whether it waits for the idle time of a run.
+
+    :param f: a callable that takes one ``system`` dict.
+    :param min: minutes; this and the next four as in :meth:`.Schedule.from_fields`.
+    :param hour: hours.
+    :param day: days of the month.
+    :param month: months.
+    :param dow: days of the week.
+    :param idle: run after the normal tasks of a run, and only while it has time left.
+    :param name: what logs and reports call the task; the dotted path of ``f`` if it is left out.
+    :raises ValueError: for a schedule that can never match, and for a name that is empty or not printable.
+    """
+
+    __slots__ = ('f', 'idle', 'name', 'schedule')
+
+    def __init__(
+        self,
+        f: Callable[[System], object],
+        min: FieldValue = LEFT_OUT,
+        hour: FieldValue = '*',
+        day: FieldValue = '*',
+        month: FieldValue = '*',
+        dow: FieldValue = '*',
+        idle: bool = False,
+        *,
+        name: str | None = None,
+    ) -> None:
+        if name is not None and not (isinstance(name, str) and name.strip() and name.isprintable()):
+            raise ValueError(f'name={name!r} is not a text of printable characters')
+        if idle not in (True, False):
+            raise ValueError(f'idle={idle!r} is neither True nor False')
+        self.f = f
+        self.name = dotted_path(f) if name is None else name
+        self.idle = idle
+        self.schedule = Schedule.from_fields(min, hour, day, month, dow)
+
+    def __repr__(self) -> str:
+        return f'<Task {self.name}>'
+
+    def check(self, moment: datetime) -> bool:
+        """Tell whether the task is due in the wall-clock minute ``moment``."""
+        return self.schedule.matches(moment)
+
+
+def dotted_path(f: object) -> str:
+    """Return the module and qualified name of ``f``, or of its class if ``f`` has no name of its own."""
+    while isinstance(f, functools.partial):
+        f = f.func
+    named = f if hasattr(f, '__qualname__') else type(f)
+    return f'{named.__module__}.{named.__qualname__}'
+
+
+class Tasks:
+    """The tasks of one application, in the order in which they were registered: ``registry['cron_tasks']``.
+
+    It also knows which of them are running in this process, so that none runs twice at once.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: dict[Hashable, Task] = {}
+        self._names: set[str] = set()
+        self._running: set[Task] = set()
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self._tasks.values())
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def add(self, key: Hashable, task: Task) -> None:
+        """Add ``task`` under ``key``, in place of the one that was registered under it before.
+
+        Lambdas and nested functions can share a dotted path: the second is named ``path#2``, and so on.
+
+        :raises ValueError: if another task already has the name that was given to this one.
+        """
+        replaced = self._tasks.pop(key, None)
+        if replaced is not None:
+            self._names.remove(replaced.name)
+        if task.name in self._names and task.name != dotted_path(task.f):
+            raise ValueError(f'name={task.name!r} belongs to another cron task; give one of them another name')
+        path, number = task.name, 1
+        while task.name in self._names:
+            number += 1
+            task.name = f'{path}#{number}'
+        self._names.add(task.name)
+        self._tasks[key] = task
+
+    def due(self, instant: datetime) -> list[Task]:
+        """Return the tasks that are due at ``instant`` (a minute in UTC), in the order of registration."""
+        walls = {interval: wall_minutes(instant, None, interval=interval) for interval in (True, False)}
+        return [task for task in self if any(map(task.schedule.matches, walls[task.schedule.interval]))]
+
+    def claim(self, task: Task) -> bool:
+        """Mark ``task`` as running and return true, or return false if it is running already."""
+        with self._lock:
+            if task in self._running:
+                return False
+            self._running.add(task)
+            return True
+
+    def release(self, task: Task) -> None:
+        """Take back a successful :meth:`claim`."""
+        with self._lock:
+            self._running.remove(task)

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+TESTING = [
+    'cronsim',
+    'gunicorn',
+    'hypothesis',
+    'pyramid_retry',
+    'pyramid_tm',
+    'pytest',
+    'pytest-cov',
+    'pytest-randomly',
+    'SQLAlchemy',
+    'sybil',
+    'waitress',
+    'WebTest',
+    'zope.sqlalchemy',
+]
+DOCS = ['pylons-sphinx-themes', 'Sphinx']
+
+setup(
+    name='pyramid_cron',
+    version='1.0.0.dev0',
+    description='Scheduled tasks for Pyramid applications, without a daemon',
+    long_description='\n\n'.join((HERE / name).read_text(encoding='utf-8') for name in ('README.rst', 'CHANGES.rst')),
+    long_description_content_type='text/x-rst',
+    author='the pyramid_cron contributors',
+    license='MIT',
+    keywords='pyramid cron crontab schedule scheduler tasks',
+    classifiers=[
+        'Development Status :: 4 - Beta',
+        'Framework :: Pyramid',
+        'Intended Audience :: Developers',
+        'Operating System :: OS Independent',
+        'Programming Language :: Python :: 3',
+        'Programming Language :: Python :: 3.10',
+        'Programming Language :: Python :: 3.11',
+        'Programming Language :: Python :: 3.12',
+        'Programming Language :: Python :: 3.13',
+        'Topic :: Internet :: WWW/HTTP :: WSGI',
+        'Typing :: Typed',
+    ],
+    packages=find_packages(include=['pyramid_cron', 'pyramid_cron.*']),
+    package_data={'pyramid_cron': ['py.typed']},
+    zip_safe=False,
+    python_requires='>=3.10',
+    install_requires=['pyramid>=2.0'],
+    extras_require={'testing': TESTING, 'docs': DOCS},
+)
