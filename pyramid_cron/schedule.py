@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
-from typing import Union
 
-FieldValue = Union[int, Iterable[int], str]
+FieldValue = int | Iterable[int] | str
 
 # an iterable longer than this is a mistake, or endless
 MOST_VALUES = 1000
