@@ -44,11 +44,4 @@ def includeme(config: Any) -> None:
     config.action('cron settings', apply_settings)
     config.add_directive('add_cron_task', add_cron_task)
     config.add_route('cron', path)
-    config.add_view(
-        CronView,
-        route_name='cron',
-        renderer='string',
-        permission=NO_PERMISSION_REQUIRED,
-        require_csrf=False,
-        http_cache=0,
-    )
+    config.add_view(CronView, attr='answer', route_name='cron', permission=NO_PERMISSION_REQUIRED, require_csrf=False)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
 from urllib.parse import urlsplit
 
 Address = IPv4Address | IPv6Address
@@ -16,17 +17,19 @@ Network = IPv4Network | IPv6Network
 METHODS = ('GET', 'POST')
 LOCAL_HOST = re.compile(r'(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?', re.IGNORECASE)
 
-# headers in which proxies name the client, several separated by commas
-CLIENT_HEADERS = frozenset(
+# headers in which proxies name the client, several separated by commas, as WSGI spells them
+CLIENT_VARIABLES = frozenset(
     {
-        'x-forwarded-for',
-        'x-real-ip',
-        'cf-connecting-ip',
-        'true-client-ip',
-        'x-client-ip',
-        'x-cluster-client-ip',
+        'HTTP_X_FORWARDED_FOR',
+        'HTTP_X_REAL_IP',
+        'HTTP_CF_CONNECTING_IP',
+        'HTTP_TRUE_CLIENT_IP',
+        'HTTP_X_CLIENT_IP',
+        'HTTP_X_CLUSTER_CLIENT_IP',
     }
 )
+PROXY_VARIABLES = CLIENT_VARIABLES | {'HTTP_FORWARDED', 'HTTP_VIA'}
+PROXY_PREFIX = 'HTTP_X_FORWARDED_'
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def parse_address(text: str | None) -> Address | None:
 def refuse(
     method: str,
     peer: str | None,
-    headers: Mapping[str, str],
+    environ: Mapping[str, Any],
     *,
     secret: bytes | None,
     allowed_ips: tuple[Network, ...] | None,
@@ -83,13 +86,13 @@ def refuse(
 
     :param method: the HTTP method.
     :param peer: the address the connection comes from, ``REMOTE_ADDR``.
-    :param headers: the request's headers; their names may have any case, as may those of WebOb.
+    :param environ: the request's headers as WSGI spells them (``HTTP_HOST``); other keys do not matter.
     :param secret: what ``Authorization: Bearer`` has to carry, or ``None`` if addresses decide.
-    :param allowed_ips: the networks ``peer`` has to be in, or ``None`` for any.
+    :param allowed_ips: the networks that ``peer`` has to be in, or ``None`` for any.
     """
     if method not in METHODS:
         return Refusal(405, f'the method is {_shown(method)}', 'use GET or POST')
-    if secret is not None and not _carries(headers.get('Authorization'), secret):
+    if secret is not None and not _carries(environ.get('HTTP_AUTHORIZATION'), secret):
         return Refusal(401, 'it does not carry the secret', "send 'Authorization: Bearer' with cron.secret's value")
     address = parse_address(peer)
     if allowed_ips is not None and not _is_in(allowed_ips, address):
@@ -101,38 +104,32 @@ def refuse(
     if secret is not None:
         return None
     return (
-        _refuse_proxied(headers, allowed_ips or ())
-        or _refuse_renamed(headers.get('Host'), address)
-        or _refuse_cross_site(headers)
+        _refuse_proxied(environ, allowed_ips or ())
+        or _refuse_renamed(environ.get('HTTP_HOST'), address)
+        or _refuse_cross_site(environ)
     )
 
 
-def _refuse_proxied(headers: Mapping[str, str], allowed_ips: tuple[Network, ...]) -> Refusal | None:
+def _refuse_proxied(environ: Mapping[str, Any], allowed_ips: tuple[Network, ...]) -> Refusal | None:
     """A proxy on an allowed machine makes everybody look allowed: whoever it speaks for has to be allowed too."""
-    clients: list[str] = []
-    proxies = []
-    for name in headers:
-        key = name.lower()
-        if key in CLIENT_HEADERS:
-            clients += headers[name].split(',')
-        elif key == 'forwarded':
-            clients += _forwarded_for(headers[name])
-        elif key == 'via' or key.startswith('x-forwarded-'):
-            proxies.append(name)
+    # one look at all names at once, for the tick of each minute that shows no proxy
+    if PROXY_VARIABLES.isdisjoint(environ) and PROXY_PREFIX not in '\n'.join(environ):
+        return None
+    clients = list(_forwarded_for(environ['HTTP_FORWARDED'])) if 'HTTP_FORWARDED' in environ else []
+    for key in CLIENT_VARIABLES.intersection(environ):
+        clients += environ[key].split(',')
     for client in clients:
         if not _is_in(allowed_ips, parse_address(client.strip())):
-            return Refusal(
-                403,
-                f'it was made for the client {_shown(client.strip())}, who is not in cron.allowed_ips',
-                'request the application server itself, or set cron.secret and send it',
-            )
-    if proxies and not clients:
-        return Refusal(
-            403,
-            f'it came through a proxy ({", ".join(proxies)}) that does not name its client',
-            'request the application server itself, or set cron.secret and send it',
-        )
-    return None
+            return _proxied(f'for the client {_shown(client.strip())}, who is not in cron.allowed_ips')
+    return None if clients else _proxied('that does not name its client')
+
+
+def _proxied(whom: str) -> Refusal:
+    return Refusal(
+        403,
+        f'it came through a proxy {whom}',
+        'request the application server itself, or set cron.secret and send it',
+    )
 
 
 def _refuse_renamed(host: str | None, address: Address | None) -> Refusal | None:
@@ -146,16 +143,16 @@ def _refuse_renamed(host: str | None, address: Address | None) -> Refusal | None
     )
 
 
-def _refuse_cross_site(headers: Mapping[str, str]) -> Refusal | None:
+def _refuse_cross_site(environ: Mapping[str, Any]) -> Refusal | None:
     """A browser that somebody else's page sent here, or that fetches ahead of its user."""
-    site = headers.get('Sec-Fetch-Site')
+    site = environ.get('HTTP_SEC_FETCH_SITE')
     if site not in (None, 'none', 'same-origin'):
         return _browser(f'Sec-Fetch-Site is {_shown(site)}')
-    if 'prefetch' in headers.get('Sec-Purpose', '').lower():
+    if 'prefetch' in environ.get('HTTP_SEC_PURPOSE', '').lower():
         return _browser('Sec-Purpose is prefetch')
-    for name in ('Origin', 'Referer'):
-        value = headers.get(name)
-        if value is not None and _host(value) != _host('//' + headers.get('Host', '')):
+    for key, name in (('HTTP_ORIGIN', 'Origin'), ('HTTP_REFERER', 'Referer')):
+        value = environ.get(key)
+        if value is not None and _host(value) != _host('//' + environ.get('HTTP_HOST', '')):
             return _browser(f'{name} is {_shown(value)}')
     return None
 
@@ -193,14 +190,14 @@ def _node(text: str) -> str:
     return (match[1] or match[2] or '') if match else text
 
 
-def _host(url: str) -> tuple[str | None, int | None] | None:
-    """Return the host and port of a URL, the port of its scheme being ``None``, or ``None`` if it has no host."""
+def _host(url: str) -> object:
+    """Return what two URLs of one host and port have in common; a URL without a host has nothing in common with any."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        return None
-    return (parts.hostname, None if port in (80, 443) else port) if parts.hostname else None
+        return object()
+    return (parts.hostname, None if port in (80, 443) else port) if parts.hostname else object()
 
 
 def _shown(value: str | None) -> str:

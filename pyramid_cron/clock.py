@@ -6,7 +6,9 @@ machine's local time. Naive local datetimes and those of :mod:`zoneinfo` carry `
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta, timezone, tzinfo
+from typing import NamedTuple
 
 MINUTE = timedelta(minutes=1)
 
@@ -16,16 +18,18 @@ THREE_HOURS = timedelta(hours=3)
 
 def current_minute() -> datetime:
     """Return the instant at which the current minute began."""
-    return datetime.now(timezone.utc).replace(second=0, microsecond=0)
+    return datetime.fromtimestamp(time.time() // 60 * 60, timezone.utc)
 
 
-def local(instant: datetime, zone: tzinfo | None = None) -> datetime:
-    """Return ``instant`` as an aware datetime in ``zone``."""
-    return instant.astimezone(zone)
+class WallMinutes(NamedTuple):
+    """The wall-clock minutes that one tick stands for, by the kind of schedule that asks."""
+
+    interval: tuple[datetime, ...]
+    fixed_time: tuple[datetime, ...]
 
 
-def wall_minutes(instant: datetime, zone: tzinfo | None, *, interval: bool) -> tuple[datetime, ...]:
-    """Return the wall-clock minutes that a tick at ``instant`` stands for: one, none, or a gap's and its own.
+def wall_minutes(instant: datetime, zone: tzinfo | None) -> WallMinutes:
+    """Return the wall-clock minutes that a tick at ``instant`` stands for: one, none, or those of a gap and its own.
 
     An interval schedule follows the wall clock. A fixed-time one keeps to once on each of its days: it ignores the
     second pass of a repeated hour, and for it the first minute after a gap stands for the minutes skipped as well. A
@@ -33,18 +37,15 @@ def wall_minutes(instant: datetime, zone: tzinfo | None, *, interval: bool) -> t
 
     :param instant: the minute, aware.
     :param zone: the time zone, ``None`` for the machine's.
-    :param interval: whether the schedule that asks is an interval one.
     """
     wall = _wall(instant, zone)
-    if not interval:
-        if wall.fold and _offset(wall.replace(fold=0), zone) - _offset(wall, zone) <= THREE_HOURS:
-            return ()
-        previous = _wall(instant - MINUTE, zone)
-        gap = _offset(wall, zone) - _offset(previous, zone)
-        if timedelta(0) < gap < THREE_HOURS:
-            skipped = range(1, gap // MINUTE + 1)
-            return (*(_minute(previous + number * MINUTE) for number in skipped), _minute(wall))
-    return (_minute(wall),)
+    gap = wall - _wall(instant - MINUTE, zone) - MINUTE
+    fixed_time: tuple[datetime, ...] = (wall,)
+    if wall.fold and _offset(wall.replace(fold=0), zone) - _offset(wall, zone) <= THREE_HOURS:
+        fixed_time = ()
+    elif timedelta(0) < gap < THREE_HOURS:
+        fixed_time = tuple(wall - minutes * MINUTE for minutes in range(gap // MINUTE, -1, -1))
+    return WallMinutes((wall,), fixed_time)
 
 
 def _wall(instant: datetime, zone: tzinfo | None) -> datetime:
@@ -55,10 +56,4 @@ def _wall(instant: datetime, zone: tzinfo | None) -> datetime:
 
 def _offset(wall: datetime, zone: tzinfo | None) -> timedelta:
     aware = wall.astimezone() if zone is None else wall.replace(tzinfo=zone)
-    offset = aware.utcoffset()
-    assert offset is not None
-    return offset
-
-
-def _minute(wall: datetime) -> datetime:
-    return wall.replace(second=0, microsecond=0, fold=0)
+    return aware.utcoffset() or timedelta(0)

@@ -50,7 +50,7 @@ class TaskReport:
 class RunReport:
     """What became of one run.
 
-    :param minute: the minute it ran for, aware.
+    :param minute: the minute it ran for, aware and in local time.
     :param seconds: how long it took.
     :param tasks: a report for each task that was due, in the order in which they had their turn.
     """
@@ -101,13 +101,16 @@ def run(
         return window - (monotonic() - started)
 
     tasks: Tasks = request.registry['cron_tasks']
-    due = sorted(tasks.due(instant), key=lambda task: task.idle)
-    # a run with nothing to do, once a minute, is no news
-    level = logging.INFO if due else logging.DEBUG
-    log.log(level, 'run for %s begins, tasks due: %d', instant.isoformat(' ', 'minutes'), len(due))
+    due = tasks.due(instant)
+    minute = instant.astimezone()
+    if not due:
+        log.debug('run for %s: nothing is due', minute)
+        return RunReport(minute, monotonic() - started, ())
+    log.info('run for %s begins, tasks due: %d', minute, len(due))
+    due.sort(key=lambda task: task.idle)
     reports: list[TaskReport] = []
-    manager = transactions.active_manager(request) if due else None
-    for task in due:
+    manager = transactions.active_manager(request)
+    for number, task in enumerate(due, 1):
         if task.idle and time_left() <= 0:
             reports.append(_skip(task, 'no time left'))
         elif not tasks.claim(task):
@@ -116,22 +119,25 @@ def run(
             try:
                 system = {'request': request, 'registry': request.registry, 'time_left': time_left}
                 reports.append(_run_task(task, system, manager, monotonic))
+            except BaseException as exc:
+                missed = ', '.join(other.name for other in due[number:]) or 'none'
+                log.error('task %s raised %s, which ends the run; not run: %s', task.name, type(exc).__name__, missed)
+                raise
             finally:
                 tasks.release(task)
     if manager is not None:
         transactions.reopen(request, manager)
-    report = RunReport(instant, monotonic() - started, tuple(reports))
-    log.log(
-        level,
+    report = RunReport(minute, monotonic() - started, tuple(reports))
+    log.info(
         'run for %s ended in %.3f s: %d ok, %d failed, %d skipped',
-        instant.isoformat(' ', 'minutes'),
+        minute,
         report.seconds,
         *(len(report.names(status)) for status in (OK, FAILED, SKIPPED)),
     )
     if report.seconds > window:
         log.warning(
             'run for %s took %.3f s, longer than its window of %g s: the next one may have begun beside it',
-            instant.isoformat(' ', 'minutes'),
+            minute,
             report.seconds,
             window,
         )
@@ -156,9 +162,6 @@ def _run_task(task: Task, system: System, manager: Any | None, monotonic: Callab
         seconds = monotonic() - began
         log.exception('task %s failed after %.3f s', task.name, seconds)
         return TaskReport(task.name, FAILED, seconds, exception=exc)
-    except BaseException as exc:
-        log.error('task %s raised %s: the run ends here', task.name, type(exc).__name__)
-        raise
     seconds = monotonic() - began
     log.info('task %s ended in %.3f s', task.name, seconds)
     return TaskReport(task.name, OK, seconds)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
+from pyramid_cron.clock import WallMinutes
+
 FieldValue = int | Iterable[int] | str
 
 # an iterable longer than this is a mistake, or endless
@@ -115,6 +117,10 @@ class Schedule:
                 "write min=0 for once an hour, or min='*' if every minute is meant"
             )
         return cls(**masks, interval=isinstance(min, str) or isinstance(hour, str), advice=tuple(advice))
+
+    def is_due(self, minutes: WallMinutes) -> bool:
+        """Tell whether a tick that stands for ``minutes`` is one to run at."""
+        return any(map(self.matches, minutes.interval if self.interval else minutes.fixed_time))
 
     def matches(self, wall: datetime) -> bool:
         """Tell whether the wall-clock minute ``wall`` matches; its time zone, if it has one, is not looked at."""

@@ -106,8 +106,8 @@ class Tasks:
 
     def due(self, instant: datetime) -> list[Task]:
         """Return the tasks that are due at ``instant`` (a minute in UTC), in the order of registration."""
-        walls = {interval: wall_minutes(instant, None, interval=interval) for interval in (True, False)}
-        return [task for task in self if any(map(task.schedule.matches, walls[task.schedule.interval]))]
+        minutes = wall_minutes(instant, None)
+        return [task for task in self if task.schedule.is_due(minutes)]
 
     def claim(self, task: Task) -> bool:
         """Mark ``task`` as running and return true, or return false if it is running already."""

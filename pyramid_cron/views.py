@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
+from pyramid.response import Response
 from webob.acceptparse import create_accept_header
 
 from pyramid_cron import access, clock, runner
@@ -13,9 +15,9 @@ from pyramid_cron.settings import Settings
 
 log = logging.getLogger(__name__)
 
-TEXT, JSON = 'text/plain', 'application/json'
+TEXT, JSON = 'text/plain; charset=UTF-8', 'application/json'
 
-# what the statuses of a refusal oblige the answer to say (RFC 9110)
+# what the status of a refusal obliges the answer to say (RFC 9110)
 REFUSAL_HEADERS = {401: ('WWW-Authenticate', 'Bearer'), 405: ('Allow', ', '.join(access.METHODS))}
 
 
@@ -29,38 +31,57 @@ class CronView:
         self.request = request
 
     def __call__(self) -> str:
-        """Return the body of the answer; its status and headers are set on ``request.response``."""
-        instant = clock.local(clock.current_minute())
+        """Return the body of the answer, and set its status and content type on ``request.response``."""
+        answer = self.answer()
+        self.request.response.status_int = answer.status_int
+        self.request.response.content_type = answer.content_type
+        text: str = answer.text
+        return text
+
+    def answer(self) -> Response:
+        """Return the answer, which owes nothing to what tasks do to ``request.response``."""
+        instant = clock.current_minute()
         request = self.request
         settings: Settings = request.registry['cron_settings']
-        refusal = access.refuse(
-            request.method,
-            request.remote_addr,
-            request.headers,
-            secret=settings.secret,
-            allowed_ips=settings.allowed_ips,
-        )
+        environ = _wsgi_headers(request)
+        peer = request.remote_addr
+        refusal = access.refuse(request.method, peer, environ, secret=settings.secret, allowed_ips=settings.allowed_ips)
         if refusal is not None:
-            return self._refuse(refusal)
+            log.warning('refused a request to run cron tasks: %s; to allow it, %s', refusal.why, refusal.remedy)
+            address = access.parse_address(peer)
+            headers = [REFUSAL_HEADERS[refusal.status]] if refusal.status in REFUSAL_HEADERS else []
+            return _response(refusal.status, TEXT, f'fail {address}' if address else 'fail', *headers)
         report = runner.run(request, instant, window=settings.window)
         status = 500 if report.names(runner.FAILED) else 200
-        accept = create_accept_header(request.headers.get('Accept'))
-        if [offer for offer, _ in accept.acceptable_offers([TEXT, JSON])][:1] == [JSON]:
-            return self._answer(status, JSON, json.dumps(report.as_dict()))
-        return self._answer(status, TEXT, str(report))
+        if _prefers_json(environ.get('HTTP_ACCEPT', '')):
+            return _response(status, JSON, json.dumps(report.as_dict()))
+        return _response(status, TEXT, str(report))
 
-    def _refuse(self, refusal: access.Refusal) -> str:
-        request = self.request
-        log.warning('refused a request to run cron tasks: %s; to allow it, %s', refusal.why, refusal.remedy)
-        if refusal.status in REFUSAL_HEADERS:
-            name, value = REFUSAL_HEADERS[refusal.status]
-            request.response.headers[name] = value
-        address = access.parse_address(request.remote_addr)
-        return self._answer(refusal.status, TEXT, f'fail {address}' if address else 'fail')
 
-    def _answer(self, status: int, content_type: str, body: str) -> str:
-        # a task may have left its own marks on the response
-        response = self.request.response
-        response.status_int = status
-        response.content_type = content_type
-        return body
+def _wsgi_headers(request: Any) -> Mapping[str, Any]:
+    """Return the request's headers as WSGI spells them; a ``DummyRequest`` keeps them beside its environ."""
+    environ: dict[str, Any] = request.environ
+    if 'wsgi.version' in environ:
+        return environ
+    return {'HTTP_' + name.upper().replace('-', '_'): value for name, value in request.headers.items()}
+
+
+def _prefers_json(accept: str) -> bool:
+    if accept in ('', '*/*'):
+        return False
+    offers = create_accept_header(accept).acceptable_offers(['text/plain', JSON])
+    return bool(offers) and offers[0][0] == JSON
+
+
+def _response(status: int, content_type: str, text: str, *headers: tuple[str, str]) -> Response:
+    body = text.encode()
+    return Response(
+        status=status,
+        headerlist=[
+            ('Content-Type', content_type),
+            ('Content-Length', str(len(body))),
+            ('Cache-Control', 'no-store'),
+            *headers,
+        ],
+        app_iter=[body],
+    )

@@ -1,0 +1,129 @@
+import os
+import time
+from datetime import datetime, timezone
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from pyramid_cron.clock import MINUTE, current_minute, wall_minutes
+
+
+@pytest.fixture
+def local_time():
+    """Return a function that sets the machine's local time zone until the test ends."""
+    before = os.environ.get('TZ')
+
+    def set_zone(name):
+        if name is None:
+            os.environ.pop('TZ', None)
+        else:
+            os.environ['TZ'] = name
+        time.tzset()
+
+    yield set_zone
+    set_zone(before)
+
+
+def utc(*args):
+    return datetime(*args, tzinfo=timezone.utc)
+
+
+def walls(instant, zone, *, interval=False):
+    minutes = wall_minutes(instant, zone)
+    return [f'{wall:%d %H:%M}' for wall in (minutes.interval if interval else minutes.fixed_time)]
+
+
+@pytest.fixture(params=['zoneinfo', 'local time'])
+def zone(request, local_time):
+    """Return a function that makes a zone of both kinds: one of zoneinfo's and the machine's own."""
+
+    def make(name):
+        if request.param == 'zoneinfo':
+            return ZoneInfo(name)
+        local_time(name)
+        return None
+
+    return make
+
+
+def test_the_current_minute_is_whole_and_in_utc():
+    before = datetime.now(timezone.utc)
+    minute = current_minute()
+    assert minute.tzinfo is timezone.utc
+    assert (minute.second, minute.microsecond) == (0, 0)
+    assert before - MINUTE < minute <= datetime.now(timezone.utc)
+
+
+def test_an_ordinary_minute_stands_for_itself(zone):
+    berlin = zone('Europe/Berlin')
+    for interval in (True, False):
+        assert walls(utc(2026, 11, 23, 9, 8), berlin, interval=interval) == ['23 10:08']
+
+
+def test_the_first_minute_after_a_gap_stands_for_the_skipped_ones_too(zone):
+    # the clocks of Berlin went from 02:00 to 03:00 on 29 March 2026, which is 01:00 UTC
+    berlin = zone('Europe/Berlin')
+    after = utc(2026, 3, 29, 1, 0)
+    assert walls(after - MINUTE, berlin) == ['29 01:59']
+    caught_up = walls(after, berlin)
+    assert caught_up[0] == '29 02:00'
+    assert caught_up[-2:] == ['29 02:59', '29 03:00']
+    assert len(caught_up) == 61
+    assert walls(after + MINUTE, berlin) == ['29 03:01']
+    assert walls(after, berlin, interval=True) == ['29 03:00']
+
+
+def test_the_second_pass_of_a_repeated_hour_stands_for_nothing_fixed(zone):
+    # the clocks of Berlin went from 03:00 to 02:00 on 25 October 2026, which is 01:00 UTC
+    berlin = zone('Europe/Berlin')
+    again = utc(2026, 10, 25, 1, 0)
+    assert walls(again - MINUTE, berlin) == ['25 02:59']
+    for minutes in range(60):
+        moment = again + minutes * MINUTE
+        assert walls(moment, berlin) == []
+        assert walls(moment, berlin, interval=True) == [f'25 02:{minutes:02}']
+    assert walls(again + 60 * MINUTE, berlin) == ['25 03:00']
+
+
+def test_a_shift_of_half_an_hour_is_daylight_saving_time(zone):
+    lord_howe = zone('Australia/Lord_Howe')
+    # 02:00 became 02:30 on 4 October 2026, and 02:00 became 01:30 on 5 April 2026
+    assert len(walls(utc(2026, 10, 3, 15, 30), lord_howe)) == 31
+    assert walls(utc(2026, 4, 4, 15, 0), lord_howe) == []
+    assert walls(utc(2026, 4, 4, 15, 30), lord_howe) == ['05 02:00']
+
+
+def test_a_gap_over_midnight_keeps_the_date_of_each_minute(zone):
+    # Sao Paulo had no midnight on 4 November 2018
+    sao_paulo = zone('America/Sao_Paulo')
+    caught_up = walls(utc(2018, 11, 4, 3, 0), sao_paulo)
+    assert (caught_up[0], caught_up[-1]) == ('04 00:00', '04 01:00')
+
+
+def test_a_jump_of_three_hours_or_more_is_a_change_of_clock(zone):
+    # Apia went from the end of 29 December 2011 to the start of the 31st
+    apia = zone('Pacific/Apia')
+    assert walls(utc(2011, 12, 30, 9, 59), apia) == ['29 23:59']
+    assert walls(utc(2011, 12, 30, 10, 0), apia) == ['31 00:00']
+
+
+def test_a_repeat_of_three_hours_is_still_daylight_saving_time(zone):
+    # the clocks of Casey station went back by three hours on 5 March 2010
+    casey = zone('Antarctica/Casey')
+    day = [utc(2010, 3, 4, 12) + minute * MINUTE for minute in range(1440)]
+    assert sum(not walls(minute, casey) for minute in day) == 180
+
+
+def test_a_longer_repeat_is_a_change_of_clock(zone):
+    # Kwajalein crossed the date line backwards on 30 September 1969: its day began again after 23 hours
+    kwajalein = zone('Pacific/Kwajalein')
+    assert walls(utc(1969, 9, 30, 12, 59), kwajalein) == ['30 23:59']
+    assert walls(utc(1969, 9, 30, 13, 0), kwajalein) == ['30 01:00']
+
+
+def test_an_offset_with_seconds_is_no_gap(zone):
+    # Monrovia was 44 minutes and 30 seconds behind UTC until 7 January 1972
+    monrovia = zone('Africa/Monrovia')
+    assert walls(utc(1970, 1, 1), monrovia) == ['31 23:15']
+    assert walls(utc(1972, 1, 7, 0, 44), monrovia) == ['06 23:59']
+    assert walls(utc(1972, 1, 7, 0, 45), monrovia)[-1] == '07 00:45'

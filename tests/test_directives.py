@@ -1,0 +1,285 @@
+import contextlib
+import functools
+import linecache
+import warnings
+
+import pytest
+from pyramid.config import Configurator
+from pyramid.exceptions import ConfigurationConflictError, ConfigurationError
+
+from pyramid_cron import ScheduleWarning, Task
+
+
+def purge(system): ...
+
+
+def other(system): ...
+
+
+class Unhashable:
+    __hash__ = None
+
+    def __call__(self, system): ...
+
+
+@pytest.fixture
+def config():
+    config = Configurator()
+    config.include('pyramid_cron')
+    return config
+
+
+def names(config):
+    config.commit()
+    return [task.name for task in config.registry['cron_tasks']]
+
+
+def nested():
+    def inner(system): ...
+
+    return inner
+
+
+def test_tasks_are_registered_when_the_configuration_is_committed(config):
+    config.add_cron_task(purge, 0, 2, (1, 15), 6, '*', True)
+    assert len(config.registry['cron_tasks']) == 0
+    config.commit()
+    [task] = config.registry['cron_tasks']
+    assert isinstance(task, Task)
+    assert (task.f, task.idle, task.name) == (purge, True, f'{__name__}.purge')
+    assert (task.schedule.min, task.schedule.hour, task.schedule.month) == (1 << 0, 1 << 2, 1 << 6)
+
+
+def test_autocommit_registers_at_once_and_the_last_one_counts():
+    config = Configurator(autocommit=True)
+    config.include('pyramid_cron')
+    config.add_cron_task(purge, min=1)
+    config.add_cron_task(purge, min=2)
+    [task] = config.registry['cron_tasks']
+    assert task.schedule.min == 1 << 2
+
+
+@contextlib.contextmanager
+def refused(*parts):
+    with pytest.raises(ConfigurationError) as caught:
+        yield
+    for part in parts:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('fields', 'parts'),
+    [
+        ({'min': 61}, ('min=61', '0 to 59')),
+        ({'hour': ()}, ('hour=()', '0 to 23')),
+        ({'day': 1.5}, ('day=1.5', '1 to 31')),
+        ({'month': None}, ('month=None', '1 to 12')),
+        ({'dow': 7}, ('dow=7', '6 is Sunday')),
+        ({'day': 30, 'month': 2}, ('day=30 with month=2',)),
+        ({'idle': 'no'}, ("idle='no'",)),
+    ],
+    ids=str,
+)
+def test_a_bad_field_is_refused_showing_task_field_value_and_range(config, fields, parts):
+    with refused(f'cron task {__name__}.purge', *parts):
+        config.add_cron_task(purge, **fields)
+
+
+def test_a_bad_name_is_refused(config):
+    with refused("name='two"):
+        config.add_cron_task(purge, name='two\nlines')
+
+
+def test_new_arguments_are_keyword_only(config):
+    with pytest.raises(TypeError):
+        config.add_cron_task(purge, '*', '*', '*', '*', '*', False, 'name')
+
+
+@pytest.mark.parametrize('f', ['.tasks.nope', 'no_such_package.tasks.purge', '', 'pyramid_cron.tasks:nope'])
+def test_a_name_that_does_not_resolve_is_refused_by_name(config, f):
+    with refused(repr(f), 'does not resolve'):
+        config.add_cron_task(f)
+
+
+@pytest.mark.parametrize('f', [None, 5, {}, object()], ids=str)
+def test_what_cannot_be_called_is_refused(config, f):
+    with refused(repr(f), 'is not callable'):
+        config.add_cron_task(f)
+
+
+@pytest.fixture
+def application(tmp_path, monkeypatch):
+    """Return the configuration of a package with a module of tasks."""
+    package = tmp_path / 'shop'
+    package.mkdir()
+    (package / '__init__.py').write_text('def includeme(config):\n    config.add_cron_task(".tasks.purge")\n')
+    (package / 'tasks.py').write_text('def purge(system): ...\nlimit = 5\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    config = Configurator()
+    config.include('pyramid_cron')
+    return config
+
+
+def test_dotted_names_resolve_relative_to_the_calling_module(application):
+    application.include('shop')
+    application.commit()
+    [task] = application.registry['cron_tasks']
+    assert task.name == 'shop.tasks.purge'
+
+
+def test_a_dotted_name_of_something_else_is_refused(application):
+    with refused("'shop.tasks.limit'", 'is not callable'):
+        application.add_cron_task('shop.tasks.limit')
+
+
+async def coroutine(system): ...
+
+
+def generator(system):
+    yield
+
+
+@pytest.mark.parametrize('f', [coroutine, generator, functools.partial(coroutine)], ids=str)
+def test_a_function_whose_call_runs_nothing_is_refused(config, f):
+    with refused('runs nothing'):
+        config.add_cron_task(f)
+
+
+def no_argument(): ...
+
+
+def two_arguments(system, other): ...
+
+
+@pytest.mark.parametrize('f', [no_argument, two_arguments, Unhashable().__call__.__func__], ids=str)
+def test_a_function_that_does_not_take_one_argument_is_refused(config, f):
+    with refused('does not take one argument'):
+        config.add_cron_task(f)
+
+
+def test_a_decorator_that_supplies_arguments_is_judged_by_what_it_takes(config):
+    @functools.wraps(two_arguments)
+    def supplied(system):
+        two_arguments(system, None)
+
+    config.add_cron_task(supplied)
+    assert names(config) == [f'{__name__}.two_arguments']
+
+
+def test_callables_of_every_kind_are_accepted(config):
+    class Job:
+        def __init__(self, system): ...
+
+        def run(self, system): ...
+
+    for f in (Job, Job({}).run, Unhashable(), functools.partial(purge), print):
+        config.add_cron_task(f)
+    config.commit()
+    assert len(config.registry['cron_tasks']) == 5
+
+
+def test_the_same_function_twice_conflicts_citing_both_lines(config):
+    config.add_cron_task(purge, min=0)
+    config.add_cron_task(purge, min=30)
+    with pytest.raises(ConfigurationConflictError) as caught:
+        config.commit()
+    text = str(caught.value)
+    assert 'config.add_cron_task(purge, min=0)' in text
+    assert 'config.add_cron_task(purge, min=30)' in text
+
+
+def test_the_same_unhashable_callable_twice_conflicts(config):
+    job = Unhashable()
+    config.add_cron_task(job)
+    config.add_cron_task(job)
+    with pytest.raises(ConfigurationConflictError):
+        config.commit()
+
+
+def test_the_same_name_twice_conflicts(config):
+    config.add_cron_task(purge, name='nightly')
+    config.add_cron_task(other, name='nightly')
+    with pytest.raises(ConfigurationConflictError):
+        config.commit()
+
+
+def test_a_name_makes_a_second_registration_a_task_of_its_own(config):
+    config.add_cron_task(purge, min=0)
+    config.add_cron_task(purge, min=30, name='purge again')
+    assert names(config) == [f'{__name__}.purge', 'purge again']
+
+
+def test_a_name_cannot_be_the_path_of_another_task(config):
+    config.add_cron_task(purge)
+    config.add_cron_task(other, name=f'{__name__}.purge')
+    with refused('belongs to another cron task'):
+        config.commit()
+
+
+def test_lambdas_and_nested_functions_do_not_conflict(config):
+    config.add_cron_task(lambda system: None)
+    config.add_cron_task(lambda system: None)
+    config.add_cron_task(nested())
+    config.add_cron_task(nested())
+    assert len(set(names(config))) == 4
+
+
+def test_an_application_overrides_an_include(config):
+    def library(config):
+        config.add_cron_task(purge, hour=2)
+        config.add_cron_task(other, name='nightly', min=0, hour=3)
+
+    config.include(library)
+    config.add_cron_task(purge, min=0, hour=4)
+    config.add_cron_task(nested(), name='nightly', min=0, hour=5)
+    # the schedule that is overridden would have warned
+    config.commit()
+    assert [task.schedule.hour for task in config.registry['cron_tasks']] == [1 << 4, 1 << 5]
+
+
+def test_two_includes_that_register_the_same_function_conflict(config):
+    def first(config):
+        config.add_cron_task(purge, min=0)
+
+    def second(config):
+        config.add_cron_task(purge, min=1)
+
+    config.include(first)
+    config.include(second)
+    with pytest.raises(ConfigurationConflictError):
+        config.commit()
+
+
+def test_advice_is_a_warning_at_the_line_that_registers(config):
+    config.add_cron_task(purge, hour=(0, 24, 3))
+    with pytest.warns(ScheduleWarning) as caught:
+        config.commit()
+    assert [warning.filename for warning in caught] == [__file__, __file__]
+    line = linecache.getline(__file__, caught[0].lineno)
+    assert 'config.add_cron_task(purge, hour=(0, 24, 3))' in line
+    impossible, left_out = (str(warning.message) for warning in caught)
+    assert impossible.startswith(f'cron task {__name__}.purge: hour=(0, 24, 3) can never match 24')
+    assert 'min=0' in left_out
+
+
+def test_a_star_written_out_does_not_warn(config):
+    config.add_cron_task(purge, min='*', hour=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        config.commit()
+
+
+def test_a_task_can_be_introspected(config):
+    config.add_cron_task(purge, min=0, hour=2, idle=True)
+    config.add_cron_task(nested())
+    config.add_cron_task(nested())
+    config.commit()
+    first, _, third = (item['introspectable'] for item in config.introspector.get_category('cron tasks'))
+    assert first.title == f'{__name__}.purge'
+    assert first.type_name == 'cron task'
+    assert first['callable'] is purge
+    assert first['name'] == f'{__name__}.purge'
+    assert first['idle'] is True
+    assert first['schedule'].hour == 1 << 2
+    assert third['name'].endswith('inner#2')
+    assert first.action_info.file == __file__

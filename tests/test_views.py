@@ -1,0 +1,152 @@
+import json
+import logging
+
+import pytest
+from pyramid import testing
+from pyramid.config import Configurator
+from webtest import TestApp
+
+from pyramid_cron import CronView
+
+LOCAL = {'REMOTE_ADDR': '127.0.0.1', 'HTTP_HOST': 'localhost'}
+
+
+def noop(system): ...
+
+
+def fail(system):
+    raise LookupError('secret of the house')
+
+
+@pytest.fixture
+def make_app():
+    """Return a function that makes a WebTest application with these tasks."""
+
+    def make(*tasks, **settings):
+        config = Configurator(settings=settings)
+        config.include('pyramid_cron')
+        for task in tasks:
+            config.add_cron_task(task)
+        return TestApp(config.make_wsgi_app(), extra_environ=LOCAL)
+
+    return make
+
+
+@pytest.mark.parametrize('method', ['get', 'post'])
+def test_due_tasks_run_and_the_answer_is_ok(make_app, method):
+    ran = []
+    app = make_app(ran.append)
+    response = getattr(app, method)('/cron', status=200)
+    assert response.text == 'ok'
+    assert response.content_type == 'text/plain'
+    assert 'no-store' in response.headers['Cache-Control']
+    assert len(ran) == 1
+
+
+def test_a_failure_is_answered_with_500_and_without_its_message(make_app):
+    app = make_app(noop, fail)
+    response = app.get('/cron', status=500)
+    assert response.text == f'fail: 1 of 2 tasks failed: {__name__}.fail'
+    assert response.content_type == 'text/plain'
+    assert 'no-store' in response.headers['Cache-Control']
+
+
+@pytest.mark.parametrize(
+    ('accept', 'is_json'),
+    [
+        (None, False),
+        ('*/*', False),
+        ('application/json', True),
+        ('application/json, */*;q=0.5', True),
+        ('application/json;q=0.9, text/plain;q=0.5', True),
+        ('text/plain, application/json', False),
+        ('application/json;q=0.5, text/plain', False),
+        ('text/html, application/json;q=0.1', True),
+        ('image/png', False),
+        ('application/json;q=0', False),
+        ('not an accept header', False),
+    ],
+)
+def test_a_caller_that_prefers_json_gets_a_report(make_app, accept, is_json):
+    app = make_app(noop)
+    response = app.get('/cron', headers={} if accept is None else {'Accept': accept}, status=200)
+    assert response.content_type == ('application/json' if is_json else 'text/plain')
+    if is_json:
+        [task] = response.json['tasks']
+        assert task.pop('seconds') >= 0
+        assert task == {'name': f'{__name__}.noop', 'status': 'ok'}
+
+
+def test_the_report_of_a_failure_has_the_same_status_and_names_the_exception_only(make_app):
+    response = make_app(fail).get('/cron', headers={'Accept': 'application/json'}, status=500)
+    assert response.json['tasks'][0]['exception'] == 'LookupError'
+    assert 'secret of the house' not in response.text
+    assert 'no-store' in response.headers['Cache-Control']
+
+
+def test_a_task_cannot_change_what_the_answer_says(make_app):
+    def spoil(system):
+        response = system['request'].response
+        response.status_int = 204
+        response.content_type = 'application/pdf'
+        response.text = 'spoilt'
+        system['request'].method = 'PUT'
+
+    response = make_app(spoil).get('/cron', status=200)
+    assert response.text == 'ok'
+    assert response.content_type == 'text/plain'
+
+
+def test_a_refusal_runs_nothing(make_app, caplog):
+    ran = []
+    app = make_app(ran.append)
+    response = app.get('/cron', extra_environ={'REMOTE_ADDR': '10.0.0.1'}, status=403)
+    assert response.text == 'fail 10.0.0.1'
+    assert response.content_type == 'text/plain'
+    assert ran == []
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert 'cron.allowed_ips' in record.getMessage()
+
+
+def test_refusals_keep_to_text(make_app):
+    headers = {'Accept': 'application/json'}
+    response = make_app().get('/cron', headers=headers, extra_environ={'REMOTE_ADDR': 'unix'}, status=403)
+    assert (response.content_type, response.text) == ('text/plain', 'fail')
+
+
+def test_the_statuses_say_what_http_obliges_them_to(make_app):
+    assert make_app().put('/cron', status=405).headers['Allow'] == 'GET, POST'
+    app = make_app(**{'cron.secret': 'a secret of the trade'})
+    assert app.get('/cron', status=401).headers['WWW-Authenticate'] == 'Bearer'
+
+
+def test_the_window_is_a_setting(make_app):
+    left = []
+    app = make_app(lambda system: left.append(system['time_left']()), **{'cron.window': '3600'})
+    app.get('/cron')
+    assert 3000 < left[0] <= 3600
+
+
+def test_the_view_works_as_in_the_original():
+    called = []
+    with testing.testConfig() as config:
+        config.include('pyramid_cron')
+        config.add_cron_task(called.append)
+        assert CronView(testing.DummyRequest(remote_addr='127.0.0.1'))() == 'ok'
+        assert len(called) == 1
+        answer = CronView(testing.DummyRequest(remote_addr='1.2.3.4'))()
+        assert isinstance(answer, str)
+        assert 'fail' in answer
+        assert len(called) == 1
+
+
+def test_the_view_looks_at_the_headers_of_a_dummy_request():
+    with testing.testConfig() as config:
+        config.include('pyramid_cron')
+        config.add_cron_task(noop)
+        headers = {'X-Forwarded-For': '1.2.3.4', 'Accept': 'application/json'}
+        assert 'fail' in CronView(testing.DummyRequest(remote_addr='127.0.0.1', headers=headers))()
+        headers = {'Accept': 'application/json'}
+        report = json.loads(CronView(testing.DummyRequest(remote_addr='127.0.0.1', headers=headers))())
+        assert report['tasks'][0]['status'] == 'ok'
