@@ -109,6 +109,7 @@ def run(
     log.info('run for %s begins, tasks due: %d', minute, len(due))
     due.sort(key=lambda task: task.idle)
     reports: list[TaskReport] = []
+    transactions.forbid_retry(request)
     manager = transactions.active_manager(request)
     for number, task in enumerate(due, 1):
         if task.idle and time_left() <= 0:
@@ -125,7 +126,7 @@ def run(
                 raise
             finally:
                 tasks.release(task)
-    if manager is not None:
+    if manager is not None and any(report.status != SKIPPED for report in reports):
         transactions.reopen(request, manager)
     report = RunReport(minute, monotonic() - started, tuple(reports))
     log.info(

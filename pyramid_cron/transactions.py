@@ -20,7 +20,17 @@ def active_manager(request: Any) -> Any | None:
     """
     if not request.environ.get('tm.active'):
         return None
-    return None if _is_doomed(request.tm) else request.tm
+    if _is_doomed(request.tm):
+        log.warning("the request's transaction is doomed: what the tasks do in it will be rolled back with it")
+        return None
+    return request.tm
+
+
+def forbid_retry(request: Any) -> None:
+    """Make this the last attempt of pyramid_retry: whatever fails after the tasks must not run them again."""
+    environ = request.environ
+    if 'retry.attempt' in environ:
+        environ['retry.attempts'] = environ['retry.attempt'] + 1
 
 
 @contextmanager
@@ -34,8 +44,8 @@ def task_transaction(manager: Any, note: str) -> Iterator[None]:
     :param note: the description of the transaction.
     """
     _abort(manager)
-    manager.begin().note(note)
     try:
+        manager.begin().note(note)
         yield
         doomed = _is_doomed(manager)
         if doomed:
@@ -54,7 +64,7 @@ def reopen(request: Any, manager: Any) -> None:
         try:
             manager.begin()
         except Exception:
-            # an error here could be retryable, and a retry would run every task again
+            # it is begun all the same, and an answer that fails here would hide what became of the tasks
             log.exception('the transaction that ends the request could not be begun cleanly')
 
 

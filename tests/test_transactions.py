@@ -1,0 +1,881 @@
+"""One transaction for each task: real sessions on real database files, requested through the WSGI application."""
+
+import contextlib
+import logging
+import sqlite3
+import subprocess
+import sys
+import types
+
+import pytest
+import transaction
+import webtest
+import zope.sqlalchemy
+from pyramid import testing
+from pyramid.config import Configurator
+from pyramid.events import NewRequest
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid_retry import mark_error_retryable
+from sqlalchemy import ForeignKey, NullPool, create_engine, event, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from transaction.interfaces import NoTransaction, TransientError
+
+from pyramid_cron import CronView, transactions
+
+VETO = {'tm.commit_veto': 'pyramid_tm.default_commit_veto'}
+RETRY = {'retry.attempts': '3'}
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Row(Base):
+    __tablename__ = 'rows'
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    # checked by SQLite when the transaction commits, not when the row is inserted
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey('rows.id', deferrable=True, initially='DEFERRED'))
+
+
+class Database:
+    """A database file, and what a connection of its own sees in it."""
+
+    def __init__(self, path):
+        self.path = path
+        self.engine = create_engine(f'sqlite:///{path}', poolclass=NullPool)
+        event.listen(self.engine, 'connect', lambda connection, _: connection.execute('PRAGMA foreign_keys = ON'))
+        self.factory = sessionmaker(bind=self.engine)
+        Base.metadata.create_all(self.engine)
+
+    def join(self, manager):
+        """Return a session that takes part in the manager's transactions."""
+        session = self.factory()
+        zope.sqlalchemy.register(session, transaction_manager=manager)
+        return session
+
+    def rows(self):
+        with contextlib.closing(sqlite3.connect(self.path)) as connection:
+            return [name for (name,) in connection.execute('SELECT name FROM rows ORDER BY id')]
+
+    def is_locked(self):
+        with contextlib.closing(sqlite3.connect(self.path, timeout=0)) as connection:
+            try:
+                connection.execute('BEGIN EXCLUSIVE')
+            except sqlite3.OperationalError:
+                return True
+            return False
+
+
+class Marked(Exception):
+    """An error after which pyramid_retry runs the request again."""
+
+
+mark_error_retryable(Marked)
+
+
+class BrokenDataManager:
+    """A data manager that raises in one of its steps."""
+
+    def __init__(self, step, exc):
+        self.broken, self.exc = step, exc
+
+    def _take(self, step):
+        if step == self.broken:
+            raise self.exc
+
+    def sortKey(self):
+        # before that of a session
+        return 'broken'
+
+    def abort(self, _):
+        self._take('abort')
+
+    def tpc_begin(self, _):
+        self._take('tpc_begin')
+
+    def commit(self, _):
+        self._take('commit')
+
+    def tpc_vote(self, _):
+        self._take('tpc_vote')
+
+    def tpc_finish(self, _):
+        self._take('tpc_finish')
+
+    def tpc_abort(self, _):
+        self._take('tpc_abort')
+
+
+class Synchronizer:
+    """A synchronizer that raises for one of the transactions that begin while it is registered."""
+
+    def __init__(self, broken, exc):
+        self.broken, self.exc, self.begun = broken, exc, 0
+
+    def newTransaction(self, _):
+        self.begun += 1
+        if self.begun == self.broken:
+            raise self.exc
+
+    def beforeCompletion(self, _):
+        pass
+
+    def afterCompletion(self, _):
+        pass
+
+
+def is_open(manager):
+    """Tell whether the manager has a transaction open, without opening one."""
+    explicit, manager.explicit = manager.explicit, True
+    try:
+        manager.get()
+    except NoTransaction:
+        return False
+    finally:
+        manager.explicit = explicit
+    return True
+
+
+def insert(request, name, **values):
+    request.dbsession.add(Row(name=name, **values))
+    request.dbsession.flush()
+
+
+def inserting(name, then=lambda request: None, **values):
+    """Return a task that inserts a row and then does something with the request."""
+
+    def task(system):
+        insert(system['request'], name, **values)
+        then(system['request'])
+
+    return task
+
+
+def raising(exc):
+    def then(request):
+        raise exc
+
+    return then
+
+
+def joining(step, exc):
+    def then(request):
+        request.tm.get().join(BrokenDataManager(step, exc))
+
+    return then
+
+
+@pytest.fixture(autouse=True)
+def _the_threads_manager_is_left_as_it_was():
+    transaction.abort()
+    yield
+    was_open = is_open(transaction.manager)
+    transaction.abort()
+    transaction.manager.clearSynchs()
+    assert not was_open
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = Database(tmp_path / 'rows.sqlite')
+    yield database
+    database.engine.dispose()
+
+
+@pytest.fixture(params=['explicit', 'thread-local'])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def make_app(database, kind):
+    """Return what makes an application with pyramid_tm that runs the tasks in a dict from names to functions."""
+
+    def make(tasks, *, settings=None, on_request=None, setup=None, **schedule):
+        settings = dict(settings or {})
+        if kind == 'explicit':
+            settings['tm.manager_hook'] = 'pyramid_tm.explicit_manager'
+
+        def dbsession(request):
+            session = request.environ.get('app.dbsession')
+            return database.join(request.tm) if session is None else session
+
+        with Configurator(settings=settings) as config:
+            config.include('pyramid_tm')
+            if 'retry.attempts' in settings:
+                config.include('pyramid_retry')
+            config.include('pyramid_cron')
+            config.add_request_method(dbsession, reify=True)
+            for name, task in tasks.items():
+                config.add_cron_task(task, **(schedule or {'min': '*'}), name=name)
+            if on_request is not None:
+                config.add_subscriber(lambda event: on_request(event.request), NewRequest)
+            if setup is not None:
+                setup(config)
+        return webtest.TestApp(config.make_wsgi_app(), extra_environ={'REMOTE_ADDR': '127.0.0.1'})
+
+    return make
+
+
+def statuses(app):
+    """Request a run and return each task's status, or what it raised, by its name."""
+    answer = app.get('/cron', headers={'Accept': 'application/json'}, expect_errors=True)
+    return {task['name']: task.get('exception', task['status']) for task in answer.json['tasks']}
+
+
+# what the second task raises, and how the fourth one's commit fails
+FAILURES = {
+    'plain': (RuntimeError('second'), {'parent_id': 999}, lambda request: None),
+    'transient': (TransientError('second'), {}, joining('tpc_vote', TransientError('fourth'))),
+    'marked': (
+        Marked('second'),
+        {},
+        lambda request: request.tm.get().addBeforeCommitHook(raising(Marked('fourth')), (request,)),
+    ),
+}
+
+
+@pytest.mark.parametrize('failure', FAILURES)
+@pytest.mark.parametrize('retry', [{}, RETRY], ids=['once', 'retry'])
+@pytest.mark.parametrize('veto', [{}, VETO], ids=['no veto', 'veto'])
+def test_each_task_is_committed_or_rolled_back_by_itself(make_app, database, veto, retry, failure):
+    exc, values, then = FAILURES[failure]
+    ran = []
+
+    def track(name):
+        return lambda request: ran.append(name)
+
+    def fail(request):
+        ran.append('second')
+        raise exc
+
+    def fail_at_commit(request):
+        then(request)
+        ran.append('fourth')
+
+    app = make_app(
+        {
+            'first': inserting('1', track('first')),
+            'second': inserting('2', fail),
+            'third': inserting('3', track('third')),
+            'fourth': inserting('4', fail_at_commit, **values),
+        },
+        settings={**veto, **retry},
+    )
+
+    answer = app.get('/cron', status=500)
+
+    assert answer.text == 'fail: 2 of 4 tasks failed: second, fourth'
+    assert database.rows() == ['1', '3']
+    # the body of the fourth came to its end
+    assert ran == ['first', 'second', 'third', 'fourth']
+    assert not database.is_locked()
+
+
+@pytest.mark.parametrize('veto', [{}, VETO], ids=['no veto', 'veto'])
+def test_tasks_that_all_succeed_are_all_committed(make_app, database, veto):
+    app = make_app({'first': inserting('1'), 'second': inserting('2')}, settings=veto)
+    assert app.get('/cron', status=200).text == 'ok'
+    assert database.rows() == ['1', '2']
+
+
+@pytest.mark.parametrize('exc', [TransientError('again'), Marked('again')], ids=['transient', 'marked'])
+def test_the_same_errors_in_a_view_are_retried(make_app, exc):
+    attempts = []
+
+    def view(request):
+        attempts.append(request.environ['retry.attempt'])
+        raise exc
+
+    def setup(config):
+        config.add_route('flaky', '/flaky')
+        config.add_view(view, route_name='flaky')
+
+    app = make_app({}, settings=RETRY, setup=setup)
+    with pytest.raises(type(exc)):
+        app.get('/flaky')
+    assert attempts == [0, 1, 2]
+
+
+@pytest.mark.parametrize('retry', [{}, RETRY], ids=['once', 'retry'])
+def test_without_pyramid_tm_tasks_commit_on_their_own_session(database, retry):
+    ran = []
+
+    def task(name, exc=None, **values):
+        def run(system):
+            ran.append(name)
+            with Session(database.engine) as session, session.begin():
+                session.add(Row(name=name, **values))
+                session.flush()
+                if exc is not None:
+                    raise exc
+
+        return run
+
+    with Configurator(settings=retry) as config:
+        if retry:
+            config.include('pyramid_retry')
+        config.include('pyramid_cron')
+        config.add_cron_task(task('1'), min='*', name='first')
+        config.add_cron_task(task('2', Marked('second')), min='*', name='second')
+        config.add_cron_task(task('3'), min='*', name='third')
+        config.add_cron_task(task('4', parent_id=999), min='*', name='fourth')
+    app = webtest.TestApp(config.make_wsgi_app(), extra_environ={'REMOTE_ADDR': '127.0.0.1'})
+
+    answer = app.get('/cron', status=500)
+
+    assert answer.text == 'fail: 2 of 4 tasks failed: second, fourth'
+    assert database.rows() == ['1', '3']
+    assert ran == ['1', '2', '3', '4']
+
+
+def test_an_idle_task_has_a_transaction_of_its_own_too(make_app, database):
+    app = make_app(
+        {'first': inserting('1', raising(RuntimeError())), 'second': inserting('2')},
+        min='*',
+        idle=True,
+    )
+    assert statuses(app) == {'first': 'RuntimeError', 'second': 'ok'}
+    assert database.rows() == ['2']
+
+
+def test_a_task_that_dooms_its_transaction_is_rolled_back_and_ok(make_app, database, caplog):
+    caplog.set_level(logging.INFO, 'pyramid_cron')
+    app = make_app(
+        {
+            'first': inserting('1'),
+            'doomed': inserting('2', lambda request: request.tm.doom()),
+            'third': inserting('3'),
+        }
+    )
+    assert app.get('/cron', status=200).text == 'ok'
+    assert database.rows() == ['1', '3']
+    logged = [message for message in caplog.messages if 'doomed: rolling it back' in message]
+    assert logged == ['the transaction of task doomed is doomed: rolling it back']
+
+
+def test_a_task_may_commit_and_go_on(make_app, database, kind):
+    def go_on(request):
+        request.tm.commit()
+        if kind == 'explicit':
+            request.tm.begin()
+        insert(request, 'after')
+
+    app = make_app({'committing': inserting('before', go_on), 'next': inserting('next')})
+    assert app.get('/cron', status=200).text == 'ok'
+    assert database.rows() == ['before', 'after', 'next']
+
+
+def test_what_a_task_committed_itself_stays_when_it_fails_later(make_app, database, kind):
+    def go_on(request):
+        request.tm.commit()
+        if kind == 'explicit':
+            request.tm.begin()
+        insert(request, 'after')
+        raise RuntimeError
+
+    app = make_app({'committing': inserting('before', go_on), 'next': inserting('next')})
+    assert statuses(app) == {'committing': 'RuntimeError', 'next': 'ok'}
+    assert database.rows() == ['before', 'next']
+
+
+def test_a_task_may_abort_and_go_on(make_app, database, kind):
+    def go_on(request):
+        request.tm.abort()
+        if kind == 'explicit':
+            request.tm.begin()
+        insert(request, 'after')
+
+    app = make_app({'aborting': inserting('before', go_on), 'next': inserting('next')})
+    assert app.get('/cron', status=200).text == 'ok'
+    assert database.rows() == ['after', 'next']
+
+
+@pytest.mark.parametrize(('end', 'rows'), [('commit', ['1', '2']), ('abort', ['2'])])
+def test_a_task_may_end_its_transaction_and_return(make_app, database, end, rows):
+    app = make_app(
+        {
+            'ending': inserting('1', lambda request: getattr(request.tm, end)()),
+            'next': inserting('2'),
+        }
+    )
+    assert app.get('/cron', status=200).text == 'ok'
+    assert database.rows() == rows
+
+
+@pytest.mark.parametrize('end', ['commit', 'abort'])
+def test_the_last_task_may_leave_no_transaction_open(make_app, database, end):
+    app = make_app({'last': inserting('1', lambda request: getattr(request.tm, end)())})
+    assert app.get('/cron', status=200).text == 'ok'
+    assert database.rows() == (['1'] if end == 'commit' else [])
+
+
+@pytest.mark.parametrize('kind', ['explicit'], indirect=True)
+def test_a_task_that_writes_outside_of_an_explicit_transaction_fails(make_app, database):
+    def go_on(request):
+        request.tm.commit()
+        insert(request, 'after')
+
+    app = make_app({'careless': inserting('before', go_on)})
+    assert statuses(app) == {'careless': 'NoTransaction'}
+    assert database.rows() == ['before']
+
+
+def test_beginning_anew_inside_a_task_rolls_back_or_is_refused_as_the_manager_does_it(make_app, database, kind):
+    def begin(request):
+        request.tm.begin()
+        insert(request, 'after')
+
+    app = make_app({'beginning': inserting('before', begin), 'next': inserting('next')})
+    if kind == 'explicit':
+        assert statuses(app) == {'beginning': 'AlreadyInTransaction', 'next': 'ok'}
+        assert database.rows() == ['next']
+    else:
+        assert statuses(app) == {'beginning': 'ok', 'next': 'ok'}
+        assert database.rows() == ['after', 'next']
+
+
+@pytest.mark.parametrize('veto', [{}, VETO], ids=['no veto', 'veto'])
+@pytest.mark.parametrize('exc', [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_an_exit_passes_through_and_leaves_nothing_open(make_app, database, exc, veto):
+    managers = []
+
+    def exit_once(request):
+        managers.append(request.tm)
+        if len(managers) == 1:
+            raise exc
+
+    def first(system):
+        insert(system['request'], f'first {len(managers)}')
+
+    app = make_app(
+        {'first': first, 'exiting': inserting('2', exit_once), 'third': inserting('3')},
+        settings={**veto, **RETRY},
+    )
+
+    with pytest.raises(exc):
+        app.get('/cron')
+    assert database.rows() == ['first 0']
+    assert not is_open(managers[0])
+    assert not database.is_locked()
+
+    # the next request finds the task free to run
+    assert statuses(app) == {'first': 'ok', 'exiting': 'ok', 'third': 'ok'}
+    assert database.rows() == ['first 0', 'first 1', '2', '3']
+
+
+def test_an_exit_at_commit_leaves_nothing_open(make_app, database):
+    managers = []
+
+    def exit_at_commit(request):
+        managers.append(request.tm)
+        request.tm.get().addBeforeCommitHook(raising(SystemExit()), (request,))
+
+    app = make_app({'first': inserting('1'), 'exiting': inserting('2', exit_at_commit)})
+    with pytest.raises(SystemExit):
+        app.get('/cron')
+    assert database.rows() == ['1']
+    assert not is_open(managers[0])
+    assert not database.is_locked()
+
+
+def test_a_task_that_raises_stop_iteration_has_failed(make_app, database):
+    app = make_app({'first': inserting('1', raising(StopIteration())), 'second': inserting('2')})
+    assert statuses(app) == {'first': 'StopIteration', 'second': 'ok'}
+    assert database.rows() == ['2']
+
+
+# the subscriber registers it in the first transaction, then one begins for each of three tasks and one at the end
+@pytest.mark.parametrize('retry', [{}, RETRY], ids=['once', 'retry'])
+@pytest.mark.parametrize('broken', [2, 3, 4])
+def test_a_transaction_that_cannot_begin_fails_its_task_only(make_app, database, broken, retry):
+    synchronizers = []
+
+    def register(request):
+        synchronizers.append(Synchronizer(broken, TransientError('begin')))
+        request.tm.registerSynch(synchronizers[-1])
+
+    names = ['first', 'second', 'third']
+    app = make_app(
+        {name: inserting(name) for name in names},
+        settings={**VETO, **retry},
+        on_request=register,
+    )
+    failing = names[broken - 2]
+    assert statuses(app) == {name: 'TransientError' if name == failing else 'ok' for name in names}
+    assert database.rows() == [name for name in names if name != failing]
+    assert len(synchronizers) == 1
+    assert not database.is_locked()
+
+
+@pytest.mark.parametrize('retry', [{}, RETRY], ids=['once', 'retry'])
+def test_a_final_transaction_that_cannot_begin_is_logged_and_harms_nothing(make_app, database, caplog, retry):
+    synchronizers = []
+
+    def register(request):
+        synchronizers.append(Synchronizer(4, TransientError('final begin')))
+        request.tm.registerSynch(synchronizers[-1])
+
+    app = make_app({'first': inserting('1'), 'second': inserting('2')}, settings=retry, on_request=register)
+    assert app.get('/cron', status=200).text == 'ok'
+    assert database.rows() == ['1', '2']
+    assert [synchronizer.begun for synchronizer in synchronizers] == [4]
+    (record,) = [record for record in caplog.records if 'could not be begun cleanly' in record.message]
+    assert record.levelname == 'ERROR'
+    assert record.exc_info[0] is TransientError
+
+
+@pytest.mark.parametrize('retry', [{}, RETRY], ids=['once', 'retry'])
+def test_a_data_manager_that_cannot_abort_does_not_hide_why_a_task_failed(make_app, database, caplog, retry):
+    def join_and_raise(request):
+        joining('abort', TransientError('abort'))(request)
+        raise ValueError('task')
+
+    app = make_app({'first': inserting('1', join_and_raise), 'second': inserting('2')}, settings=retry)
+    assert statuses(app) == {'first': 'ValueError', 'second': 'ok'}
+    assert database.rows() == ['2']
+    (record,) = [record for record in caplog.records if 'could not be rolled back cleanly' in record.message]
+    assert record.levelname == 'ERROR'
+    assert record.exc_info[0] is TransientError
+
+
+def test_a_doomed_task_whose_data_manager_cannot_abort_has_failed(make_app, database):
+    def join_and_doom(request):
+        joining('abort', OSError('abort'))(request)
+        request.tm.doom()
+
+    app = make_app({'first': inserting('1', join_and_doom), 'second': inserting('2')})
+    assert statuses(app) == {'first': 'OSError', 'second': 'ok'}
+    assert database.rows() == ['2']
+
+
+def test_earlier_work_that_cannot_be_rolled_back_cleanly_does_not_stop_the_tasks(make_app, database, caplog):
+    app = make_app({'first': inserting('1')}, on_request=joining('abort', TransientError('abort')), settings=RETRY)
+    assert app.get('/cron', status=200).text == 'ok'
+    assert database.rows() == ['1']
+    assert 'a transaction could not be rolled back cleanly' in caplog.messages
+
+
+def test_work_done_in_the_request_before_the_first_task_is_rolled_back(make_app, database):
+    app = make_app({'first': inserting('1')}, on_request=lambda request: insert(request, 'earlier'))
+    assert app.get('/cron', status=200).text == 'ok'
+    assert database.rows() == ['1']
+
+
+@pytest.mark.parametrize('end', ['commit', 'abort'])
+def test_a_transaction_that_was_ended_before_the_first_task_does_not_matter(make_app, database, end):
+    def earlier(request):
+        insert(request, 'earlier')
+        getattr(request.tm, end)()
+
+    app = make_app({'first': inserting('1')}, on_request=earlier)
+    assert app.get('/cron', status=200).text == 'ok'
+    assert database.rows() == (['earlier', '1'] if end == 'commit' else ['1'])
+
+
+def test_without_a_task_that_is_due_the_requests_own_transaction_is_left_alone(make_app, database, caplog):
+    app = make_app({}, on_request=lambda request: insert(request, 'earlier'))
+    assert app.get('/cron', status=200).text == 'ok'
+    assert database.rows() == ['earlier']
+    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_a_doomed_manager_of_a_test_is_left_alone(make_app, database, kind):
+    manager = transaction.TransactionManager(explicit=True) if kind == 'explicit' else transaction.manager
+    manager.begin()
+    manager.doom()
+    session = database.join(manager)
+    app = make_app({'first': inserting('1'), 'second': inserting('2')})
+
+    answer = app.get(
+        '/cron', extra_environ={'tm.active': True, 'tm.manager': manager, 'app.dbsession': session}, status=200
+    )
+
+    assert answer.text == 'ok'
+    assert manager.isDoomed()
+    assert session.scalars(select(Row.name).order_by(Row.id)).all() == ['1', '2']
+    assert database.rows() == []
+    manager.abort()
+    assert database.rows() == []
+    assert not is_open(manager)
+    assert not database.is_locked()
+
+
+def test_a_failing_task_is_reported_inside_the_transaction_of_a_test(make_app, database, kind):
+    manager = transaction.TransactionManager(explicit=True) if kind == 'explicit' else transaction.manager
+    manager.begin()
+    manager.doom()
+    app = make_app({'first': inserting('1'), 'second': inserting('2', raising(RuntimeError()))})
+
+    session = database.join(manager)
+    answer = app.get(
+        '/cron', extra_environ={'tm.active': True, 'tm.manager': manager, 'app.dbsession': session}, status=500
+    )
+
+    assert answer.text == 'fail: 1 of 2 tasks failed: second'
+    assert '1' in session.scalars(select(Row.name)).all()
+    manager.abort()
+    assert database.rows() == []
+
+
+def test_a_manager_of_a_test_that_is_not_doomed_commits_and_is_open_again(make_app, database, kind):
+    manager = transaction.TransactionManager(explicit=True) if kind == 'explicit' else transaction.manager
+    manager.begin()
+    session = database.join(manager)
+    app = make_app({'first': inserting('1'), 'second': inserting('2', raising(RuntimeError()))})
+
+    app.get('/cron', extra_environ={'tm.active': True, 'tm.manager': manager, 'app.dbsession': session}, status=500)
+
+    assert database.rows() == ['1']
+    assert is_open(manager)
+    manager.abort()
+
+
+@pytest.mark.parametrize('name', ['first', 'tägliche Bereinigung'])
+def test_the_description_of_the_transaction_is_the_name_of_the_task(make_app, name):
+    descriptions = []
+
+    def task(system):
+        descriptions.append(system['request'].tm.get().description)
+
+    app = make_app({name: task, 'second': task})
+    app.get('/cron', status=200)
+    assert descriptions == [name, 'second']
+
+
+def test_the_same_request_and_session_serve_every_task(make_app, database):
+    served = []
+
+    def task(system):
+        served.append((system['request'], system['request'].dbsession, system['request'].tm))
+
+    def failing(system):
+        task(system)
+        raise RuntimeError
+
+    app = make_app(
+        {'first': task, 'second': failing, 'third': task},
+        on_request=lambda request: served.append((request, request.dbsession, request.tm)),
+    )
+    app.get('/cron', status=500)
+    assert len(served) == 4
+    for objects in zip(*served, strict=True):
+        assert all(found is objects[0] for found in objects)
+
+
+def test_the_task_after_a_failed_flush_has_a_usable_session(make_app, database):
+    def break_the_session(request):
+        with contextlib.suppress(IntegrityError):
+            insert(request, 'taken')
+        # the session wants to be rolled back before it does anything else
+        insert(request, 'free')
+
+    app = make_app({'first': inserting('taken', break_the_session), 'second': inserting('taken')})
+    assert statuses(app) == {'first': 'PendingRollbackError', 'second': 'ok'}
+    assert database.rows() == ['taken']
+
+
+def test_a_task_finds_what_the_one_before_it_committed(make_app, database):
+    found = []
+
+    def look(request):
+        found.append(request.dbsession.scalars(select(Row.name).order_by(Row.id)).all())
+
+    app = make_app(
+        {
+            'first': inserting('1', look),
+            'second': inserting('2', lambda request: (look(request), raising(RuntimeError())(request))),
+            'third': inserting('3', look),
+        }
+    )
+    app.get('/cron', status=500)
+    assert found == [['1'], ['1', '2'], ['1', '3']]
+
+
+def test_where_pyramid_tm_is_switched_off_tasks_manage_their_own_transactions(make_app, database):
+    active, begun = [], []
+
+    def task(name, exc=None):
+        def run(system):
+            request = system['request']
+            active.append('tm.active' in request.environ)
+            begun.append(is_open(request.tm))
+            with request.tm:
+                insert(request, name)
+                if exc is not None:
+                    raise exc
+
+        return run
+
+    app = make_app(
+        {'first': task('1'), 'second': task('2', TransientError()), 'third': task('3')},
+        settings={'tm.activate_hook': lambda request: request.path_info != '/cron', **RETRY},
+    )
+    assert statuses(app) == {'first': 'ok', 'second': 'TransientError', 'third': 'ok'}
+    assert database.rows() == ['1', '3']
+    assert active == begun == [False] * 3
+
+
+@pytest.mark.parametrize('retry', [{}, RETRY], ids=['once', 'retry'])
+def test_a_run_whose_tasks_are_all_skipped_leaves_the_requests_transaction_alone(make_app, database, caplog, retry):
+    app = make_app({'first': inserting('1')}, on_request=lambda request: insert(request, 'earlier'), settings=retry)
+    tasks = app.app.registry['cron_tasks']
+    (task,) = tasks
+    assert tasks.claim(task)
+    assert statuses(app) == {'first': 'skipped'}
+    assert [record for record in caplog.records if record.levelname == 'ERROR'] == []
+    assert database.rows() == ['earlier']
+
+
+def test_a_transaction_that_cannot_begin_leaves_the_last_one_in_order(make_app, caplog):
+    synchronizers = []
+
+    def register(request):
+        synchronizers.append(Synchronizer(2, TransientError('begin')))
+        request.tm.registerSynch(synchronizers[-1])
+
+    app = make_app({'only': inserting('1')}, on_request=register)
+    assert statuses(app) == {'only': 'TransientError'}
+    assert 'could not be begun' not in caplog.text
+
+
+def test_an_exit_while_a_transaction_begins_leaves_nothing_open(make_app):
+    synchronizers, managers = [], []
+
+    def register(request):
+        managers.append(request.tm)
+        synchronizers.append(Synchronizer(2, KeyboardInterrupt()))
+        request.tm.registerSynch(synchronizers[-1])
+
+    app = make_app({'only': inserting('1')}, on_request=register)
+    with pytest.raises(KeyboardInterrupt):
+        app.get('/cron')
+    assert not is_open(managers[0])
+
+
+@pytest.mark.parametrize('veto', [{}, VETO], ids=['no veto', 'veto'])
+def test_an_exception_view_that_a_task_invokes_does_not_make_pyramid_retry_run_the_tasks_again(make_app, veto):
+    ran = []
+
+    def task(system):
+        ran.append(1)
+        try:
+            raise TransientError
+        except TransientError:
+            system['request'].invoke_exception_view()
+
+    def setup(config):
+        config.add_exception_view(lambda exc, request: Response('caught'), context=Exception)
+
+    make_app({'first': task}, settings={**RETRY, **veto}, setup=setup).get('/cron', expect_errors=True)
+    assert ran == [1]
+
+
+def failing_later(handler, registry):
+    """A tween whose own work in the transaction fails when pyramid_tm commits it."""
+
+    def tween(request):
+        response = handler(request)
+        joining('tpc_vote', TransientError('later'))(request)
+        return response
+
+    return tween
+
+
+def test_an_error_after_the_run_does_not_make_pyramid_retry_run_the_tasks_again(make_app, database):
+    def setup(config):
+        tweens = types.ModuleType('later_tweens')
+        tweens.failing_later = failing_later
+        sys.modules['later_tweens'] = tweens
+        config.add_tween('later_tweens.failing_later', under='pyramid_tm.tm_tween_factory')
+
+    app = make_app({'first': inserting('1')}, settings=RETRY, setup=setup)
+    with pytest.raises(TransientError):
+        app.get('/cron')
+    assert database.rows() == ['1']
+
+
+def test_a_transaction_that_is_doomed_before_the_run_is_worth_a_warning(make_app, database, caplog):
+    app = make_app({'first': inserting('1')}, on_request=lambda request: request.tm.doom())
+    assert statuses(app) == {'first': 'ok'}
+    assert database.rows() == []
+    assert "the request's transaction is doomed" in caplog.text
+
+
+@pytest.mark.parametrize('veto', [{}, VETO], ids=['no veto', 'veto'])
+def test_an_exception_view_of_the_application_changes_nothing(make_app, database, veto):
+    seen = []
+
+    def view(exc, request):
+        seen.append(exc)
+        return Response('sorry')
+
+    def setup(config):
+        config.add_exception_view(view, context=Exception)
+        config.add_route('flaky', '/flaky')
+        config.add_view(lambda request: 1 / 0, route_name='flaky')
+
+    app = make_app(
+        {
+            'first': inserting('1'),
+            'second': inserting('2', raising(RuntimeError())),
+            'third': inserting('3'),
+            'fourth': inserting('4', parent_id=999),
+        },
+        settings=veto,
+        setup=setup,
+    )
+    assert app.get('/cron', status=500).text == 'fail: 2 of 4 tasks failed: second, fourth'
+    assert database.rows() == ['1', '3']
+    assert seen == []
+    # it is there
+    assert app.get('/flaky').text == 'sorry'
+
+
+def test_no_transaction_is_begun_for_a_request_that_is_not_managed_any_more(kind):
+    manager = transaction.TransactionManager(explicit=kind == 'explicit')
+    transactions.reopen(Request.blank('/cron'), manager)
+    assert not is_open(manager)
+
+
+def test_the_view_works_with_a_dummy_request():
+    ran = []
+    with testing.testConfig() as config:
+        config.include('pyramid_cron')
+        config.add_cron_task(lambda system: ran.append(system['request']), min='*')
+        config.commit()
+        request = testing.DummyRequest(remote_addr='127.0.0.1')
+        assert CronView(request)() == 'ok'
+    assert ran == [request]
+
+
+WITHOUT_PYRAMID_TM = """
+import sys
+from pyramid.config import Configurator
+from webob import Request
+
+def task(system):
+    print('ran')
+
+def failing(system):
+    raise RuntimeError
+
+import pyramid_cron
+with Configurator() as config:
+    config.include('pyramid_cron')
+    config.add_cron_task(task, min='*')
+    config.add_cron_task(failing, min='*')
+response = Request.blank('/cron', environ={'REMOTE_ADDR': '127.0.0.1'}).get_response(config.make_wsgi_app())
+print(response.status_int, sorted({'transaction', 'pyramid_tm', 'sqlalchemy'} & set(sys.modules)))
+"""
+
+
+def test_without_pyramid_tm_the_transaction_package_is_not_imported(tmp_path):
+    done = subprocess.run(
+        [sys.executable, '-c', WITHOUT_PYRAMID_TM], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.splitlines() == ['ran', '500 []']
