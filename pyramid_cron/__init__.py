@@ -10,7 +10,7 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid_cron.directives import add_cron_task
 from pyramid_cron.runner import RunReport, TaskReport
 from pyramid_cron.schedule import Schedule, ScheduleWarning
-from pyramid_cron.settings import Settings
+from pyramid_cron.settings import Settings, warn_of_misspelt
 from pyramid_cron.tasks import Task, Tasks
 from pyramid_cron.views import CronView
 
@@ -38,6 +38,7 @@ def includeme(config: Any) -> None:
         settings = Settings.parse(config.get_settings())
         if settings.path != path:
             raise ConfigurationError(f"cron.path = {settings.path!r} was set after config.include('pyramid_cron')")
+        warn_of_misspelt(config.get_settings())
         config.registry['cron_settings'] = settings
 
     config.registry['cron_tasks'] = Tasks()

@@ -54,7 +54,9 @@ def parse_network(text: object) -> Network:
     if not isinstance(text, str):
         raise ValueError(f'{text!r} is not the text of an address or network')
     network = ip_network(text)
-    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped and network.prefixlen >= 96:
+    if network.network_address.is_unspecified and network.num_addresses == 1:
+        raise ValueError(f'{text} is the address of nobody; {text}/0 is any')
+    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped:
         # peers are unwrapped too
         return IPv4Network((network.network_address.ipv4_mapped, network.prefixlen - 96))
     return network

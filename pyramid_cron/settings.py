@@ -19,7 +19,13 @@ SHORTEST_SECRET = 16
 
 
 def _path(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip('/') or '//' in value or any(c in '{}*:?# \t\r\n' for c in value):
+    if (
+        not isinstance(value, str)
+        or not value.strip('/')
+        or '//' in value
+        or not value.isprintable()
+        or any(c in '{}*:?#% ' for c in value)
+    ):
         raise ValueError('it has to be one fixed path, such as /cron')
     return value
 
@@ -69,7 +75,6 @@ class Settings:
         :raises pyramid.exceptions.ConfigurationError: for a bad value, naming the setting.
         """
         known = {PREFIX + spec.name: spec for spec in fields(cls)}
-        _warn_of_misspelt(settings, known)
         values: dict[str, Any] = {}
         for key, spec in known.items():
             value = settings.get(key, spec.metadata['default'])
@@ -78,7 +83,7 @@ class Settings:
                 continue
             try:
                 values[spec.name] = spec.metadata['convert'](value)
-            except (TypeError, ValueError) as exc:
+            except (OverflowError, TypeError, ValueError) as exc:
                 # a secret has no place in a log or on a terminal
                 shown = f' = {value!r}' if spec.repr else ''
                 raise ConfigurationError(f'bad setting {key}{shown}: {exc}') from None
@@ -87,8 +92,10 @@ class Settings:
         return cls(**values)
 
 
-def _warn_of_misspelt(settings: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def warn_of_misspelt(settings: Mapping[str, Any]) -> None:
+    """Warn of keys that are no settings but look like one."""
+    known = [PREFIX + spec.name for spec in fields(Settings)]
     for key in settings:
-        if key.startswith(PREFIX) and key not in known:
+        if str(key).startswith(PREFIX) and key not in known:
             for meant in difflib.get_close_matches(key, known, n=1):
-                warnings.warn(f'{key} is not a setting of pyramid_cron; is {meant} meant?', UserWarning, stacklevel=4)
+                warnings.warn(f'{key} is not a setting of pyramid_cron; is {meant} meant?', UserWarning, stacklevel=2)

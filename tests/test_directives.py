@@ -110,7 +110,8 @@ def test_what_cannot_be_called_is_refused(config, f):
 @pytest.fixture
 def application(tmp_path, monkeypatch):
     """Return the configuration of a package with a module of tasks."""
-    package = tmp_path / 'shop'
+    # modules stay imported, so that its name has to differ from those in other tests
+    package = tmp_path / 'shop_of_directives'
     package.mkdir()
     (package / '__init__.py').write_text('def includeme(config):\n    config.add_cron_task(".tasks.purge")\n')
     (package / 'tasks.py').write_text('def purge(system): ...\nlimit = 5\n')
@@ -121,15 +122,15 @@ def application(tmp_path, monkeypatch):
 
 
 def test_dotted_names_resolve_relative_to_the_calling_module(application):
-    application.include('shop')
+    application.include('shop_of_directives')
     application.commit()
     [task] = application.registry['cron_tasks']
-    assert task.name == 'shop.tasks.purge'
+    assert task.name == 'shop_of_directives.tasks.purge'
 
 
 def test_a_dotted_name_of_something_else_is_refused(application):
-    with refused("'shop.tasks.limit'", 'is not callable'):
-        application.add_cron_task('shop.tasks.limit')
+    with refused("'shop_of_directives.tasks.limit'", 'is not callable'):
+        application.add_cron_task('shop_of_directives.tasks.limit')
 
 
 async def coroutine(system): ...

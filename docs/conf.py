@@ -1,0 +1,46 @@
+"""The Sphinx configuration. It needs no network."""
+
+import dataclasses
+import importlib.metadata
+
+import pylons_sphinx_themes
+
+from pyramid_cron.settings import PREFIX, Settings
+
+project = 'pyramid_cron'
+author = 'the pyramid_cron contributors'
+copyright = author
+release = importlib.metadata.version('pyramid_cron')
+version = release
+
+extensions = ['sphinx.ext.autodoc']
+exclude_patterns = ['_build']
+
+html_theme = 'pylons'
+html_theme_path = pylons_sphinx_themes.get_html_themes_path()
+html_theme_options = {'github_url': ''}
+html_title = f'{project} {release}'
+html_show_sourcelink = False
+
+highlight_language = 'text'
+
+autodoc_member_order = 'bysource'
+# the docstrings say it in words, and the hints use names that only this package's own modules know
+autodoc_typehints = 'none'
+
+# names of other projects are not looked up, because that takes the network, and of ours a subclass of ValueError is not
+# public
+nitpick_ignore_regex = [
+    ('py:.*', r'(datetime|pyramid|zoneinfo)\..*'),
+    ('py:exc', r'SystemExit|KeyboardInterrupt|ScheduleError|ValueError'),
+]
+
+
+def shown(default):
+    return 'not set' if default is None else f'``{default}``'
+
+
+# |cron.window| is the default of that setting, taken from its one definition
+rst_epilog = '\n'.join(
+    f'.. |{PREFIX}{spec.name}| replace:: {shown(spec.metadata["default"])}' for spec in dataclasses.fields(Settings)
+)

@@ -1,0 +1,44 @@
+"""An application whose tasks misbehave: the setting ``trouble.tasks`` tells which of them it has."""
+
+import time
+from pathlib import Path
+
+from pyramid.config import Configurator
+from pyramid.settings import aslist
+
+
+def main(global_config, **settings):
+    with Configurator(settings=settings) as config:
+        for name in aslist(settings['trouble.tasks']):
+            config.add_cron_task(f'trouble.{name}', min='*')
+        return config.make_wsgi_app()
+
+
+def file(system, name):
+    folder = Path(system['registry'].settings['demo.journal']).parent
+    folder.mkdir(exist_ok=True)
+    return folder / name
+
+
+def works(system):
+    with file(system, 'journal.txt').open('a') as journal:
+        journal.write('works\n')
+
+
+def fails(system):
+    raise RuntimeError('a detail that is not for everybody')
+
+
+def waits(system):
+    deadline = time.monotonic() + 30
+    file(system, 'waiting').touch()
+    while not file(system, 'go').exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.02)
+
+
+def exits_once(system):
+    if not file(system, 'exited').exists():
+        file(system, 'exited').touch()
+        raise SystemExit(1)

@@ -1,0 +1,214 @@
+"""Real servers, a real curl and a real cron. Run with ``pytest tests/e2e -o addopts=--import-mode=importlib``.
+
+Everything listens on loopback. What is missing is a skip on a developer's machine and a failure where ``CI`` is set.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get('PATH', ''), '/usr/sbin', '/sbin'])
+
+
+def lacking(reason, *, optional=False):
+    if os.environ.get('CI') and not optional:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def wait_until(true, what, seconds=20, process=None):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert process is None or process.poll() is None, f'{what}: the process ended with {process.returncode}'
+        assert time.monotonic() < deadline, f'{what}: not within {seconds} seconds'
+        time.sleep(0.05)
+
+
+def listens(address):
+    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+    with socket.socket(family) as client:
+        return client.connect_ex(address) == 0
+
+
+@pytest.fixture(scope='session')
+def root():
+    """The top of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope='session')
+def program():
+    """Find a program by its name."""
+
+    def find(name, *, superuser=False, optional=False):
+        if superuser and os.geteuid() != 0:
+            lacking(f'{name} has to run as root')
+        path = shutil.which(name, path=PATH)
+        if path is None:
+            lacking(f'{name} is not installed', optional=optional)
+        return path
+
+    return find
+
+
+@pytest.fixture
+def until():
+    """Wait until a function returns true, or fail."""
+    return wait_until
+
+
+@pytest.fixture
+def free_port():
+    """Find a port of 127.0.0.1 that nobody uses."""
+
+    def find():
+        with socket.socket() as server:
+            server.bind(('127.0.0.1', 0))
+            return server.getsockname()[1]
+
+    return find
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start a program that is ended with the test, and wait until it listens at an address, if there is one."""
+    processes = []
+    # gunicorn puts a socket into the home directory
+    environ = {'PATH': PATH, 'PYTHONPATH': str(HERE / 'apps'), 'HOME': str(tmp_path)}
+
+    def run(*command, listen=None):
+        log = tmp_path / f'{len(processes)}-{Path(command[0]).name}.log'
+        with log.open('wb') as output:
+            process = subprocess.Popen(
+                command,
+                cwd=tmp_path,
+                env={**os.environ, **environ},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        processes.append((process, log))
+        if listen is not None:
+            wait_until(lambda: listens(listen), f'{command[0]} listens', process=process)
+        process.log = log
+        return process
+
+    yield run
+    for process, log in reversed(processes):
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        # pytest shows this for a test that failed
+        print(f'--- {log.name}\n{log.read_text()}')
+
+
+@dataclass
+class Answer:
+    exit_code: int
+    status: int
+    #: in lower case: servers differ in how they write the names
+    headers: str
+    body: str
+
+
+@pytest.fixture
+def curl(program, tmp_path):
+    """Request something with curl, and return its answer."""
+    executable = program('curl')
+    # -q: whatever is in somebody's ~/.curlrc
+    always = ['-q', '-sS', '--noproxy', '*', '-w', '%{http_code}']
+    number = 0
+
+    def request(url, *options, max_time=20):
+        nonlocal number
+        number += 1
+        headers, body = tmp_path / f'{number}.headers', tmp_path / f'{number}.body'
+        done = subprocess.run(
+            [executable, *always, '--max-time', str(max_time), '-o', body, '-D', headers, *options, url],
+            capture_output=True,
+            text=True,
+        )
+        print(f'curl {" ".join(options)} {url}: {done.stdout} {done.stderr}')
+        return Answer(
+            done.returncode,
+            int(done.stdout),
+            headers.read_text().lower() if headers.exists() else '',
+            body.read_text() if body.exists() else '',
+        )
+
+    return request
+
+
+@dataclass
+class Server:
+    port: int | None
+    folder: Path
+    process: subprocess.Popen
+
+    @property
+    def url(self):
+        return f'http://localhost:{self.port}'
+
+    @property
+    def journal(self):
+        journal = self.folder / 'var' / 'journal.txt'
+        return journal.read_text() if journal.exists() else ''
+
+    @property
+    def log(self):
+        return self.process.log.read_text()
+
+
+@pytest.fixture
+def ini(tmp_path):
+    """Write the demo's ini file, with settings of its own, with the tasks of apps/trouble.py if any are named."""
+
+    def write(*, port=None, settings=(), server=(), tasks=''):
+        text = (ROOT / 'examples' / 'demo.ini').read_text()
+        if port is not None:
+            text = text.replace('listen = localhost:6543', f'listen = 127.0.0.1:{port}')
+        if tasks:
+            text = text.replace('use = egg:pyramid_cron_demo', f'use = call:trouble:main\ntrouble.tasks = {tasks}')
+        for section, added in {'app:main': settings, 'server:main': server}.items():
+            lines = [f'[{section}]', *(f'{name} = {value}' for name, value in dict(added).items())]
+            text = text.replace(lines[0], '\n'.join(lines))
+        path = tmp_path / 'demo.ini'
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def serve(start, program, ini, free_port, tmp_path):
+    """Serve the demo, or the tasks of apps/trouble.py, on a free port with the server of that name."""
+
+    def run(kind, **options):
+        port = free_port()
+        path = ini(port=port, **options)
+        commands = {
+            'waitress': ['pserve', str(path)],
+            'gunicorn': ['gunicorn', '--paste', str(path), '--bind', f'127.0.0.1:{port}', '--threads', '4'],
+        }
+        name, *arguments = commands[kind]
+        process = start(program(name), *arguments, listen=('127.0.0.1', port))
+        return Server(port, tmp_path, process)
+
+    return run
+
+
+@pytest.fixture(params=['waitress', 'gunicorn'])
+def server_kind(request):
+    return request.param

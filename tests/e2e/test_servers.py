@@ -1,0 +1,165 @@
+"""The application servers, asked by curl."""
+
+import json
+import os
+import re
+import subprocess
+import threading
+
+import pytest
+
+SECRET = 'a secret of more than 16 characters'
+
+
+@pytest.fixture
+def header_file(tmp_path):
+    path = tmp_path / 'cron.header'
+    path.write_text(f'Authorization: Bearer {SECRET}\n')
+    return path
+
+
+def test_curl_runs_what_is_due(serve, server_kind, curl):
+    server = serve(server_kind)
+    answer = curl(f'{server.url}/cron', '-f')
+    assert (answer.exit_code, answer.status, answer.body) == (0, 200, 'ok')
+    assert 'no-store' in answer.headers
+    mail, cache = server.journal.index('sent the mail'), server.journal.index('warmed the cache')
+    assert mail < cache
+    assert 'task pyramid_cron_demo.tasks.send_mail ended' in server.log
+
+
+def test_a_caller_that_prefers_json_gets_a_report(serve, server_kind, curl):
+    server = serve(server_kind)
+    answer = curl(f'{server.url}/cron', '-H', 'Accept: application/json')
+    assert answer.status == 200
+    report = json.loads(answer.body)
+    assert sorted(report) == ['minute', 'seconds', 'tasks']
+    statuses = {task['name']: task['status'] for task in report['tasks']}
+    assert statuses['pyramid_cron_demo.tasks.send_mail'] == 'ok'
+    assert statuses['pyramid_cron_demo.tasks.warm_cache'] == 'ok'
+
+
+def test_a_stranger_is_refused(serve, server_kind, curl):
+    server = serve(server_kind)
+    answer = curl(f'{server.url}/cron', '--interface', '127.0.0.2')
+    assert (answer.status, answer.body) == (403, 'fail 127.0.0.2')
+    assert server.journal == ''
+    assert 'cron.allowed_ips' in server.log
+
+
+def test_a_stranger_who_names_the_servers_own_address_is_refused(serve, server_kind, curl):
+    server = serve(server_kind)
+    for host in ('localhost', '127.0.0.1', '127.0.0.2', '2130706434'):
+        answer = curl(f'{server.url}/cron', '--interface', '127.0.0.2', '-H', f'Host: {host}')
+        assert answer.status == 403
+    assert server.journal == ''
+
+
+def test_head_is_refused(serve, server_kind, curl):
+    server = serve(server_kind)
+    answer = curl(f'{server.url}/cron', '--head')
+    assert answer.status == 405
+    assert 'allow: get, post' in answer.headers
+    assert server.journal == ''
+
+
+def test_the_secret_in_a_header_file_lets_in(serve, server_kind, curl, header_file):
+    server = serve(server_kind, settings={'cron.secret': SECRET})
+    refused = curl(f'{server.url}/cron')
+    assert refused.status == 401
+    assert 'www-authenticate: bearer' in refused.headers
+    assert server.journal == ''
+    # from anywhere, since cron.allowed_ips is not set
+    allowed = curl(f'{server.url}/cron', '-f', '-H', f'@{header_file}', '--interface', '127.0.0.2')
+    assert (allowed.exit_code, allowed.body) == (0, 'ok')
+    assert 'sent the mail' in server.journal
+    assert SECRET not in server.log
+
+
+def test_curl_in_the_kubernetes_manifest_gets_in(serve, server_kind, program, root, header_file):
+    server = serve(server_kind, settings={'cron.secret': SECRET})
+    manifest = (root / 'docs' / 'deploy' / 'cronjob.yaml').read_text()
+    arguments = json.loads(re.search(r'(?m)^ +args: (\[.*\])$', manifest)[1])
+    replaced = {'@/etc/cron/header': f'@{header_file}', 'http://demo:6543/cron': f'{server.url}/cron'}
+    assert set(replaced) <= set(arguments)
+    command = [program('curl'), *(replaced.get(argument, argument) for argument in arguments)]
+    assert subprocess.check_output(command, text=True) == 'ok'
+    assert 'sent the mail' in server.journal
+
+
+def test_curl_notices_a_task_that_raises(serve, server_kind, curl):
+    server = serve(server_kind, tasks='fails works')
+    answer = curl(f'{server.url}/cron')
+    assert (answer.status, answer.body) == (500, 'fail: 1 of 2 tasks failed: trouble.fails')
+    assert server.journal == 'works\n'
+    assert 'RuntimeError: a detail' in server.log
+    # what cron sees
+    assert curl(f'{server.url}/cron', '-f').exit_code == 22
+
+
+def test_a_task_that_still_runs_is_skipped(serve, server_kind, curl, until, tmp_path):
+    server = serve(server_kind, tasks='waits works')
+    answers = []
+    first = threading.Thread(target=lambda: answers.append(curl(f'{server.url}/cron')))
+    first.start()
+    try:
+        until((tmp_path / 'var' / 'waiting').exists, 'the first request waits')
+        second = curl(f'{server.url}/cron', '-H', 'Accept: application/json')
+    finally:
+        (tmp_path / 'var' / 'go').touch()
+        first.join()
+    assert second.status == 200
+    waits, works = json.loads(second.body)['tasks']
+    assert (waits['status'], waits['reason']) == ('skipped', 'still running')
+    assert works['status'] == 'ok'
+    assert [answer.body for answer in answers] == ['ok']
+    # and it is not skipped for ever
+    assert json.loads(curl(f'{server.url}/cron', '-H', 'Accept: application/json').body)['tasks'][0]['status'] == 'ok'
+
+
+def test_a_task_that_exits_stays_due(serve, server_kind, curl, until):
+    server = serve(server_kind, tasks='exits_once works')
+    # no answer: waitress keeps the connection open and gunicorn closes it
+    assert curl(f'{server.url}/cron', max_time=3).exit_code != 0
+    assert 'trouble.exits_once raised SystemExit' in server.log
+    assert server.journal == ''
+    # gunicorn replaces the worker that ended
+    until(lambda: curl(f'{server.url}/').status == 404, 'the server answers again')
+    again = curl(f'{server.url}/cron', '-H', 'Accept: application/json')
+    assert [task['status'] for task in json.loads(again.body)['tasks']] == ['ok', 'ok']
+    assert server.journal == 'works\n'
+
+
+@pytest.fixture
+def unix_socket(start, program, ini, root, tmp_path):
+    """Serve the demo as docs/deploy/gunicorn-unix.conf.py does, and return its process and the socket."""
+    path = tmp_path / 'demo.sock'
+    config = (root / 'docs' / 'deploy' / 'gunicorn-unix.conf.py').read_text()
+    assert config.count('/run/demo/demo.sock') == 1
+    (tmp_path / 'gunicorn.conf.py').write_text(config.replace('/run/demo/demo.sock', str(path)))
+
+    def run(**settings):
+        command = ['--paste', str(ini(settings=settings)), '-c', str(tmp_path / 'gunicorn.conf.py')]
+        return start(program('gunicorn'), *command, listen=str(path)), path
+
+    return run
+
+
+def test_nobody_is_let_in_by_address_through_a_unix_socket(unix_socket, curl, tmp_path):
+    process, path = unix_socket()
+    answer = curl('http://localhost/cron', '--unix-socket', str(path))
+    assert (answer.status, answer.body) == (403, 'fail')
+    assert not (tmp_path / 'var').exists()
+    assert 'cron.secret' in process.log.read_text()
+
+
+def test_the_documented_crontab_line_gets_in_through_a_unix_socket(unix_socket, curl, root, header_file, tmp_path):
+    _, path = unix_socket(**{'cron.secret': SECRET})
+    assert curl('http://localhost/cron', '--unix-socket', str(path)).status == 401
+    crontab = (root / 'docs' / 'deploy' / 'unix-socket.crontab').read_text()
+    (command,) = re.findall(r'(?m)^\* \* \* \* \* +(.*)$', crontab)
+    for documented, real in {'/run/demo/demo.sock': path, '/etc/demo/cron.header': header_file}.items():
+        assert documented in command
+        command = command.replace(documented, str(real))
+    subprocess.run(['sh', '-c', command], check=True, env={'PATH': '/usr/bin:/bin', 'HOME': os.environ['HOME']})
+    assert 'sent the mail' in (tmp_path / 'var' / 'journal.txt').read_text()

@@ -1,0 +1,383 @@
+"""Every ``cron.*`` setting: what it defaults to, what it accepts, and how it says no."""
+
+import sys
+from ipaddress import ip_network
+
+import pytest
+from pyramid.config import Configurator
+from pyramid.exceptions import ConfigurationError
+from pyramid.paster import get_app
+from webtest import TestApp
+
+from pyramid_cron.settings import Settings, warn_of_misspelt
+
+LOOPBACK = (ip_network('127.0.0.1'), ip_network('::1'))
+LOCAL = {'REMOTE_ADDR': '127.0.0.1', 'HTTP_HOST': 'localhost'}
+
+
+def request_cron(app, path='/cron', **environ):
+    return TestApp(app).get(path, extra_environ=LOCAL | environ, status='*')
+
+
+def test_what_is_left_out_has_its_default():
+    assert Settings.parse({}) == Settings('/cron', LOOPBACK, None, 60.0)
+
+
+def test_settings_of_others_do_not_matter():
+    assert Settings.parse({'path': 5, 'crontab.path': '', 'pyramid.includes': 'pyramid_cron'}) == Settings.parse({})
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'parsed'),
+    [
+        ('path', '/cron', '/cron'),
+        ('path', 'cron', 'cron'),
+        ('path', '/admin/tick', '/admin/tick'),
+        ('path', '/tick/', '/tick/'),
+        ('path', '/_cron-1.txt', '/_cron-1.txt'),
+        ('allowed_ips', '10.1.2.3', (ip_network('10.1.2.3'),)),
+        ('allowed_ips', '10.0.0.0/8 fd00::/8', (ip_network('10.0.0.0/8'), ip_network('fd00::/8'))),
+        ('allowed_ips', '\n  127.0.0.1\n  ::1\n', LOOPBACK),
+        ('allowed_ips', ['127.0.0.1', '::1'], LOOPBACK),
+        ('allowed_ips', ('127.0.0.1 ::1',), LOOPBACK),
+        ('allowed_ips', '::ffff:10.0.0.0/104', (ip_network('10.0.0.0/8'),)),
+        ('allowed_ips', '::ffff:10.1.2.3', (ip_network('10.1.2.3'),)),
+        ('allowed_ips', '0.0.0.0/0 ::/0', (ip_network('0.0.0.0/0'), ip_network('::/0'))),
+        ('secret', 'sixteen chars 16', b'sixteen chars 16'),
+        ('secret', 'x' * 500, b'x' * 500),
+        ('secret', '16 Zeichen für 1', '16 Zeichen für 1'.encode()),
+        ('window', '90', 90.0),
+        ('window', 90, 90.0),
+        ('window', 90.5, 90.5),
+        ('window', '0.5', 0.5),
+        ('window', ' 90 ', 90.0),
+    ],
+)
+def test_a_good_value_is_converted(key, value, parsed):
+    settings = Settings.parse({f'cron.{key}': value})
+    assert getattr(settings, key) == parsed
+    assert type(getattr(settings, key)) is type(parsed)
+
+
+BAD = [
+    ('path', ''),
+    ('path', '/'),
+    ('path', '//'),
+    ('path', None),
+    ('path', 5),
+    ('path', ['/cron']),
+    ('path', '/{x}'),
+    ('path', '/cron/{x:.*}'),
+    ('path', '/cron*rest'),
+    ('path', '/cron/:old'),
+    ('path', 'http://example.com/cron'),
+    ('path', '//example.com/cron'),
+    ('path', '/cron?secret=x'),
+    ('path', '/cron#now'),
+    ('path', '/my cron'),
+    ('path', ' /cron'),
+    ('path', '/cron\n'),
+    ('allowed_ips', ''),
+    ('allowed_ips', ' \n '),
+    ('allowed_ips', []),
+    ('allowed_ips', None),
+    ('allowed_ips', 5),
+    ('allowed_ips', True),
+    ('allowed_ips', [2130706433]),
+    ('allowed_ips', [None]),
+    ('allowed_ips', b'127.0.0.1'),
+    ('allowed_ips', '2130706433'),
+    ('allowed_ips', '127.0.0.1,::1'),
+    ('allowed_ips', '127.0.0.1, ::1'),
+    ('allowed_ips', 'localhost'),
+    ('allowed_ips', '127.0.0.1 example.com'),
+    ('allowed_ips', '10.0.0.1/8'),
+    ('allowed_ips', 'fd00::1/8'),
+    ('allowed_ips', '10.0.0.0/33'),
+    ('allowed_ips', '10.0.0.*'),
+    ('allowed_ips', '10.0.0'),
+    ('allowed_ips', '127.0.0.1:80'),
+    ('allowed_ips', '[::1]'),
+    ('allowed_ips', '::ffff:10.0.0.1/104'),
+    ('secret', ''),
+    ('secret', None),
+    ('secret', 1234567890123456),
+    ('secret', b'sixteen chars 16'),
+    ('secret', 'fifteen chars15'),
+    ('secret', 'sixteen chars 1 '),
+    ('secret', ' ixteen chars 16'),
+    ('secret', ' ' * 16),
+    ('secret', '  fifteen chars15  '),
+    ('secret', 'sixteen chars 16\n'),
+    ('secret', 'sixteen\nchars 16'),
+    ('secret', 'sixteen\tchars 16'),
+    ('secret', 'sixteen\x00chars 16'),
+    ('secret', 'sixteen\udcffchars 16'),
+    ('window', ''),
+    ('window', None),
+    ('window', 'a minute'),
+    ('window', '60s'),
+    ('window', 0),
+    ('window', '0'),
+    ('window', '-1'),
+    ('window', -0.5),
+    ('window', 'nan'),
+    ('window', float('nan')),
+    ('window', 'inf'),
+    ('window', '-inf'),
+    ('window', float('inf')),
+    ('window', '1e999'),
+    ('window', True),
+    ('window', False),
+    ('window', [60]),
+    ('window', 10**400),
+]
+
+
+@pytest.mark.parametrize(('key', 'value'), BAD, ids=lambda part: ascii(part)[:30])
+def test_a_bad_value_is_an_error_that_names_the_setting(key, value):
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.parse({f'cron.{key}': value})
+    assert f'cron.{key}' in str(caught.value)
+    if key != 'secret':
+        assert f'cron.{key} = {value!r}: ' in str(caught.value)
+
+
+@pytest.mark.parametrize(('key', 'value'), BAD, ids=lambda part: ascii(part)[:30])
+def test_a_bad_value_keeps_an_application_from_starting(key, value):
+    config = Configurator(settings={f'cron.{key}': value})
+    with pytest.raises(ConfigurationError, match=rf'cron\.{key}'):
+        config.include('pyramid_cron')
+
+
+@pytest.mark.parametrize('secret', ['too short', 'long enough, but with a line\nend', ' blank before the secret'])
+def test_a_bad_secret_is_not_shown(secret):
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.parse({'cron.secret': secret})
+    error = caught.value
+    for text in (str(error), repr(error), repr(error.args)):
+        assert secret not in text
+        assert repr(secret)[1:-1] not in text
+    # nor by the chain of a traceback
+    assert error.__suppress_context__
+    assert error.__cause__ is None
+
+
+def test_a_bad_secret_added_later_is_not_shown_either():
+    config = Configurator()
+    config.include('pyramid_cron')
+    config.add_settings({'cron.secret': 'too short'})
+    with pytest.raises(ConfigurationError, match=r'cron\.secret') as caught:
+        config.commit()
+    assert 'too short' not in str(caught.value)
+
+
+def test_another_bad_setting_does_not_show_the_secret():
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.parse({'cron.secret': 'sixteen chars 16', 'cron.window': '0'})
+    assert 'sixteen' not in str(caught.value)
+
+
+def test_the_representation_of_settings_does_not_show_the_secret():
+    settings = Settings.parse({'cron.secret': 'sixteen chars 16', 'cron.path': '/tick'})
+    assert '/tick' in repr(settings)
+    assert 'sixteen' not in f'{settings} {settings!r}'
+
+
+def test_a_secret_alone_allows_any_address():
+    assert Settings.parse({'cron.secret': 'sixteen chars 16'}).allowed_ips is None
+
+
+def test_a_secret_with_addresses_allows_only_them():
+    settings = {'cron.secret': 'sixteen chars 16', 'cron.allowed_ips': '127.0.0.1 ::1'}
+    assert Settings.parse(settings).allowed_ips == LOOPBACK
+
+
+@pytest.mark.parametrize(
+    ('misspelt', 'meant'),
+    [
+        ('cron.secrets', 'cron.secret'),
+        ('cron.allowed_ip', 'cron.allowed_ips'),
+        ('cron.allowed-ips', 'cron.allowed_ips'),
+        ('cron.pat', 'cron.path'),
+        ('cron.windows', 'cron.window'),
+        ('cron.Secret', 'cron.secret'),
+    ],
+)
+def test_a_misspelt_setting_is_a_warning(misspelt, meant):
+    with pytest.warns(UserWarning, match=rf'^{misspelt} is not a setting of pyramid_cron; is {meant} meant\?$'):
+        warn_of_misspelt({misspelt: 'x' * 16})
+
+
+def test_the_value_of_a_misspelt_setting_is_not_shown():
+    with pytest.warns(UserWarning, match=r'is cron\.secret meant') as caught:
+        warn_of_misspelt({'cron.secrets': 'sixteen chars 16'})
+    assert 'sixteen' not in str([str(warning.message) for warning in caught])
+
+
+def test_a_setting_that_resembles_none_is_left_to_whom_it_belongs():
+    # a warning would be an error here
+    warn_of_misspelt({'cron.dashboard_colour': 'red', 5: 'five'})
+    assert Settings.parse({'cron.dashboard_colour': 'red', 5: 'five'}) == Settings.parse({})
+
+
+def test_a_misspelt_setting_warns_when_the_application_starts():
+    config = Configurator(settings={'cron.allowed_ip': '10.0.0.1'})
+    config.include('pyramid_cron')
+    with pytest.warns(UserWarning, match=r'is cron\.allowed_ips meant'):
+        config.commit()
+
+
+@pytest.mark.parametrize(
+    'includes', ['pyramid_cron', 'pyramid_cron ', '\n pyramid_cron\n', ['pyramid_cron'], 'pyramid_cron pyramid_cron']
+)
+def test_it_is_included_by_the_setting_of_pyramid(includes):
+    ran = []
+    config = Configurator(settings={'pyramid.includes': includes, 'cron.path': '/tick'})
+    config.add_cron_task(ran.append, min='*')
+    assert request_cron(config.make_wsgi_app(), '/tick').text == 'ok'
+    assert len(ran) == 1
+
+
+def test_it_is_included_by_an_application():
+    ran = []
+    config = Configurator()
+    config.include('pyramid_cron')
+    config.add_cron_task(ran.append, min='*')
+    app = config.make_wsgi_app()
+    assert request_cron(app).text == 'ok'
+    assert request_cron(app, REMOTE_ADDR='127.0.0.2').status_int == 403
+    assert len(ran) == 1
+    assert config.registry['cron_settings'] == Settings.parse({})
+
+
+def test_including_it_twice_is_including_it_once():
+    config = Configurator()
+    config.include('pyramid_cron')
+    config.include('pyramid_cron')
+    assert request_cron(config.make_wsgi_app()).text == 'ok'
+
+
+@pytest.mark.parametrize('prefix', ['jobs', '/jobs', '/jobs/'])
+def test_a_route_prefix_is_honoured(prefix):
+    config = Configurator(settings={'cron.path': '/tick'})
+    config.include('pyramid_cron', route_prefix=prefix)
+    app = config.make_wsgi_app()
+    assert request_cron(app, '/jobs/tick').text == 'ok'
+    assert request_cron(app, '/tick').status_int == 404
+    assert request_cron(app, '/cron').status_int == 404
+
+
+def test_the_route_prefix_of_an_include_around_it_is_honoured():
+    def jobs(config):
+        config.include('pyramid_cron', route_prefix='inner')
+
+    config = Configurator()
+    config.include(jobs, route_prefix='outer')
+    assert request_cron(config.make_wsgi_app(), '/outer/inner/cron').text == 'ok'
+
+
+def test_a_path_may_lack_its_slash():
+    config = Configurator(settings={'cron.path': 'tick'})
+    config.include('pyramid_cron')
+    assert request_cron(config.make_wsgi_app(), '/tick').text == 'ok'
+
+
+def test_the_path_is_that_of_the_route():
+    config = Configurator(settings={'cron.path': '/tick'})
+    config.include('pyramid_cron')
+    config.add_route('link', '/link')
+    config.add_view(lambda request: request.route_path('cron'), route_name='link', renderer='string')
+    assert TestApp(config.make_wsgi_app()).get('/link').text == '/tick'
+
+
+def test_settings_added_after_the_include_count():
+    seen = []
+    config = Configurator()
+    config.include('pyramid_cron')
+    config.add_cron_task(lambda system: seen.append(system['time_left']()), min='*')
+    config.add_settings({'cron.allowed_ips': '10.1.2.3', 'cron.window': '5000'})
+    app = config.make_wsgi_app()
+    assert request_cron(app).status_int == 403
+    assert request_cron(app, REMOTE_ADDR='10.1.2.3').text == 'ok'
+    assert 4000 < seen[0] <= 5000
+
+
+def test_a_secret_added_after_the_include_counts():
+    config = Configurator()
+    config.include('pyramid_cron')
+    config.add_settings({'cron.secret': 'sixteen chars 16'})
+    app = config.make_wsgi_app()
+    assert request_cron(app).status_int == 401
+    assert request_cron(app, HTTP_AUTHORIZATION='Bearer sixteen chars 16').text == 'ok'
+
+
+def test_a_secret_added_by_a_later_include_counts():
+    def add_secret(config):
+        config.add_settings({'cron.secret': 'sixteen chars 16'})
+
+    config = Configurator()
+    config.include('pyramid_cron')
+    config.include(add_secret)
+    assert request_cron(config.make_wsgi_app()).status_int == 401
+
+
+def test_a_bad_setting_added_after_the_include_is_an_error():
+    config = Configurator()
+    config.include('pyramid_cron')
+    config.add_settings({'cron.window': '-1'})
+    with pytest.raises(ConfigurationError, match=r"cron\.window = '-1'"):
+        config.make_wsgi_app()
+
+
+def test_a_path_changed_after_the_include_is_an_error():
+    config = Configurator(settings={'cron.path': '/tick'})
+    config.include('pyramid_cron')
+    config.add_settings({'cron.path': '/tock'})
+    with pytest.raises(ConfigurationError, match=r"cron\.path = '/tock' was set after"):
+        config.make_wsgi_app()
+
+
+def test_the_same_path_set_again_after_the_include_is_none():
+    config = Configurator()
+    config.include('pyramid_cron')
+    config.add_settings({'cron.path': '/cron'})
+    assert request_cron(config.make_wsgi_app()).text == 'ok'
+
+
+def test_a_configurator_that_commits_at_once_has_the_settings_at_once():
+    config = Configurator(autocommit=True, settings={'cron.window': '5'})
+    config.include('pyramid_cron')
+    assert config.registry['cron_settings'].window == 5
+
+
+def test_settings_come_from_an_ini_file(tmp_path, monkeypatch):
+    (tmp_path / 'app_of_an_ini_file.py').write_text(
+        'from pyramid.config import Configurator\n'
+        'def main(global_config, **settings):\n'
+        '    config = Configurator(settings=settings)\n'
+        '    config.add_cron_task(len, min="*")\n'
+        '    return config.make_wsgi_app()\n'
+    )
+    (tmp_path / 'app.ini').write_text(
+        '[app:main]\n'
+        'use = call:app_of_an_ini_file:main\n'
+        'pyramid.includes =\n'
+        '    pyramid_cron\n'
+        'cron.path = /tick\n'
+        'cron.window = 90\n'
+        'cron.allowed_ips =\n'
+        '    127.0.0.1\n'
+        '    10.0.0.0/8\n'
+        'cron.secret = sixteen chars %(tail)s\n'
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    try:
+        app = get_app(str(tmp_path / 'app.ini'), options={'tail': '16'})
+    finally:
+        sys.modules.pop('app_of_an_ini_file', None)
+    assert app.registry['cron_settings'] == Settings(
+        '/tick', (ip_network('127.0.0.1'), ip_network('10.0.0.0/8')), b'sixteen chars 16', 90.0
+    )
+    assert request_cron(app, '/tick', HTTP_AUTHORIZATION='Bearer sixteen chars 16').text == 'ok'
+    assert request_cron(app, '/tick').status_int == 401
