@@ -93,6 +93,8 @@ BAD = [
     ('allowed_ips', '127.0.0.1 example.com'),
     ('allowed_ips', '10.0.0.1/8'),
     ('allowed_ips', 'fd00::1/8'),
+    ('allowed_ips', '0.0.0.0'),
+    ('allowed_ips', '::'),
     ('allowed_ips', '10.0.0.0/33'),
     ('allowed_ips', '10.0.0.*'),
     ('allowed_ips', '10.0.0'),
