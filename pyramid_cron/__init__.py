@@ -8,8 +8,9 @@ from pyramid.exceptions import ConfigurationError
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from pyramid_cron.directives import add_cron_task
+from pyramid_cron.fields import ScheduleWarning
 from pyramid_cron.runner import RunReport, TaskReport
-from pyramid_cron.schedule import Schedule, ScheduleWarning
+from pyramid_cron.schedule import Schedule
 from pyramid_cron.settings import Settings, warn_of_misspelt
 from pyramid_cron.tasks import Task, Tasks
 from pyramid_cron.views import CronView

@@ -6,9 +6,12 @@ machine's local time. Naive local datetimes and those of :mod:`zoneinfo` carry `
 
 from __future__ import annotations
 
+import bisect
+import difflib
 import time
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 MINUTE = timedelta(minutes=1)
 
@@ -27,6 +30,11 @@ class WallMinutes(NamedTuple):
     interval: tuple[datetime, ...]
     fixed_time: tuple[datetime, ...]
 
+    @property
+    def skipped(self) -> tuple[datetime, ...]:
+        """The minutes of the gap that has just ended."""
+        return self.fixed_time[:-1]
+
 
 def wall_minutes(instant: datetime, zone: tzinfo | None) -> WallMinutes:
     """Return the wall-clock minutes that a tick at ``instant`` stands for: one, none, or those of a gap and its own.
@@ -38,8 +46,8 @@ def wall_minutes(instant: datetime, zone: tzinfo | None) -> WallMinutes:
     :param instant: the minute, aware.
     :param zone: the time zone, ``None`` for the machine's.
     """
-    wall = _wall(instant, zone)
-    gap = wall - _wall(instant - MINUTE, zone) - MINUTE
+    wall = to_wall(instant, zone)
+    gap = wall - to_wall(instant - MINUTE, zone) - MINUTE
     fixed_time: tuple[datetime, ...] = (wall,)
     if wall.fold and _offset(wall.replace(fold=0), zone) - _offset(wall, zone) <= THREE_HOURS:
         fixed_time = ()
@@ -48,7 +56,70 @@ def wall_minutes(instant: datetime, zone: tzinfo | None) -> WallMinutes:
     return WallMinutes((wall,), fixed_time)
 
 
-def _wall(instant: datetime, zone: tzinfo | None) -> datetime:
+class Ticks(NamedTuple):
+    """The instants whose ticks stand for one wall-clock minute, by the kind of schedule that asks."""
+
+    interval: tuple[datetime, ...]
+    fixed_time: tuple[datetime, ...]
+
+
+def ticks(wall: datetime, zone: tzinfo | None) -> Ticks:
+    """Return the instants whose ticks stand for the wall-clock minute ``wall``: :func:`wall_minutes` backwards."""
+    first, second = (to_instant(wall.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
+    if first == second:
+        return Ticks((first,), (first,))
+    if first < second:
+        # the minute comes twice
+        return Ticks((first, second), (first, second) if second - first > THREE_HOURS else (first,))
+    # the minute is skipped: read with the offset before the gap it is too late, with the one after it too early
+    if first - second >= THREE_HOURS:
+        return Ticks((), ())
+    minutes = range((first - second) // MINUTE + 1)
+    before = _shift(second, zone)
+    end = bisect.bisect_left(minutes, True, key=lambda minute: _shift(second + minute * MINUTE, zone) != before)
+    return Ticks((), (second + end * MINUTE,))
+
+
+def steady_offset(midnight: datetime, zone: tzinfo | None) -> timedelta | None:
+    """Return the UTC offset from a day before ``midnight`` (naive) until two days after it, ``None`` if it changes."""
+    samples = range(-24, 49, 6)
+    offsets = {_offset(midnight + timedelta(hours=hours), zone) for hours in samples}
+    return offsets.pop() if len(offsets) == 1 else None
+
+
+def to_instant(moment: datetime) -> datetime:
+    """Return a moment in UTC; a naive one is the machine's local time."""
+    return moment.astimezone(timezone.utc)
+
+
+def to_zone(instant: datetime, zone: tzinfo | None) -> datetime:
+    """Return an instant in a time zone, ``None`` for the machine's."""
+    return instant.astimezone(zone)
+
+
+def parse_zone(value: str | ZoneInfo) -> ZoneInfo:
+    """Return the time zone that ``value`` is or names.
+
+    :param value: a :class:`zoneinfo.ZoneInfo`, or an IANA name such as ``Europe/Berlin``.
+    :raises ValueError: if there is none of that name, or it is something else.
+    """
+    if isinstance(value, ZoneInfo):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f'{value!r} is neither the name of a time zone nor a zoneinfo.ZoneInfo')
+    try:
+        return ZoneInfo(value)
+    except (OSError, ValueError, ZoneInfoNotFoundError):
+        near = difflib.get_close_matches(value, available_timezones(), n=1, cutoff=0.7)
+        hint = f'; is {near[0]} meant?' if near else '; write an IANA name such as Europe/Berlin'
+        raise ValueError(f'{value!r} is not a time zone{hint}') from None
+
+
+def _shift(instant: datetime, zone: tzinfo | None) -> timedelta:
+    return to_wall(instant, zone) - instant.replace(tzinfo=None)
+
+
+def to_wall(instant: datetime, zone: tzinfo | None) -> datetime:
     if zone is None:
         return datetime.fromtimestamp(instant.timestamp())
     return instant.astimezone(zone).replace(tzinfo=None)

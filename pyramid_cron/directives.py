@@ -7,10 +7,11 @@ import types
 import warnings
 from collections.abc import Callable, Hashable
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pyramid.exceptions import ConfigurationError
 
-from pyramid_cron.schedule import LEFT_OUT, FieldValue, ScheduleWarning
+from pyramid_cron.fields import LEFT_OUT, FieldValue, ScheduleWarning
 from pyramid_cron.tasks import System, Task, dotted_path
 
 
@@ -18,30 +19,38 @@ def add_cron_task(
     config: Any,
     f: Callable[[System], object] | str,
     min: FieldValue = LEFT_OUT,
-    hour: FieldValue = '*',
-    day: FieldValue = '*',
-    month: FieldValue = '*',
-    dow: FieldValue = '*',
+    hour: FieldValue = LEFT_OUT,
+    day: FieldValue = LEFT_OUT,
+    month: FieldValue = LEFT_OUT,
+    dow: FieldValue = LEFT_OUT,
     idle: bool = False,
     *,
     name: str | None = None,
+    cron: str | None = None,
+    timezone: str | ZoneInfo | None = None,
 ) -> None:
     """Register a task: the directive ``config.add_cron_task``.
 
     All five fields have to match for the task to be due. A field is an integer, an iterable of integers (read once) or
-    ``'*'``. Without ``min`` it is due in every minute that matches the rest: ``hour=2`` alone is 60 runs, and
-    ``min=0, hour=2`` is one.
+    a text in the syntax of crontab(5), such as ``'*/15'`` or ``'9-17'``. Without ``min`` the task is due in every
+    minute that matches the rest: ``hour=2`` alone is 60 runs, and ``min=0, hour=2`` is one.
 
     :param f: a callable that takes one dict, ``system``, or the dotted name of one, resolved relative to the module
         that calls the directive (``'.tasks.purge'``, ``'myapp.tasks.purge'``).
     :param min: minutes, 0 to 59.
     :param hour: hours of the local day, 0 to 23.
     :param day: days of the month, 1 to 31.
-    :param month: months, 1 to 12.
-    :param dow: days of the week as :meth:`datetime.date.weekday` counts them, 0 (Monday) to 6 (Sunday).
+    :param month: months, 1 to 12, or names in a text (``'jan,jul'``).
+    :param dow: days of the week as :meth:`datetime.date.weekday` counts them, 0 (Monday) to 6 (Sunday), or names in a
+        text (``'mon-fri'``), which takes no digits.
     :param idle: run after the normal tasks, and only while the run has time left.
     :param name: what logs and reports call the task, and what tells it from other registrations of the same callable;
         the dotted path of ``f`` if it is left out.
+    :param cron: the schedule as a crontab line, in place of the five fields and with Debian's meaning: 0 and 7 are
+        Sunday, and one of day-of-month and day-of-week suffices if neither starts with ``*``. Or ``@hourly``,
+        ``@daily``, ``@midnight``, ``@weekly``, ``@monthly``, ``@yearly``, ``@annually``.
+    :param timezone: the time zone of the schedule, an IANA name or a :class:`zoneinfo.ZoneInfo`; the setting
+        ``cron.timezone`` if it is left out.
     :raises pyramid.exceptions.ConfigurationError: for a callable that does not resolve or does not take one argument,
         for a field that can never match, and for the same callable or name twice
         (:class:`~pyramid.exceptions.ConfigurationConflictError`) in one application.
@@ -49,7 +58,7 @@ def add_cron_task(
     function = _resolve(config, f)
     shown = name or dotted_path(function)
     try:
-        task = Task(function, min, hour, day, month, dow, idle, name=name)
+        task = Task(function, min, hour, day, month, dow, idle, name=name, cron=cron, timezone=timezone)
     except ValueError as exc:
         raise ConfigurationError(f'cron task {shown}: {exc}') from exc
 
@@ -59,11 +68,12 @@ def add_cron_task(
     info = config.action_info
 
     def register() -> None:
+        task.timezone = task.timezone or config.registry['cron_settings'].timezone
         try:
             config.registry['cron_tasks'].add(discriminator, task)
         except ValueError as exc:
             raise ConfigurationError(f'cron task {shown}: {exc}') from exc
-        introspectable.update(name=task.name)
+        introspectable.update(name=task.name, timezone=task.timezone)
         for advice in task.schedule.advice:
             # cites the line that registers the task, as a conflict does
             warnings.warn_explicit(

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from types import CoroutineType, GeneratorType
 from typing import Any
 
@@ -50,7 +50,7 @@ class TaskReport:
 class RunReport:
     """What became of one run.
 
-    :param minute: the minute it ran for, aware and in local time.
+    :param minute: the minute it ran for, aware.
     :param seconds: how long it took.
     :param tasks: a report for each task that was due, in the order in which they had their turn.
     """
@@ -83,6 +83,7 @@ def run(
     instant: datetime,
     *,
     window: float,
+    zone: tzinfo | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> RunReport:
     """Run the tasks that are due: the normal ones, then the idle ones, each in the order of registration.
@@ -93,6 +94,7 @@ def run(
     :param request: the request that the tasks find in ``system``; its registry holds them.
     :param instant: the minute to run for, aware.
     :param window: seconds that ``time_left()`` counts down from; idle tasks start only while some are left.
+    :param zone: the time zone of the report, ``None`` for the machine's.
     :param monotonic: a clock in seconds that nobody sets.
     """
     started = monotonic()
@@ -102,7 +104,7 @@ def run(
 
     tasks: Tasks = request.registry['cron_tasks']
     due = tasks.due(instant)
-    minute = instant.astimezone()
+    minute = instant.astimezone(zone)
     if not due:
         log.debug('run for %s: nothing is due', minute)
         return RunReport(minute, monotonic() - started, ())
@@ -118,7 +120,14 @@ def run(
             reports.append(_skip(task, 'still running'))
         else:
             try:
-                system = {'request': request, 'registry': request.registry, 'time_left': time_left}
+                system = {
+                    'request': request,
+                    'registry': request.registry,
+                    'time_left': time_left,
+                    'scheduled_for': task.scheduled_for(instant),
+                }
+                if log.isEnabledFor(logging.INFO):
+                    log.info('task %s begins%s', task.name, _meant_for(task, instant))
                 reports.append(_run_task(task, system, manager, monotonic))
             except BaseException as exc:
                 missed = ', '.join(other.name for other in due[number:]) or 'none'
@@ -145,6 +154,11 @@ def run(
     return report
 
 
+def _meant_for(task: Task, instant: datetime) -> str:
+    walls = ', '.join(f'{wall:%Y-%m-%d %H:%M}' for wall in task.caught_up(instant))
+    return f', meant for {walls}, which the clocks skipped' if walls else ''
+
+
 def _skip(task: Task, reason: str) -> TaskReport:
     log.warning('task %s is skipped: %s', task.name, reason)
     return TaskReport(task.name, SKIPPED, reason=reason)
@@ -154,7 +168,6 @@ def _run_task(task: Task, system: System, manager: Any | None, monotonic: Callab
     transaction: AbstractContextManager[None] = (
         nullcontext() if manager is None else transactions.task_transaction(manager, task.name)
     )
-    log.info('task %s begins', task.name)
     began = monotonic()
     try:
         with transaction:

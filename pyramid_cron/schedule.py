@@ -1,81 +1,54 @@
-"""When a task is due: five fields as plain values, without a clock and without Pyramid."""
+"""When a task is due: a schedule as a plain value, without a clock and without Pyramid."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable
+from calendar import monthrange
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
-from itertools import islice
+from datetime import MAXYEAR, date, datetime, time, timedelta, timezone
+from typing import Any
 
-from pyramid_cron.clock import WallMinutes
+from pyramid_cron import clock
+from pyramid_cron.fields import (
+    CRONTAB_DOW,
+    DAY,
+    FIELDS,
+    HOUR,
+    LEFT_OUT,
+    MIN,
+    MONTH,
+    FieldValue,
+    ScheduleError,
+    parse,
+    read_numbers,
+    read_text,
+    write,
+)
 
-FieldValue = int | Iterable[int] | str
+ONE_DAY = timedelta(days=1)
+LEAP_YEAR = 2000
 
-# an iterable longer than this is a mistake, or endless
-MOST_VALUES = 1000
-
-
-class _LeftOut(str):
-    """The ``'*'`` of an argument that was left out, told from one that was written."""
-
-    __slots__ = ()
-
-
-LEFT_OUT = _LeftOut('*')
-
-
-class ScheduleWarning(UserWarning):
-    """A schedule that is accepted, but probably not what was meant."""
-
-
-class ScheduleError(ValueError):
-    """A schedule that cannot be accepted; its text shows the field, the value and what is allowed."""
-
-
-@dataclass(frozen=True)
-class Field:
-    """One of the five fields: its keyword, its smallest and its largest value, and a note on what they mean."""
-
-    name: str
-    low: int
-    high: int
-    note: str = ''
-
-    @property
-    def every(self) -> int:
-        """The bit mask of all values."""
-        return self.mask(range(self.low, self.high + 1))
-
-    def mask(self, values: Iterable[int]) -> int:
-        """Return the bit mask of ``values``, leaving out those that are out of range."""
-        return sum(1 << value for value in set(values) if self.low <= value <= self.high)
-
-    def error(self, value: object, why: str) -> ScheduleError:
-        """Return the error that refuses ``value``."""
-        return ScheduleError(
-            f"{self.name}={value!r} {why}; allowed are '*' and integers from {self.low} to {self.high}{self.note}"
-        )
-
-
-MIN = Field('min', 0, 59)
-HOUR = Field('hour', 0, 23)
-DAY = Field('day', 1, 31)
-MONTH = Field('month', 1, 12)
-DOW = Field('dow', 0, 6, ' (0 is Monday, 6 is Sunday)')
-
-# of a leap year
-LAST_DAYS = {1: 31, 2: 29, 3: 31, 4: 30, 5: 31, 6: 30, 7: 31, 8: 31, 9: 30, 10: 31, 11: 30, 12: 31}
+# those of Debian's crontab(5) that name a time
+NICKNAMES = {
+    '@hourly': '0 * * * *',
+    '@daily': '0 0 * * *',
+    '@midnight': '0 0 * * *',
+    '@weekly': '0 0 * * 0',
+    '@monthly': '0 0 1 * *',
+    '@yearly': '0 0 1 1 *',
+    '@annually': '0 0 1 1 *',
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """The wall-clock minutes at which a task is due.
 
-    ``min``, ``hour``, ``day``, ``month`` and ``dow`` are bit masks: bit ``v`` is set where the value ``v`` matches.
-    ``interval`` tells a schedule whose minute or hour is ``'*'``, which follows the wall clock when the clocks change,
-    from a fixed-time one, which keeps to once on each of its days (the rule is that of Debian's cron).
-    ``advice`` holds sentences for whoever wrote the schedule.
+    ``min``, ``hour``, ``day``, ``month`` and ``dow`` are bit masks: bit ``v`` is set where the value ``v`` matches, and
+    0 is Monday in ``dow``. ``either_day`` is true if one of ``day`` and ``dow`` suffices. ``interval`` tells a schedule
+    whose minute or hour starts with ``*``, which follows the wall clock when the clocks change, from a fixed-time one,
+    which keeps to once on each of its days. ``text`` is the schedule in crontab terms, and ``advice`` holds sentences
+    for whoever wrote it.
     """
 
     min: int
@@ -84,100 +57,164 @@ class Schedule:
     month: int
     dow: int
     interval: bool
+    either_day: bool = False
+    text: str = field(default='', compare=False)
     advice: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
     def from_fields(
         cls,
         min: FieldValue = LEFT_OUT,
-        hour: FieldValue = '*',
-        day: FieldValue = '*',
-        month: FieldValue = '*',
-        dow: FieldValue = '*',
+        hour: FieldValue = LEFT_OUT,
+        day: FieldValue = LEFT_OUT,
+        month: FieldValue = LEFT_OUT,
+        dow: FieldValue = LEFT_OUT,
     ) -> Schedule:
         """Return the schedule of five field values, all of which have to match.
 
-        :param min: minutes, 0 to 59; as every field an integer, an iterable of integers (read once), or ``'*'``.
+        A field is an integer, an iterable of integers (read once), or a text in the syntax of crontab(5).
+
+        :param min: minutes, 0 to 59.
         :param hour: hours, 0 to 23.
         :param day: days of the month, 1 to 31.
-        :param month: months, 1 to 12.
-        :param dow: days of the week as :meth:`datetime.date.weekday` counts them, 0 (Monday) to 6 (Sunday).
+        :param month: months, 1 to 12, or their names in a text.
+        :param dow: days of the week as :meth:`datetime.date.weekday` counts them, 0 (Monday) to 6 (Sunday), or their
+            names in a text.
         :raises ScheduleError: for a field that can never match or has a wrong type, and for dates that do not exist.
         """
         advice: list[str] = []
-        masks = {
-            spec.name: _read(spec, value, advice)
-            for spec, value in ((MIN, min), (HOUR, hour), (DAY, day), (MONTH, month), (DOW, dow))
-        }
+        masks: dict[str, Any] = {}
+        texts: dict[str, str] = {}
+        for spec, value in zip(FIELDS, (min, hour, day, month, dow), strict=True):
+            if isinstance(value, str):
+                masks[spec.name], texts[spec.name] = read_text(spec, value, advice), value.lower()
+            else:
+                masks[spec.name] = read_numbers(spec, value, advice)
+                texts[spec.name] = write(spec, masks[spec.name])
         if not _is_a_date(masks['day'], masks['month']):
             raise ScheduleError(f'day={day!r} with month={month!r} is a date that does not exist: it would never match')
-        if min is LEFT_OUT and any(masks[spec.name] != spec.every for spec in (HOUR, DAY, MONTH, DOW)):
+        if min is LEFT_OUT and any(masks[spec.name] != spec.every for spec in FIELDS[1:]):
             advice.append(
                 'min is left out, which makes it due in every minute that the other fields match; '
                 "write min=0 for once an hour, or min='*' if every minute is meant"
             )
-        return cls(**masks, interval=isinstance(min, str) or isinstance(hour, str), advice=tuple(advice))
+        # a crontab line of these two would be satisfied by either
+        both_days = '*' not in (texts['day'][0], texts['dow'][0])
+        return cls(
+            **masks,
+            interval='*' in (texts['min'][0], texts['hour'][0]),
+            text=' '.join(texts.values()) + (' (day and day of week)' if both_days else ''),
+            advice=tuple(advice),
+        )
 
-    def is_due(self, minutes: WallMinutes) -> bool:
+    @classmethod
+    def from_line(cls, line: str) -> Schedule:
+        """Return the schedule of a crontab line without its command, or of a nickname such as ``@daily``.
+
+        The meaning is that of Debian's cron: 0 and 7 are Sunday, and one of day-of-month and day-of-week suffices if
+        neither starts with ``*``.
+
+        :raises ScheduleError: for what crontab(5) does not have, and for a line that would never run.
+        """
+        if not isinstance(line, str):
+            raise ScheduleError(f'cron={line!r} is not the text of a crontab line')
+        texts = NICKNAMES.get(line.strip(' \t'), line).replace('\t', ' ').split(' ')
+        texts = [text for text in texts if text]
+        if len(texts) != len(FIELDS):
+            raise ScheduleError(f'cron={line!r} {_count_hint(texts)}')
+        advice: list[str] = []
+        masks: dict[str, Any] = {}
+        for spec, text in zip((MIN, HOUR, DAY, MONTH, CRONTAB_DOW), texts, strict=True):
+            try:
+                masks[spec.name] = parse(spec, text, advice)
+            except ValueError as exc:
+                raise ScheduleError(
+                    f"cron={line!r}: {spec.name} {text!r} {exc}; allowed are '*' and {spec.allowed}"
+                ) from None
+        either_day = '*' not in (texts[2][0], texts[4][0])
+        if not either_day and not _is_a_date(masks['day'], masks['month']):
+            raise ScheduleError(f'cron={line!r} names a date that does not exist: it would never run')
+        return cls(
+            **masks,
+            interval='*' in (texts[0][0], texts[1][0]),
+            either_day=either_day,
+            text=' '.join(texts).lower(),
+            advice=tuple(advice),
+        )
+
+    def __str__(self) -> str:
+        return self.text
+
+    def is_due(self, minutes: clock.WallMinutes) -> bool:
         """Tell whether a tick that stands for ``minutes`` is one to run at."""
         return any(map(self.matches, minutes.interval if self.interval else minutes.fixed_time))
 
     def matches(self, wall: datetime) -> bool:
         """Tell whether the wall-clock minute ``wall`` matches; its time zone, if it has one, is not looked at."""
-        return bool(
-            self.min >> wall.minute & 1
-            and self.hour >> wall.hour & 1
-            and self.day >> wall.day & 1
-            and self.month >> wall.month & 1
-            and self.dow >> wall.weekday() & 1
-        )
+        return bool(self.min >> wall.minute & 1 and self.hour >> wall.hour & 1 and self.matches_date(wall))
 
+    def matches_date(self, day: date) -> bool:
+        """Tell whether a date matches."""
+        if not self.month >> day.month & 1:
+            return False
+        of_month, of_week = self.day >> day.day & 1, self.dow >> day.weekday() & 1
+        return bool(of_month or of_week) if self.either_day else bool(of_month and of_week)
 
-def _read(spec: Field, value: FieldValue, advice: list[str]) -> int:
-    """Return the mask of a field's value, adding to ``advice`` what is odd but accepted."""
-    if isinstance(value, (str, bytes, bytearray)):
-        if value == '*':
-            return spec.every
-        raise spec.error(value, 'is not understood')
-    numbers = _integers(spec, value)
-    mask = spec.mask(numbers)
-    impossible = sorted({number for number in numbers if not spec.low <= number <= spec.high})
-    if not mask:
-        raise spec.error(value, 'can never match' if impossible else 'is empty and can never match')
-    if impossible:
-        advice.append(
-            f'{spec.name}={value!r} can never match {", ".join(map(str, impossible))}, '
-            f'only integers from {spec.low} to {spec.high}{spec.note}{_range_hint(spec, value)}'
-        )
-    return mask
+    def runs(self, after: datetime) -> Iterator[datetime]:
+        """Yield the instants later than ``after`` at which a tick would be due, in order and in its time zone.
 
+        They end with the year 9998; a schedule whose date never comes yields none.
 
-def _integers(spec: Field, value: int | Iterable[int]) -> tuple[int, ...]:
-    items = value if isinstance(value, Iterable) else (value,)
-    try:
-        numbers = tuple(_integer(item) for item in islice(items, MOST_VALUES + 1))
-    except TypeError as exc:
-        raise spec.error(value, f'is not an integer or an iterable of integers: {exc}') from exc
-    if len(numbers) > MOST_VALUES:
-        raise spec.error(value, f'holds more than {MOST_VALUES} values')
-    return numbers
+        :param after: an aware datetime, or a naive one for the machine's local time.
+        """
+        zone, begin = after.tzinfo, clock.to_instant(after)
+        pending: set[datetime] = set()
+        # where the clocks go back over midnight, minutes of one date come after the first of the next
+        for day in self._dates(after.date() - ONE_DAY):
+            midnight = datetime.combine(day, time())
+            offset = clock.steady_offset(midnight, zone)
+            # no minute of this date or a later one is earlier; no offset is as large as a day
+            earliest = midnight.replace(tzinfo=timezone.utc) - (ONE_DAY if offset is None else offset)
+            ripe = sorted(instant for instant in pending if instant < earliest)
+            pending.difference_update(ripe)
+            yield from (clock.to_zone(instant, zone) for instant in ripe)
+            times = self._times()
+            if offset is not None:
+                yield from (clock.to_zone(earliest + since, zone) for since in times if earliest + since > begin)
+                continue
+            for since in times:
+                ticks = clock.ticks(midnight + since, zone)
+                instants = ticks.interval if self.interval else ticks.fixed_time
+                pending.update(instant for instant in instants if instant > begin)
+        yield from (clock.to_zone(instant, zone) for instant in sorted(pending))
 
+    def _dates(self, start: date) -> Iterator[date]:
+        """Yield the matching dates from ``start`` on."""
+        for year in range(start.year, MAXYEAR):
+            for month in MONTH.values(self.month):
+                if (year, month) >= (start.year, start.month):
+                    days = (date(year, month, day) for day in range(1, monthrange(year, month)[1] + 1))
+                    yield from (day for day in days if day >= start and self.matches_date(day))
 
-def _integer(item: int) -> int:
-    # True is an int, but nobody means the minute 1 by it
-    if isinstance(item, bool):
-        raise TypeError(f'{item!r} is a bool')
-    return operator.index(item)
-
-
-def _range_hint(spec: Field, value: object) -> str:
-    if isinstance(value, (tuple, list)) and len(value) in (2, 3) and value[0] <= spec.high < value[1]:
-        arguments = ', '.join(map(str, value))
-        return f'; these look like the arguments of range(): write {spec.name}=range({arguments}) if that is meant'
-    return ''
+    def _times(self) -> Iterator[timedelta]:
+        """Yield the matching times of a day, as what has passed since midnight."""
+        for hour in HOUR.values(self.hour):
+            for minute in MIN.values(self.min):
+                yield timedelta(hours=hour, minutes=minute)
 
 
 def _is_a_date(days: int, months: int) -> bool:
-    """Tell whether a year with 29 February has a date with one of these days and months (masks)."""
-    first_day = (days & -days).bit_length() - 1
-    return any(months >> month & 1 and first_day <= LAST_DAYS[month] for month in LAST_DAYS)
+    """Tell whether a leap year has a date with one of these days and months (masks)."""
+    first_day = DAY.values(days)[0]
+    return any(first_day <= monthrange(LEAP_YEAR, month)[1] for month in MONTH.values(months))
+
+
+def _count_hint(texts: list[str]) -> str:
+    """Say why a line without five fields is none, and what to write."""
+    if len(texts) == 1:
+        known = f'one of {", ".join(NICKNAMES)}'
+        if texts[0] == '@reboot':
+            return f'names no time: nothing is ever rebooted here; allowed are five fields or {known}'
+        return f'has one field; allowed are five (minute, hour, day of month, month, day of week) or {known}'
+    hint = '; seconds, years and commands have no place in it' if len(texts) > len(FIELDS) else ''
+    return f'has {len(texts)} fields; it takes five: minute, hour, day of month, month, day of week{hint}'

@@ -8,11 +8,13 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pyramid.exceptions import ConfigurationError
 from pyramid.settings import aslist
 
 from pyramid_cron.access import Network, parse_network
+from pyramid_cron.clock import parse_zone
 
 PREFIX = 'cron.'
 SHORTEST_SECRET = 16
@@ -66,6 +68,8 @@ class Settings:
     secret: bytes | None = _setting(None, _secret, repr=False)
     #: seconds from the start of a run that ``time_left()`` counts down from
     window: float = _setting('60', _seconds)
+    #: the time zone of schedules; ``None`` for the machine's local time
+    timezone: ZoneInfo | None = _setting(None, parse_zone)
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> Settings:

@@ -7,9 +7,11 @@ import threading
 from collections.abc import Callable, Hashable, Iterator
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from pyramid_cron.clock import wall_minutes
-from pyramid_cron.schedule import LEFT_OUT, FieldValue, Schedule
+from pyramid_cron import clock
+from pyramid_cron.fields import LEFT_OUT, FieldValue
+from pyramid_cron.schedule import Schedule
 
 System = dict[str, Any]
 
@@ -25,22 +27,28 @@ class Task:
     :param dow: days of the week.
     :param idle: run after the normal tasks of a run, and only while it has time left.
     :param name: what logs and reports call the task; the dotted path of ``f`` if it is left out.
-    :raises ValueError: for a schedule that can never match, and for a name that is empty or not printable.
+    :param cron: a crontab line or nickname in place of the five, as in :meth:`.Schedule.from_line`.
+    :param timezone: the time zone of the schedule, a :class:`zoneinfo.ZoneInfo` or an IANA name; the machine's local
+        time if it is left out.
+    :raises ValueError: for a schedule that can never match, a time zone that does not exist, and a name that is empty
+        or not printable.
     """
 
-    __slots__ = ('f', 'idle', 'name', 'schedule')
+    __slots__ = ('f', 'idle', 'name', 'schedule', 'timezone')
 
     def __init__(
         self,
         f: Callable[[System], object],
         min: FieldValue = LEFT_OUT,
-        hour: FieldValue = '*',
-        day: FieldValue = '*',
-        month: FieldValue = '*',
-        dow: FieldValue = '*',
+        hour: FieldValue = LEFT_OUT,
+        day: FieldValue = LEFT_OUT,
+        month: FieldValue = LEFT_OUT,
+        dow: FieldValue = LEFT_OUT,
         idle: bool = False,
         *,
         name: str | None = None,
+        cron: str | None = None,
+        timezone: str | ZoneInfo | None = None,
     ) -> None:
         if name is not None and not (isinstance(name, str) and name.strip() and name.isprintable()):
             raise ValueError(f'name={name!r} is not a text of printable characters')
@@ -49,14 +57,44 @@ class Task:
         self.f = f
         self.name = dotted_path(f) if name is None else name
         self.idle = idle
-        self.schedule = Schedule.from_fields(min, hour, day, month, dow)
+        self.timezone = None if timezone is None else clock.parse_zone(timezone)
+        fields = (min, hour, day, month, dow)
+        if cron is None:
+            self.schedule = Schedule.from_fields(*fields)
+        elif any(value is not LEFT_OUT for value in fields):
+            raise ValueError(f'cron={cron!r} is the whole schedule: leave min, hour, day, month and dow out')
+        else:
+            self.schedule = Schedule.from_line(cron)
 
     def __repr__(self) -> str:
         return f'<Task {self.name}>'
 
     def check(self, moment: datetime) -> bool:
-        """Tell whether the task is due in the wall-clock minute ``moment``."""
-        return self.schedule.matches(moment)
+        """Tell whether the task is due at ``moment``.
+
+        :param moment: a naive datetime is a wall-clock minute, which matches the schedule or does not; an aware one is
+            an instant, to which the task's time zone and the rule for daylight saving time apply.
+        """
+        if moment.tzinfo is None:
+            return self.schedule.matches(moment)
+        return self.schedule.is_due(clock.wall_minutes(moment, self.timezone))
+
+    def scheduled_for(self, instant: datetime) -> datetime:
+        """Return the minute that a tick at ``instant`` stands for, aware and in the task's time zone."""
+        return clock.to_zone(instant, self.timezone)
+
+    def caught_up(self, instant: datetime) -> list[datetime]:
+        """Return the wall-clock minutes that the clocks skipped just before ``instant`` and the task was meant for."""
+        if self.schedule.interval:
+            return []
+        return [wall for wall in clock.wall_minutes(instant, self.timezone).skipped if self.schedule.matches(wall)]
+
+    def runs(self, after: datetime) -> Iterator[datetime]:
+        """Yield the coming instants at which the task is due, aware and in its time zone.
+
+        :param after: the instant they are later than, aware.
+        """
+        return self.schedule.runs(clock.to_wall(after, self.timezone).replace(tzinfo=self.timezone))
 
 
 def dotted_path(f: object) -> str:
@@ -106,8 +144,8 @@ class Tasks:
 
     def due(self, instant: datetime) -> list[Task]:
         """Return the tasks that are due at ``instant`` (a minute in UTC), in the order of registration."""
-        minutes = wall_minutes(instant, None)
-        return [task for task in self if task.schedule.is_due(minutes)]
+        minutes = {zone: clock.wall_minutes(instant, zone) for zone in {task.timezone for task in self}}
+        return [task for task in self if task.schedule.is_due(minutes[task.timezone])]
 
     def claim(self, task: Task) -> bool:
         """Mark ``task`` as running and return true, or return false if it is running already."""

@@ -51,7 +51,7 @@ class CronView:
             address = access.parse_address(peer)
             headers = [REFUSAL_HEADERS[refusal.status]] if refusal.status in REFUSAL_HEADERS else []
             return _response(refusal.status, TEXT, f'fail {address}' if address else 'fail', *headers)
-        report = runner.run(request, instant, window=settings.window)
+        report = runner.run(request, instant, window=settings.window, zone=settings.timezone)
         status = 500 if report.names(runner.FAILED) else 200
         if _prefers_json(environ.get('HTTP_ACCEPT', '')):
             return _response(status, JSON, json.dumps(report.as_dict()))

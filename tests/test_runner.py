@@ -90,7 +90,7 @@ def test_each_task_gets_a_fresh_system(app):
     app.add('second', spoil)
     app.run()
     for system in seen:
-        assert set(system) == {'request', 'registry', 'time_left'}
+        assert set(system) == {'request', 'registry', 'time_left', 'scheduled_for'}
         assert system['request'] is app.request
         assert system['registry'] is app.registry
 

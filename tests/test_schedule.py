@@ -3,7 +3,8 @@ from datetime import datetime
 
 import pytest
 
-from pyramid_cron.schedule import Schedule, ScheduleError
+from pyramid_cron.fields import ScheduleError
+from pyramid_cron.schedule import Schedule
 
 FRIDAY_13 = datetime(2026, 11, 13, 2, 30)
 

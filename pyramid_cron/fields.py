@@ -1,0 +1,242 @@
+"""One field of a schedule: which values it can have, and how they are read and written.
+
+A set of values is a bit mask: bit ``v`` is set for the value ``v``. In masks the days of the week are Python's, 0 is
+Monday; only the text of a crontab line counts them from Sunday.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice, pairwise
+
+FieldValue = int | Iterable[int] | str
+
+# an iterable longer than this is a mistake, or endless
+MOST_VALUES = 1000
+
+ELEMENT = re.compile(
+    r'(?:(?P<star>\*)|(?P<first>[0-9]+|[a-z]{3})(?:-(?P<last>[0-9]+|[a-z]{3}))?)(?:/(?P<step>[0-9]+))?',
+)
+
+# what people bring along from other schedulers
+DIALECTS = (
+    (r'^[a-z]{4,}(-|$)', 'names have three letters'),
+    (r'\?', "write '*'"),
+    (r'#', 'an n-th weekday has to be checked in the task, run on the days 1-7, 8-14 and so on'),
+    (r'l$|^l', 'the last day of a month has to be checked in the task, run on the days 28-31'),
+    (r'w$', 'the nearest weekday has to be found in the task'),
+    (r'^h|~', 'pick a number'),
+)
+
+
+class _LeftOut(str):
+    """The ``'*'`` of an argument that was left out, told from one that was written."""
+
+    __slots__ = ()
+
+
+LEFT_OUT = _LeftOut('*')
+
+
+class ScheduleWarning(UserWarning):
+    """A schedule that is accepted, but probably not what was meant."""
+
+
+class ScheduleError(ValueError):
+    """A schedule that cannot be accepted; its text shows the field, the value and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One of the five fields.
+
+    :param name: the keyword it is passed by.
+    :param low: its smallest value.
+    :param high: its largest value.
+    :param names: names that crontab(5) has for its values, from ``low`` on.
+    :param note: what its numbers mean, where that is not plain.
+    """
+
+    name: str
+    low: int
+    high: int
+    names: tuple[str, ...] = ()
+    note: str = ''
+
+    @property
+    def every(self) -> int:
+        """The mask of all values."""
+        return self.mask(range(self.low, self.high + 1))
+
+    @property
+    def allowed(self) -> str:
+        """What the field takes, for a message."""
+        named = f', names {self.names[0]} to {self.names[-1]}' if self.names else ''
+        return f'integers from {self.low} to {self.high}{self.note}{named}'
+
+    def mask(self, values: Iterable[int]) -> int:
+        """Return the mask of ``values``, leaving out those that are out of range."""
+        return sum(1 << value for value in set(values) if self.low <= value <= self.high)
+
+    def values(self, mask: int) -> list[int]:
+        """Return the values of ``mask``, in order."""
+        return [value for value in range(self.low, self.high + 1) if mask >> value & 1]
+
+
+MONTH_NAMES = ('jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec')
+DAY_NAMES = ('sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat')
+
+MIN = Field('min', 0, 59)
+HOUR = Field('hour', 0, 23)
+DAY = Field('day', 1, 31)
+MONTH = Field('month', 1, 12, MONTH_NAMES)
+DOW = Field('dow', 0, 6, note=' (0 is Monday, 6 is Sunday)')
+CRONTAB_DOW = Field('dow', 0, 7, DAY_NAMES, ' (0 and 7 are Sunday)')
+NAMED_DOW = Field('dow', 0, 7, DAY_NAMES)
+FIELDS = (MIN, HOUR, DAY, MONTH, DOW)
+
+
+def read_numbers(field: Field, value: int | Iterable[int], advice: list[str]) -> int:
+    """Return the mask of an integer or an iterable of integers, which is read once.
+
+    :param advice: gets a sentence for values that can never match beside ones that can.
+    :raises ScheduleError: for another type, for no value, and if none can match.
+    """
+    if isinstance(value, (bytes, bytearray)):
+        raise error(field, value, 'is bytes')
+    items = value if isinstance(value, Iterable) else (value,)
+    try:
+        numbers = [_integer(item) for item in islice(items, MOST_VALUES + 1)]
+    except TypeError as exc:
+        raise error(field, value, f'is not an integer or an iterable of integers: {exc}') from exc
+    if len(numbers) > MOST_VALUES:
+        raise error(field, value, f'holds more than {MOST_VALUES} values')
+    mask = field.mask(numbers)
+    impossible = sorted({number for number in numbers if not field.low <= number <= field.high})
+    if not mask:
+        raise error(field, value, 'can never match' if impossible else 'is empty and can never match')
+    if impossible:
+        advice.append(
+            f'{field.name}={value!r} can never match {", ".join(map(str, impossible))}, '
+            f'only {field.allowed}{_range_hint(field, value)}'
+        )
+    return mask
+
+
+def _integer(item: int) -> int:
+    # True is an int, but nobody means the minute 1 by it
+    if isinstance(item, bool):
+        raise TypeError(f'{item!r} is a bool')
+    return operator.index(item)
+
+
+def _range_hint(field: Field, value: object) -> str:
+    if isinstance(value, (tuple, list)) and len(value) in (2, 3) and value[0] <= field.high < value[1]:
+        arguments = ', '.join(map(str, value))
+        return f'; these look like the arguments of range(): write {field.name}=range({arguments}) if that is meant'
+    return ''
+
+
+def read_text(field: Field, value: str, advice: list[str]) -> int:
+    """Return the mask of a keyword's text: the syntax of crontab(5), with days of the week by name only.
+
+    :param advice: gets a sentence for what is accepted but odd.
+    :raises ScheduleError: for anything else.
+    """
+    if field is DOW and any(character.isdigit() for character in value):
+        why = 'has a digit, and Python and crontab number the days differently'
+        raise error(field, value, f"{why}; write an integer without quotes (0 is Monday) or names, as in 'mon,wed'")
+    try:
+        return parse(NAMED_DOW if field is DOW else field, value, advice)
+    except ValueError as exc:
+        raise error(field, value, str(exc)) from None
+
+
+def error(field: Field, value: object, why: str) -> ScheduleError:
+    """Return the error that refuses the value of a keyword."""
+    names = ', names sun to sat' if field is DOW else ''
+    return ScheduleError(f"{field.name}={value!r} {why}; allowed are '*' and {field.allowed}{names}")
+
+
+def parse(field: Field, text: str, advice: list[str]) -> int:
+    """Return the mask of a field's text in the syntax of crontab(5), with the meaning it has for Debian's cron.
+
+    :param advice: gets a sentence for what is accepted but odd.
+    :raises ValueError: saying why it is refused; so is what that cron takes by accident, or takes and never runs.
+    """
+    values: set[int] = set()
+    for element in text.split(','):
+        match = ELEMENT.fullmatch(element.lower())
+        if match is None:
+            raise ValueError(f'has {element!r}, which is not the syntax of crontab(5){_dialect_hint(element)}')
+        first, last = (field.low, field.high) if match['star'] else _bounds(field, match)
+        if match['step'] and not match['star'] and not match['last']:
+            raise ValueError(f'has {element!r}, a step without a range; write {first}-{field.high}/{match["step"]}')
+        step = int(match['step'] or 1)
+        if step == 0:
+            raise ValueError(f'has {element!r}, a step of 0')
+        if match['step'] and step > last - first:
+            advice.append(f'{field.name} has {element!r}, whose step leaves nothing but {first}')
+        values.update(range(first, last + 1, step))
+    if field.high == CRONTAB_DOW.high:
+        # 0 and 7 are Sunday here, and Monday is 0 in masks
+        return DOW.mask((value - 1) % 7 for value in values)
+    return field.mask(values)
+
+
+def _bounds(field: Field, match: re.Match[str]) -> tuple[int, int]:
+    first = _value(field, match['first'])
+    last = _value(field, match['last']) if match['last'] else first
+    if first > last:
+        raise ValueError(f'has {match[0]!r}, which runs backwards; write {_forwards(field, first, last)}')
+    return first, last
+
+
+def _value(field: Field, text: str) -> int:
+    if text in field.names:
+        return field.low + field.names.index(text)
+    if not text.isdigit():
+        raise ValueError(f'has {text!r}, which is not a name of it')
+    if not field.low <= int(text) <= field.high:
+        raise ValueError(f'has {text}, which is out of range')
+    return int(text)
+
+
+def _forwards(field: Field, first: int, last: int) -> str:
+    """Return how to write a range that runs backwards."""
+    if field.high == CRONTAB_DOW.high:
+        listed = ','.join(DAY_NAMES[value % 7] for value in range(first, last + 8))
+        return f'{listed} or {first}-7' if field is CRONTAB_DOW and last == 0 else listed
+    ends = [(first, field.high), (field.low, last)]
+    return ','.join(str(low) if low == high else f'{low}-{high}' for low, high in ends)
+
+
+def _dialect_hint(element: str) -> str:
+    return next((f': {hint}' for pattern, hint in DIALECTS if re.search(pattern, element.lower())), '')
+
+
+def write(field: Field, mask: int) -> str:
+    """Return a mask as the text of a crontab field that :func:`parse` reads; days of the week by their names."""
+    values = field.values(mask)
+    if field is DOW:
+        # the crontab's week begins with Sunday, so that a range cannot end there
+        week = [(value + 1) % 7 for value in values]
+        return ','.join('-'.join(DAY_NAMES[value] for value in ends) for ends in _runs(sorted(week)))
+    steps = {later - earlier for earlier, later in pairwise(values)}
+    if len(values) > 2 and len(steps) == 1 and steps != {1}:
+        return f'{values[0]}-{values[-1]}/{steps.pop()}'
+    return ','.join('-'.join(map(str, ends)) for ends in _runs(values))
+
+
+def _runs(values: list[int]) -> list[tuple[int, ...]]:
+    """Return ascending values as ranges (first, last), and those that stand alone as (value,)."""
+    runs: list[tuple[int, ...]] = []
+    for value in values:
+        if runs and runs[-1][-1] == value - 1:
+            runs[-1] = (runs[-1][0], value)
+        else:
+            runs.append((value,))
+    return runs
