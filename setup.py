@@ -47,6 +47,7 @@ setup(
     package_data={'pyramid_cron': ['py.typed']},
     zip_safe=False,
     python_requires='>=3.10',
-    install_requires=['pyramid>=2.0'],
+    # Windows has no time zone database of its own
+    install_requires=['pyramid>=2.0', 'tzdata; sys_platform == "win32"'],
     extras_require={'testing': TESTING, 'docs': DOCS},
 )

@@ -89,7 +89,8 @@ def steady_offset(midnight: datetime, zone: tzinfo | None) -> timedelta | None:
 
 def to_instant(moment: datetime) -> datetime:
     """Return a moment in UTC; a naive one is the machine's local time."""
-    return moment.astimezone(timezone.utc)
+    # astimezone() takes a naive minute that the clocks skipped for an earlier one, against PEP 495
+    return datetime.fromtimestamp(moment.timestamp(), timezone.utc)
 
 
 def to_zone(instant: datetime, zone: tzinfo | None) -> datetime:
@@ -126,5 +127,4 @@ def to_wall(instant: datetime, zone: tzinfo | None) -> datetime:
 
 
 def _offset(wall: datetime, zone: tzinfo | None) -> timedelta:
-    aware = wall.astimezone() if zone is None else wall.replace(tzinfo=zone)
-    return aware.utcoffset() or timedelta(0)
+    return wall - to_instant(wall.replace(tzinfo=zone)).replace(tzinfo=None)

@@ -216,5 +216,7 @@ def _count_hint(texts: list[str]) -> str:
         if texts[0] == '@reboot':
             return f'names no time: nothing is ever rebooted here; allowed are five fields or {known}'
         return f'has one field; allowed are five (minute, hour, day of month, month, day of week) or {known}'
+    if not texts:
+        return 'has no fields; it takes five: minute, hour, day of month, month, day of week'
     hint = '; seconds, years and commands have no place in it' if len(texts) > len(FIELDS) else ''
     return f'has {len(texts)} fields; it takes five: minute, hour, day of month, month, day of week{hint}'

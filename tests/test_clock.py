@@ -1,27 +1,10 @@
-import os
-import time
-from datetime import datetime, timezone
+import re
+from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from pyramid_cron.clock import MINUTE, current_minute, wall_minutes
-
-
-@pytest.fixture
-def local_time():
-    """Return a function that sets the machine's local time zone until the test ends."""
-    before = os.environ.get('TZ')
-
-    def set_zone(name):
-        if name is None:
-            os.environ.pop('TZ', None)
-        else:
-            os.environ['TZ'] = name
-        time.tzset()
-
-    yield set_zone
-    set_zone(before)
+from pyramid_cron.clock import MINUTE, current_minute, parse_zone, steady_offset, ticks, wall_minutes
 
 
 def utc(*args):
@@ -127,3 +110,64 @@ def test_an_offset_with_seconds_is_no_gap(zone):
     assert walls(utc(1970, 1, 1), monrovia) == ['31 23:15']
     assert walls(utc(1972, 1, 7, 0, 44), monrovia) == ['06 23:59']
     assert walls(utc(1972, 1, 7, 0, 45), monrovia)[-1] == '07 00:45'
+
+
+@pytest.mark.parametrize(
+    ('wall', 'instants'),
+    [
+        (datetime(2026, 11, 23, 10), ([utc(2026, 11, 23, 9)], [utc(2026, 11, 23, 9)])),
+        (datetime(2026, 3, 29, 2, 30), ([], [utc(2026, 3, 29, 1)])),
+        (
+            datetime(2026, 10, 25, 2, 30),
+            ([utc(2026, 10, 25, 0, 30), utc(2026, 10, 25, 1, 30)], [utc(2026, 10, 25, 0, 30)]),
+        ),
+    ],
+    ids=str,
+)
+def test_the_ticks_of_a_wall_clock_minute_are_found(zone, wall, instants):
+    found = ticks(wall, zone('Europe/Berlin'))
+    assert (list(found.interval), list(found.fixed_time)) == instants
+
+
+def test_a_minute_of_a_day_that_was_left_out_has_no_tick(zone):
+    found = ticks(datetime(2011, 12, 30, 12), zone('Pacific/Apia'))
+    assert (found.interval, found.fixed_time) == ((), ())
+
+
+def test_a_minute_that_a_change_of_clock_repeats_has_two_ticks(zone):
+    found = ticks(datetime(1969, 9, 30, 12), zone('Pacific/Kwajalein'))
+    assert found.interval == found.fixed_time
+    assert len(found.interval) == 2
+
+
+def test_an_offset_is_steady_away_from_transitions(zone):
+    berlin = zone('Europe/Berlin')
+    assert steady_offset(datetime(2026, 11, 23), berlin) == timedelta(hours=1)
+    for day in (24, 25, 26):
+        assert steady_offset(datetime(2026, 10, day), berlin) is None
+
+
+def test_a_time_zone_is_named_or_given():
+    assert parse_zone('Europe/Berlin') is ZoneInfo('Europe/Berlin')
+    assert parse_zone(ZoneInfo('UTC')) is ZoneInfo('UTC')
+
+
+@pytest.mark.parametrize(
+    ('value', 'why'),
+    [
+        ('Europe/Berln', 'is Europe/Berlin meant?'),
+        ('europe', 'write an IANA name such as Europe/Berlin'),
+        ('Europe', 'is not a time zone'),
+        ('', 'is not a time zone'),
+        ('/etc/passwd', 'is not a time zone'),
+        ('../../etc/passwd', 'is not a time zone'),
+        ('CET\0', 'is not a time zone'),
+        (5, 'neither the name'),
+        (None, 'neither the name'),
+        (timezone.utc, 'neither the name'),
+    ],
+    ids=repr,
+)
+def test_what_is_no_time_zone_is_refused(value, why):
+    with pytest.raises(ValueError, match=re.escape(why)):
+        parse_zone(value)

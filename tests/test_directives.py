@@ -2,6 +2,7 @@ import contextlib
 import functools
 import linecache
 import warnings
+from zoneinfo import ZoneInfo
 
 import pytest
 from pyramid.config import Configurator
@@ -284,3 +285,48 @@ def test_a_task_can_be_introspected(config):
     assert first['schedule'].hour == 1 << 2
     assert third['name'].endswith('inner#2')
     assert first.action_info.file == __file__
+
+
+def test_a_crontab_line_and_a_time_zone_are_taken():
+    config = Configurator(settings={'cron.timezone': 'Asia/Tokyo'})
+    config.include('pyramid_cron')
+    config.add_cron_task(purge, cron='*/15 9-17 * * mon-fri', timezone='Europe/Berlin')
+    config.add_cron_task(other, cron='@daily')
+    config.commit()
+    first, second = config.registry['cron_tasks']
+    assert (str(first.schedule), first.timezone) == ('*/15 9-17 * * mon-fri', ZoneInfo('Europe/Berlin'))
+    assert (str(second.schedule), second.timezone) == ('0 0 * * *', ZoneInfo('Asia/Tokyo'))
+    intr = config.introspector.get_category('cron tasks')[1]['introspectable']
+    assert intr['timezone'] == ZoneInfo('Asia/Tokyo')
+
+
+def test_without_a_setting_schedules_follow_the_machines_local_time(config):
+    config.add_cron_task(purge)
+    config.commit()
+    [task] = config.registry['cron_tasks']
+    assert task.timezone is None
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'parts'),
+    [
+        ({'cron': '0 0 30 2 *'}, ("cron='0 0 30 2 *'", 'does not exist')),
+        ({'cron': '0 2 * * sat-sun'}, ("cron='0 2 * * sat-sun'", 'dow', 'sat,sun or 6-7')),
+        ({'cron': '0 2 * * *', 'min': 0}, ("cron='0 2 * * *'", 'leave min')),
+        ({'cron': '0 2 * * *', 'dow': '*'}, ('leave min',)),
+        ({'cron': 5}, ('cron=5',)),
+        ({'dow': '1-5'}, ("dow='1-5'", 'integer without quotes')),
+        ({'hour': '22-2'}, ("hour='22-2'", '22-23,0-2')),
+        ({'timezone': 'Europe/Berln'}, ("'Europe/Berln'", 'Europe/Berlin')),
+        ({'timezone': 5}, ('5 is neither',)),
+    ],
+    ids=str,
+)
+def test_a_bad_schedule_is_refused_showing_the_task_and_what_to_write(config, arguments, parts):
+    with refused(f'cron task {__name__}.purge', *parts):
+        config.add_cron_task(purge, **arguments)
+
+
+def test_a_setting_that_is_no_time_zone_is_refused():
+    with refused('cron.timezone', "'Mars/Olympus'"):
+        Configurator(settings={'cron.timezone': 'Mars/Olympus'}).include('pyramid_cron')

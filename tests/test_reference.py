@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip('cronsim', reason='cronsim needs Python 3.11')
-
 ZONES = [
     'Africa/Cairo',
     'America/Caracas',

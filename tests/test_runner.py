@@ -1,6 +1,7 @@
 import logging
 import threading
 from datetime import datetime, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 from pyramid.registry import Registry
@@ -249,3 +250,26 @@ def test_a_run_with_nothing_due_is_logged_for_those_who_look_closely(app, caplog
     caplog.set_level(logging.DEBUG, 'pyramid_cron')
     app.run()
     assert [record.levelname for record in caplog.records] == ['DEBUG']
+
+
+def test_a_run_that_the_clocks_skipped_is_logged_with_the_minute_it_was_meant_for(app, caplog):
+    caplog.set_level(logging.INFO, 'pyramid_cron')
+    seen = []
+    app.add('nightly', lambda system: seen.append(system['scheduled_for']), cron='30 2 * * *', timezone='Europe/Berlin')
+    report = runner.run(
+        app.request,
+        datetime(2026, 3, 29, 1, tzinfo=timezone.utc),
+        window=60,
+        zone=ZoneInfo('Europe/Berlin'),
+        monotonic=app.clock,
+    )
+    assert seen == [datetime(2026, 3, 29, 3, tzinfo=ZoneInfo('Europe/Berlin'))]
+    assert report.as_dict()['minute'] == '2026-03-29T03:00:00+02:00'
+    assert 'task nightly begins, meant for 2026-03-29 02:30, which the clocks skipped' in caplog.messages
+
+
+def test_each_task_is_told_the_minute_in_its_own_time_zone(app):
+    seen = []
+    app.add('tokyo', lambda system: seen.append(system['scheduled_for']), timezone='Asia/Tokyo')
+    app.run()
+    assert [minute.isoformat() for minute in seen] == ['2026-11-23T18:08:00+09:00']

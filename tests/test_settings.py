@@ -2,6 +2,7 @@
 
 import sys
 from ipaddress import ip_network
+from zoneinfo import ZoneInfo
 
 import pytest
 from pyramid.config import Configurator
@@ -20,7 +21,7 @@ def request_cron(app, path='/cron', **environ):
 
 
 def test_what_is_left_out_has_its_default():
-    assert Settings.parse({}) == Settings('/cron', LOOPBACK, None, 60.0)
+    assert Settings.parse({}) == Settings('/cron', LOOPBACK, None, 60.0, None)
 
 
 def test_settings_of_others_do_not_matter():
@@ -35,6 +36,8 @@ def test_settings_of_others_do_not_matter():
         ('path', '/admin/tick', '/admin/tick'),
         ('path', '/tick/', '/tick/'),
         ('path', '/_cron-1.txt', '/_cron-1.txt'),
+        ('timezone', 'Europe/Berlin', ZoneInfo('Europe/Berlin')),
+        ('timezone', ZoneInfo('UTC'), ZoneInfo('UTC')),
         ('allowed_ips', '10.1.2.3', (ip_network('10.1.2.3'),)),
         ('allowed_ips', '10.0.0.0/8 fd00::/8', (ip_network('10.0.0.0/8'), ip_network('fd00::/8'))),
         ('allowed_ips', '\n  127.0.0.1\n  ::1\n', LOOPBACK),
@@ -93,6 +96,10 @@ BAD = [
     ('allowed_ips', '127.0.0.1 example.com'),
     ('allowed_ips', '10.0.0.1/8'),
     ('allowed_ips', 'fd00::1/8'),
+    ('timezone', 'Europe/Berln'),
+    ('timezone', ''),
+    ('timezone', None),
+    ('timezone', 1),
     ('allowed_ips', '0.0.0.0'),
     ('allowed_ips', '::'),
     ('allowed_ips', '10.0.0.0/33'),
@@ -368,6 +375,7 @@ def test_settings_come_from_an_ini_file(tmp_path, monkeypatch):
         '    pyramid_cron\n'
         'cron.path = /tick\n'
         'cron.window = 90\n'
+        'cron.timezone = UTC\n'
         'cron.allowed_ips =\n'
         '    127.0.0.1\n'
         '    10.0.0.0/8\n'
@@ -379,7 +387,7 @@ def test_settings_come_from_an_ini_file(tmp_path, monkeypatch):
     finally:
         sys.modules.pop('app_of_an_ini_file', None)
     assert app.registry['cron_settings'] == Settings(
-        '/tick', (ip_network('127.0.0.1'), ip_network('10.0.0.0/8')), b'sixteen chars 16', 90.0
+        '/tick', (ip_network('127.0.0.1'), ip_network('10.0.0.0/8')), b'sixteen chars 16', 90.0, ZoneInfo('UTC')
     )
     assert request_cron(app, '/tick', HTTP_AUTHORIZATION='Bearer sixteen chars 16').text == 'ok'
     assert request_cron(app, '/tick').status_int == 401

@@ -1,5 +1,6 @@
 import functools
 from datetime import datetime, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -117,3 +118,56 @@ def test_a_task_is_claimed_once_until_it_is_released():
     assert tasks.claim(other)
     tasks.release(task)
     assert tasks.claim(task)
+
+
+def test_a_crontab_line_is_a_whole_schedule():
+    assert str(Task(purge, cron='@daily').schedule) == '0 0 * * *'
+    with pytest.raises(ValueError, match='leave min, hour, day, month and dow out'):
+        Task(purge, hour='*', cron='@daily')
+
+
+def test_a_naive_moment_is_a_wall_clock_minute():
+    task = Task(purge, min=30, hour=2, timezone='Europe/Berlin')
+    assert task.check(datetime(2026, 3, 29, 2, 30))
+    assert not task.check(datetime(2026, 3, 29, 3, 0))
+
+
+def test_an_aware_moment_is_an_instant_in_the_tasks_time_zone():
+    task = Task(purge, min=30, hour=2, timezone=ZoneInfo('Europe/Berlin'))
+    assert task.check(datetime(2026, 11, 23, 1, 30, tzinfo=timezone.utc))
+    assert not task.check(datetime(2026, 11, 23, 2, 30, tzinfo=timezone.utc))
+    # 02:30 was skipped, and 03:00 at 01:00 UTC stands for it
+    assert task.check(datetime(2026, 3, 29, 1, 0, 59, tzinfo=timezone.utc))
+    # 02:30 comes twice
+    assert task.check(datetime(2026, 10, 25, 0, 30, tzinfo=timezone.utc))
+    assert not task.check(datetime(2026, 10, 25, 1, 30, tzinfo=timezone.utc))
+
+
+def test_without_a_time_zone_an_instant_is_taken_to_local_time(local_time):
+    local_time('Europe/Berlin')
+    assert Task(purge, min=30, hour=2).check(datetime(2026, 3, 29, 1, tzinfo=timezone.utc))
+
+
+def test_a_task_knows_the_minutes_it_catches_up():
+    task = Task(purge, min=[0, 30], hour=[2, 3], timezone='Europe/Berlin')
+    after_the_gap = datetime(2026, 3, 29, 1, tzinfo=timezone.utc)
+    assert task.scheduled_for(after_the_gap).isoformat() == '2026-03-29T03:00:00+02:00'
+    assert task.caught_up(after_the_gap) == [datetime(2026, 3, 29, 2, 0), datetime(2026, 3, 29, 2, 30)]
+    assert task.caught_up(datetime(2026, 3, 30, 1, tzinfo=timezone.utc)) == []
+    assert Task(purge, timezone='Europe/Berlin').caught_up(after_the_gap) == []
+
+
+def test_a_task_knows_its_coming_runs(local_time):
+    local_time('America/New_York')
+    after = datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
+    shown = [
+        next(Task(purge, cron='0 9 * * *', timezone=zone).runs(after)).isoformat() for zone in ('Asia/Tokyo', None)
+    ]
+    assert shown == ['2026-11-24T09:00:00+09:00', '2026-11-23T09:00:00-05:00']
+
+
+def test_tasks_are_due_in_their_own_time_zones():
+    tasks = Tasks()
+    noon = {zone: add(tasks, Task(nested(), min=0, hour=12, timezone=zone)) for zone in ('Asia/Tokyo', 'Europe/Berlin')}
+    assert tasks.due(datetime(2026, 11, 23, 3, tzinfo=timezone.utc)) == [noon['Asia/Tokyo']]
+    assert tasks.due(datetime(2026, 11, 23, 11, tzinfo=timezone.utc)) == [noon['Europe/Berlin']]
