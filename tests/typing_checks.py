@@ -28,5 +28,5 @@ def main(config: Any, request: Any, report: RunReport) -> None:
 
 def mistakes(config: Any) -> None:
     add_cron_task(config, purge, min=1.5)  # type: ignore[arg-type]
-    add_cron_task(config, purge, '*', '*', '*', '*', '*', False, 'name')  # type: ignore[misc]
+    add_cron_task(config, purge, '*', '*', '*', '*', '*', False, 'name')  # type: ignore[call-arg]
     Task(5)  # type: ignore[arg-type]
