@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from pyramid_cron import clock
-from pyramid_cron.fields import LEFT_OUT, FieldValue
+from pyramid_cron.fields import LEFT_OUT, MIN, FieldValue
 from pyramid_cron.schedule import Schedule
 
 System = dict[str, Any]
@@ -114,6 +114,7 @@ class Tasks:
     def __init__(self) -> None:
         self._tasks: dict[Hashable, Task] = {}
         self._names: set[str] = set()
+        self._index: dict[ZoneInfo | None, list[list[Task]]] | None = None
         self._running: set[Task] = set()
         self._lock = threading.Lock()
 
@@ -141,11 +142,25 @@ class Tasks:
             task.name = f'{path}#{number}'
         self._names.add(task.name)
         self._tasks[key] = task
+        self._index = None
 
     def due(self, instant: datetime) -> list[Task]:
         """Return the tasks that are due at ``instant`` (a minute in UTC), in the order of registration."""
-        minutes = {zone: clock.wall_minutes(instant, zone) for zone in {task.timezone for task in self}}
-        return [task for task in self if task.schedule.is_due(minutes[task.timezone])]
+        if self._index is None:
+            self._index = _by_zone_and_minute(self)
+        due: list[Task] = []
+        for zone, by_minute in self._index.items():
+            minutes = clock.wall_minutes(instant, zone)
+            if minutes.interval == minutes.fixed_time:
+                (wall,) = minutes.interval
+                due += [task for task in by_minute[wall.minute] if task.schedule.matches(wall)]
+            else:
+                # the clocks have just changed: minutes other than the wall clock's count
+                due += [task for task in self if task.timezone == zone and task.schedule.is_due(minutes)]
+        if len(due) > 1 and len(self._index) > 1:
+            positions = {task: position for position, task in enumerate(self)}
+            due.sort(key=positions.__getitem__)
+        return due
 
     def claim(self, task: Task) -> bool:
         """Mark ``task`` as running and return true, or return false if it is running already."""
@@ -159,3 +174,13 @@ class Tasks:
         """Take back a successful :meth:`claim`."""
         with self._lock:
             self._running.remove(task)
+
+
+def _by_zone_and_minute(tasks: Tasks) -> dict[ZoneInfo | None, list[list[Task]]]:
+    """Return the tasks of each time zone, listed under each minute of the hour that they match."""
+    index: dict[ZoneInfo | None, list[list[Task]]] = {}
+    for task in tasks:
+        by_minute = index.setdefault(task.timezone, [[] for _ in range(60)])
+        for minute in MIN.values(task.schedule.min):
+            by_minute[minute].append(task)
+    return index

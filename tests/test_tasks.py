@@ -1,8 +1,10 @@
 import functools
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pyramid_cron import Task
 from pyramid_cron.tasks import Tasks, dotted_path
@@ -171,3 +173,27 @@ def test_tasks_are_due_in_their_own_time_zones():
     noon = {zone: add(tasks, Task(nested(), min=0, hour=12, timezone=zone)) for zone in ('Asia/Tokyo', 'Europe/Berlin')}
     assert tasks.due(datetime(2026, 11, 23, 3, tzinfo=timezone.utc)) == [noon['Asia/Tokyo']]
     assert tasks.due(datetime(2026, 11, 23, 11, tzinfo=timezone.utc)) == [noon['Europe/Berlin']]
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(st.sampled_from(['*/7 * * * *', '30 2 * * *', '0 3 * * *', '15 * * * *', '0,30 0-4 * * 0']), min_size=1),
+    st.integers(-200, 200),
+)
+def test_due_tasks_are_those_of_which_each_says_so_itself(lines, offset):
+    zones = ['Europe/Berlin', None, 'America/New_York']
+    tasks = Tasks()
+    for number, line in enumerate(lines):
+        add(tasks, Task(purge, cron=line, timezone=zones[number % 3], name=str(number)))
+    # around the hour that Berlin has twice, and the one that it skips
+    for change in (datetime(2026, 10, 25, 1, tzinfo=timezone.utc), datetime(2026, 3, 29, 1, tzinfo=timezone.utc)):
+        instant = change + timedelta(minutes=offset)
+        assert tasks.due(instant) == [task for task in tasks if task.check(instant)]
+
+
+def test_a_task_that_is_added_later_is_due_too():
+    tasks = Tasks()
+    instant = datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc)
+    assert tasks.due(instant) == []
+    task = add(tasks, Task(purge))
+    assert tasks.due(instant) == [task]
