@@ -7,7 +7,7 @@ from typing import Any
 from pyramid.exceptions import ConfigurationError
 from pyramid.security import NO_PERMISSION_REQUIRED
 
-from pyramid_cron.directives import add_cron_task
+from pyramid_cron.directives import add_cron_task, cron_task
 from pyramid_cron.fields import ScheduleWarning
 from pyramid_cron.runner import RunReport, TaskReport
 from pyramid_cron.schedule import Schedule
@@ -23,6 +23,7 @@ __all__ = [
     'Task',
     'TaskReport',
     'add_cron_task',
+    'cron_task',
     'includeme',
 ]
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import inspect
 import types
 import warnings
-from collections.abc import Callable, Hashable
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+import venusian
 from pyramid.exceptions import ConfigurationError
 
-from pyramid_cron.fields import LEFT_OUT, FieldValue, ScheduleWarning
+from pyramid_cron.fields import LEFT_OUT, MOST_VALUES, FieldValue, ScheduleWarning
 from pyramid_cron.tasks import System, Task, dotted_path
+
+Decorated = TypeVar('Decorated', bound=Callable[[System], object])
 
 
 def add_cron_task(
@@ -81,6 +85,50 @@ def add_cron_task(
             )
 
     config.action(discriminator, register, introspectables=(introspectable,))
+
+
+def cron_task(
+    min: FieldValue = LEFT_OUT,
+    hour: FieldValue = LEFT_OUT,
+    day: FieldValue = LEFT_OUT,
+    month: FieldValue = LEFT_OUT,
+    dow: FieldValue = LEFT_OUT,
+    idle: bool = False,
+    *,
+    name: str | None = None,
+    cron: str | None = None,
+    timezone: str | ZoneInfo | None = None,
+) -> Callable[[Decorated], Decorated]:
+    """Register the decorated function when ``config.scan()`` finds it: the declarative :func:`add_cron_task`.
+
+    The arguments are those of the directive. The function stays what it is. Stacked, it gives one function several
+    schedules; all but one of them need a ``name``.
+
+    :raises TypeError: on a class, on a function in a class, and without parentheses.
+    """
+    if callable(min):
+        raise TypeError(f'@cron_task needs parentheses: write @cron_task() above {dotted_path(min)}')
+
+    def decorate(function: Decorated) -> Decorated:
+        def register(scanner: Any, found_as: str, found: object) -> None:
+            config = scanner.config.with_package(info.module)
+            if not hasattr(config, 'add_cron_task'):
+                raise ConfigurationError(
+                    f"cron task {dotted_path(function)}: call config.include('pyramid_cron') before config.scan()"
+                )
+            config.add_cron_task(function, *fields, idle, name=name, cron=cron, timezone=timezone, _info=info.codeinfo)
+
+        info = venusian.attach(function, register, category='pyramid')
+        if isinstance(function, type) or info.scope == 'class':
+            raise TypeError(f'@cron_task is for functions of a module, not for {dotted_path(function)}')
+        return function
+
+    # an iterator gives its values once, but a module can be scanned for several applications
+    fields = [
+        tuple(islice(value, MOST_VALUES + 1)) if isinstance(value, Iterator) else value
+        for value in (min, hour, day, month, dow)
+    ]
+    return decorate
 
 
 def _resolve(config: Any, f: object) -> Callable[[System], object]:

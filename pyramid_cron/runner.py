@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -12,6 +12,7 @@ from types import CoroutineType, GeneratorType
 from typing import Any
 
 from pyramid_cron import transactions
+from pyramid_cron.events import RunFinished, RunStarted, TaskFinished, TaskStarted, notify
 from pyramid_cron.tasks import System, Task, Tasks
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ def run(
     *,
     window: float,
     zone: tzinfo | None = None,
+    names: Collection[str] | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> RunReport:
     """Run the tasks that are due: the normal ones, then the idle ones, each in the order of registration.
@@ -95,63 +97,76 @@ def run(
     :param instant: the minute to run for, aware.
     :param window: seconds that ``time_left()`` counts down from; idle tasks start only while some are left.
     :param zone: the time zone of the report, ``None`` for the machine's.
+    :param names: the tasks to run in place of those that are due.
     :param monotonic: a clock in seconds that nobody sets.
+    :raises LookupError: if there is no task of one of the names.
     """
     started = monotonic()
 
     def time_left() -> float:
         return window - (monotonic() - started)
 
-    tasks: Tasks = request.registry['cron_tasks']
-    due = tasks.due(instant)
+    registry = request.registry
+    tasks: Tasks = registry['cron_tasks']
+    due = tasks.due(instant) if names is None else tasks.named(names)
     minute = instant.astimezone(zone)
     if not due:
         log.debug('run for %s: nothing is due', minute)
         return RunReport(minute, monotonic() - started, ())
     log.info('run for %s begins, tasks due: %d', minute, len(due))
     due.sort(key=lambda task: task.idle)
+    notify(registry, RunStarted(request, minute, tuple(due)))
     reports: list[TaskReport] = []
     transactions.forbid_retry(request)
     manager = transactions.active_manager(request)
     for number, task in enumerate(due, 1):
+        scheduled_for = task.scheduled_for(instant)
         if task.idle and time_left() <= 0:
-            reports.append(_skip(task, 'no time left'))
+            report = _skip(task, 'no time left')
         elif not tasks.claim(task):
-            reports.append(_skip(task, 'still running'))
+            report = _skip(task, 'still running')
         else:
             try:
-                system = {
-                    'request': request,
-                    'registry': request.registry,
-                    'time_left': time_left,
-                    'scheduled_for': task.scheduled_for(instant),
-                }
                 if log.isEnabledFor(logging.INFO):
                     log.info('task %s begins%s', task.name, _meant_for(task, instant))
-                reports.append(_run_task(task, system, manager, monotonic))
+                notify(registry, TaskStarted(request, task, scheduled_for))
+                system = {
+                    'request': request,
+                    'registry': registry,
+                    'time_left': time_left,
+                    'scheduled_for': scheduled_for,
+                }
+                report = _run_task(task, system, manager, monotonic)
             except BaseException as exc:
                 missed = ', '.join(other.name for other in due[number:]) or 'none'
                 log.error('task %s raised %s, which ends the run; not run: %s', task.name, type(exc).__name__, missed)
                 raise
             finally:
                 tasks.release(task)
+        reports.append(report)
+        notify(registry, TaskFinished(request, task, scheduled_for, report.status, report.seconds, report.exception))
     if manager is not None and any(report.status != SKIPPED for report in reports):
         transactions.reopen(request, manager)
-    report = RunReport(minute, monotonic() - started, tuple(reports))
+    result = RunReport(minute, monotonic() - started, tuple(reports))
+    _log_end(result, window)
+    notify(registry, RunFinished(request, result))
+    return result
+
+
+def _log_end(report: RunReport, window: float) -> None:
     log.info(
         'run for %s ended in %.3f s: %d ok, %d failed, %d skipped',
-        minute,
+        report.minute,
         report.seconds,
         *(len(report.names(status)) for status in (OK, FAILED, SKIPPED)),
     )
     if report.seconds > window:
         log.warning(
             'run for %s took %.3f s, longer than its window of %g s: the next one may have begun beside it',
-            minute,
+            report.minute,
             report.seconds,
             window,
         )
-    return report
 
 
 def _meant_for(task: Task, instant: datetime) -> str:

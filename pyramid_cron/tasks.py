@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -161,6 +161,17 @@ class Tasks:
             positions = {task: position for position, task in enumerate(self)}
             due.sort(key=positions.__getitem__)
         return due
+
+    def named(self, names: Collection[str]) -> list[Task]:
+        """Return the tasks of these names, in the order of the names.
+
+        :raises LookupError: if there is no task of one of them.
+        """
+        by_name = {task.name: task for task in self}
+        unknown = [name for name in names if name not in by_name]
+        if unknown:
+            raise LookupError(f'no cron task is named {", ".join(map(repr, unknown))}')
+        return [by_name[name] for name in dict.fromkeys(names)]
 
     def claim(self, task: Task) -> bool:
         """Mark ``task`` as running and return true, or return false if it is running already."""

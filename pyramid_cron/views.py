@@ -12,6 +12,7 @@ from webob.acceptparse import create_accept_header
 
 from pyramid_cron import access, clock, runner
 from pyramid_cron.settings import Settings
+from pyramid_cron.triggers import Trigger, pending
 
 log = logging.getLogger(__name__)
 
@@ -44,18 +45,32 @@ class CronView:
         request = self.request
         settings: Settings = request.registry['cron_settings']
         environ = _wsgi_headers(request)
-        peer = request.remote_addr
-        refusal = access.refuse(request.method, peer, environ, secret=settings.secret, allowed_ips=settings.allowed_ips)
-        if refusal is not None:
-            log.warning('refused a request to run cron tasks: %s; to allow it, %s', refusal.why, refusal.remedy)
-            address = access.parse_address(peer)
-            headers = [REFUSAL_HEADERS[refusal.status]] if refusal.status in REFUSAL_HEADERS else []
-            return _response(refusal.status, TEXT, f'fail {address}' if address else 'fail', *headers)
-        report = runner.run(request, instant, window=settings.window, zone=settings.timezone)
+        order = pending(request.environ)
+        if order is None:
+            order = Trigger(instant)
+            refusal = access.refuse(
+                request.method,
+                request.remote_addr,
+                environ,
+                secret=settings.secret,
+                allowed_ips=settings.allowed_ips,
+            )
+            if refusal is not None:
+                return _refused(refusal, request.remote_addr)
+        report = order.report = runner.run(
+            request, order.instant, names=order.names, window=settings.window, zone=settings.timezone
+        )
         status = 500 if report.names(runner.FAILED) else 200
         if _prefers_json(environ.get('HTTP_ACCEPT', '')):
             return _response(status, JSON, json.dumps(report.as_dict()))
         return _response(status, TEXT, str(report))
+
+
+def _refused(refusal: access.Refusal, peer: str | None) -> Response:
+    log.warning('refused a request to run cron tasks: %s; to allow it, %s', refusal.why, refusal.remedy)
+    address = access.parse_address(peer)
+    headers = [REFUSAL_HEADERS[refusal.status]] if refusal.status in REFUSAL_HEADERS else []
+    return _response(refusal.status, TEXT, f'fail {address}' if address else 'fail', *headers)
 
 
 def _wsgi_headers(request: Any) -> Mapping[str, Any]:

@@ -1,6 +1,8 @@
 import contextlib
 import functools
+import importlib
 import linecache
+import sys
 import warnings
 from zoneinfo import ZoneInfo
 
@@ -330,3 +332,97 @@ def test_a_bad_schedule_is_refused_showing_the_task_and_what_to_write(config, ar
 def test_a_setting_that_is_no_time_zone_is_refused():
     with refused('cron.timezone', "'Mars/Olympus'"):
         Configurator(settings={'cron.timezone': 'Mars/Olympus'}).include('pyramid_cron')
+
+
+@pytest.fixture
+def scan(tmp_path, monkeypatch):
+    """Return a function that scans the text of a module and returns the configuration."""
+    monkeypatch.syspath_prepend(tmp_path)
+    loaded = []
+
+    def scan(text, include=True):
+        name = f'scanned_{tmp_path.name}_{len(loaded)}'.replace('-', '_')
+        (tmp_path / f'{name}.py').write_text('from pyramid_cron import cron_task\n' + text)
+        module = importlib.import_module(name)
+        loaded.append(module)
+        config = Configurator()
+        if include:
+            config.include('pyramid_cron')
+        config.scan(module)
+        return config, module
+
+    yield scan
+    for module in loaded:
+        del sys.modules[module.__name__]
+
+
+def test_decorated_functions_are_found_by_a_scan(scan):
+    config, module = scan('@cron_task(min=0, hour=2, idle=True)\ndef purge(system):\n    return system\n')
+    config.commit()
+    [task] = config.registry['cron_tasks']
+    assert (task.f, task.idle, str(task.schedule)) == (module.purge, True, '0 2 * * *')
+    assert task.name == f'{module.__name__}.purge'
+    assert module.purge('called as before') == 'called as before'
+
+
+def test_stacked_decorators_give_one_function_several_schedules(scan):
+    config, module = scan(
+        "@cron_task(cron='0 6 * * *', timezone='Asia/Tokyo', name='early')\n"
+        "@cron_task(cron='0 22 * * *', name='late')\n"
+        'def report(system): ...\n'
+    )
+    config.commit()
+    tasks = {task.name: task for task in config.registry['cron_tasks']}
+    assert set(tasks) == {'early', 'late'}
+    assert all(task.f is module.report for task in tasks.values())
+    assert tasks['early'].timezone == ZoneInfo('Asia/Tokyo')
+
+
+def test_a_conflict_cites_the_line_of_the_decorator(scan):
+    config, module = scan('@cron_task(min=0)\n@cron_task(min=30)\ndef purge(system): ...\n')
+    with pytest.raises(ConfigurationConflictError) as caught:
+        config.commit()
+    assert str(caught.value).count(module.__file__) == 2
+    assert '@cron_task(min=0)' in str(caught.value)
+
+
+def test_the_warning_of_a_decorator_is_at_its_line(scan):
+    config, module = scan('\n\n@cron_task(hour=2)\ndef purge(system): ...\n')
+    with pytest.warns(ScheduleWarning, match='min is left out') as caught:
+        config.commit()
+    assert caught[0].filename == module.__file__
+    assert caught[0].lineno in (4, 5)
+
+
+def test_an_iterator_serves_every_application_that_scans_it(scan):
+    config, module = scan('@cron_task(min=iter([0, 30]))\ndef purge(system): ...\n')
+    again = Configurator()
+    again.include('pyramid_cron')
+    again.scan(module)
+    for configuration in (config, again):
+        configuration.commit()
+        [task] = configuration.registry['cron_tasks']
+        assert str(task.schedule) == '0,30 * * * *'
+
+
+@pytest.mark.parametrize(
+    ('text', 'why'),
+    [
+        ('@cron_task()\nclass Job: ...\n', 'is for functions of a module'),
+        ('class Job:\n    @cron_task()\n    def run(self, system): ...\n', 'is for functions of a module'),
+        ('@cron_task\ndef purge(system): ...\n', r'write @cron_task\(\) above .*\.purge'),
+    ],
+)
+def test_a_decorator_in_the_wrong_place_is_refused(scan, text, why):
+    with pytest.raises(TypeError, match=why):
+        scan(text)
+
+
+def test_a_bad_decorator_is_refused_by_the_scan(scan):
+    with refused('purge', "cron='0 0 30 2 *'"):
+        scan("@cron_task(cron='0 0 30 2 *')\ndef purge(system): ...\n")
+
+
+def test_a_scan_without_the_include_says_so(scan):
+    with refused("config.include('pyramid_cron') before config.scan()"):
+        scan('@cron_task()\ndef purge(system): ...\n', include=False)

@@ -197,3 +197,18 @@ def test_a_task_that_is_added_later_is_due_too():
     assert tasks.due(instant) == []
     task = add(tasks, Task(purge))
     assert tasks.due(instant) == [task]
+
+
+def test_due_tasks_of_several_time_zones_come_in_the_order_of_registration():
+    tasks = Tasks()
+    zones = ['Europe/Berlin', 'Asia/Tokyo', None, 'Asia/Tokyo', 'Europe/Berlin']
+    added = [add(tasks, Task(nested(), timezone=zone)) for zone in zones]
+    assert tasks.due(datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc)) == added
+
+
+def test_tasks_are_found_by_their_names():
+    tasks = Tasks()
+    added = {name: add(tasks, Task(nested(), name=name)) for name in 'abc'}
+    assert tasks.named(['c', 'a', 'c']) == [added['c'], added['a']]
+    with pytest.raises(LookupError, match="no cron task is named 'd', 'e'"):
+        tasks.named(['a', 'd', 'e'])

@@ -1,0 +1,97 @@
+"""What subscribers are told about a run and its tasks.
+
+Events are sent between the transactions of the tasks, not in them. A subscriber that raises is logged and changes
+nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from zope.interface import Attribute, Interface, implementer
+
+log = logging.getLogger(__name__)
+
+
+class IRunStarted(Interface):
+    """A run in which tasks have their turn begins."""
+
+    request = Attribute('The request of the run.')
+    minute = Attribute('The minute it runs for, aware.')
+    tasks = Attribute('The tasks in the order of their turns, a tuple.')
+
+
+class ITaskStarted(Interface):
+    """A task is about to be called. For one that is skipped this is not sent."""
+
+    request = Attribute('The request of the run.')
+    task = Attribute('The task.')
+    scheduled_for = Attribute("The minute that the tick stands for, aware and in the task's time zone.")
+
+
+class ITaskFinished(ITaskStarted):
+    """A task has returned, has raised an exception, or is skipped."""
+
+    status = Attribute("``'ok'``, ``'failed'`` or ``'skipped'``.")
+    seconds = Attribute('How long it ran.')
+    exception = Attribute('What it raised, or ``None``.')
+
+
+class IRunFinished(Interface):
+    """A run has ended."""
+
+    request = Attribute('The request of the run.')
+    report = Attribute('Its report.')
+
+
+@implementer(IRunStarted)
+@dataclass(frozen=True)
+class RunStarted:
+    """Sent when a run begins, see :class:`IRunStarted`."""
+
+    request: Any
+    minute: datetime
+    tasks: tuple[Any, ...]
+
+
+@implementer(ITaskStarted)
+@dataclass(frozen=True)
+class TaskStarted:
+    """Sent before a task is called, see :class:`ITaskStarted`."""
+
+    request: Any
+    task: Any
+    scheduled_for: datetime
+
+
+@implementer(ITaskFinished)
+@dataclass(frozen=True)
+class TaskFinished:
+    """Sent when a task is through, see :class:`ITaskFinished`."""
+
+    request: Any
+    task: Any
+    scheduled_for: datetime
+    status: str
+    seconds: float
+    exception: Exception | None
+
+
+@implementer(IRunFinished)
+@dataclass(frozen=True)
+class RunFinished:
+    """Sent when a run has ended, see :class:`IRunFinished`."""
+
+    request: Any
+    report: Any
+
+
+def notify(registry: Any, event: object) -> None:
+    """Send an event to its subscribers; one of them that raises is logged."""
+    try:
+        registry.notify(event)
+    except Exception:
+        log.exception('a subscriber of %s failed', type(event).__name__)

@@ -1,0 +1,62 @@
+"""For the tests of applications: runs at an instant of one's choice, and what would be due when."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from typing import Any
+
+from pyramid.scripting import prepare
+
+from pyramid_cron.clock import MINUTE
+from pyramid_cron.runner import RunReport, run
+from pyramid_cron.triggers import trigger
+
+
+def tick(target: Any, instant: datetime, names: Iterable[str] | None = None) -> RunReport:
+    """Run what is due at ``instant`` and return the report.
+
+    :param target: a WebTest ``TestApp``, whose application gets a request through all of its tweens, or a Pyramid
+        registry, whose tasks are run with a request that no tween has seen.
+    :param instant: the minute to run for, aware.
+    :param names: the tasks to run, due or not; ``None`` for those that are due.
+    :raises LookupError: if there is no task of that name.
+    :raises RuntimeError: if something in the application answers before the run.
+    """
+    if hasattr(target, 'app'):
+        return trigger(target.app, target.app.registry, _aware(instant), names, target.extra_environ)
+    settings = target['cron_settings']
+    with prepare(registry=target) as env:
+        return run(
+            env['request'],
+            _aware(instant),
+            names=None if names is None else tuple(names),
+            window=settings.window,
+            zone=settings.timezone,
+        )
+
+
+def due_between(registry: Any, start: datetime, end: datetime) -> list[tuple[datetime, str]]:
+    """Return (instant, task name) for each run that ticks from ``start`` until before ``end`` would make, in order.
+
+    The instants are aware, each in the time zone of its task.
+
+    :param registry: the registry of an application.
+    :param start: aware.
+    :param end: aware.
+    """
+    begin, stop = _aware(start) - MINUTE, _aware(end)
+    due = [
+        (instant, task.name)
+        for task in registry['cron_tasks']
+        for instant in itertools.takewhile(lambda instant: instant < stop, task.runs(begin))
+    ]
+    # stable: tasks of the same minute stay in the order of registration
+    return sorted(due, key=lambda run: run[0].astimezone(timezone.utc))
+
+
+def _aware(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError(f'{moment!r} has no time zone')
+    return moment

@@ -1,0 +1,102 @@
+import pytest
+from pyramid.config import Configurator
+from webtest import TestApp
+from zope.interface.verify import verifyObject
+
+from pyramid_cron.events import (
+    IRunFinished,
+    IRunStarted,
+    ITaskFinished,
+    ITaskStarted,
+    RunFinished,
+    RunStarted,
+    TaskFinished,
+    TaskStarted,
+)
+
+LOCAL = {'REMOTE_ADDR': '127.0.0.1', 'HTTP_HOST': 'localhost'}
+
+
+def good(system): ...
+
+
+def bad(system):
+    raise LookupError('bad')
+
+
+@pytest.fixture
+def config():
+    config = Configurator()
+    config.include('pyramid_cron')
+    config.add_cron_task(good, name='good')
+    config.add_cron_task(bad, name='bad', idle=True)
+    return config
+
+
+def run(config):
+    return TestApp(config.make_wsgi_app(), extra_environ=LOCAL).get('/cron', expect_errors=True)
+
+
+def test_subscribers_are_told_of_a_run_and_its_tasks(config):
+    events = []
+    for interface in (IRunStarted, ITaskStarted, IRunFinished):
+        # that a task has finished is an event of its start's interface too
+        config.add_subscriber(events.append, interface)
+    run(config)
+    assert [type(event) for event in events] == [
+        RunStarted,
+        TaskStarted,
+        TaskFinished,
+        TaskStarted,
+        TaskFinished,
+        RunFinished,
+    ]
+    begun, _, succeeded, _, failed, ended = events
+    assert [task.name for task in begun.tasks] == ['good', 'bad']
+    assert (succeeded.task.name, succeeded.status, succeeded.exception) == ('good', 'ok', None)
+    assert (failed.task.name, failed.status, str(failed.exception)) == ('bad', 'failed', 'bad')
+    assert succeeded.seconds >= 0
+    assert succeeded.scheduled_for == begun.minute
+    assert ended.report.names('failed') == ['bad']
+    assert ended.request is begun.request
+
+
+@pytest.mark.parametrize('interface', [IRunStarted, ITaskStarted, ITaskFinished, IRunFinished])
+def test_events_have_what_their_interfaces_promise(config, interface):
+    events = []
+    config.add_subscriber(events.append, interface)
+    run(config)
+    assert events
+    for event in events:
+        assert verifyObject(interface, event)
+
+
+def test_a_skipped_task_has_finished_without_a_start(config):
+    events = []
+    config.add_subscriber(events.append, ITaskStarted)
+    config.commit()
+    tasks = config.registry['cron_tasks']
+    assert all(map(tasks.claim, tasks))
+    run(config)
+    assert [(type(event), event.status) for event in events] == [(TaskFinished, 'skipped')] * 2
+
+
+def test_a_run_with_nothing_due_is_no_event():
+    config = Configurator()
+    config.include('pyramid_cron')
+    events = []
+    config.add_subscriber(events.append, IRunStarted)
+    config.add_subscriber(events.append, IRunFinished)
+    assert run(config).text == 'ok'
+    assert events == []
+
+
+@pytest.mark.parametrize('interface', [IRunStarted, ITaskStarted, ITaskFinished, IRunFinished])
+def test_a_subscriber_that_raises_is_logged_and_changes_nothing(config, caplog, interface):
+    def fail(event):
+        raise ValueError('the subscriber is broken')
+
+    config.add_subscriber(fail, interface)
+    assert run(config).text == 'fail: 1 of 2 tasks failed: bad'
+    assert 'a subscriber of' in caplog.text
+    assert 'the subscriber is broken' in caplog.text
