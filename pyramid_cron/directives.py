@@ -68,7 +68,9 @@ def add_cron_task(
 
     discriminator = ('cron task', _identity(function) if name is None else name)
     introspectable = config.introspectable('cron tasks', discriminator, shown, 'cron task')
-    introspectable.update(callable=function, name=task.name, schedule=task.schedule, idle=idle)
+    introspectable.update(
+        callable=function, name=task.name, schedule=task.schedule, crontab=str(task.schedule), idle=task.idle
+    )
     info = config.action_info
 
     def register() -> None:
@@ -77,7 +79,7 @@ def add_cron_task(
             config.registry['cron_tasks'].add(discriminator, task)
         except ValueError as exc:
             raise ConfigurationError(f'cron task {shown}: {exc}') from exc
-        introspectable.update(name=task.name, timezone=task.timezone)
+        introspectable.update(name=task.name, timezone=str(task.timezone or 'local time'))
         for advice in task.schedule.advice:
             # cites the line that registers the task, as a conflict does
             warnings.warn_explicit(
