@@ -50,7 +50,7 @@ class IRunFinished(Interface):
 @implementer(IRunStarted)
 @dataclass(frozen=True)
 class RunStarted:
-    """Sent when a run begins, see :class:`IRunStarted`."""
+    """Sent when a run begins, see ``IRunStarted``."""
 
     request: Any
     minute: datetime
@@ -60,7 +60,7 @@ class RunStarted:
 @implementer(ITaskStarted)
 @dataclass(frozen=True)
 class TaskStarted:
-    """Sent before a task is called, see :class:`ITaskStarted`."""
+    """Sent before a task is called, see ``ITaskStarted``."""
 
     request: Any
     task: Any
@@ -70,7 +70,7 @@ class TaskStarted:
 @implementer(ITaskFinished)
 @dataclass(frozen=True)
 class TaskFinished:
-    """Sent when a task is through, see :class:`ITaskFinished`."""
+    """Sent when a task is through, see ``ITaskFinished``."""
 
     request: Any
     task: Any
@@ -83,7 +83,7 @@ class TaskFinished:
 @implementer(IRunFinished)
 @dataclass(frozen=True)
 class RunFinished:
-    """Sent when a run has ended, see :class:`IRunFinished`."""
+    """Sent when a run has ended, see ``IRunFinished``."""
 
     request: Any
     report: Any
