@@ -43,7 +43,8 @@ def includeme(config: Any) -> None:
         warn_of_misspelt(config.get_settings())
         config.registry['cron_settings'] = settings
 
-    config.registry['cron_tasks'] = Tasks()
+    # an include after a commit is a second one, and must not lose what the first has registered
+    config.registry.setdefault('cron_tasks', Tasks())
     config.action('cron settings', apply_settings)
     config.add_directive('add_cron_task', add_cron_task)
     config.add_route('cron', path)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import bisect
 import difflib
+import functools
 import time
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -46,6 +47,11 @@ def wall_minutes(instant: datetime, zone: tzinfo | None) -> WallMinutes:
     :param instant: the minute, aware.
     :param zone: the time zone, ``None`` for the machine's.
     """
+    if zone is not None:
+        utc = instant.astimezone(timezone.utc).replace(tzinfo=None)
+        offset = _offset_of_day(utc.date(), zone)
+        if offset is not None:
+            return WallMinutes((utc + offset,), (utc + offset,))
     wall = to_wall(instant, zone)
     gap = wall - to_wall(instant - MINUTE, zone) - MINUTE
     fixed_time: tuple[datetime, ...] = (wall,)
@@ -87,6 +93,12 @@ def steady_offset(midnight: datetime, zone: tzinfo | None) -> timedelta | None:
     return offsets.pop() if len(offsets) == 1 else None
 
 
+# the machine's own time zone is not remembered: it can be set to another
+@functools.lru_cache(maxsize=256)
+def _offset_of_day(day: date, zone: tzinfo) -> timedelta | None:
+    return steady_offset(datetime(day.year, day.month, day.day), zone)
+
+
 def to_instant(moment: datetime) -> datetime:
     """Return a moment in UTC; a naive one is the machine's local time."""
     # astimezone() takes a naive minute that the clocks skipped for an earlier one, against PEP 495
@@ -121,6 +133,7 @@ def _shift(instant: datetime, zone: tzinfo | None) -> timedelta:
 
 
 def to_wall(instant: datetime, zone: tzinfo | None) -> datetime:
+    """Return the wall-clock time at an instant, naive and with its ``fold``."""
     if zone is None:
         return datetime.fromtimestamp(instant.timestamp())
     return instant.astimezone(zone).replace(tzinfo=None)
@@ -128,3 +141,13 @@ def to_wall(instant: datetime, zone: tzinfo | None) -> datetime:
 
 def _offset(wall: datetime, zone: tzinfo | None) -> timedelta:
     return wall - to_instant(wall.replace(tzinfo=zone)).replace(tzinfo=None)
+
+
+def now() -> datetime:
+    """Return the instant that it is, between two minutes as well."""
+    return datetime.fromtimestamp(time.time(), timezone.utc)
+
+
+def minute_of(instant: datetime) -> datetime:
+    """Return the instant at which the minute of ``instant`` began."""
+    return instant.replace(second=0, microsecond=0)

@@ -16,6 +16,9 @@ from pyramid.exceptions import ConfigurationError
 from pyramid_cron.fields import LEFT_OUT, MOST_VALUES, FieldValue, ScheduleWarning
 from pyramid_cron.tasks import System, Task, dotted_path
 
+# what calling a function of these kinds runs is nothing
+UNSTARTED = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+
 Decorated = TypeVar('Decorated', bound=Callable[[System], object])
 
 
@@ -59,8 +62,9 @@ def add_cron_task(
         for a field that can never match, and for the same callable or name twice
         (:class:`~pyramid.exceptions.ConfigurationConflictError`) in one application.
     """
+    _require_include(config, f)
     function = _resolve(config, f)
-    shown = name or dotted_path(function)
+    shown = dotted_path(function) if name is None else name
     try:
         task = Task(function, min, hour, day, month, dow, idle, name=name, cron=cron, timezone=timezone)
     except ValueError as exc:
@@ -76,7 +80,7 @@ def add_cron_task(
     def register() -> None:
         task.timezone = task.timezone or config.registry['cron_settings'].timezone
         try:
-            config.registry['cron_tasks'].add(discriminator, task)
+            config.registry['cron_tasks'].add(discriminator, task, named=name is not None)
         except ValueError as exc:
             raise ConfigurationError(f'cron task {shown}: {exc}') from exc
         introspectable.update(name=task.name, timezone=str(task.timezone or 'local time'))
@@ -114,10 +118,7 @@ def cron_task(
     def decorate(function: Decorated) -> Decorated:
         def register(scanner: Any, found_as: str, found: object) -> None:
             config = scanner.config.with_package(info.module)
-            if not hasattr(config, 'add_cron_task'):
-                raise ConfigurationError(
-                    f"cron task {dotted_path(function)}: call config.include('pyramid_cron') before config.scan()"
-                )
+            _require_include(config, dotted_path(function))
             config.add_cron_task(function, *fields, idle, name=name, cron=cron, timezone=timezone, _info=info.codeinfo)
 
         info = venusian.attach(function, register, category='pyramid')
@@ -133,6 +134,11 @@ def cron_task(
     return decorate
 
 
+def _require_include(config: Any, f: object) -> None:
+    if 'cron_tasks' not in config.registry:
+        raise ConfigurationError(f"cron task {f}: call config.include('pyramid_cron') first")
+
+
 def _resolve(config: Any, f: object) -> Callable[[System], object]:
     try:
         function: Callable[[System], object] = config.maybe_dotted(f)
@@ -140,7 +146,7 @@ def _resolve(config: Any, f: object) -> Callable[[System], object]:
         raise ConfigurationError(f'cron task {f!r} does not resolve: {type(exc).__name__}: {exc}') from exc
     if not callable(function):
         raise ConfigurationError(f'cron task {f!r} is not callable')
-    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+    if any(is_unstarted(function) for is_unstarted in UNSTARTED):
         raise ConfigurationError(
             f'cron task {dotted_path(function)} is a coroutine or generator function: calling it runs nothing; '
             'register a plain function that calls asyncio.run() or loops over it'

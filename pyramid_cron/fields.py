@@ -24,6 +24,9 @@ ELEMENT = re.compile(
 # what people bring along from other schedulers
 DIALECTS = (
     (r'^[a-z]{4,}(-|$)', 'names have three letters'),
+    (r'^$', 'a value is missing'),
+    (r'\s', 'write it without blanks'),
+    (r'^@', 'pass a nickname as cron='),
     (r'\?', "write '*'"),
     (r'#', 'an n-th weekday has to be checked in the task, run on the days 1-7, 8-14 and so on'),
     (r'l$|^l', 'the last day of a month has to be checked in the task, run on the days 28-31'),
@@ -191,7 +194,8 @@ def _bounds(field: Field, match: re.Match[str]) -> tuple[int, int]:
     first = _value(field, match['first'])
     last = _value(field, match['last']) if match['last'] else first
     if first > last:
-        raise ValueError(f'has {match[0]!r}, which runs backwards; write {_forwards(field, first, last)}')
+        hint = 'begin with the smaller value' if match['step'] else f'write {_forwards(field, first, last)}'
+        raise ValueError(f'has {match[0]!r}, which runs backwards; {hint}')
     return first, last
 
 
@@ -199,7 +203,8 @@ def _value(field: Field, text: str) -> int:
     if text in field.names:
         return field.low + field.names.index(text)
     if not text.isdigit():
-        raise ValueError(f'has {text!r}, which is not a name of it')
+        known = f'its names are {", ".join(field.names)}' if field.names else 'it has no names'
+        raise ValueError(f'has {text!r}; {known}')
     if not field.low <= int(text) <= field.high:
         raise ValueError(f'has {text}, which is out of range')
     return int(text)
@@ -208,8 +213,8 @@ def _value(field: Field, text: str) -> int:
 def _forwards(field: Field, first: int, last: int) -> str:
     """Return how to write a range that runs backwards."""
     if field.high == CRONTAB_DOW.high:
-        listed = ','.join(DAY_NAMES[value % 7] for value in range(first, last + 8))
-        return f'{listed} or {first}-7' if field is CRONTAB_DOW and last == 0 else listed
+        listed = ','.join(dict.fromkeys(DAY_NAMES[value % 7] for value in range(first, last + 8)))
+        return f'{listed} or {first}-7' if field is CRONTAB_DOW and last == 0 and first < 7 else listed
     ends = [(first, field.high), (field.low, last)]
     return ','.join(str(low) if low == high else f'{low}-{high}' for low, high in ends)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from types import CoroutineType, GeneratorType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
 from pyramid_cron import transactions
@@ -197,7 +198,8 @@ def _run_task(task: Task, system: System, manager: Any | None, monotonic: Callab
 
 
 def _refuse_unstarted(result: object) -> None:
-    """Raise if a task returned a coroutine or a generator, whose body nobody would ever run."""
-    if isinstance(result, (CoroutineType, GeneratorType)):
-        result.close()
+    """Raise if a task returned what nobody would ever run: a coroutine, a generator or the like."""
+    if result is not None and (inspect.isawaitable(result) or isinstance(result, (GeneratorType, AsyncGeneratorType))):
+        if isinstance(result, (CoroutineType, GeneratorType)):
+            result.close()
         raise TypeError(f'the task returned a {type(result).__name__}, none of which has run; call asyncio.run() in it')

@@ -118,6 +118,8 @@ class Schedule:
         """
         if not isinstance(line, str):
             raise ScheduleError(f'cron={line!r} is not the text of a crontab line')
+        if '\n' in line or '\r' in line:
+            raise ScheduleError(f'cron={line!r} has a line break in it; write one line')
         texts = NICKNAMES.get(line.strip(' \t'), line).replace('\t', ' ').split(' ')
         texts = [text for text in texts if text]
         if len(texts) != len(FIELDS):
@@ -151,7 +153,11 @@ class Schedule:
 
     def matches(self, wall: datetime) -> bool:
         """Tell whether the wall-clock minute ``wall`` matches; its time zone, if it has one, is not looked at."""
-        return bool(self.min >> wall.minute & 1 and self.hour >> wall.hour & 1 and self.matches_date(wall))
+        return self.matches_time(wall) and self.matches_date(wall)
+
+    def matches_time(self, wall: datetime) -> bool:
+        """Tell whether the hour and minute of ``wall`` match."""
+        return bool(self.min >> wall.minute & 1 and self.hour >> wall.hour & 1)
 
     def matches_date(self, day: date) -> bool:
         """Tell whether a date matches."""
@@ -211,6 +217,8 @@ def _is_a_date(days: int, months: int) -> bool:
 
 def _count_hint(texts: list[str]) -> str:
     """Say why a line without five fields is none, and what to write."""
+    if len(texts) == 1 and texts[0].lower() in NICKNAMES:
+        return f'is written in lower case: {texts[0].lower()}'
     if len(texts) == 1:
         known = f'one of {", ".join(NICKNAMES)}'
         if texts[0] == '@reboot':

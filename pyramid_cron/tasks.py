@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from pyramid_cron import clock
-from pyramid_cron.fields import LEFT_OUT, MIN, FieldValue
+from pyramid_cron.fields import LEFT_OUT, FieldValue
 from pyramid_cron.schedule import Schedule
 
 System = dict[str, Any]
@@ -101,8 +101,10 @@ def dotted_path(f: object) -> str:
     """Return the module and qualified name of ``f``, or of its class if ``f`` has no name of its own."""
     while isinstance(f, functools.partial):
         f = f.func
-    named = f if hasattr(f, '__qualname__') else type(f)
-    return f'{named.__module__}.{named.__qualname__}'
+    named: Any = f if hasattr(f, '__qualname__') else type(f)
+    # a method of a built-in type has no module but that of its type
+    module = getattr(named, '__module__', None) or type(getattr(named, '__self__', named)).__module__
+    return f'{module}.{named.__qualname__}'
 
 
 class Tasks:
@@ -113,8 +115,10 @@ class Tasks:
 
     def __init__(self) -> None:
         self._tasks: dict[Hashable, Task] = {}
-        self._names: set[str] = set()
-        self._index: dict[ZoneInfo | None, list[list[Task]]] | None = None
+        # by name, whether it was given
+        self._names: dict[str, bool] = {}
+        self._zones: list[ZoneInfo | None] = []
+        self._by_time: dict[tuple[ZoneInfo | None, int, int], list[Task]] = {}
         self._running: set[Task] = set()
         self._lock = threading.Lock()
 
@@ -124,43 +128,51 @@ class Tasks:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def add(self, key: Hashable, task: Task) -> None:
+    def add(self, key: Hashable, task: Task, *, named: bool = False) -> None:
         """Add ``task`` under ``key``, in place of the one that was registered under it before.
 
         Lambdas and nested functions can share a dotted path: the second is named ``path#2``, and so on.
 
-        :raises ValueError: if another task already has the name that was given to this one.
+        :param named: whether the task's name was given, and is not the dotted path of its function.
+        :raises ValueError: if another task has the name, and one of the two was given it.
         """
         replaced = self._tasks.pop(key, None)
         if replaced is not None:
-            self._names.remove(replaced.name)
-        if task.name in self._names and task.name != dotted_path(task.f):
-            raise ValueError(f'name={task.name!r} belongs to another cron task; give one of them another name')
+            del self._names[replaced.name]
+        if task.name in self._names and (named or self._names[task.name]):
+            raise ValueError(f'the name {task.name!r} belongs to another cron task; give one of them another name')
         path, number = task.name, 1
         while task.name in self._names:
             number += 1
             task.name = f'{path}#{number}'
-        self._names.add(task.name)
+        self._names[task.name] = named
         self._tasks[key] = task
-        self._index = None
+        if task.timezone not in self._zones:
+            self._zones.append(task.timezone)
+        self._by_time.clear()
 
     def due(self, instant: datetime) -> list[Task]:
         """Return the tasks that are due at ``instant`` (a minute in UTC), in the order of registration."""
-        if self._index is None:
-            self._index = _by_zone_and_minute(self)
         due: list[Task] = []
-        for zone, by_minute in self._index.items():
+        for zone in self._zones:
             minutes = clock.wall_minutes(instant, zone)
             if minutes.interval == minutes.fixed_time:
                 (wall,) = minutes.interval
-                due += [task for task in by_minute[wall.minute] if task.schedule.matches(wall)]
+                due += [task for task in self._at(zone, wall) if task.schedule.matches_date(wall)]
             else:
                 # the clocks have just changed: minutes other than the wall clock's count
                 due += [task for task in self if task.timezone == zone and task.schedule.is_due(minutes)]
-        if len(due) > 1 and len(self._index) > 1:
+        if len(due) > 1 and len(self._zones) > 1:
             positions = {task: position for position, task in enumerate(self)}
             due.sort(key=positions.__getitem__)
         return due
+
+    def _at(self, zone: ZoneInfo | None, wall: datetime) -> list[Task]:
+        """Return the tasks of a time zone whose minute and hour match; they are looked for once for a time of day."""
+        key = zone, wall.hour, wall.minute
+        if key not in self._by_time:
+            self._by_time[key] = [task for task in self if task.timezone == zone and task.schedule.matches_time(wall)]
+        return self._by_time[key]
 
     def named(self, names: Collection[str]) -> list[Task]:
         """Return the tasks of these names, in the order of the names.
@@ -185,13 +197,3 @@ class Tasks:
         """Take back a successful :meth:`claim`."""
         with self._lock:
             self._running.remove(task)
-
-
-def _by_zone_and_minute(tasks: Tasks) -> dict[ZoneInfo | None, list[list[Task]]]:
-    """Return the tasks of each time zone, listed under each minute of the hour that they match."""
-    index: dict[ZoneInfo | None, list[list[Task]]] = {}
-    for task in tasks:
-        by_minute = index.setdefault(task.timezone, [[] for _ in range(60)])
-        for minute in MIN.values(task.schedule.min):
-            by_minute[minute].append(task)
-    return index

@@ -49,7 +49,7 @@ def task_transaction(manager: Any, note: str) -> Iterator[None]:
         yield
         doomed = _is_doomed(manager)
         if doomed:
-            log.info('the transaction of task %s is doomed: rolling it back', note)
+            log.warning('the transaction of task %s is doomed: rolling it back', note)
             manager.abort()
         elif doomed is not None:
             manager.commit()

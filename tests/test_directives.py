@@ -10,7 +10,7 @@ import pytest
 from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationConflictError, ConfigurationError
 
-from pyramid_cron import ScheduleWarning, Task
+from pyramid_cron import ScheduleWarning, Task, add_cron_task
 
 
 def purge(system): ...
@@ -143,7 +143,11 @@ def generator(system):
     yield
 
 
-@pytest.mark.parametrize('f', [coroutine, generator, functools.partial(coroutine)], ids=str)
+async def asynchronous_generator(system):
+    yield
+
+
+@pytest.mark.parametrize('f', [coroutine, generator, asynchronous_generator, functools.partial(coroutine)], ids=str)
 def test_a_function_whose_call_runs_nothing_is_refused(config, f):
     with refused('runs nothing'):
         config.add_cron_task(f)
@@ -213,11 +217,33 @@ def test_a_name_makes_a_second_registration_a_task_of_its_own(config):
     assert names(config) == [f'{__name__}.purge', 'purge again']
 
 
-def test_a_name_cannot_be_the_path_of_another_task(config):
-    config.add_cron_task(purge)
-    config.add_cron_task(other, name=f'{__name__}.purge')
+@pytest.mark.parametrize('first', [purge, other])
+def test_a_name_cannot_be_the_path_of_another_task(config, first):
+    for f in (first, other if first is purge else purge):
+        config.add_cron_task(f, name=f'{__name__}.purge' if f is other else None)
     with refused('belongs to another cron task'):
         config.commit()
+
+
+def test_an_include_after_a_commit_loses_nothing():
+    def first(config):
+        config.include('pyramid_cron')
+        config.add_cron_task(purge)
+        config.commit()
+
+    def second(config):
+        config.include('pyramid_cron')
+        config.add_cron_task(other)
+
+    config = Configurator()
+    config.include(first)
+    config.include(second)
+    assert names(config) == [f'{__name__}.purge', f'{__name__}.other']
+
+
+def test_the_directive_without_the_include_says_so():
+    with refused("call config.include('pyramid_cron') first"):
+        add_cron_task(Configurator(), purge)
 
 
 def test_lambdas_and_nested_functions_do_not_conflict(config):
@@ -424,5 +450,5 @@ def test_a_bad_decorator_is_refused_by_the_scan(scan):
 
 
 def test_a_scan_without_the_include_says_so(scan):
-    with refused("config.include('pyramid_cron') before config.scan()"):
+    with refused("call config.include('pyramid_cron') first"):
         scan('@cron_task()\ndef purge(system): ...\n', include=False)

@@ -211,12 +211,24 @@ def test_a_task_that_requests_a_run_itself_is_skipped_in_it(app):
 async def coroutine(): ...
 
 
+async def asynchronous_generator():
+    yield
+
+
+class Awaitable:
+    def __await__(self):
+        yield
+
+
 def test_a_task_that_returns_something_unstarted_has_failed(app):
     app.add('coroutine', lambda system: coroutine())
     app.add('generator', lambda system: (n for n in ()))
+    app.add('asynchronous generator', lambda system: asynchronous_generator())
+    app.add('awaitable', lambda system: Awaitable())
     app.add('value', lambda system: 5)
     report = app.run()
-    assert statuses(report) == [('coroutine', 'failed'), ('generator', 'failed'), ('value', 'ok')]
+    assert report.names('failed') == ['coroutine', 'generator', 'asynchronous generator', 'awaitable']
+    assert report.names('ok') == ['value']
     assert 'asyncio.run' in str(report.tasks[0].exception)
 
 

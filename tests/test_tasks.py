@@ -56,6 +56,13 @@ def test_a_task_is_named_by_its_dotted_path(f, path):
     assert Task(f).name == f'{__name__}.{path}'
 
 
+@pytest.mark.parametrize(
+    ('f', 'path'), [([].append, 'builtins.list.append'), (str.upper, 'builtins.str.upper'), (print, 'builtins.print')]
+)
+def test_a_built_in_is_named_by_its_type(f, path):
+    assert dotted_path(f) == path
+
+
 def test_a_given_name_is_kept_and_shown():
     task = Task(purge, name='nightly purge')
     assert task.name == 'nightly purge'
@@ -100,7 +107,7 @@ def test_a_given_name_belongs_to_one_task():
     tasks = Tasks()
     add(tasks, Task(purge))
     with pytest.raises(ValueError, match='belongs to another'):
-        add(tasks, Task(nested(), name=f'{__name__}.purge'))
+        tasks.add('other', Task(nested(), name=f'{__name__}.purge'), named=True)
 
 
 def test_a_second_task_under_the_same_key_takes_the_place_of_the_first():
