@@ -51,5 +51,6 @@ setup(
     python_requires='>=3.10',
     # Windows has no time zone database of its own
     install_requires=['pyramid>=2.0', 'tzdata; sys_platform == "win32"'],
+    entry_points={'console_scripts': ['pcron = pyramid_cron.scripts.pcron:main']},
     extras_require={'testing': TESTING, 'docs': DOCS},
 )

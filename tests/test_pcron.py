@@ -377,6 +377,8 @@ def test_variables_may_stand_among_the_arguments(pcron, ini):
     [
         ('purg', '; is myapp.tasks.purge meant?'),
         ('myapp.task.purge', '; is myapp.tasks.purge meant?'),
+        ('myapp.tasks.plainer', '; is plain meant?'),
+        ('myapp.tasks.other', "; 'pcron list' shows their names"),
         ('something', "; 'pcron list' shows their names"),
     ],
 )
@@ -599,7 +601,7 @@ class WorkingCommand(PCronCommand):
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self.now = itertools.chain([noon(seconds=-0.01)] * 2, itertools.repeat(NOON)).__next__
+        self.now = iter([noon(seconds=-0.01)] * 2 + [NOON, noon(seconds=59.99)]).__next__
 
 
 def test_work_ends_after_the_run_in_which_the_signal_comes(pcron, ini):

@@ -222,7 +222,8 @@ def _counted(tasks: Sequence[object]) -> str:
 
 
 def _hint(name: str, tasks: Iterable[Task]) -> str:
-    """Suggest the names that come close to ``name``, the last part of a dotted one included."""
-    known = {key: task.name for task in tasks for key in (task.name.rpartition('.')[2], task.name)}
-    near = dict.fromkeys(known[key] for key in difflib.get_close_matches(name, known))
+    """Suggest the names whose last part comes close: a dotted path that two share makes any names look alike."""
+    last = {task.name: task.name.rpartition('.')[2] for task in tasks}
+    close = difflib.get_close_matches(name.rpartition('.')[2], set(last.values()))
+    near = [known for known in last if last[known] in close]
     return f'; is {" or ".join(near)} meant?' if near else "; 'pcron list' shows their names"

@@ -1,0 +1,216 @@
+"""``pcron`` as a program, with the demo."""
+
+import itertools
+import json
+import os
+import re
+import subprocess
+from datetime import datetime, timedelta
+
+import pytest
+
+MAIL, CACHE = 'pyramid_cron_demo.tasks.send_mail', 'pyramid_cron_demo.tasks.warm_cache'
+REPORT = r'\d{4}-\d\d-\d\d \d\d:\d\d\+00:00: '
+
+
+@pytest.fixture
+def pcron(program, tmp_path):
+    """Run the command to its end."""
+
+    def run(*arguments, columns=80):
+        environ = {**os.environ, 'TZ': 'UTC', 'COLUMNS': str(columns)}
+        command = [program('pcron'), *map(str, arguments)]
+        return subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
+
+    return run
+
+
+@pytest.fixture
+def journal(tmp_path):
+    """Return the lines of the demo's journal."""
+    path = tmp_path / 'var' / 'journal.txt'
+    return lambda: path.read_text().splitlines() if path.exists() else []
+
+
+def test_list_is_readable_at_80_columns(pcron, ini):
+    done = pcron('list', ini())
+    assert (done.returncode, done.stderr) == (0, '')
+    shown = re.sub(r'run  \w{3} \d{4}-\d\d-\d\d (\d\d:\d\d), in [\d a-z]+', r'run  \1', done.stdout)
+    # those of every minute and of every hour differ
+    assert re.sub(r'(\* \* \* \* \(.*\n  next run)  .*', r'\1', shown) == (
+        'pyramid_cron_demo.tasks.send_mail\n'
+        '  schedule  * * * * * (local time)\n'
+        '  next run\n'
+        '\n'
+        'pyramid_cron_demo.tasks.purge_sessions\n'
+        '  schedule  0 2 * * * (local time)\n'
+        '  next run  02:00\n'
+        '\n'
+        'pyramid_cron_demo.tasks.write_report\n'
+        '  schedule  30 7 * * mon (local time)\n'
+        '  next run  07:30\n'
+        '\n'
+        'pyramid_cron_demo.tasks.warm_cache\n'
+        '  schedule  * * * * * (local time, idle)\n'
+        '  next run\n'
+        '\n'
+        'pyramid_cron_demo.tasks.compact_database\n'
+        '  schedule  0 * * * * (local time, idle)\n'
+        '  next run\n'
+    )
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_list_is_a_table_where_there_is_room(pcron, ini):
+    lines = pcron('list', ini(), columns=132).stdout.splitlines()
+    assert lines[0].split('  ')[0] == 'NAME'
+    assert [line.split()[0].rpartition('.')[2] for line in lines[2:]] == [
+        'send_mail',
+        'purge_sessions',
+        'write_report',
+        'warm_cache',
+        'compact_database',
+    ]
+
+
+def test_list_can_be_json(pcron, ini):
+    done = pcron('list', ini(), '--json', '--next', '2', '--at', '2026-12-24 02:00')
+    shown = json.loads(done.stdout)
+    assert shown['at'] == '2026-12-24T02:00:00+00:00'
+    assert [task['due'] for task in shown['tasks']] == [True, True, False, True, True]
+    assert shown['tasks'][2] == {
+        'name': 'pyramid_cron_demo.tasks.write_report',
+        'schedule': '30 7 * * mon',
+        'timezone': None,
+        'idle': False,
+        'description': '',
+        'next': ['2026-12-28T07:30:00+00:00', '2027-01-04T07:30:00+00:00'],
+        'due': False,
+        'why': 'min is 0, not 30; hour is 2, not 7; dow is thu, not mon',
+    }
+
+
+def test_list_tells_what_is_due_at_a_time_and_why(pcron, ini):
+    done = pcron('list', ini(), '--at', '2026-12-24 00:00')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert done.stdout == (
+        'At 2026-12-24 00:00+00:00 3 of 5 tasks are due.\n'
+        '\n'
+        'pyramid_cron_demo.tasks.send_mail\n'
+        '  schedule  * * * * * (local time)\n'
+        '  due       all fields match\n'
+        '  next run  Thu 2026-12-24 00:01, in 1 min\n'
+        '\n'
+        'pyramid_cron_demo.tasks.purge_sessions\n'
+        '  schedule  0 2 * * * (local time)\n'
+        '  not due   hour is 0, not 2\n'
+        '  next run  Thu 2026-12-24 02:00, in 2 h\n'
+        '\n'
+        'pyramid_cron_demo.tasks.write_report\n'
+        '  schedule  30 7 * * mon (local time)\n'
+        '  not due   min is 0, not 30; hour is 0, not 7; dow is thu, not mon\n'
+        '  next run  Mon 2026-12-28 07:30, in 4 d 7 h\n'
+        '\n'
+        'pyramid_cron_demo.tasks.warm_cache\n'
+        '  schedule  * * * * * (local time, idle)\n'
+        '  due       all fields match\n'
+        '  next run  Thu 2026-12-24 00:01, in 1 min\n'
+        '\n'
+        'pyramid_cron_demo.tasks.compact_database\n'
+        '  schedule  0 * * * * (local time, idle)\n'
+        '  due       all fields match\n'
+        '  next run  Thu 2026-12-24 01:00, in 1 h\n'
+    )
+
+
+def without_seconds(text):
+    return re.sub(r'\d+\.\d{3} s', 'N s', text)
+
+
+def test_tick_runs_what_is_due(pcron, ini, journal):
+    done = pcron('tick', ini(), '--at', '2026-12-24 02:01')
+    assert done.returncode == 0
+    assert without_seconds(done.stdout) == (
+        f'2026-12-24 02:01+00:00: 2 tasks in N s\nok       {MAIL}, N s\nok       {CACHE}, N s\n'
+    )
+    # the log, as demo.ini has it
+    assert 'I sent the mail of the last minute\n' in done.stderr
+    assert [line.split(' ', 2)[2].split(',')[0] for line in journal()] == [
+        'sent the mail of the last minute',
+        'warmed the cache while idle',
+    ]
+    assert re.fullmatch(
+        rf'{REPORT}(\d) tasks in N s\n(ok +[\w.]+, N s\n)+', without_seconds(pcron('tick', ini()).stdout)
+    )
+
+
+def test_tick_tells_its_caller_that_a_task_failed(start, program, ini):
+    process = start(program('pcron'), 'tick', str(ini(tasks='fails works')))
+    assert process.wait(60) == 1
+    assert 'failed   trouble.fails, ' in process.log.read_text()
+
+
+def test_a_dry_run_runs_nothing(pcron, ini, journal):
+    done = pcron('tick', ini(), '--dry-run', '--at', '2026-12-28 07:30')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert done.stdout == (
+        '2026-12-28 07:30+00:00: 3 tasks would run\n'
+        f'         {MAIL}\n'
+        '         pyramid_cron_demo.tasks.write_report\n'
+        f'idle     {CACHE}\n'
+    )
+    assert journal() == []
+
+
+def test_run_runs_a_task_that_is_not_due(pcron, ini, journal):
+    name = 'pyramid_cron_demo.tasks.write_report'
+    done = pcron('run', ini(), name)
+    assert done.returncode == 0
+    assert re.fullmatch(rf'{REPORT}1 task in N s\nok       {re.escape(name)}, N s\n', without_seconds(done.stdout))
+    assert [line.split(' ', 2)[2] for line in journal()] == ['wrote the report of the week']
+
+
+def test_an_unknown_task_is_one_line_and_status_2(pcron, ini, journal):
+    done = pcron('run', ini(), MAIL, 'pyramid_cron_demo.tasks.write_reports')
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr == (
+        "pcron: no cron task is named 'pyramid_cron_demo.tasks.write_reports'; "
+        'is pyramid_cron_demo.tasks.write_report meant?\n'
+    )
+    assert journal() == []
+
+
+def test_a_missing_file_is_one_line_and_status_2(pcron):
+    done = pcron('list', 'missing.ini')
+    assert (done.returncode, done.stdout, done.stderr) == (2, '', 'pcron: there is no file missing.ini\n')
+
+
+def test_work_ticks_at_three_minutes_and_ends_at_sigterm(start, program, ini, until, journal):
+    process = start(program('pcron'), 'work', str(ini()))
+
+    def mailed():
+        return [line for line in journal() if line.endswith('sent the mail of the last minute')]
+
+    until(lambda: len(mailed()) == 3, 'three minutes pass', 200, process)
+    process.terminate()
+    assert process.wait(10) == 0
+    times = [datetime.fromisoformat(' '.join(line.split(' ')[:2])) for line in mailed()]
+    minutes = [time.replace(second=0) for time in times]
+    assert [later - earlier for earlier, later in itertools.pairwise(minutes)] == [timedelta(minutes=1)] * 2
+    # at the beginning of each, on a machine that has other things to do too
+    assert max(time.second for time in times) < 10
+    log = process.log.read_text()
+    assert re.findall(r'(?m)^\d{4}-\S+ (\d\d:\d\d)\S+: \d tasks in ', log) == [f'{time:%H:%M}' for time in minutes]
+    assert 'ended by SIGTERM' in log
+    assert 'skipped 1 min' not in log
+
+
+def test_work_lets_a_task_that_runs_end_first(start, program, ini, until, tmp_path):
+    process = start(program('pcron'), 'work', str(ini(tasks='waits works')))
+    until((tmp_path / 'var' / 'waiting').exists, 'the first minute begins', 80, process)
+    process.terminate()
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    (tmp_path / 'var' / 'go').touch()
+    assert process.wait(10) == 0
+    assert (tmp_path / 'var' / 'journal.txt').read_text() == 'works\n'
