@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import linecache
+import sys
 import types
 import warnings
 from collections.abc import Callable, Hashable, Iterator
@@ -115,11 +117,18 @@ def cron_task(
     if callable(min):
         raise TypeError(f'@cron_task needs parentheses: write @cron_task() above {dotted_path(min)}')
 
+    # until Python 3.11 the line that venusian finds is not that of the decorator
+    line = sys._getframe(1).f_lineno
+
     def decorate(function: Decorated) -> Decorated:
         def register(scanner: Any, found_as: str, found: object) -> None:
             config = scanner.config.with_package(info.module)
             _require_include(config, dotted_path(function))
-            config.add_cron_task(function, *fields, idle, name=name, cron=cron, timezone=timezone, _info=info.codeinfo)
+            file, _, scope, _ = info.codeinfo
+            source = linecache.getline(file, line).strip()
+            config.add_cron_task(
+                function, *fields, idle, name=name, cron=cron, timezone=timezone, _info=(file, line, scope, source)
+            )
 
         info = venusian.attach(function, register, category='pyramid')
         if isinstance(function, type) or info.scope == 'class':
