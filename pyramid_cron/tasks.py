@@ -170,9 +170,11 @@ class Tasks:
     def _at(self, zone: ZoneInfo | None, wall: datetime) -> list[Task]:
         """Return the tasks of a time zone whose minute and hour match; they are looked for once for a time of day."""
         key = zone, wall.hour, wall.minute
-        if key not in self._by_time:
-            self._by_time[key] = [task for task in self if task.timezone == zone and task.schedule.matches_time(wall)]
-        return self._by_time[key]
+        tasks = self._by_time.get(key)
+        if tasks is None:
+            tasks = [task for task in self if task.timezone == zone and task.schedule.matches_time(wall)]
+            self._by_time[key] = tasks
+        return tasks
 
     def named(self, names: Collection[str]) -> list[Task]:
         """Return the tasks of these names, in the order of the names.

@@ -152,6 +152,17 @@ def test_an_aware_moment_is_an_instant_in_the_tasks_time_zone():
     assert not task.check(datetime(2026, 10, 25, 1, 30, tzinfo=timezone.utc))
 
 
+def test_an_instant_may_be_given_in_any_time_zone():
+    berlin = ZoneInfo('Europe/Berlin')
+    task = Task(purge, min=30, hour=2, timezone=berlin)
+    after_the_gap = datetime(2026, 3, 29, 3, 0, tzinfo=berlin)
+    assert task.check(after_the_gap)
+    assert task.caught_up(after_the_gap) == [datetime(2026, 3, 29, 2, 30)]
+    assert not task.check(datetime(2026, 10, 25, 2, 30, tzinfo=berlin, fold=1))
+    # a minute that does not exist is read with the offset before the gap (PEP 495), as half past three
+    assert not task.check(datetime(2026, 3, 29, 2, 30, tzinfo=berlin))
+
+
 def test_without_a_time_zone_an_instant_is_taken_to_local_time(local_time):
     local_time('Europe/Berlin')
     assert Task(purge, min=30, hour=2).check(datetime(2026, 3, 29, 1, tzinfo=timezone.utc))
