@@ -16,6 +16,10 @@ from pyramid_cron.runner import RunReport
 ENVIRON_KEY = 'pyramid_cron.trigger'
 
 
+class NotRun(RuntimeError):
+    """Something in the application answered a trigger before its tasks could run."""
+
+
 @dataclass
 class Trigger:
     """What a run is asked to do, and its report once it has ended.
@@ -44,7 +48,7 @@ def trigger(
     :param names: the tasks to run, due or not; ``None`` for those that are due.
     :param environ: more keys for the WSGI environ of the request.
     :raises LookupError: if there is no task of that name.
-    :raises RuntimeError: if something in the application answers before the run.
+    :raises NotRun: if something in the application answers before the run.
     """
     order = Trigger(instant, None if names is None else tuple(names))
     # before an exception view can make a page of the error
@@ -52,7 +56,7 @@ def trigger(
     request = Request.blank(cron_path(registry), environ={**(environ or {}), ENVIRON_KEY: order})
     response = request.get_response(app)
     if order.report is None:
-        raise RuntimeError(f'the application answered {response.status} before its tasks could run')
+        raise NotRun(f'the application answered {response.status} before its tasks could run')
     return order.report
 
 

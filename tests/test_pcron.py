@@ -45,8 +45,13 @@ def fails(system):
 def ends(system):
     signal.raise_signal(signal.SIGTERM)
 
+def closed(handler, registry):
+    return lambda request: Response(status=503)
+
 def main(global_config, **settings):
     with Configurator(settings=settings) as config:
+        if 'closed' in settings:
+            config.add_tween(__name__ + '.closed')
         for line in filter(None, settings['tasks'].split(';')):
             eval(f'config.add_cron_task({line})')
         return config.make_wsgi_app()
@@ -632,3 +637,11 @@ class EndingCommand(WorkingCommand):
 
 def test_work_prints_nothing_for_a_minute_in_which_nothing_is_due(pcron, ini):
     assert pcron('work', ini(PURGE), command=EndingCommand) == (0, '', '')
+
+
+@pytest.mark.parametrize('command', [('tick',), ('run', 'plain')], ids=str)
+def test_an_application_that_answers_before_its_tasks_can_run_is_one_line_and_status_1(pcron, ini, command):
+    name, *tasks = command
+    uri = ini("plain, name='plain'", settings='closed = yes')
+    line = 'pcron: the application answered 503 Service Unavailable before its tasks could run\n'
+    assert pcron(name, uri, *tasks) == (1, '', line)

@@ -19,7 +19,7 @@ from pyramid_cron.runner import FAILED, RunReport
 from pyramid_cron.scripts.listing import Entry, blocks, table
 from pyramid_cron.scripts.worker import until_signalled, work
 from pyramid_cron.tasks import Task, Tasks
-from pyramid_cron.triggers import trigger
+from pyramid_cron.triggers import NotRun, trigger
 
 YEARS = range(1970, 9999)
 
@@ -29,7 +29,7 @@ class Refused(Exception):
 
 
 def main(argv: Sequence[str] = sys.argv, quiet: bool = False) -> int:
-    """Run the command and return its exit status: 2 if it was used wrongly, 1 if a task failed, and else 0."""
+    """Run the command and return its exit status: 2 if it was used wrongly, 1 if a task did not succeed, and else 0."""
     return PCronCommand(argv, quiet).run()
 
 
@@ -99,6 +99,9 @@ class PCronCommand:
         except Refused as exc:
             print(f'{self.script_name}: {exc}', file=sys.stderr)
             return 2
+        except NotRun as exc:
+            print(f'{self.script_name}: {exc}', file=sys.stderr)
+            return 1
 
     def out(self, text: str) -> None:
         if not self.quiet:
