@@ -606,7 +606,8 @@ class WorkingCommand(PCronCommand):
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self.now = iter([noon(seconds=-0.01)] * 2 + [NOON, noon(seconds=59.99)]).__next__
+        # by the time it waits it is noon, so that the wait is over at once
+        self.now = iter([noon(seconds=-1), NOON, NOON, noon(seconds=59)]).__next__
 
 
 def test_work_ends_after_the_run_in_which_the_signal_comes(pcron, ini):
