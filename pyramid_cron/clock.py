@@ -9,7 +9,6 @@ from __future__ import annotations
 import bisect
 import difflib
 import functools
-import time
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -20,9 +19,19 @@ MINUTE = timedelta(minutes=1)
 THREE_HOURS = timedelta(hours=3)
 
 
+def now() -> datetime:
+    """Return the instant that it is, between two minutes as well."""
+    return datetime.now(timezone.utc)
+
+
+def minute_of(instant: datetime) -> datetime:
+    """Return the instant at which the minute of ``instant`` began."""
+    return instant.replace(second=0, microsecond=0)
+
+
 def current_minute() -> datetime:
     """Return the instant at which the current minute began."""
-    return datetime.fromtimestamp(time.time() // 60 * 60, timezone.utc)
+    return minute_of(now())
 
 
 class WallMinutes(NamedTuple):
@@ -113,6 +122,13 @@ def to_zone(instant: datetime, zone: tzinfo | None) -> datetime:
     return instant.astimezone(zone)
 
 
+def to_wall(instant: datetime, zone: tzinfo | None) -> datetime:
+    """Return the wall-clock time at an instant, naive and with its ``fold``."""
+    if zone is None:
+        return datetime.fromtimestamp(instant.timestamp())
+    return instant.astimezone(zone).replace(tzinfo=None)
+
+
 def parse_zone(value: str | ZoneInfo) -> ZoneInfo:
     """Return the time zone that ``value`` is or names.
 
@@ -135,22 +151,5 @@ def _shift(instant: datetime, zone: tzinfo | None) -> timedelta:
     return to_wall(instant, zone) - instant.replace(tzinfo=None)
 
 
-def to_wall(instant: datetime, zone: tzinfo | None) -> datetime:
-    """Return the wall-clock time at an instant, naive and with its ``fold``."""
-    if zone is None:
-        return datetime.fromtimestamp(instant.timestamp())
-    return instant.astimezone(zone).replace(tzinfo=None)
-
-
 def _offset(wall: datetime, zone: tzinfo | None) -> timedelta:
     return wall - to_instant(wall.replace(tzinfo=zone)).replace(tzinfo=None)
-
-
-def now() -> datetime:
-    """Return the instant that it is, between two minutes as well."""
-    return datetime.fromtimestamp(time.time(), timezone.utc)
-
-
-def minute_of(instant: datetime) -> datetime:
-    """Return the instant at which the minute of ``instant`` began."""
-    return instant.replace(second=0, microsecond=0)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyramid.scripting import prepare
 
-from pyramid_cron.clock import MINUTE
+from pyramid_cron.clock import MINUTE, to_instant
 from pyramid_cron.runner import RunReport, run
 from pyramid_cron.triggers import trigger
 
@@ -25,12 +25,12 @@ def tick(target: Any, instant: datetime, names: Iterable[str] | None = None) -> 
     :raises RuntimeError: if something in the application answers before the run.
     """
     if hasattr(target, 'app'):
-        return trigger(target.app, target.app.registry, _aware(instant), names, target.extra_environ)
+        return trigger(target.app, target.app.registry, _instant(instant), names, target.extra_environ)
     settings = target['cron_settings']
     with prepare(registry=target) as env:
         return run(
             env['request'],
-            _aware(instant),
+            _instant(instant),
             names=None if names is None else tuple(names),
             window=settings.window,
             zone=settings.timezone,
@@ -46,7 +46,7 @@ def due_between(registry: Any, start: datetime, end: datetime) -> list[tuple[dat
     :param start: aware.
     :param end: aware.
     """
-    begin, stop = _aware(start) - MINUTE, _aware(end)
+    begin, stop = _instant(start) - MINUTE, _instant(end)
     due = [
         (instant, task.name)
         for task in registry['cron_tasks']
@@ -56,7 +56,8 @@ def due_between(registry: Any, start: datetime, end: datetime) -> list[tuple[dat
     return sorted(due, key=lambda run: run[0].astimezone(timezone.utc))
 
 
-def _aware(moment: datetime) -> datetime:
+def _instant(moment: datetime) -> datetime:
     if moment.tzinfo is None:
-        raise ValueError(f'{moment!r} has no time zone')
-    return moment
+        raise ValueError(f'{moment!r} has no time zone: give it one, as in datetime(..., tzinfo=timezone.utc)')
+    # within one time zone arithmetic and comparison are those of the wall clock
+    return to_instant(moment)

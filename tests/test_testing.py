@@ -109,3 +109,22 @@ def test_an_instant_without_a_time_zone_is_refused(config):
     config.commit()
     with pytest.raises(ValueError, match='has no time zone'):
         due_between(config.registry, datetime(2026, 11, 23), INSTANT)
+
+
+def test_what_is_due_on_a_day_of_transition_may_be_asked_in_its_own_time_zone():
+    berlin = ZoneInfo('Europe/Berlin')
+    config = Configurator(settings={'cron.timezone': 'Europe/Berlin'})
+    config.include('pyramid_cron')
+    config.add_cron_task(lambda system: None, cron='30 2 * * *', name='nightly')
+    config.add_cron_task(lambda system: None, cron='30 * * * *', name='hourly')
+    config.commit()
+    after_the_gap = datetime(2026, 3, 29, 3, 0, tzinfo=berlin)
+    due = due_between(config.registry, after_the_gap, after_the_gap + timedelta(minutes=1))
+    assert due == [(after_the_gap, 'nightly')]
+    second_pass = datetime(2026, 10, 25, 2, 0, tzinfo=berlin, fold=1)
+    due = due_between(config.registry, second_pass - timedelta(hours=1), second_pass)
+    assert [(f'{run:%H:%M %z}', name) for run, name in due] == [
+        ('01:30 +0200', 'hourly'),
+        ('02:30 +0200', 'nightly'),
+        ('02:30 +0200', 'hourly'),
+    ]
