@@ -153,11 +153,7 @@ class Schedule:
 
     def matches(self, wall: datetime) -> bool:
         """Tell whether the wall-clock minute ``wall`` matches; its time zone, if it has one, is not looked at."""
-        return self.matches_time(wall) and self.matches_date(wall)
-
-    def matches_time(self, wall: datetime) -> bool:
-        """Tell whether the hour and minute of ``wall`` match."""
-        return bool(self.min >> wall.minute & 1 and self.hour >> wall.hour & 1)
+        return bool(self.min >> wall.minute & 1 and self.hour >> wall.hour & 1) and self.matches_date(wall)
 
     def matches_date(self, day: date) -> bool:
         """Tell whether a date matches."""

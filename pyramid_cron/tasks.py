@@ -6,14 +6,18 @@ import functools
 import threading
 from collections.abc import Callable, Collection, Hashable, Iterator
 from datetime import datetime
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from pyramid_cron import clock
 from pyramid_cron.fields import LEFT_OUT, FieldValue
+from pyramid_cron.index import Index
 from pyramid_cron.schedule import Schedule
 
 System = dict[str, Any]
+BY_POSITION = attrgetter('position')
 
 
 class Task:
@@ -34,7 +38,10 @@ class Task:
         or not printable.
     """
 
-    __slots__ = ('f', 'idle', 'name', 'schedule', 'timezone')
+    __slots__ = ('f', 'idle', 'name', 'position', 'schedule', 'timezone')
+
+    #: its place in the order of registration, once it is registered
+    position: int
 
     def __init__(
         self,
@@ -117,8 +124,10 @@ class Tasks:
         self._tasks: dict[Hashable, Task] = {}
         # by name, whether it was given
         self._names: dict[str, bool] = {}
-        self._zones: list[ZoneInfo | None] = []
-        self._by_time: dict[tuple[ZoneInfo | None, int, int], list[Task]] = {}
+        # by dotted path, the last number behind it
+        self._numbers: dict[str, int] = {}
+        self._by_zone: dict[ZoneInfo | None, Index[Task]] = {}
+        self._added = 0
         self._running: set[Task] = set()
         self._lock = threading.Lock()
 
@@ -138,43 +147,35 @@ class Tasks:
         """
         replaced = self._tasks.pop(key, None)
         if replaced is not None:
+            self._by_zone[replaced.timezone].remove(replaced.schedule, replaced)
             del self._names[replaced.name]
-        if task.name in self._names and (named or self._names[task.name]):
-            raise ValueError(f'the name {task.name!r} belongs to another cron task; give one of them another name')
-        path, number = task.name, 1
+            self._numbers.clear()
+        path = task.name
+        if path in self._names and (named or self._names[path]):
+            raise ValueError(f'the name {path!r} belongs to another cron task; give one of them another name')
         while task.name in self._names:
-            number += 1
+            # not counted from 1 for each of many tasks
+            number = self._numbers[path] = self._numbers.get(path, 1) + 1
             task.name = f'{path}#{number}'
         self._names[task.name] = named
         self._tasks[key] = task
-        if task.timezone not in self._zones:
-            self._zones.append(task.timezone)
-        self._by_time.clear()
+        self._added += 1
+        task.position = self._added
+        self._by_zone.setdefault(task.timezone, Index()).add(task.schedule, task)
 
     def due(self, instant: datetime) -> list[Task]:
-        """Return the tasks that are due at ``instant`` (a minute in UTC), in the order of registration."""
-        due: list[Task] = []
-        for zone in self._zones:
-            minutes = clock.wall_minutes(instant, zone)
-            if minutes.interval == minutes.fixed_time:
-                (wall,) = minutes.interval
-                due += [task for task in self._at(zone, wall) if task.schedule.matches_date(wall)]
-            else:
-                # the clocks have just changed: minutes other than the wall clock's count
-                due += [task for task in self if task.timezone == zone and task.schedule.is_due(minutes)]
-        if len(due) > 1 and len(self._zones) > 1:
-            positions = {task: position for position, task in enumerate(self)}
-            due.sort(key=positions.__getitem__)
-        return due
+        """Return the tasks that are due at ``instant``, in the order of registration.
 
-    def _at(self, zone: ZoneInfo | None, wall: datetime) -> list[Task]:
-        """Return the tasks of a time zone whose minute and hour match; they are looked for once for a time of day."""
-        key = zone, wall.hour, wall.minute
-        tasks = self._by_time.get(key)
-        if tasks is None:
-            tasks = [task for task in self if task.timezone == zone and task.schedule.matches_time(wall)]
-            self._by_time[key] = tasks
-        return tasks
+        :param instant: the minute, aware.
+        """
+        found: list[list[Task]] = []
+        for zone, index in self._by_zone.items():
+            wall = clock.steady_wall(instant, zone)
+            found += [_due_at_change(index, instant, zone)] if wall is None else index.at(wall)
+        if not found:
+            return []
+        # those of one schedule are in their order
+        return found[0].copy() if len(found) == 1 else sorted(chain.from_iterable(found), key=BY_POSITION)
 
     def named(self, names: Collection[str]) -> list[Task]:
         """Return the tasks of these names, in the order of the names.
@@ -199,3 +200,10 @@ class Tasks:
         """Take back a successful :meth:`claim`."""
         with self._lock:
             self._running.remove(task)
+
+
+def _due_at_change(index: Index[Task], instant: datetime, zone: ZoneInfo | None) -> list[Task]:
+    """Return the tasks of a time zone that are due at ``instant``, where its clocks may just have changed."""
+    minutes = clock.wall_minutes(instant, zone)
+    matching = {task for wall in {*minutes.interval, *minutes.fixed_time} for tasks in index.at(wall) for task in tasks}
+    return sorted((task for task in matching if task.schedule.is_due(minutes)), key=BY_POSITION)

@@ -117,6 +117,16 @@ def test_a_second_task_under_the_same_key_takes_the_place_of_the_first():
     tasks.add('key', second)
     assert list(tasks) == [second]
     assert second.name == f'{__name__}.purge'
+    assert tasks.due(datetime(2026, 11, 23, 9, 1, tzinfo=timezone.utc)) == []
+    assert tasks.due(datetime(2026, 11, 23, 9, 2, tzinfo=timezone.utc)) == [second]
+
+
+def test_a_replaced_task_leaves_its_number_to_the_next():
+    tasks = Tasks()
+    for key in 'abc':
+        tasks.add(key, Task(nested()))
+    tasks.add('b', Task(nested()))
+    assert [task.name.rpartition('#')[2] for task in tasks] == [f'{__name__}.nested.<locals>.inner', '3', '2']
 
 
 def test_a_task_is_claimed_once_until_it_is_released():

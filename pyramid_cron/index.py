@@ -1,0 +1,71 @@
+"""Which of many things with a schedule are due in a minute, without a look at the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Generic, TypeVar
+
+from pyramid_cron.fields import HOUR, MIN, Field
+from pyramid_cron.schedule import Schedule
+
+Item = TypeVar('Item')
+Below = TypeVar('Below')
+
+
+class Index(Generic[Item]):
+    """Items by their schedules, on three levels: dates, minutes, hours.
+
+    Schedules that agree on a level share what is below it. A look-up goes down only where the date and the minute
+    match, and at its end are the items that are due: it never meets the others, however many there are. Which dates
+    match is found out once a day, with a look at each kind of dates (``dow='mon-fri'`` is one).
+    """
+
+    def __init__(self) -> None:
+        self._by_dates: dict[tuple[int, int, int, bool], tuple[Schedule, _Level[_Level[list[Item]]]]] = {}
+        self._of_day: tuple[date | None, list[_Level[_Level[list[Item]]]]] = (None, [])
+
+    def add(self, schedule: Schedule, item: Item) -> None:
+        """Add an item, behind those of the same schedule."""
+        self._items(schedule).append(item)
+
+    def remove(self, schedule: Schedule, item: Item) -> None:
+        """Remove an item that was added with this schedule."""
+        self._items(schedule).remove(item)
+
+    def at(self, wall: datetime) -> list[list[Item]]:
+        """Return the items whose schedules match a wall-clock minute, in lists that are the index's own."""
+        today = wall.date()
+        # read once, because another thread may be at another date
+        day, matching = self._of_day
+        if day != today:
+            matching = [minutes for schedule, minutes in self._by_dates.values() if schedule.matches_date(today)]
+            self._of_day = today, matching
+        minute, hour = wall.minute, wall.hour
+        return [items for minutes in matching for hours in minutes.get(minute, ()) for items in hours.get(hour, ())]
+
+    def _items(self, schedule: Schedule) -> list[Item]:
+        dates = schedule.day, schedule.month, schedule.dow, schedule.either_day
+        if dates not in self._by_dates:
+            self._by_dates[dates] = schedule, _Level(MIN)
+            self._of_day = None, []
+        hours = self._by_dates[dates][1].below(schedule.min, lambda: _Level[list[Item]](HOUR))
+        return hours.below(schedule.hour, list)
+
+
+class _Level(dict[int, list[Below]]):
+    """What is below the masks of a field, by each value of theirs."""
+
+    __slots__ = ('_by_mask', '_field')
+
+    def __init__(self, field: Field) -> None:
+        self._field = field
+        self._by_mask: dict[int, Below] = {}
+
+    def below(self, mask: int, make: Callable[[], Below]) -> Below:
+        """Return what is below a mask; it is made on first use."""
+        if mask not in self._by_mask:
+            self._by_mask[mask] = below = make()
+            for value in self._field.values(mask):
+                self.setdefault(value, []).append(below)
+        return self._by_mask[mask]
