@@ -6,9 +6,8 @@ import functools
 import hmac
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 Address = IPv4Address | IPv6Address
@@ -32,8 +31,7 @@ PROXY_VARIABLES = CLIENT_VARIABLES | {'HTTP_FORWARDED', 'HTTP_VIA'}
 PROXY_PREFIX = 'HTTP_X_FORWARDED_'
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(NamedTuple):
     """Why a request may not trigger a run.
 
     :param status: the HTTP status, 401, 403 or 405.

@@ -7,11 +7,12 @@ machine's local time. Naive local datetimes and those of :mod:`zoneinfo` carry `
 from __future__ import annotations
 
 import bisect
-import difflib
 import functools
 from datetime import date, datetime, timedelta, timezone, tzinfo
-from typing import NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 MINUTE = timedelta(minutes=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -149,6 +150,10 @@ def parse_zone(value: str | ZoneInfo) -> ZoneInfo:
     :param value: a :class:`zoneinfo.ZoneInfo`, or an IANA name such as ``Europe/Berlin``.
     :raises ValueError: if there is none of that name, or it is something else.
     """
+    # imported for an application that names a time zone: the two take as long as the rest of this package
+    import difflib
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
     if isinstance(value, ZoneInfo):
         return value
     if not isinstance(value, str):

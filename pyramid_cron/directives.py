@@ -9,14 +9,16 @@ import types
 import warnings
 from collections.abc import Callable, Hashable, Iterator
 from itertools import islice
-from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import venusian
 from pyramid.exceptions import ConfigurationError
 
 from pyramid_cron.fields import LEFT_OUT, MOST_VALUES, FieldValue, ScheduleWarning
 from pyramid_cron.tasks import System, Task, dotted_path
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 # what calling a function of these kinds runs is nothing
 UNSTARTED = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)

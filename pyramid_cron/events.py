@@ -7,7 +7,6 @@ nothing else.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -48,45 +47,53 @@ class IRunFinished(Interface):
 
 
 @implementer(IRunStarted)
-@dataclass(frozen=True)
 class RunStarted:
     """Sent when a run begins, see ``IRunStarted``."""
 
-    request: Any
-    minute: datetime
-    tasks: tuple[Any, ...]
+    def __init__(self, request: Any, minute: datetime, tasks: tuple[Any, ...]) -> None:
+        self.request = request
+        self.minute = minute
+        self.tasks = tasks
 
 
 @implementer(ITaskStarted)
-@dataclass(frozen=True)
 class TaskStarted:
     """Sent before a task is called, see ``ITaskStarted``."""
 
-    request: Any
-    task: Any
-    scheduled_for: datetime
+    def __init__(self, request: Any, task: Any, scheduled_for: datetime) -> None:
+        self.request = request
+        self.task = task
+        self.scheduled_for = scheduled_for
 
 
 @implementer(ITaskFinished)
-@dataclass(frozen=True)
 class TaskFinished:
     """Sent when a task is through, see ``ITaskFinished``."""
 
-    request: Any
-    task: Any
-    scheduled_for: datetime
-    status: str
-    seconds: float
-    exception: Exception | None
+    def __init__(
+        self,
+        request: Any,
+        task: Any,
+        scheduled_for: datetime,
+        status: str,
+        seconds: float,
+        exception: Exception | None,
+    ) -> None:
+        self.request = request
+        self.task = task
+        self.scheduled_for = scheduled_for
+        self.status = status
+        self.seconds = seconds
+        self.exception = exception
 
 
 @implementer(IRunFinished)
-@dataclass(frozen=True)
 class RunFinished:
     """Sent when a run has ended, see ``IRunFinished``."""
 
-    request: Any
-    report: Any
+    def __init__(self, request: Any, report: Any) -> None:
+        self.request = request
+        self.report = report
 
 
 def notify(registry: Any, event: object) -> None:

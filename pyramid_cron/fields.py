@@ -9,17 +9,15 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import islice, pairwise
+from typing import NamedTuple
 
 FieldValue = int | Iterable[int] | str
 
 # an iterable longer than this is a mistake, or endless
 MOST_VALUES = 1000
 
-ELEMENT = re.compile(
-    r'(?:(?P<star>\*)|(?P<first>[0-9]+|[a-z]{3})(?:-(?P<last>[0-9]+|[a-z]{3}))?)(?:/(?P<step>[0-9]+))?',
-)
+ELEMENT = r'(?:(?P<star>\*)|(?P<first>[0-9]+|[a-z]{3})(?:-(?P<last>[0-9]+|[a-z]{3}))?)(?:/(?P<step>[0-9]+))?'
 
 # what people bring along from other schedulers
 DIALECTS = (
@@ -52,8 +50,7 @@ class ScheduleError(ValueError):
     """A schedule that cannot be accepted; its text shows the field, the value and what is allowed."""
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """One of the five fields.
 
     :param name: the keyword it is passed by.
@@ -172,7 +169,7 @@ def parse(field: Field, text: str, advice: list[str]) -> int:
     """
     values: set[int] = set()
     for element in text.split(','):
-        match = ELEMENT.fullmatch(element.lower())
+        match = re.fullmatch(ELEMENT, element.lower())
         if match is None:
             raise ValueError(f'has {element!r}, which is not the syntax of crontab(5){_dialect_hint(element)}')
         first, last = (field.low, field.high) if match['star'] else _bounds(field, match)

@@ -7,10 +7,9 @@ import logging
 import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyramid_cron import transactions
 from pyramid_cron.events import RunFinished, RunStarted, TaskFinished, TaskStarted, notify
@@ -21,8 +20,7 @@ log = logging.getLogger(__name__)
 OK, FAILED, SKIPPED = 'ok', 'failed', 'skipped'
 
 
-@dataclass(frozen=True)
-class TaskReport:
+class TaskReport(NamedTuple):
     """What became of one task that was due.
 
     :param name: the task's name.
@@ -48,8 +46,7 @@ class TaskReport:
         return shown
 
 
-@dataclass(frozen=True)
-class RunReport:
+class RunReport(NamedTuple):
     """What became of one run.
 
     :param minute: the minute it ran for, aware.

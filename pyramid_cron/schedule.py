@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import MAXYEAR, date, datetime, time, timedelta, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyramid_cron import clock
 from pyramid_cron.fields import (
@@ -40,8 +39,7 @@ NICKNAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(NamedTuple):
     """The wall-clock minutes at which a task is due.
 
     ``min``, ``hour``, ``day``, ``month`` and ``dow`` are bit masks: bit ``v`` is set where the value ``v`` matches, and
@@ -58,8 +56,8 @@ class Schedule:
     dow: int
     interval: bool
     either_day: bool = False
-    text: str = field(default='', compare=False)
-    advice: tuple[str, ...] = field(default=(), compare=False)
+    text: str = ''
+    advice: tuple[str, ...] = ()
 
     @classmethod
     def from_fields(

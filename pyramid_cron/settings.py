@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any
 
 from pyramid.exceptions import ConfigurationError
 from pyramid.settings import aslist
 
 from pyramid_cron.access import Network, parse_network
 from pyramid_cron.clock import parse_zone
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 PREFIX = 'cron.'
 SHORTEST_SECRET = 16
@@ -101,5 +102,8 @@ def warn_of_misspelt(settings: Mapping[str, Any]) -> None:
     known = [PREFIX + spec.name for spec in fields(Settings)]
     for key in settings:
         if str(key).startswith(PREFIX) and key not in known:
+            # seldom needed, and slow to import
+            import difflib
+
             for meant in difflib.get_close_matches(key, known, n=1):
                 warnings.warn(f'{key} is not a setting of pyramid_cron; is {meant} meant?', UserWarning, stacklevel=2)

@@ -8,13 +8,15 @@ from collections.abc import Callable, Collection, Hashable, Iterator
 from datetime import datetime
 from itertools import chain
 from operator import attrgetter
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any
 
 from pyramid_cron import clock
 from pyramid_cron.fields import LEFT_OUT, FieldValue
 from pyramid_cron.index import Index
 from pyramid_cron.schedule import Schedule
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 System = dict[str, Any]
 BY_POSITION = attrgetter('position')

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +19,6 @@ class NotRun(RuntimeError):
     """Something in the application answered a trigger before its tasks could run."""
 
 
-@dataclass
 class Trigger:
     """What a run is asked to do, and its report once it has ended.
 
@@ -28,9 +26,10 @@ class Trigger:
     :param names: the tasks to run, due or not; ``None`` for those that are due.
     """
 
-    instant: datetime
-    names: tuple[str, ...] | None = None
-    report: RunReport | None = None
+    def __init__(self, instant: datetime, names: tuple[str, ...] | None = None) -> None:
+        self.instant = instant
+        self.names = names
+        self.report: RunReport | None = None
 
 
 def trigger(

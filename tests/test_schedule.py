@@ -1,4 +1,3 @@
-import dataclasses
 import itertools
 import time
 from datetime import datetime, timedelta, timezone
@@ -147,7 +146,11 @@ def test_a_star_in_minute_or_hour_makes_an_interval_schedule(fields, interval):
 
 
 def test_schedules_are_values():
-    assert Schedule.from_fields(hour=2) == Schedule.from_fields(hour={2}, min='*')
+    schedule = Schedule.from_fields('*/15', {2})
+    assert schedule == Schedule.from_fields('*/15', 2)
+    assert len({schedule, Schedule.from_fields('*/15', 2), Schedule.from_fields('*/15', 3)}) == 2
+    with pytest.raises(AttributeError):
+        schedule.min = 1
 
 
 @pytest.mark.parametrize(
@@ -324,7 +327,7 @@ def test_a_rare_date_is_found_and_the_next_one_after_it():
 
 
 def test_runs_end_for_a_date_that_never_comes():
-    never = dataclasses.replace(Schedule.from_line('0 0 30 1 *'), month=1 << 2)
+    never = Schedule.from_line('0 0 30 1 *')._replace(month=1 << 2)
     assert list(never.runs(datetime(2026, 1, 1, tzinfo=BERLIN))) == []
 
 
@@ -409,4 +412,4 @@ def test_values_that_are_shown_read_as_the_same_values(fields):
     schedule = Schedule.from_fields(**fields)
     shown = str(schedule).removesuffix(' (day and day of week)')
     # the line would be satisfied by either of the two days
-    assert Schedule.from_line(shown) == dataclasses.replace(schedule, either_day=True)
+    assert Schedule.from_line(shown)._replace(advice=()) == schedule._replace(either_day=True, text=shown, advice=())
