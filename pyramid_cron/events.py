@@ -10,7 +10,7 @@ import logging
 from datetime import datetime
 from typing import Any
 
-from zope.interface import Attribute, Interface, implementer
+from zope.interface import Attribute, Interface, implementedBy, implementer
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +94,11 @@ class RunFinished:
     def __init__(self, request: Any, report: Any) -> None:
         self.request = request
         self.report = report
+
+
+def has_subscribers(registry: Any, event_class: type) -> bool:
+    """Tell whether anybody would hear of an event of this class."""
+    return registry.has_listeners and bool(registry.adapters.subscriptions([implementedBy(event_class)], None))
 
 
 def notify(registry: Any, event: object) -> None:

@@ -14,11 +14,11 @@ Below = TypeVar('Below')
 
 
 class Index(Generic[Item]):
-    """Items by their schedules, on three levels: dates, minutes, hours.
+    """Items by their schedules, on three levels: dates, hours, minutes.
 
-    Schedules that agree on a level share what is below it. A look-up goes down only where the date and the minute
-    match, and at its end are the items that are due: it never meets the others, however many there are. Which dates
-    match is found out once a day, with a look at each kind of dates (``dow='mon-fri'`` is one).
+    Schedules that agree on a level share what is below it. A look-up goes down only where the date and the hour match,
+    and at its end are the items that are due: it meets no other, however many there are. Which dates match is found out
+    once a day, with a look at each kind of dates (``dow='mon-fri'`` is one).
     """
 
     def __init__(self) -> None:
@@ -39,18 +39,18 @@ class Index(Generic[Item]):
         # read once, because another thread may be at another date
         day, matching = self._of_day
         if day != today:
-            matching = [minutes for schedule, minutes in self._by_dates.values() if schedule.matches_date(today)]
+            matching = [hours for schedule, hours in self._by_dates.values() if schedule.matches_date(today)]
             self._of_day = today, matching
         minute, hour = wall.minute, wall.hour
-        return [items for minutes in matching for hours in minutes.get(minute, ()) for items in hours.get(hour, ())]
+        return [items for hours in matching for minutes in hours.get(hour, ()) for items in minutes.get(minute, ())]
 
     def _items(self, schedule: Schedule) -> list[Item]:
         dates = schedule.day, schedule.month, schedule.dow, schedule.either_day
         if dates not in self._by_dates:
-            self._by_dates[dates] = schedule, _Level(MIN)
+            self._by_dates[dates] = schedule, _Level(HOUR)
             self._of_day = None, []
-        hours = self._by_dates[dates][1].below(schedule.min, lambda: _Level[list[Item]](HOUR))
-        return hours.below(schedule.hour, list)
+        minutes = self._by_dates[dates][1].below(schedule.hour, lambda: _Level[list[Item]](MIN))
+        return minutes.below(schedule.min, list)
 
 
 class _Level(dict[int, list[Below]]):
@@ -66,6 +66,12 @@ class _Level(dict[int, list[Below]]):
         """Return what is below a mask; it is made on first use."""
         if mask not in self._by_mask:
             self._by_mask[mask] = below = make()
+            alone = [below]
             for value in self._field.values(mask):
-                self.setdefault(value, []).append(below)
+                found = self.setdefault(value, alone)
+                if len(found) > 1:
+                    found.append(below)
+                elif found is not alone:
+                    # a list of one belongs to all values of its mask
+                    self[value] = [*found, below]
         return self._by_mask[mask]

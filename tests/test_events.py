@@ -71,6 +71,13 @@ def test_events_have_what_their_interfaces_promise(config, interface):
         assert verifyObject(interface, event)
 
 
+def test_a_subscriber_of_all_events_hears_of_tasks_too(config):
+    events = []
+    config.add_subscriber(events.append)
+    run(config)
+    assert [type(event) for event in events].count(TaskFinished) == 2
+
+
 def test_a_skipped_task_has_finished_without_a_start(config):
     events = []
     config.add_subscriber(events.append, ITaskStarted)

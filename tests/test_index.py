@@ -10,8 +10,9 @@ from pyramid_cron.index import Index
 
 NOW = datetime(2026, 11, 23, 9, 8)
 
-fields = st.tuples(*(st.sets(st.integers(spec.low, min(spec.high, 29)), min_size=1) for spec in FIELDS))
-minutes = st.datetimes(datetime(2024, 1, 1), datetime(2029, 1, 1)).map(lambda m: m.replace(second=0, microsecond=0))
+# few values, so that schedules have some in common
+fields = st.tuples(*(st.sets(st.integers(spec.low, spec.low + 4), min_size=1) for spec in FIELDS))
+minutes = st.builds(datetime, st.just(2026), st.integers(1, 6), st.integers(1, 6), st.integers(0, 5), st.integers(0, 5))
 lines = st.sampled_from(
     ['* * * * *', '*/7 * * * *', '8 9 * * *', '8 9 23 * 1', '8 */9 13 * fri', '0-30 9 * 11 mon-fri']
 )
@@ -57,6 +58,14 @@ def test_it_finds_the_crontab_lines_that_match(drawn, offset):
     schedules = [Schedule.from_line(line) for line in drawn]
     now = NOW + timedelta(minutes=offset)
     assert found(index_of(schedules), now) == [n for n, schedule in enumerate(schedules) if schedule.matches(now)]
+
+
+def test_masks_that_overlap_are_each_found():
+    texts = ['8', '*', '8-9', '0-30', '9']
+    index = index_of(Schedule.from_fields(text, 9) for text in texts)
+    assert found(index, NOW) == [0, 1, 2, 3]
+    assert found(index, NOW + timedelta(minutes=1)) == [1, 2, 3, 4]
+    assert found(index, NOW + timedelta(minutes=30)) == [1]
 
 
 def test_items_of_one_schedule_come_in_their_order():
