@@ -1,11 +1,10 @@
 """The Sphinx configuration. It needs no network."""
 
-import dataclasses
 import importlib.metadata
 
 import pylons_sphinx_themes
 
-from pyramid_cron.settings import PREFIX, Settings
+from pyramid_cron.settings import PREFIX, TABLE
 
 project = 'pyramid_cron'
 author = 'the pyramid_cron contributors'
@@ -41,6 +40,4 @@ def shown(default):
 
 
 # |cron.window| is the default of that setting, taken from its one definition
-rst_epilog = '\n'.join(
-    f'.. |{PREFIX}{spec.name}| replace:: {shown(spec.metadata["default"])}' for spec in dataclasses.fields(Settings)
-)
+rst_epilog = '\n'.join(f'.. |{PREFIX}{name}| replace:: {shown(default)}' for name, (default, _) in TABLE.items())

@@ -14,7 +14,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 METHODS = ('GET', 'POST')
-LOCAL_HOST = re.compile(r'(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?', re.IGNORECASE)
+LOCAL_HOST = r'(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?'
 
 # headers in which proxies name the client, several separated by commas, as WSGI spells them
 CLIENT_VARIABLES = frozenset(
@@ -134,7 +134,7 @@ def _proxied(whom: str) -> Refusal:
 
 def _refuse_renamed(host: str | None, address: Address | None) -> Refusal | None:
     """A page whose own host name is made to point at this machine, and a proxy that passes nothing but ``Host``."""
-    if host is None or address is None or not address.is_loopback or LOCAL_HOST.fullmatch(host):
+    if host is None or address is None or not address.is_loopback or re.fullmatch(LOCAL_HOST, host, re.IGNORECASE):
         return None
     return Refusal(
         403,

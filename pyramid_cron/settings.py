@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyramid.exceptions import ConfigurationError
 from pyramid.settings import aslist
@@ -54,23 +53,36 @@ def _seconds(value: Any) -> float:
     return float(value)
 
 
-def _setting(default: Any, convert: Callable[[Any], Any], **options: Any) -> Any:
-    return field(metadata={'default': default, 'convert': convert}, **options)
+# each with its default and what makes a value of a text
+TABLE: dict[str, tuple[str | None, Callable[[Any], Any]]] = {
+    'path': ('/cron', _path),
+    'allowed_ips': ('127.0.0.1 ::1', _networks),
+    'secret': (None, _secret),
+    'window': ('60', _seconds),
+    'timezone': (None, parse_zone),
+}
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The settings as values: the attribute ``window`` is the setting ``cron.window``, and so on."""
+class Settings(NamedTuple):
+    """The settings as values: the attribute ``window`` is the setting ``cron.window``, and so on.
 
-    path: str = _setting('/cron', _path)
-    #: networks from which a run may be triggered; ``None`` (with a secret, if the setting is left out) for any
-    allowed_ips: tuple[Network, ...] | None = _setting('127.0.0.1 ::1', _networks)
-    #: what ``Authorization: Bearer`` has to carry, in UTF-8; ``None`` if addresses decide
-    secret: bytes | None = _setting(None, _secret, repr=False)
-    #: seconds from the start of a run that ``time_left()`` counts down from
-    window: float = _setting('60', _seconds)
-    #: the time zone of schedules; ``None`` for the machine's local time
-    timezone: ZoneInfo | None = _setting(None, parse_zone)
+    :param path: the path of the trigger.
+    :param allowed_ips: networks from which a run may be triggered; ``None`` (with a secret, if the setting is left out)
+        for any.
+    :param secret: what ``Authorization: Bearer`` has to carry, in UTF-8; ``None`` if addresses decide.
+    :param window: seconds from the start of a run that ``time_left()`` counts down from.
+    :param timezone: the time zone of schedules; ``None`` for the machine's local time.
+    """
+
+    path: str
+    allowed_ips: tuple[Network, ...] | None
+    secret: bytes | None
+    window: float
+    timezone: ZoneInfo | None
+
+    def __repr__(self) -> str:
+        # a secret has no place in a log or on a terminal
+        return f'<Settings {self._asdict() | {"secret": self.secret and "..."}}>'
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> Settings:
@@ -79,18 +91,17 @@ class Settings:
         :param settings: a mapping such as ``config.get_settings()``; keys other than ``cron.*`` do not matter.
         :raises pyramid.exceptions.ConfigurationError: for a bad value, naming the setting.
         """
-        known = {PREFIX + spec.name: spec for spec in fields(cls)}
         values: dict[str, Any] = {}
-        for key, spec in known.items():
-            value = settings.get(key, spec.metadata['default'])
+        for name, (default, convert) in TABLE.items():
+            key = PREFIX + name
+            value = settings.get(key, default)
             if value is None and key not in settings:
-                values[spec.name] = None
+                values[name] = None
                 continue
             try:
-                values[spec.name] = spec.metadata['convert'](value)
+                values[name] = convert(value)
             except (OverflowError, TypeError, ValueError) as exc:
-                # a secret has no place in a log or on a terminal
-                shown = f' = {value!r}' if spec.repr else ''
+                shown = '' if name == 'secret' else f' = {value!r}'
                 raise ConfigurationError(f'bad setting {key}{shown}: {exc}') from None
         if values['secret'] is not None and PREFIX + 'allowed_ips' not in settings:
             values['allowed_ips'] = None
@@ -99,7 +110,7 @@ class Settings:
 
 def warn_of_misspelt(settings: Mapping[str, Any]) -> None:
     """Warn of keys that are no settings but look like one."""
-    known = [PREFIX + spec.name for spec in fields(Settings)]
+    known = [PREFIX + name for name in TABLE]
     for key in settings:
         if str(key).startswith(PREFIX) and key not in known:
             # seldom needed, and slow to import
