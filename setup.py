@@ -21,6 +21,7 @@ TESTING = [
     'WebTest',
     'zope.sqlalchemy',
 ]
+BENCHMARKS = ['APScheduler < 4', 'celery', 'croniter', 'cronsim', 'pycron', 'waitress']
 DOCS = ['pylons-sphinx-themes', 'Sphinx']
 
 setup(
@@ -52,5 +53,5 @@ setup(
     # Windows has no time zone database of its own
     install_requires=['pyramid>=2.0', 'tzdata; sys_platform == "win32"'],
     entry_points={'console_scripts': ['pcron = pyramid_cron.scripts.pcron:main']},
-    extras_require={'testing': TESTING, 'docs': DOCS},
+    extras_require={'testing': TESTING, 'docs': DOCS, 'benchmarks': BENCHMARKS},
 )

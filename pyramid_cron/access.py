@@ -134,7 +134,7 @@ def _proxied(whom: str) -> Refusal:
 
 def _refuse_renamed(host: str | None, address: Address | None) -> Refusal | None:
     """A page whose own host name is made to point at this machine, and a proxy that passes nothing but ``Host``."""
-    if host is None or address is None or not address.is_loopback or re.fullmatch(LOCAL_HOST, host, re.IGNORECASE):
+    if host is None or re.fullmatch(LOCAL_HOST, host, re.IGNORECASE) or address is None or not address.is_loopback:
         return None
     return Refusal(
         403,

@@ -111,18 +111,25 @@ def ticks(wall: datetime, zone: tzinfo | None) -> Ticks:
     return Ticks((), (second + end * MINUTE,))
 
 
-def steady_offset(midnight: datetime, zone: tzinfo | None) -> timedelta | None:
-    """Return the UTC offset from a day before ``midnight`` (naive) until two days after it, ``None`` if it changes."""
-    samples = range(-24, 49, 6)
-    offsets = {_offset(midnight + timedelta(hours=hours), zone) for hours in samples}
+def steady_offset(day: date, zone: tzinfo | None) -> timedelta | None:
+    """Return the UTC offset from the day before ``day`` until the day after it, ``None`` if it changes."""
+    # the machine's own time zone is not remembered: it can be set to another
+    return (_steady_offset if zone is None else _steady_offset_of_zone)(day, zone)
+
+
+def _steady_offset(day: date, zone: tzinfo | None) -> timedelta | None:
+    midnight = datetime(day.year, day.month, day.day)
+    offsets = {_offset(midnight + timedelta(hours=hours), zone) for hours in range(-24, 49, 6)}
     return offsets.pop() if len(offsets) == 1 else None
 
 
-# the machine's own time zone is not remembered: it can be set to another
+_steady_offset_of_zone = functools.lru_cache(maxsize=1024)(_steady_offset)
+
+
 @functools.lru_cache(maxsize=256)
 def _origin_of_day(day: date, zone: tzinfo) -> datetime | None:
     """Return what the wall clock would have shown at the epoch with the UTC offset of a day, ``None`` if it changes."""
-    offset = steady_offset(datetime(day.year, day.month, day.day), zone)
+    offset = steady_offset(day, zone)
     return None if offset is None else EPOCH.replace(tzinfo=None) + offset
 
 

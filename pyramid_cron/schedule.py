@@ -170,19 +170,20 @@ class Schedule(NamedTuple):
         zone, begin = after.tzinfo, clock.to_instant(after)
         pending: set[datetime] = set()
         # where the clocks go back over midnight, minutes of one date come after the first of the next
-        for day in self._dates(after.date() - ONE_DAY):
+        first_day = after.date() if clock.steady_offset(after.date(), zone) is not None else after.date() - ONE_DAY
+        for day in self._dates(first_day):
             midnight = datetime.combine(day, time())
-            offset = clock.steady_offset(midnight, zone)
+            offset = clock.steady_offset(day, zone)
             # no minute of this date or a later one is earlier; no offset is as large as a day
             earliest = midnight.replace(tzinfo=timezone.utc) - (ONE_DAY if offset is None else offset)
             ripe = sorted(instant for instant in pending if instant < earliest)
             pending.difference_update(ripe)
             yield from (clock.to_zone(instant, zone) for instant in ripe)
-            times = self._times()
             if offset is not None:
-                yield from (clock.to_zone(earliest + since, zone) for since in times if earliest + since > begin)
+                times = self._times(begin - earliest)
+                yield from (clock.to_zone(earliest + since, zone) for since in times)
                 continue
-            for since in times:
+            for since in self._times():
                 ticks = clock.ticks(midnight + since, zone)
                 instants = ticks.interval if self.interval else ticks.fixed_time
                 pending.update(instant for instant in instants if instant > begin)
@@ -196,11 +197,13 @@ class Schedule(NamedTuple):
                     days = (date(year, month, day) for day in range(1, monthrange(year, month)[1] + 1))
                     yield from (day for day in days if day >= start and self.matches_date(day))
 
-    def _times(self) -> Iterator[timedelta]:
-        """Yield the matching times of a day, as what has passed since midnight."""
+    def _times(self, after: timedelta = timedelta(-1)) -> Iterator[timedelta]:
+        """Yield the matching times of a day that are later than ``after``, as what has passed since midnight."""
+        minutes = MIN.values(self.min)
         for hour in HOUR.values(self.hour):
-            for minute in MIN.values(self.min):
-                yield timedelta(hours=hour, minutes=minute)
+            if timedelta(hours=hour + 1) > after:
+                times = (timedelta(hours=hour, minutes=minute) for minute in minutes)
+                yield from (since for since in times if since > after)
 
 
 def _is_a_date(days: int, months: int) -> bool:

@@ -1,0 +1,1 @@
+"""What pyramid_cron costs, next to what people would use instead: ``python -m benchmarks``."""

@@ -1,0 +1,46 @@
+"""Run the benchmarks, print their table, and write it beside this file as text and as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from itertools import chain
+from pathlib import Path
+
+from benchmarks.measure import FULL, SHORT, WrongResult, machine, table
+
+
+def main() -> None:
+    """Measure everything; exit with status 1 if something that is measured does not do its work."""
+    parser = argparse.ArgumentParser(prog='python -m benchmarks', description=__doc__)
+    parser.add_argument('--short', action='store_true', help='few tasks and rounds: whether it runs, not how fast')
+    parser.add_argument('--output', type=Path, default=Path(__file__).parent, metavar='FOLDER', help='where to write')
+    arguments = parser.parse_args()
+    # the local time of the tasks, with clocks that change
+    os.environ['TZ'] = 'Europe/Berlin'
+    time.tzset()
+
+    # they take their time from that
+    from benchmarks import due, process, runs, tick
+
+    size = SHORT if arguments.short else FULL
+    try:
+        rows = list(chain.from_iterable(part.rows(size) for part in (due, tick, process, runs)))
+    except WrongResult as exc:
+        sys.exit(f'wrong result: {exc}')
+    facts = machine()
+    text = table(rows, facts)
+    print(text)
+    shown = [row._asdict() | {'ratio': row.ratio, 'goal': row.goal} for row in rows]
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    (arguments.output / 'results.txt').write_text(text + '\n', encoding='utf-8')
+    (arguments.output / 'results.json').write_text(
+        json.dumps({'machine': facts, 'rows': shown}, indent=1, ensure_ascii=False) + '\n', encoding='utf-8'
+    )
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,77 @@
+"""A tick through the WSGI callable, and what a due task adds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from benchmarks.application import PATHS, caller, configurator, nothing
+from benchmarks.measure import Row, Size, WrongResult, medians
+from pyramid_cron import transactions
+
+GROUP = 'A tick through the WSGI callable'
+ZONES = ('UTC', 'Europe/Berlin', 'America/New_York', 'Asia/Tokyo')
+MANY = 100
+
+
+def rows(size: Size) -> Iterator[Row]:
+    """Yield the rows of ticks with nothing due, and of what due tasks add."""
+    most = size.counts[-1]
+    yield from _nothing_due('no tasks', 0, size, most_ratio=1.2)
+    yield from _nothing_due('10 tasks, none due', 10, size, most_ratio=1.2)
+    yield from _nothing_due('10 in four zones, none due', 10, size, zones=ZONES)
+    yield from _nothing_due(f'{most:,} tasks, none due', most, size)
+    yield from _due(size)
+
+
+def _nothing_due(
+    what: str, tasks: int, size: Size, zones: tuple[str | None, ...] = (None,), most_ratio: float | None = None
+) -> Iterator[Row]:
+    app = configurator(tasks, zones=zones).make_wsgi_app()
+    functions = {name: caller(app, path) for name, path in PATHS.items()}
+    if {function() for function in functions.values()} != {b'ok'} or statuses(app):
+        raise WrongResult(f'{what}: a tick did not answer ok, or ran something')
+    seconds = medians(functions, 5 * size.rounds)
+    yield Row(GROUP, what, 'bare view', seconds['tick'], seconds['bare view'], most_ratio=most_ratio)
+    yield Row(GROUP, what, 'one with own Response', seconds['tick'], seconds['one with own Response'])
+
+
+def _due(size: Size) -> Iterator[Row]:
+    one, many = (configurator(0, due_tasks=count).make_wsgi_app() for count in (1, 1 + MANY))
+    if statuses(many) != ['ok'] * (1 + MANY):
+        raise WrongResult('not every task that was due ran')
+    tick = caller(many, PATHS['tick'])
+    functions = {
+        'one': caller(one, PATHS['tick']),
+        'many': tick,
+        'bare': lambda: without_transactions(tick),
+        'calls': call_them,
+    }
+    seconds = medians(functions, 5 * size.rounds)
+    task, call = (seconds['many'] - seconds['one']) / MANY, seconds['calls'] / MANY
+    yield Row(GROUP, 'a due task', 'its call with a dict', task, call)
+    yield Row(GROUP, 'what is added to the call', 'its call with a dict', task - call, call, most=5e-6)
+    yield Row(GROUP, f'{1 + MANY} due, no pyramid_tm', 'without transactions.py', seconds['many'], seconds['bare'])
+
+
+def statuses(app: Any) -> list[str]:
+    """Return what became of each task in a tick of the application."""
+    report = json.loads(caller(app, PATHS['tick'], accept='application/json')())
+    return [task['status'] for task in report['tasks']]
+
+
+def call_them() -> None:
+    """Call the tasks' function as often as a tick does."""
+    for _ in range(MANY):
+        nothing({'request': None, 'registry': None, 'time_left': None, 'scheduled_for': None})
+
+
+def without_transactions(tick: Callable[[], bytes]) -> None:
+    """Tick with the transaction handling taken out."""
+    kept = transactions.active_manager, transactions.forbid_retry
+    transactions.active_manager = transactions.forbid_retry = lambda request: None
+    try:
+        tick()
+    finally:
+        transactions.active_manager, transactions.forbid_retry = kept
