@@ -38,7 +38,8 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     (arguments.output / 'results.txt').write_text(text + '\n', encoding='utf-8')
     (arguments.output / 'results.json').write_text(
-        json.dumps({'machine': facts, 'rows': shown}, indent=1, ensure_ascii=False) + '\n', encoding='utf-8'
+        json.dumps({'machine': facts, 'size': size._asdict(), 'rows': shown}, indent=1, ensure_ascii=False) + '\n',
+        encoding='utf-8',
     )
 
 

@@ -26,7 +26,7 @@ class Size(NamedTuple):
     """How much is measured.
 
     :param counts: numbers of tasks, ascending.
-    :param rounds: how often each figure is measured; the median is shown.
+    :param rounds: how often a figure is measured at least; the median is shown.
     :param sample: the most tasks that a slow library is given; its time is multiplied for the rest.
     :param processes: how often a process is started for a figure.
     """

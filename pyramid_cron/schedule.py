@@ -170,8 +170,7 @@ class Schedule(NamedTuple):
         zone, begin = after.tzinfo, clock.to_instant(after)
         pending: set[datetime] = set()
         # where the clocks go back over midnight, minutes of one date come after the first of the next
-        first_day = after.date() if clock.steady_offset(after.date(), zone) is not None else after.date() - ONE_DAY
-        for day in self._dates(first_day):
+        for day in self._dates(after.date() - ONE_DAY):
             midnight = datetime.combine(day, time())
             offset = clock.steady_offset(day, zone)
             # no minute of this date or a later one is earlier; no offset is as large as a day
