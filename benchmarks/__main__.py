@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import time
 from itertools import chain
@@ -19,6 +20,10 @@ def main() -> None:
     parser.add_argument('--short', action='store_true', help='few tasks and rounds: whether it runs, not how fast')
     parser.add_argument('--output', type=Path, default=Path(__file__).parent, metavar='FOLDER', help='where to write')
     arguments = parser.parse_args()
+    # before the minutes that it takes to measure
+    if shutil.which('curl') is None:
+        sys.exit('curl is needed, as in the crontab line that is measured')
+    arguments.output.mkdir(parents=True, exist_ok=True)
     # the local time of the tasks, with clocks that change
     os.environ['TZ'] = 'Europe/Berlin'
     time.tzset()
@@ -35,7 +40,6 @@ def main() -> None:
     text = table(rows, facts)
     print(text)
     shown = [row._asdict() | {'ratio': row.ratio, 'goal': row.goal} for row in rows]
-    arguments.output.mkdir(parents=True, exist_ok=True)
     (arguments.output / 'results.txt').write_text(text + '\n', encoding='utf-8')
     (arguments.output / 'results.json').write_text(
         json.dumps({'machine': facts, 'size': size._asdict(), 'rows': shown}, indent=1, ensure_ascii=False) + '\n',
