@@ -41,8 +41,12 @@ class Index(Generic[Item]):
         if day != today:
             matching = [hours for schedule, hours in self._by_dates.values() if schedule.matches_date(today)]
             self._of_day = today, matching
-        minute, hour = wall.minute, wall.hour
-        return [items for hours in matching for minutes in hours.get(hour, ()) for items in minutes.get(minute, ())]
+        hour, minute = wall.hour, wall.minute
+        found: list[list[Item]] = []
+        for hours in matching:
+            for minutes in hours.get(hour, ()):
+                found += minutes.get(minute, ())
+        return found
 
     def _items(self, schedule: Schedule) -> list[Item]:
         dates = schedule.day, schedule.month, schedule.dow, schedule.either_day

@@ -10,7 +10,7 @@ from datetime import datetime, tzinfo
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, NamedTuple
 
-from pyramid_cron import transactions
+from pyramid_cron import clock, transactions
 from pyramid_cron.events import RunFinished, RunStarted, TaskFinished, TaskStarted, has_subscribers, notify
 from pyramid_cron.tasks import System, Task, Tasks
 
@@ -48,14 +48,21 @@ class TaskReport(NamedTuple):
 class RunReport(NamedTuple):
     """What became of one run.
 
-    :param minute: the minute it ran for, aware.
+    :param instant: the minute it ran for, aware.
+    :param zone: the time zone that it is shown in, ``None`` for the machine's.
     :param seconds: how long it took.
     :param tasks: a report for each task that was due, in the order in which they had their turn.
     """
 
-    minute: datetime
+    instant: datetime
+    zone: tzinfo | None
     seconds: float
     tasks: tuple[TaskReport, ...]
+
+    @property
+    def minute(self) -> datetime:
+        """The minute it ran for, aware and in the time zone that it is shown in."""
+        return clock.to_zone(self.instant, self.zone)
 
     def names(self, status: str) -> list[str]:
         """Return the names of the tasks that have this status."""
@@ -106,10 +113,12 @@ def run(
     registry = request.registry
     tasks: Tasks = registry['cron_tasks']
     due = tasks.due(instant) if names is None else tasks.named(names)
-    minute = instant.astimezone(zone)
     if not due:
-        log.debug('run for %s: nothing is due', minute)
-        return RunReport(minute, monotonic() - started, ())
+        # what costs most in a tick with nothing due is not done for a log that is off
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug('run for %s: nothing is due', clock.to_zone(instant, zone))
+        return RunReport(instant, zone, monotonic() - started, ())
+    minute = clock.to_zone(instant, zone)
     log.info('run for %s begins, tasks due: %d', minute, len(due))
     due.sort(key=lambda task: task.idle)
     notify(registry, RunStarted(request, minute, tuple(due)))
@@ -152,7 +161,7 @@ def run(
             )
     if manager is not None and any(report.status != SKIPPED for report in reports):
         transactions.reopen(request, manager)
-    result = RunReport(minute, monotonic() - started, tuple(reports))
+    result = RunReport(instant, zone, monotonic() - started, tuple(reports))
     _log_end(result, window)
     notify(registry, RunFinished(request, result))
     return result

@@ -6,7 +6,6 @@ import functools
 import threading
 from collections.abc import Callable, Collection, Hashable, Iterator
 from datetime import datetime
-from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -174,10 +173,13 @@ class Tasks:
         for zone, index in self._by_zone.items():
             wall = clock.steady_wall(instant, zone)
             found += [_due_at_change(index, instant, zone)] if wall is None else index.at(wall)
-        if not found:
-            return []
+        due: list[Task] = []
+        for tasks in found:
+            due += tasks
         # those of one schedule are in their order
-        return found[0].copy() if len(found) == 1 else sorted(chain.from_iterable(found), key=BY_POSITION)
+        if len(found) > 1:
+            due.sort(key=BY_POSITION)
+        return due
 
     def named(self, names: Collection[str]) -> list[Task]:
         """Return the tasks of these names, in the order of the names.
