@@ -143,7 +143,7 @@ def _memory(size: Size) -> Iterator[Row]:
     there = _bytes_each(_sets, few)
     for what, make, part in (
         (f'{count:,} tasks', _tasks, made),
-        ('by the directive', lambda part: _configured(part, introspection=False), few),
+        (f'{len(few):,} by the directive', lambda part: _configured(part, introspection=False), few),
         ('the same, with introspection', lambda part: _configured(part, introspection=True), few),
     ):
         aim = 1024 if part is made else None
