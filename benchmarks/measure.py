@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import statistics
+import textwrap
 import timeit
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -134,7 +135,7 @@ def table(rows: Iterable[Row], facts: Mapping[str, Any]) -> str:
     """Return the rows as a table of 80 columns."""
     lines = [
         f'{facts["processor"]}, {facts["cores"]} cores, {facts["system"]}, {facts["python"]}',
-        ', '.join(f'{name} {version}' for name, version in facts['versions'].items()),
+        *textwrap.wrap(', '.join(f'{name} {version}' for name, version in facts['versions'].items()), 80),
     ]
     before = None
     goals = []
