@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from pyramid.exceptions import ConfigurationError
 from pyramid.settings import aslist
@@ -63,7 +64,9 @@ TABLE: dict[str, tuple[str | None, Callable[[Any], Any]]] = {
 }
 
 
-class Settings(NamedTuple):
+# no named tuple, of which tools that record errors show the items
+@dataclass(frozen=True)
+class Settings:
     """The settings as values: the attribute ``window`` is the setting ``cron.window``, and so on.
 
     :param path: the path of the trigger.
@@ -76,13 +79,9 @@ class Settings(NamedTuple):
 
     path: str
     allowed_ips: tuple[Network, ...] | None
-    secret: bytes | None
+    secret: bytes | None = field(repr=False)
     window: float
     timezone: ZoneInfo | None
-
-    def __repr__(self) -> str:
-        # a secret has no place in a log or on a terminal
-        return f'<Settings {self._asdict() | {"secret": self.secret and "..."}}>'
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> Settings:

@@ -8,6 +8,7 @@ import pytest
 from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationError
 from pyramid.paster import get_app
+from sentry_sdk.serializer import serialize
 from webtest import TestApp
 
 from pyramid_cron.settings import Settings, warn_of_misspelt
@@ -191,6 +192,20 @@ def test_the_representation_of_settings_does_not_show_the_secret():
     settings = Settings.parse({'cron.secret': 'sixteen chars 16', 'cron.path': '/tick'})
     assert '/tick' in repr(settings)
     assert 'sixteen' not in f'{settings} {settings!r}'
+
+
+def test_a_tool_that_records_the_variables_of_a_failed_task_does_not_record_the_secret():
+    def task(system):
+        recorded.append(serialize({'system': system, 'settings': system['registry']['cron_settings']}))
+
+    recorded = []
+    config = Configurator(settings={'cron.secret': 'sixteen chars 16'})
+    config.include('pyramid_cron')
+    config.add_cron_task(task)
+    request_cron(config.make_wsgi_app(), HTTP_AUTHORIZATION='Bearer sixteen chars 16')
+    (shown,) = recorded
+    assert "'/cron'" in str(shown)
+    assert 'sixteen' not in str(shown)
 
 
 def test_a_secret_alone_allows_any_address():
