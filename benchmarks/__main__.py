@@ -8,7 +8,6 @@ import os
 import shutil
 import sys
 import time
-from itertools import chain
 from pathlib import Path
 
 from benchmarks.measure import FULL, SHORT, WrongResult, machine, table
@@ -23,7 +22,11 @@ def main() -> None:
     # before the minutes that it takes to measure
     if shutil.which('curl') is None:
         sys.exit('curl is needed, as in the crontab line that is measured')
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    try:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        (arguments.output / 'results.txt').touch()
+    except OSError as exc:
+        sys.exit(f'the results cannot be written: {exc}')
     # the local time of the tasks, with clocks that change
     os.environ['TZ'] = 'Europe/Berlin'
     time.tzset()
@@ -32,12 +35,15 @@ def main() -> None:
     from benchmarks import due, process, runs, tick
 
     size = SHORT if arguments.short else FULL
+    rows = []
     try:
-        rows = list(chain.from_iterable(part.rows(size) for part in (due, tick, process, runs)))
+        for part in (due, tick, process, runs):
+            print(f'{part.__name__} ...', file=sys.stderr, flush=True)
+            rows += part.rows(size)
     except WrongResult as exc:
         sys.exit(f'wrong result: {exc}')
     facts = machine()
-    text = table(rows, facts)
+    text = table(rows, facts, goals=not arguments.short)
     print(text)
     shown = [row._asdict() | {'ratio': row.ratio, 'goal': row.goal} for row in rows]
     (arguments.output / 'results.txt').write_text(text + '\n', encoding='utf-8')

@@ -9,6 +9,8 @@ from typing import Any
 from pyramid.config import Configurator
 from pyramid.response import Response
 
+from benchmarks.measure import WrongResult
+
 PATHS = {'tick': '/cron', 'bare view': '/bare', 'one with own Response': '/response'}
 
 
@@ -21,7 +23,12 @@ def not_now() -> dict[str, int]:
     return {'min': 0, 'hour': 2, 'month': month}
 
 
-def configurator(tasks: int = 10, due_tasks: int = 0, zones: tuple[str | None, ...] = (None,)) -> Configurator:
+def configurator(
+    tasks: int = 10,
+    due_tasks: int = 0,
+    zones: tuple[str | None, ...] = (None,),
+    task: Callable[[dict[str, Any]], object] = nothing,
+) -> Configurator:
     """Return the configuration of an application with tasks that are not due and tasks that always are."""
     config = Configurator()
     # before the package's own route, which is matched after them
@@ -32,7 +39,10 @@ def configurator(tasks: int = 10, due_tasks: int = 0, zones: tuple[str | None, .
     for number in range(tasks):
         config.add_cron_task(nothing, name=f'not due {number}', timezone=zones[number % len(zones)], **not_now())
     for number in range(due_tasks):
-        config.add_cron_task(nothing, name=f'due {number}')
+        config.add_cron_task(task, name=f'due {number}')
+    config.commit()
+    if len(config.registry['cron_tasks']) != tasks + due_tasks:
+        raise WrongResult('an application does not have the tasks that it registered')
     return config
 
 
@@ -61,6 +71,6 @@ def caller(app: Any, path: str, accept: str = '*/*') -> Callable[[], bytes]:
 
     def start_response(status: str, headers: object, exc_info: object = None) -> None:
         if not status.startswith('200'):
-            raise ValueError(f'{path} answered {status}')
+            raise WrongResult(f'{path} answered {status}')
 
     return lambda: b''.join(app(dict(given), start_response))

@@ -36,14 +36,15 @@ def rows(size: Size) -> Iterator[Row]:
         for mix, due in (('few due', 10 if count > 10 else 1), ('a third due', count // 3), ('all due', count)):
             made = lines(count, due)
             what = f'{count:,} tasks, {mix}'
-            found[count, mix] = registry(made).due_now
-            yield from _compared(what, made, due, size, mix)
+            found[count, mix] = checked(registry(made), made, what)
+            yield from _compared(what, made, due, size, mix, found[count, mix])
     most = size.counts[-1]
     ten = [line for line in lines(most, 10) if SetTask(line).check(NOW)]
-    functions = {'here': found[most, 'few due'], 'there': registry(ten).due_now}
+    functions = {'here': found[most, 'few due'], 'there': checked(registry(ten), ten, 'ten alone')}
     yield row(f'10 due among {most:,}', 'the same 10 alone', medians(functions, size.rounds), most_ratio=3)
-    few = registry(lines(10, 1), 'Europe/Berlin')
-    functions = {'here': few.due_now, 'there': plain_loop(lines(10, 1), given_wall=True)}
+    made = lines(10, 1)
+    zoned = checked(registry(made, 'Europe/Berlin'), made, 'own zone')
+    functions = {'here': zoned, 'there': plain_loop(made, given_wall=True)}
     yield row('10 tasks, few due, own zone', 'plain loop, wall given', medians(functions, 5 * size.rounds))
 
 
@@ -65,12 +66,19 @@ def registry(made: list[str], zone: str | None = None) -> Registry:
     return tasks
 
 
-def _compared(what: str, made: list[str], due: int, size: Size, mix: str) -> Iterator[Row]:
-    tasks = registry(made)
+def checked(tasks: Registry, made: list[str], what: str) -> Callable[[], list[Task]]:
+    """Return the look-up of tasks, once it has found what the plain loop finds."""
+    found, expected = [int(task.name) for task in tasks.due_now()], plain_loop(made)()
+    if found != expected:
+        raise WrongResult(f'{what}: {len(found)} were found, {len(expected)} are due')
+    return tasks.due_now
+
+
+def _compared(what: str, made: list[str], due: int, size: Size, mix: str, here: Callable[[], object]) -> Iterator[Row]:
     expected = plain_loop(made)()
-    if len(expected) != due or [int(task.name) for task in tasks.due_now()] != expected:
-        raise WrongResult(f'{what}: {len(tasks.due_now())} were found, {due} are due')
-    functions: dict[str, Callable[[], object]] = {'here': tasks.due_now}
+    if len(expected) != due:
+        raise WrongResult(f'{what}: the plain loop finds {len(expected)}, {due} are due')
+    functions: dict[str, Callable[[], object]] = {'here': here}
     part = made[: size.sample]
     # the loops take all tasks, the libraries a sample
     for name, make in LOOPS.items():

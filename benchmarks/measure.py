@@ -11,7 +11,7 @@ import timeit
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-# a function is called until it has taken this many seconds, and at least once a round
+# a function is called about as often in a round as fits into this, going by a first call, and at least once
 SECONDS_A_ROUND = 0.005
 
 RULE = '-' * 80
@@ -131,14 +131,14 @@ def _digits(figure: float) -> str:
     return f'{figure:.1e}'
 
 
-def table(rows: Iterable[Row], facts: Mapping[str, Any]) -> str:
-    """Return the rows as a table of 80 columns."""
+def table(rows: Iterable[Row], facts: Mapping[str, Any], goals: bool = True) -> str:
+    """Return the rows as a table of 80 columns, and below it whether the goals are reached."""
     lines = [
         f'{facts["processor"]}, {facts["cores"]} cores, {facts["system"]}, {facts["python"]}',
         *textwrap.wrap(', '.join(f'{name} {version}' for name, version in facts['versions'].items()), 80),
     ]
     before = None
-    goals = []
+    aims = []
     for row in rows:
         if before is None or row.group != before.group:
             lines += ['', row.group, _line('', 'here', 'compared with', 'there', 'ratio'), RULE]
@@ -147,9 +147,10 @@ def table(rows: Iterable[Row], facts: Mapping[str, Any]) -> str:
         other = f'{row.other} *' if row.sampled else row.other
         lines.append(_line('' if same else row.what, figure, other, shown(row.there, row.unit), _digits(row.ratio)))
         if row.goal is not None:
-            goals.append(f'{row.what}, {row.other}: {row.goal}')
+            aims += textwrap.wrap(f'{row.what}, {row.other}: {row.goal}', 80, subsequent_indent='    ')
         before = row
-    return '\n'.join([*lines, '', '* measured on a sample of the tasks', '', 'Goals', RULE, *goals])
+    lines += ['', '* measured on a sample of the tasks']
+    return '\n'.join([*lines, '', 'Goals', RULE, *aims] if goals else lines)
 
 
 def _line(what: str, here: str, other: str, there: str, ratio: str) -> str:

@@ -41,7 +41,9 @@ def _nothing_due(
 
 def _due(size: Size) -> Iterator[Row]:
     one, many = (configurator(0, due_tasks=count).make_wsgi_app() for count in (1, 1 + MANY))
-    if statuses(many) != ['ok'] * (1 + MANY):
+    ran: list[dict[str, Any]] = []
+    counted = configurator(0, due_tasks=1 + MANY, task=ran.append).make_wsgi_app()
+    if statuses(many) != ['ok'] * (1 + MANY) or len(statuses(counted)) != len(ran):
         raise WrongResult('not every task that was due ran')
     request = Request.blank(PATHS['tick'])
     functions = {
