@@ -114,8 +114,10 @@ def ticks(wall: datetime, zone: tzinfo | None) -> Ticks:
 
 def steady_offset(day: date, zone: tzinfo | None) -> timedelta | None:
     """Return the UTC offset from the day before ``day`` until the day after it, ``None`` if it changes."""
-    # the machine's own time zone is not remembered: it can be set to another
-    return _offset_around(day, zone) if zone is None else _known_offset_around(day, zone)
+    # the machine's own time zone is not remembered, because it can be set to another; those of dateutil have no hash
+    if zone is None or zone.__hash__ is None:
+        return _offset_around(day, zone)
+    return _known_offset_around(day, zone)
 
 
 def _offset_around(day: date, zone: tzinfo | None) -> timedelta | None:

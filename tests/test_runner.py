@@ -71,6 +71,14 @@ def test_only_what_is_due_runs(app):
     assert app.ran == ['due']
 
 
+def test_tasks_of_several_time_zones_are_each_told_the_minute_in_theirs(app):
+    told = []
+    for name, zone in (('a', 'Asia/Tokyo'), ('b', 'America/New_York'), ('c', 'Asia/Tokyo')):
+        app.add(name, lambda system: told.append(str(system['scheduled_for'].tzinfo)), timezone=zone)
+    app.run()
+    assert told == ['Asia/Tokyo', 'America/New_York', 'Asia/Tokyo']
+
+
 def test_normal_tasks_run_in_order_and_idle_ones_after_them(app):
     app.add('idle 1', idle=True)
     app.add('normal 1')

@@ -1,6 +1,6 @@
 import itertools
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -329,6 +329,20 @@ def test_a_rare_date_is_found_and_the_next_one_after_it():
 def test_runs_end_for_a_date_that_never_comes():
     never = Schedule.from_line('0 0 30 1 *')._replace(month=1 << 2)
     assert list(never.runs(datetime(2026, 1, 1, tzinfo=BERLIN))) == []
+
+
+def test_runs_take_a_time_zone_that_has_no_hash():
+    class Unhashable(tzinfo):
+        __hash__ = None
+
+        def utcoffset(self, moment):
+            return timedelta(hours=2)
+
+        def dst(self, moment):
+            return timedelta(0)
+
+    after = datetime(2026, 11, 23, 9, 8, tzinfo=Unhashable())
+    assert next(Schedule.from_line('0 2 * * *').runs(after)).isoformat() == '2026-11-24T02:00:00+02:00'
 
 
 def test_runs_end_with_the_calendar():

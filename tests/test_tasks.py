@@ -234,6 +234,20 @@ def test_due_tasks_of_several_time_zones_come_in_the_order_of_registration():
     assert tasks.due(datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc)) == added
 
 
+def test_due_tasks_come_in_the_order_of_registration_when_the_clocks_change():
+    tasks = Tasks()
+    added = [add(tasks, Task(nested(), min=number % 60, hour=2, timezone='Europe/Berlin')) for number in range(100)]
+    assert tasks.due(datetime(2026, 3, 29, 1, tzinfo=timezone.utc)) == added
+
+
+def test_the_list_of_due_tasks_belongs_to_the_caller():
+    tasks = Tasks()
+    added = [add(tasks, Task(nested())) for _ in range(3)]
+    instant = datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc)
+    tasks.due(instant).reverse()
+    assert tasks.due(instant) == added
+
+
 def test_tasks_are_found_by_their_names():
     tasks = Tasks()
     added = {name: add(tasks, Task(nested(), name=name)) for name in 'abc'}
