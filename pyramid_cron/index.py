@@ -76,6 +76,6 @@ class _Level(dict[int, list[Below]]):
                 if len(found) > 1:
                     found.append(below)
                 elif found is not alone:
-                    # a list of one belongs to all values of its mask
+                    # a list of one belongs to all values of its mask, which halves what an index of many takes
                     self[value] = [*found, below]
         return self._by_mask[mask]

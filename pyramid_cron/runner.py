@@ -130,7 +130,9 @@ def run(
     # the same for all tasks of a time zone, and slow to convert
     in_zone: dict[tzinfo | None, datetime] = {}
     for number, task in enumerate(due, 1):
-        scheduled_for = in_zone.get(task.timezone) or in_zone.setdefault(task.timezone, task.scheduled_for(instant))
+        if task.timezone not in in_zone:
+            in_zone[task.timezone] = task.scheduled_for(instant)
+        scheduled_for = in_zone[task.timezone]
         if task.idle and time_left() <= 0:
             report = _skip(task, 'no time left')
         elif not tasks.claim(task):

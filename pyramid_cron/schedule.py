@@ -145,6 +145,17 @@ class Schedule(NamedTuple):
     def __str__(self) -> str:
         return self.text
 
+    def __eq__(self, other: object) -> bool:
+        """Tell whether the same minutes match by the same rule, however they were written."""
+        return isinstance(other, Schedule) and self[:-2] == other[:-2]
+
+    def __ne__(self, other: object) -> bool:
+        # a tuple has one of its own, which would not follow from the above
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self[:-2])
+
     def is_due(self, minutes: clock.WallMinutes) -> bool:
         """Tell whether a tick that stands for ``minutes`` is one to run at."""
         return any(map(self.matches, minutes.interval if self.interval else minutes.fixed_time))
