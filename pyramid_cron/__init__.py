@@ -9,7 +9,7 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 
 from pyramid_cron.directives import add_cron_task, cron_task
 from pyramid_cron.fields import ScheduleWarning
-from pyramid_cron.runner import RunReport, TaskReport
+from pyramid_cron.reports import RunReport, TaskReport
 from pyramid_cron.schedule import Schedule
 from pyramid_cron.settings import Settings, warn_of_misspelt
 from pyramid_cron.tasks import Task, Tasks

@@ -10,8 +10,9 @@ from typing import Any
 from pyramid.scripting import prepare
 
 from pyramid_cron.clock import MINUTE, to_instant
-from pyramid_cron.runner import RunReport, run
-from pyramid_cron.triggers import trigger
+from pyramid_cron.inprocess import run_through
+from pyramid_cron.reports import RunReport
+from pyramid_cron.runner import run
 
 
 def tick(target: Any, instant: datetime, names: Iterable[str] | None = None) -> RunReport:
@@ -25,7 +26,7 @@ def tick(target: Any, instant: datetime, names: Iterable[str] | None = None) -> 
     :raises RuntimeError: if something in the application answers before the run.
     """
     if hasattr(target, 'app'):
-        return trigger(target.app, target.app.registry, _instant(instant), names, target.extra_environ)
+        return run_through(target.app, target.app.registry, _instant(instant), names, target.extra_environ)
     settings = target['cron_settings']
     with prepare(registry=target) as env:
         return run(

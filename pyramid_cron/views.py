@@ -10,9 +10,9 @@ from typing import Any
 from pyramid.response import Response
 from webob.acceptparse import create_accept_header
 
-from pyramid_cron import access, clock, runner
+from pyramid_cron import access, clock, reports, runner
+from pyramid_cron.inprocess import Order, pending
 from pyramid_cron.settings import Settings
-from pyramid_cron.triggers import Trigger, pending
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class CronView:
         environ = _wsgi_headers(request)
         order = pending(request.environ)
         if order is None:
-            order = Trigger(instant)
+            order = Order(instant)
             refusal = access.refuse(
                 request.method,
                 request.remote_addr,
@@ -60,7 +60,7 @@ class CronView:
         report = order.report = runner.run(
             request, order.instant, names=order.names, window=settings.window, zone=settings.timezone
         )
-        status = 500 if report.names(runner.FAILED) else 200
+        status = 500 if report.names(reports.FAILED) else 200
         if _prefers_json(environ.get('HTTP_ACCEPT', '')):
             return _response(status, JSON, json.dumps(report.as_dict()))
         return _response(status, TEXT, str(report))

@@ -7,8 +7,8 @@ from pyramid.response import Response
 from pyramid.threadlocal import get_current_request
 from webtest import TestApp
 
+from pyramid_cron.inprocess import ENVIRON_KEY
 from pyramid_cron.testing import due_between, tick
-from pyramid_cron.triggers import ENVIRON_KEY
 
 INSTANT = datetime(2026, 11, 23, 2, 0, tzinfo=timezone.utc)
 

@@ -1,119 +1,16 @@
-"""What ``pcron list`` shows of each task, as text or as JSON."""
+"""What ``pcron list`` shows of each task as text."""
 
 from __future__ import annotations
 
-import functools
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from itertools import islice
-from typing import Any
 
-from pyramid_cron import clock
-from pyramid_cron.fields import DAY, DOW, HOUR, MIN, MONTH, Field, write
-from pyramid_cron.tasks import Task
+from pyramid_cron.overview import Overview
 
 HEADINGS = ('NAME', 'SCHEDULE', 'TIME ZONE', 'IDLE', 'NEXT RUN', 'DESCRIPTION')
-LOCAL_TIME = 'local time'
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One task at an instant.
-
-    :param task: the task.
-    :param instant: the minute it is looked at, aware.
-    :param runs: its next runs after it, in the time zone of the task.
-    """
-
-    task: Task
-    instant: datetime
-    runs: tuple[datetime, ...]
-
-    @classmethod
-    def of(cls, task: Task, instant: datetime, count: int) -> Entry:
-        """Return the entry of ``task`` with its next ``count`` runs."""
-        return cls(task, instant, tuple(islice(task.runs(instant), count)))
-
-    @property
-    def zone(self) -> str:
-        return str(self.task.timezone or LOCAL_TIME)
-
-    @property
-    def due(self) -> bool:
-        return self.task.check(self.instant)
-
-    @property
-    def description(self) -> str:
-        """The first line of the docstring."""
-        f = self.task.f
-        # the docstring of a partial object is that of functools.partial
-        while isinstance(f, functools.partial):
-            f = f.func
-        lines = (f.__doc__ or '').strip().splitlines()
-        return lines[0] if lines else ''
-
-    def next_runs(self) -> list[str]:
-        """Return the next runs for people."""
-        shown = [f'{run:%a %Y-%m-%d %H:%M}, {distance(self.instant, run)}' for run in self.runs]
-        return shown or ['never']
-
-    def why(self) -> str:
-        """Say why the task is due or not."""
-        schedule = self.task.schedule
-        caught_up = self.task.caught_up(self.instant)
-        if caught_up:
-            skipped = ', '.join(f'{wall:%H:%M}' for wall in caught_up)
-            return f'the clocks have just skipped {skipped}, which is caught up now'
-        wall = clock.to_wall(self.instant, self.task.timezone)
-        values = ((MIN, wall.minute), (HOUR, wall.hour), (MONTH, wall.month), (DAY, wall.day), (DOW, wall.weekday()))
-        others = {
-            spec: _differs(spec, value, mask)
-            for spec, value in values
-            if not (mask := getattr(schedule, spec.name)) >> value & 1
-        }
-        if schedule.either_day and not (DAY in others and DOW in others):
-            other_day = others.pop(DAY, None) or others.pop(DOW, None)
-            matching = f'one of the two days suffices: {other_day}' if other_day else 'both of the two days match'
-        else:
-            matching = 'all fields match'
-        if others:
-            return '; '.join(others.values())
-        if not self.due:
-            return 'the clocks went back, and it is due in the first pass of this hour only'
-        return matching
-
-    def as_dict(self, at: bool) -> dict[str, Any]:
-        """Return the entry for JSON.
-
-        :param at: tell whether the task is due at the instant.
-        """
-        shown = {
-            'name': self.task.name,
-            'schedule': str(self.task.schedule),
-            'timezone': None if self.task.timezone is None else self.zone,
-            'idle': bool(self.task.idle),
-            'description': self.description,
-            'next': [run.isoformat() for run in self.runs],
-        }
-        return {**shown, 'due': self.due, 'why': self.why()} if at else shown
-
-
-def _differs(spec: Field, value: int, mask: int) -> str:
-    return f'{spec.name} is {write(spec, 1 << value)}, not {write(spec, mask)}'
-
-
-def distance(start: datetime, end: datetime) -> str:
-    """Return the time from one instant to a later one for people: ``in 3 h 12 min``."""
-    # in UTC: within one time zone the difference would be that of the wall clock
-    minutes = (clock.to_instant(end) - clock.to_instant(start)) // clock.MINUTE
-    days, hours = minutes // 1440, minutes // 60 % 24
-    parts = [(days, 'd'), (hours, 'h'), (0 if days else minutes % 60, 'min')]
-    return 'in ' + ' '.join(f'{number} {unit}' for number, unit in parts if number)
-
-
-def table(entries: Sequence[Entry]) -> list[str]:
+def table(entries: Sequence[Overview]) -> list[str]:
     """Return a table with a line for each task, however long."""
     rows = [
         (
@@ -131,7 +28,7 @@ def table(entries: Sequence[Entry]) -> list[str]:
     return ['  '.join(map(str.ljust, line, widths)).rstrip() for line in lines]
 
 
-def blocks(entries: Sequence[Entry], width: int, at: bool) -> Iterator[str]:
+def blocks(entries: Sequence[Overview], width: int, at: bool) -> Iterator[str]:
     """Yield the lines of a paragraph for each task, none longer than ``width`` unless a single word is.
 
     :param at: tell whether the task is due at the instant.

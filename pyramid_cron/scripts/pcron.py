@@ -15,11 +15,12 @@ from pyramid.paster import bootstrap, setup_logging
 from pyramid.scripts.common import get_config_loader, parse_vars
 
 from pyramid_cron import clock
-from pyramid_cron.runner import FAILED, RunReport
-from pyramid_cron.scripts.listing import Entry, blocks, table
+from pyramid_cron.inprocess import NotRun, run_through
+from pyramid_cron.overview import Overview
+from pyramid_cron.reports import FAILED, RunReport
+from pyramid_cron.scripts.listing import blocks, table
 from pyramid_cron.scripts.worker import until_signalled, work
 from pyramid_cron.tasks import Task, Tasks
-from pyramid_cron.triggers import NotRun, trigger
 
 YEARS = range(1970, 9999)
 
@@ -161,7 +162,7 @@ class PCronCommand:
     def list(self) -> int:
         """Show the tasks."""
         instant, at = self.minute(self.args.at), self.args.at is not None
-        entries = [Entry.of(task, instant, self.args.next) for task in self.tasks]
+        entries = [Overview.of(task, instant, self.args.next) for task in self.tasks]
         if self.args.json:
             tasks = [entry.as_dict(at) for entry in entries]
             shown = {'at': clock.to_zone(instant, self.zone).isoformat(), 'tasks': tasks}
@@ -181,7 +182,7 @@ class PCronCommand:
         """Run what is due, or show it."""
         instant = self.minute(self.args.at)
         if not self.args.dry_run:
-            return self.report(trigger(self.app, self.registry, instant))
+            return self.report(run_through(self.app, self.registry, instant))
         due = sorted(self.tasks.due(instant), key=lambda task: task.idle)
         self.out(f'{self.shown(instant)}: {_counted(due)} would run')
         for task in due:
@@ -197,13 +198,13 @@ class PCronCommand:
                 raise Refused(f'no cron task is named {name!r}{_hint(name, self.tasks)}')
         if not wanted:
             raise Refused("name the tasks to run; 'pcron list' shows their names")
-        return self.report(trigger(self.app, self.registry, self.minute(), wanted))
+        return self.report(run_through(self.app, self.registry, self.minute(), wanted))
 
     def work(self) -> int:
         """Run what is due at each minute."""
 
         def tick(minute: datetime) -> None:
-            report = trigger(self.app, self.registry, minute)
+            report = run_through(self.app, self.registry, minute)
             if report.tasks:
                 self.report(report)
 

@@ -9,17 +9,17 @@ from typing import Any
 from pyramid.interfaces import IRoutesMapper
 from pyramid.request import Request
 
-from pyramid_cron.runner import RunReport
+from pyramid_cron.reports import RunReport
 
 # no header of a request can set it: those begin with HTTP_
-ENVIRON_KEY = 'pyramid_cron.trigger'
+ENVIRON_KEY = 'pyramid_cron.order'
 
 
 class NotRun(RuntimeError):
-    """Something in the application answered a trigger before its tasks could run."""
+    """Something in the application answered an order before its tasks could run."""
 
 
-class Trigger:
+class Order:
     """What a run is asked to do, and its report once it has ended.
 
     :param instant: the minute to run for, aware.
@@ -32,14 +32,14 @@ class Trigger:
         self.report: RunReport | None = None
 
 
-def trigger(
+def run_through(
     app: Any,
     registry: Any,
     instant: datetime,
     names: Iterable[str] | None = None,
     environ: Mapping[str, Any] | None = None,
 ) -> RunReport:
-    """Request a run of a WSGI application, tweens and all, and return its report.
+    """Run what is ordered through a whole WSGI application, tweens and all, and return the report.
 
     :param app: the WSGI application.
     :param registry: its registry.
@@ -49,7 +49,7 @@ def trigger(
     :raises LookupError: if there is no task of that name.
     :raises NotRun: if something in the application answers before the run.
     """
-    order = Trigger(instant, None if names is None else tuple(names))
+    order = Order(instant, None if names is None else tuple(names))
     # before an exception view can make a page of the error
     registry['cron_tasks'].named(order.names or ())
     request = Request.blank(cron_path(registry), environ={**(environ or {}), ENVIRON_KEY: order})
@@ -65,7 +65,7 @@ def cron_path(registry: Any) -> str:
     return path
 
 
-def pending(environ: dict[str, Any]) -> Trigger | None:
-    """Return the trigger that a request carries, if the process itself made it."""
+def pending(environ: dict[str, Any]) -> Order | None:
+    """Return the order that a request carries, if the process itself made it."""
     order = environ.get(ENVIRON_KEY)
-    return order if isinstance(order, Trigger) else None
+    return order if isinstance(order, Order) else None
