@@ -6,6 +6,7 @@ HERE = Path(__file__).parent
 
 TESTING = [
     'cronsim',
+    'gevent',
     'gunicorn',
     'hypothesis',
     'pyramid_debugtoolbar',

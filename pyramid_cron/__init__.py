@@ -7,6 +7,7 @@ from typing import Any
 from pyramid.exceptions import ConfigurationError
 from pyramid.security import NO_PERMISSION_REQUIRED
 
+from pyramid_cron.claims import Claims
 from pyramid_cron.directives import add_cron_task, cron_task
 from pyramid_cron.fields import ScheduleWarning
 from pyramid_cron.reports import RunReport, TaskReport
@@ -45,6 +46,7 @@ def includeme(config: Any) -> None:
 
     # an include after a commit is a second one, and must not lose what the first has registered
     config.registry.setdefault('cron_tasks', Tasks())
+    config.registry.setdefault('cron_claims', Claims())
     config.action('cron settings', apply_settings)
     config.add_directive('add_cron_task', add_cron_task)
     config.add_route('cron', path)

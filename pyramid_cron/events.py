@@ -12,6 +12,8 @@ from typing import Any
 
 from zope.interface import Attribute, Interface, implementedBy, implementer
 
+from pyramid_cron.isolation import OF_SERVERS, ends_process
+
 log = logging.getLogger(__name__)
 
 
@@ -32,9 +34,9 @@ class ITaskStarted(Interface):
 
 
 class ITaskFinished(ITaskStarted):
-    """A task has returned, has raised an exception, or is skipped."""
+    """A task has returned, has raised something, or is skipped or stuck."""
 
-    status = Attribute("``'ok'``, ``'failed'`` or ``'skipped'``.")
+    status = Attribute("``'ok'``, ``'failed'``, ``'skipped'`` or ``'stuck'``.")
     seconds = Attribute('How long it ran.')
     exception = Attribute('What it raised, or ``None``.')
 
@@ -77,7 +79,7 @@ class TaskFinished:
         scheduled_for: datetime,
         status: str,
         seconds: float,
-        exception: Exception | None,
+        exception: BaseException | None,
     ) -> None:
         self.request = request
         self.task = task
@@ -105,5 +107,7 @@ def notify(registry: Any, event: object) -> None:
     """Send an event to its subscribers; one of them that raises is logged."""
     try:
         registry.notify(event)
-    except Exception:
+    except BaseException as exc:
+        if ends_process(exc, OF_SERVERS):
+            raise
         log.exception('a subscriber of %s failed', type(event).__name__)

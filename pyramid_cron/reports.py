@@ -7,16 +7,20 @@ from typing import Any, NamedTuple
 
 from pyramid_cron import clock
 
-OK, FAILED, SKIPPED = 'ok', 'failed', 'skipped'
+OK, FAILED, SKIPPED, STUCK = 'ok', 'failed', 'skipped', 'stuck'
+
+# reasons to skip a task of which nobody has to be warned
+ALREADY_RUN, STOPPING = 'already run', 'stopping'
 
 
 class TaskReport(NamedTuple):
     """What became of one task that was due.
 
     :param name: the task's name.
-    :param status: ``'ok'``, ``'failed'`` or ``'skipped'``.
+    :param status: ``'ok'``, ``'failed'``, ``'skipped'``, or ``'stuck'`` if a run of it has been running for longer than
+        ``cron.window``.
     :param seconds: how long it ran.
-    :param reason: why it was skipped.
+    :param reason: why it was not run.
     :param exception: what it raised.
     """
 
@@ -24,7 +28,7 @@ class TaskReport(NamedTuple):
     status: str
     seconds: float = 0.0
     reason: str | None = None
-    exception: Exception | None = None
+    exception: BaseException | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report for JSON; of an exception it tells the class, not the message."""
@@ -59,11 +63,23 @@ class RunReport(NamedTuple):
         """Return the names of the tasks that have this status."""
         return [task.name for task in self.tasks if task.status == status]
 
+    @property
+    def failed(self) -> bool:
+        """Whether a task failed or is stuck, of which somebody has to hear."""
+        return any(task.status in (FAILED, STUCK) for task in self.tasks)
+
     def __str__(self) -> str:
         failed = self.names(FAILED)
-        if not failed:
-            return 'ok'
-        return f'fail: {len(failed)} of {len(self.tasks)} tasks failed: {", ".join(failed)}'
+        stuck = [f'{task.name} ({task.reason})' for task in self.tasks if task.status == STUCK]
+        told = [f'failed: {", ".join(failed)}'] if failed else []
+        if stuck:
+            told.append(f'{"is" if len(stuck) == 1 else "are"} stuck: {", ".join(stuck)}')
+        counts = [len(names) for names in (failed, stuck) if names]
+        if told:
+            told[0] = f'of {len(self.tasks)} tasks {told[0]}'
+            return 'fail: ' + '; '.join(f'{count} {text}' for count, text in zip(counts, told, strict=True))
+        already = sum(task.reason == ALREADY_RUN for task in self.tasks)
+        return f'ok: {already} of {len(self.tasks)} tasks already run for {self.minute:%H:%M}' if already else 'ok'
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report for JSON."""
@@ -72,3 +88,11 @@ class RunReport(NamedTuple):
             'seconds': round(self.seconds, 6),
             'tasks': [task.as_dict() for task in self.tasks],
         }
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people: ``75 s``, ``12 min``, ``3 h 12 min``."""
+    if seconds < 120:
+        return f'{seconds:.0f} s'
+    hours, minutes = divmod(int(seconds) // 60, 60)
+    return f'{hours} h {minutes} min' if hours else f'{minutes} min'

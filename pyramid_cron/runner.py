@@ -5,14 +5,26 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, tzinfo
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
 from pyramid_cron import clock, transactions
+from pyramid_cron.claims import Claims, Held
 from pyramid_cron.events import RunFinished, RunStarted, TaskFinished, TaskStarted, has_subscribers, notify
-from pyramid_cron.reports import FAILED, OK, SKIPPED, RunReport, TaskReport
+from pyramid_cron.isolation import OF_COMMANDS, Exits, Guard, ends_process
+from pyramid_cron.reports import (
+    ALREADY_RUN,
+    FAILED,
+    OK,
+    SKIPPED,
+    STOPPING,
+    STUCK,
+    RunReport,
+    TaskReport,
+    duration,
+)
 from pyramid_cron.tasks import System, Task, Tasks
 
 log = logging.getLogger(__name__)
@@ -25,26 +37,26 @@ def run(
     window: float,
     zone: tzinfo | None = None,
     names: Collection[str] | None = None,
+    exits: Exits = OF_COMMANDS,
+    stop: Callable[[], bool] | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> RunReport:
     """Run the tasks that are due: the normal ones, then the idle ones, each in the order of registration.
 
-    A task that raises an :class:`Exception` is logged and reported, and the next one runs. Anything else that is
-    raised, such as :class:`SystemExit`, ends the run and passes through.
+    Whatever a task raises is logged and reported, and the next one runs. What ends the process ends the run too, and
+    passes through.
 
     :param request: the request that the tasks find in ``system``; its registry holds them.
     :param instant: the minute to run for, aware.
     :param window: seconds that ``time_left()`` counts down from; idle tasks start only while some are left.
     :param zone: the time zone of the report, ``None`` for the machine's.
     :param names: the tasks to run in place of those that are due.
+    :param exits: what ends the process if it is raised in the main thread.
+    :param stop: asked before each turn; once it returns true, no other task begins.
     :param monotonic: a clock in seconds that nobody sets.
     :raises LookupError: if there is no task of one of the names.
     """
     started = monotonic()
-
-    def time_left() -> float:
-        return window - (monotonic() - started)
-
     registry = request.registry
     tasks: Tasks = registry['cron_tasks']
     due = tasks.due(instant) if names is None else tasks.named(names)
@@ -57,59 +69,156 @@ def run(
     log.info('run for %s begins, tasks due: %d', minute, len(due))
     due.sort(key=lambda task: task.idle)
     notify(registry, RunStarted(request, minute, tuple(due)))
-    reports: list[TaskReport] = []
     transactions.forbid_retry(request)
-    manager = transactions.active_manager(request)
-    # asked once, because sending an event to nobody takes as long as the rest of a task's turn
-    tell_started, tell_finished = (has_subscribers(registry, event) for event in (TaskStarted, TaskFinished))
-    # the same for all tasks of a time zone, and slow to convert
-    in_zone: dict[tzinfo | None, datetime] = {}
-    for number, task in enumerate(due, 1):
-        if task.timezone not in in_zone:
-            in_zone[task.timezone] = task.scheduled_for(instant)
-        scheduled_for = in_zone[task.timezone]
-        if task.idle and time_left() <= 0:
-            report = _skip(task, 'no time left')
-        elif not tasks.claim(task):
-            report = _skip(task, 'still running')
-        else:
-            try:
-                if log.isEnabledFor(logging.INFO):
-                    log.info('task %s begins%s', task.name, _meant_for(task, instant))
-                if tell_started:
-                    notify(registry, TaskStarted(request, task, scheduled_for))
-                system = {
-                    'request': request,
-                    'registry': registry,
-                    'time_left': time_left,
-                    'scheduled_for': scheduled_for,
-                }
-                report = _run_task(task, system, manager, monotonic)
-            except BaseException as exc:
-                missed = ', '.join(other.name for other in due[number:]) or 'none'
-                log.error('task %s raised %s, which ends the run; not run: %s', task.name, type(exc).__name__, missed)
-                raise
-            finally:
-                tasks.release(task)
-        reports.append(report)
-        if tell_finished:
-            notify(
-                registry, TaskFinished(request, task, scheduled_for, report.status, report.seconds, report.exception)
-            )
-    if manager is not None and any(report.status != SKIPPED for report in reports):
-        transactions.reopen(request, manager)
+    turns = _Turns(request, instant, started, window, names is None, exits, monotonic)
+    reports = turns.take_all(due, stop)
     result = RunReport(instant, zone, monotonic() - started, tuple(reports))
     _log_end(result, window)
     notify(registry, RunFinished(request, result))
     return result
 
 
+class _Turns:
+    """What the turns of a run have in common, found out once."""
+
+    def __init__(
+        self,
+        request: Any,
+        instant: datetime,
+        started: float,
+        window: float,
+        claims_minute: bool,
+        exits: Exits,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.request = request
+        self.instant = instant
+        self.window = window
+        self.exits = exits
+        self.monotonic = monotonic
+        registry = self.registry = request.registry
+        self.claims: Claims = registry['cron_claims']
+        self.claimed_minute = instant if claims_minute else None
+        self.manager = transactions.active_manager(request)
+        self.guard = Guard()
+        # asked once, because sending an event to nobody takes as long as the rest of a task's turn
+        self.tell_started, self.tell_finished = (
+            has_subscribers(registry, event) for event in (TaskStarted, TaskFinished)
+        )
+        # the same for all tasks of a time zone, and slow to convert
+        self.in_zone: dict[tzinfo | None, datetime] = {}
+
+        def time_left() -> float:
+            return window - (monotonic() - started)
+
+        self.time_left = time_left
+
+    def take_all(self, due: Sequence[Task], stop: Callable[[], bool] | None) -> list[TaskReport]:
+        """Let each task have its turn, and leave the request's transaction as pyramid_tm expects it."""
+        reports: list[TaskReport] = []
+        for task in due:
+            if stop is not None and stop():
+                reports.append(self.skip(task, STOPPING))
+                continue
+            try:
+                reports.append(self.take(task))
+            except BaseException as exc:
+                missed = ', '.join(other.name for other in due[len(reports) + 1 :]) or 'none'
+                log.error('task %s: %s ends the run; not run: %s', task.name, type(exc).__name__, missed)
+                raise
+        if self.manager is not None and any(report.status in (OK, FAILED) for report in reports):
+            transactions.reopen(self.request, self.manager)
+        return reports
+
+    def take(self, task: Task) -> TaskReport:
+        """Let a task have its turn, and report what became of it."""
+        if task.timezone not in self.in_zone:
+            self.in_zone[task.timezone] = task.scheduled_for(self.instant)
+        scheduled_for = self.in_zone[task.timezone]
+        if task.idle and self.time_left() <= 0:
+            report = self.skip(task, 'no time left')
+        elif (held := self.claims.claim(task, self.claimed_minute)) is not None:
+            report = self.hold(task, held)
+        else:
+            try:
+                report = self.run(task, scheduled_for)
+            finally:
+                self.claims.release(task)
+        if self.tell_finished:
+            notify(
+                self.registry,
+                TaskFinished(self.request, task, scheduled_for, report.status, report.seconds, report.exception),
+            )
+        return report
+
+    def run(self, task: Task, scheduled_for: datetime) -> TaskReport:
+        """Run a task that nothing is in the way of."""
+        if log.isEnabledFor(logging.INFO):
+            log.info('task %s begins%s', task.name, _meant_for(task, self.instant))
+        if self.tell_started:
+            notify(self.registry, TaskStarted(self.request, task, scheduled_for))
+        system = {
+            'request': self.request,
+            'registry': self.registry,
+            'time_left': self.time_left,
+            'scheduled_for': scheduled_for,
+        }
+        began = self.monotonic()
+        try:
+            if self.manager is None:
+                self.call(task, system)
+            else:
+                with transactions.task_transaction(self.manager, task.name):
+                    self.call(task, system)
+        except BaseException as exc:
+            if ends_process(exc, self.exits):
+                raise
+            seconds = self.monotonic() - began
+            log.exception('task %s failed after %.3f s', task.name, seconds)
+            return TaskReport(task.name, FAILED, seconds, exception=exc)
+        seconds = self.monotonic() - began
+        log.info('task %s ended in %.3f s', task.name, seconds)
+        return TaskReport(task.name, OK, seconds)
+
+    def call(self, task: Task, system: System) -> None:
+        """Call a task, and undo what would hurt the next one."""
+        try:
+            result = task.f(system)
+        except BaseException as exc:
+            self.guard.after(task.name, exc)
+            raise
+        self.guard.after(task.name, None)
+        # what nobody would ever run: a coroutine, a generator or the like
+        if result is not None and (
+            inspect.isawaitable(result) or isinstance(result, (GeneratorType, AsyncGeneratorType))
+        ):
+            if isinstance(result, (CoroutineType, GeneratorType)):
+                result.close()
+            raise TypeError(
+                f'the task returned a {type(result).__name__}, none of which has run; call asyncio.run() in it'
+            )
+
+    def hold(self, task: Task, held: Held) -> TaskReport:
+        """Report a task that may not begin."""
+        if held.seconds is not None and held.seconds > self.window:
+            reason = f'running for {duration(held.seconds)}'
+            log.error('task %s is stuck: %s', task.name, reason)
+            return TaskReport(task.name, STUCK, reason=reason)
+        return self.skip(task, held.reason, logging.INFO if held.reason == ALREADY_RUN else logging.WARNING)
+
+    def skip(self, task: Task, reason: str, level: int = logging.WARNING) -> TaskReport:
+        """Report a task that is not run."""
+        log.log(level, 'task %s is skipped: %s', task.name, reason)
+        return TaskReport(task.name, SKIPPED, reason=reason)
+
+
 def _log_end(report: RunReport, window: float) -> None:
+    counts = [(status, len(report.names(status))) for status in (OK, FAILED, SKIPPED, STUCK)]
     log.info(
-        'run for %s ended in %.3f s: %d ok, %d failed, %d skipped',
+        'run for %s ended in %.3f s: %s',
         report.minute,
         report.seconds,
-        *(len(report.names(status)) for status in (OK, FAILED, SKIPPED)),
+        ', '.join(f'{count} {status}' for status, count in counts if count or status != STUCK),
     )
     if report.seconds > window:
         log.warning(
@@ -123,33 +232,3 @@ def _log_end(report: RunReport, window: float) -> None:
 def _meant_for(task: Task, instant: datetime) -> str:
     walls = ', '.join(f'{wall:%Y-%m-%d %H:%M}' for wall in task.caught_up(instant))
     return f', meant for {walls}, which the clocks skipped' if walls else ''
-
-
-def _skip(task: Task, reason: str) -> TaskReport:
-    log.warning('task %s is skipped: %s', task.name, reason)
-    return TaskReport(task.name, SKIPPED, reason=reason)
-
-
-def _run_task(task: Task, system: System, manager: Any | None, monotonic: Callable[[], float]) -> TaskReport:
-    began = monotonic()
-    try:
-        if manager is None:
-            _refuse_unstarted(task.f(system))
-        else:
-            with transactions.task_transaction(manager, task.name):
-                _refuse_unstarted(task.f(system))
-    except Exception as exc:
-        seconds = monotonic() - began
-        log.exception('task %s failed after %.3f s', task.name, seconds)
-        return TaskReport(task.name, FAILED, seconds, exception=exc)
-    seconds = monotonic() - began
-    log.info('task %s ended in %.3f s', task.name, seconds)
-    return TaskReport(task.name, OK, seconds)
-
-
-def _refuse_unstarted(result: object) -> None:
-    """Raise if a task returned what nobody would ever run: a coroutine, a generator or the like."""
-    if result is not None and (inspect.isawaitable(result) or isinstance(result, (GeneratorType, AsyncGeneratorType))):
-        if isinstance(result, (CoroutineType, GeneratorType)):
-            result.close()
-        raise TypeError(f'the task returned a {type(result).__name__}, none of which has run; call asyncio.run() in it')

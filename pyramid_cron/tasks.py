@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable, Collection, Hashable, Iterator
 from datetime import datetime
 from operator import attrgetter
@@ -116,10 +115,7 @@ def dotted_path(f: object) -> str:
 
 
 class Tasks:
-    """The tasks of one application, in the order in which they were registered: ``registry['cron_tasks']``.
-
-    It also knows which of them are running in this process, so that none runs twice at once.
-    """
+    """The tasks of one application, in the order in which they were registered: ``registry['cron_tasks']``."""
 
     def __init__(self) -> None:
         self._tasks: dict[Hashable, Task] = {}
@@ -129,8 +125,6 @@ class Tasks:
         self._numbers: dict[str, int] = {}
         self._by_zone: dict[ZoneInfo | None, Index[Task]] = {}
         self._added = 0
-        self._running: set[Task] = set()
-        self._lock = threading.Lock()
 
     def __iter__(self) -> Iterator[Task]:
         return iter(self._tasks.values())
@@ -191,19 +185,6 @@ class Tasks:
         if unknown:
             raise LookupError(f'no cron task is named {", ".join(map(repr, unknown))}')
         return [by_name[name] for name in dict.fromkeys(names)]
-
-    def claim(self, task: Task) -> bool:
-        """Mark ``task`` as running and return true, or return false if it is running already."""
-        with self._lock:
-            if task in self._running:
-                return False
-            self._running.add(task)
-            return True
-
-    def release(self, task: Task) -> None:
-        """Take back a successful :meth:`claim`."""
-        with self._lock:
-            self._running.remove(task)
 
 
 def _due_at_change(index: Index[Task], instant: datetime, zone: ZoneInfo | None) -> list[Task]:

@@ -10,7 +10,7 @@ from typing import Any
 from pyramid.response import Response
 from webob.acceptparse import create_accept_header
 
-from pyramid_cron import access, clock, reports, runner
+from pyramid_cron import access, clock, isolation, runner
 from pyramid_cron.inprocess import Order, pending
 from pyramid_cron.settings import Settings
 
@@ -46,8 +46,9 @@ class CronView:
         settings: Settings = request.registry['cron_settings']
         environ = _wsgi_headers(request)
         order = pending(request.environ)
+        exits = isolation.OF_COMMANDS
         if order is None:
-            order = Order(instant)
+            order, exits = Order(instant), isolation.OF_SERVERS
             refusal = access.refuse(
                 request.method,
                 request.remote_addr,
@@ -58,9 +59,14 @@ class CronView:
             if refusal is not None:
                 return _refused(refusal, request.remote_addr)
         report = order.report = runner.run(
-            request, order.instant, names=order.names, window=settings.window, zone=settings.timezone
+            request,
+            order.instant,
+            names=order.names,
+            window=settings.window,
+            zone=settings.timezone,
+            exits=exits,
         )
-        status = 500 if report.names(reports.FAILED) else 200
+        status = 500 if report.failed else 200
         if _prefers_json(environ.get('HTTP_ACCEPT', '')):
             return _response(status, JSON, json.dumps(report.as_dict()))
         return _response(status, TEXT, str(report))

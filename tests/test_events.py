@@ -1,3 +1,5 @@
+from asyncio import CancelledError
+
 import pytest
 from pyramid.config import Configurator
 from webtest import TestApp
@@ -82,8 +84,9 @@ def test_a_skipped_task_has_finished_without_a_start(config):
     events = []
     config.add_subscriber(events.append, ITaskStarted)
     config.commit()
-    tasks = config.registry['cron_tasks']
-    assert all(map(tasks.claim, tasks))
+    claims = config.registry['cron_claims']
+    for task in config.registry['cron_tasks']:
+        assert claims.claim(task, None) is None
     run(config)
     assert [(type(event), event.status) for event in events] == [(TaskFinished, 'skipped')] * 2
 
@@ -99,11 +102,21 @@ def test_a_run_with_nothing_due_is_no_event():
 
 
 @pytest.mark.parametrize('interface', [IRunStarted, ITaskStarted, ITaskFinished, IRunFinished])
-def test_a_subscriber_that_raises_is_logged_and_changes_nothing(config, caplog, interface):
+@pytest.mark.parametrize('exc', [ValueError, CancelledError])
+def test_a_subscriber_that_raises_is_logged_and_changes_nothing(config, caplog, interface, exc):
     def fail(event):
-        raise ValueError('the subscriber is broken')
+        raise exc('the subscriber is broken')
 
     config.add_subscriber(fail, interface)
     assert run(config).text == 'fail: 1 of 2 tasks failed: bad'
     assert 'a subscriber of' in caplog.text
     assert 'the subscriber is broken' in caplog.text
+
+
+def test_a_subscriber_in_the_main_thread_can_end_the_process(config):
+    def end(event):
+        raise KeyboardInterrupt
+
+    config.add_subscriber(end, IRunFinished)
+    with pytest.raises(KeyboardInterrupt):
+        run(config)

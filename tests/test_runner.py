@@ -1,13 +1,21 @@
 import logging
+import logging.config
+import os
+import sys
 import threading
+from asyncio import CancelledError
 from datetime import datetime, timezone
 from zoneinfo import ZoneInfo
 
+import greenlet
 import pytest
 from pyramid.registry import Registry
 from pyramid.testing import DummyRequest
 
 from pyramid_cron import Task, runner
+from pyramid_cron.claims import Claims
+from pyramid_cron.clock import MINUTE
+from pyramid_cron.isolation import OF_COMMANDS, OF_SERVERS
 from pyramid_cron.tasks import Tasks
 
 INSTANT = datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc)
@@ -29,9 +37,10 @@ class Application:
     def __init__(self):
         self.registry = Registry('test')
         self.registry['cron_tasks'] = Tasks()
+        self.clock = Clock()
+        self.registry['cron_claims'] = Claims(self.clock)
         self.request = DummyRequest()
         self.request.registry = self.registry
-        self.clock = Clock()
         self.ran = []
 
     def add(self, name, body=lambda system: None, **options):
@@ -41,8 +50,9 @@ class Application:
 
         self.registry['cron_tasks'].add(name, Task(f, name=name, **options))
 
-    def run(self, window=60):
-        return runner.run(self.request, INSTANT, window=window, monotonic=self.clock)
+    def run(self, window=60, later=0, **options):
+        instant = INSTANT + later * MINUTE
+        return runner.run(self.request, instant, window=window, monotonic=self.clock, **options)
 
     def spend(self, seconds):
         def body(system):
@@ -170,23 +180,79 @@ def test_the_report_tells_seconds_and_minute_but_no_messages(app):
     }
 
 
-@pytest.mark.parametrize('ending', [SystemExit, KeyboardInterrupt])
-def test_what_is_no_error_passes_through_and_leaves_nothing_locked(app, ending, caplog):
+@pytest.mark.parametrize('exc', [SystemExit, CancelledError, GeneratorExit, KeyboardInterrupt])
+def test_whatever_a_task_raises_in_a_thread_is_its_failure(app, exc, caplog):
+    def end(system):
+        raise exc
+
+    app.add('ended', end)
+    app.add('next')
+    reports = []
+    thread = threading.Thread(target=lambda: reports.append(app.run(exits=OF_SERVERS)))
+    thread.start()
+    thread.join()
+    assert statuses(reports[0]) == [('ended', 'failed'), ('next', 'ok')]
+    assert isinstance(reports[0].tasks[0].exception, exc)
+    assert exc.__name__ in caplog.text
+
+
+def test_an_exit_is_a_failure_where_no_server_runs_in_the_main_thread(app):
+    app.add('exiting', lambda system: sys.exit(0))
+    app.add('next')
+    assert statuses(app.run()) == [('exiting', 'failed'), ('next', 'ok')]
+
+
+@pytest.mark.parametrize(
+    ('ending', 'exits'), [(SystemExit, OF_SERVERS), (KeyboardInterrupt, OF_SERVERS), (KeyboardInterrupt, OF_COMMANDS)]
+)
+def test_what_ends_the_process_passes_through_and_leaves_nothing_claimed(app, ending, exits, caplog):
     def end(system):
         if len(app.ran) == 1:
             raise ending
 
     app.add('ended', end)
     app.add('next')
+    app.add('last')
     with pytest.raises(ending):
-        app.run()
+        app.run(exits=exits)
     assert app.ran == ['ended']
-    assert f'task ended raised {ending.__name__}, which ends the run; not run: next' in caplog.text
-    assert str(app.run()) == 'ok'
-    assert app.ran == ['ended', 'ended', 'next']
+    assert f'task ended: {ending.__name__} ends the run; not run: next, last' in caplog.text
+    assert str(app.run(later=1)) == 'ok'
+    assert app.ran == ['ended', 'ended', 'next', 'last']
 
 
-def test_a_task_that_is_still_running_is_skipped(app, caplog):
+def test_a_greenlet_exit_passes_through_in_any_thread(app, caplog):
+    def end(system):
+        raise greenlet.GreenletExit
+
+    app.add('ended', end)
+    raised = []
+
+    def tick():
+        try:
+            app.run(exits=OF_SERVERS)
+        except greenlet.GreenletExit as exc:
+            raised.append(exc)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    thread.join()
+    assert len(raised) == 1
+    assert 'task ended: GreenletExit ends the run; not run: none' in caplog.text
+
+
+def test_once_it_is_asked_to_stop_no_other_task_begins(app, caplog):
+    for name in 'abc':
+        app.add(name)
+    report = runner.run(app.request, INSTANT, window=60, stop=lambda: app.ran == ['a'], monotonic=app.clock)
+    assert statuses(report) == [('a', 'ok'), ('b', 'skipped'), ('c', 'skipped')]
+    assert report.tasks[1].reason == 'stopping'
+    assert 'task b is skipped: stopping' in caplog.messages
+
+
+@pytest.fixture
+def hanging(app):
+    """A task that runs in a thread of its own until the test ends."""
     inside, leave = threading.Event(), threading.Event()
 
     def hang(system):
@@ -194,26 +260,115 @@ def test_a_task_that_is_still_running_is_skipped(app, caplog):
         assert leave.wait(30)
 
     app.add('hanging', hang)
-    app.add('other')
     first = threading.Thread(target=app.run)
     first.start()
-    try:
-        assert inside.wait(30)
-        report = app.run()
-    finally:
-        leave.set()
-        first.join()
+    assert inside.wait(30)
+    yield
+    leave.set()
+    first.join()
+
+
+def test_a_task_that_is_still_running_is_skipped(app, hanging, caplog):
+    app.add('other')
+    report = app.run(later=1)
     assert statuses(report) == [('hanging', 'skipped'), ('other', 'ok')]
     assert report.tasks[0].reason == 'still running'
     assert ('pyramid_cron.runner', logging.WARNING, 'task hanging is skipped: still running') in caplog.record_tuples
-    assert statuses(app.run()) == [('hanging', 'ok'), ('other', 'ok')]
+    assert str(report) == 'ok'
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'shown'), [(61, '61 s'), (12 * 60 + 40, '12 min'), (3 * 3600 + 12 * 60, '3 h 12 min')]
+)
+def test_a_task_that_runs_for_longer_than_the_window_is_stuck(app, hanging, caplog, seconds, shown):
+    app.add('other')
+    app.add('bad', fail)
+    app.clock.now += seconds
+    report = app.run(later=1)
+    assert statuses(report) == [('hanging', 'stuck'), ('other', 'ok'), ('bad', 'failed')]
+    assert str(report) == f'fail: 1 of 3 tasks failed: bad; 1 is stuck: hanging (running for {shown})'
+    assert report.failed
+    assert ('pyramid_cron.runner', logging.ERROR, f'task hanging is stuck: running for {shown}') in caplog.record_tuples
+    assert report.as_dict()['tasks'][0] == {
+        'name': 'hanging',
+        'status': 'stuck',
+        'seconds': 0.0,
+        'reason': f'running for {shown}',
+    }
+
+
+def test_a_run_in_which_tasks_are_stuck_says_so(app, hanging):
+    app.add('other')
+    app.clock.now += 60.5
+    report = app.run(later=1)
+    assert str(report) == 'fail: 1 of 2 tasks is stuck: hanging (running for 60 s)'
+
+
+def test_a_task_runs_once_for_a_minute(app, caplog):
+    caplog.set_level(logging.INFO, 'pyramid_cron')
+    app.add('first')
+    app.run()
+    app.add('second')
+    report = app.run()
+    assert statuses(report) == [('first', 'skipped'), ('second', 'ok')]
+    assert report.tasks[0].reason == 'already run'
+    assert str(report) == f'ok: 1 of 2 tasks already run for {INSTANT.astimezone():%H:%M}'
+    assert not report.failed
+    assert ('pyramid_cron.runner', logging.INFO, 'task first is skipped: already run') in caplog.record_tuples
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
+
+
+def test_named_runs_are_for_no_minute(app):
+    app.add('first')
+    for _ in range(2):
+        assert statuses(app.run(names=['first'])) == [('first', 'ok')]
+    assert str(app.run()) == 'ok'
 
 
 def test_a_task_that_requests_a_run_itself_is_skipped_in_it(app):
     inner = []
-    app.add('outer', lambda system: inner.append(app.run()))
+    app.add('outer', lambda system: inner.append(app.run(later=1)))
     assert statuses(app.run()) == [('outer', 'ok')]
     assert statuses(inner[0]) == [('outer', 'skipped')]
+
+
+def test_a_task_that_configures_logging_silences_nobody(app, caplog):
+    switched_off = logging.getLogger('pyramid_cron.transactions')
+    switched_off.disabled = True
+    configuration = {'version': 1, 'disable_existing_loggers': True, 'incremental': False}
+    app.add('configuring', lambda system: logging.config.dictConfig(configuration))
+    try:
+        with caplog.at_level(logging.INFO, 'pyramid_cron'):
+            app.run()
+        assert switched_off.disabled
+    finally:
+        switched_off.disabled = False
+        for logger in logging.root.manager.loggerDict.values():
+            logger.disabled = False
+    assert 'task configuring ended' in caplog.text
+
+
+def test_a_task_that_forks_goes_on_in_its_own_process_only(app, tmp_path, caplog):
+    children = []
+
+    def fork(system):
+        child = os.fork()
+        if child:
+            children.append(child)
+
+    def write(system):
+        (tmp_path / str(os.getpid())).touch()
+
+    app.add('forking', fork)
+    app.add('failing', lambda system: fork(system) or (children[1:] or fail(system)))
+    app.add('writing', write)
+    process = os.getpid()
+    report = app.run()
+    # nobody but the process itself comes here
+    assert os.getpid() == process
+    assert statuses(report) == [('forking', 'ok'), ('failing', 'ok'), ('writing', 'ok')]
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 1]
+    assert [path.name for path in tmp_path.iterdir()] == [str(process)]
 
 
 async def coroutine(): ...

@@ -129,16 +129,6 @@ def test_a_replaced_task_leaves_its_number_to_the_next():
     assert [task.name.rpartition('#')[2] for task in tasks] == [f'{__name__}.nested.<locals>.inner', '3', '2']
 
 
-def test_a_task_is_claimed_once_until_it_is_released():
-    tasks = Tasks()
-    task, other = add(tasks, Task(nested())), add(tasks, Task(nested()))
-    assert tasks.claim(task)
-    assert not tasks.claim(task)
-    assert tasks.claim(other)
-    tasks.release(task)
-    assert tasks.claim(task)
-
-
 def test_a_crontab_line_is_a_whole_schedule():
     assert str(Task(purge, cron='@daily').schedule) == '0 0 * * *'
     with pytest.raises(ValueError, match='leave min, hour, day, month and dow out'):

@@ -17,7 +17,7 @@ from pyramid.scripts.common import get_config_loader, parse_vars
 from pyramid_cron import clock
 from pyramid_cron.inprocess import NotRun, run_through
 from pyramid_cron.overview import Overview
-from pyramid_cron.reports import FAILED, RunReport
+from pyramid_cron.reports import RunReport
 from pyramid_cron.scripts.listing import blocks, table
 from pyramid_cron.scripts.worker import until_signalled, work
 from pyramid_cron.tasks import Task, Tasks
@@ -218,7 +218,7 @@ class PCronCommand:
         for task in report.tasks:
             detail = type(task.exception).__name__ if task.exception else task.reason
             self.out(f'{task.status:8} {task.name}, {task.seconds:.3f} s{f": {detail}" if detail else ""}')
-        return 1 if report.names(FAILED) else 0
+        return 1 if report.failed else 0
 
 
 def _counted(tasks: Sequence[object]) -> str:
