@@ -35,8 +35,9 @@ class Claims:
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        # when each running task began, and the last minute that each task has begun for
-        self._running: dict[Task, float] = {}
+        # when each running task began, and the minute it had begun for before
+        self._running: dict[Task, tuple[float, datetime | None]] = {}
+        # the last minute that each task has begun for
         self._begun: dict[Task, datetime] = {}
         self._lock = threading.Lock()
 
@@ -50,11 +51,10 @@ class Claims:
             the task is running.
         """
         with self._lock:
-            began = self._running.get(task)
-            if began is not None:
-                return Held('still running', self._monotonic() - began)
+            if task in self._running:
+                return Held('still running', self._monotonic() - self._running[task][0])
+            last = self._begun.get(task)
             if instant is not None:
-                last = self._begun.get(task)
                 if last is not None and last >= instant:
                     if last - instant < THREE_HOURS:
                         return Held(ALREADY_RUN)
@@ -62,10 +62,18 @@ class Claims:
                         'task %s runs for %s after it ran for %s: the clock was set back', task.name, instant, last
                     )
                 self._begun[task] = instant
-            self._running[task] = self._monotonic()
+            self._running[task] = self._monotonic(), last
             return None
 
-    def release(self, task: Task) -> None:
-        """Take back a successful :meth:`claim`; its minute stays taken."""
+    def release(self, task: Task, *, interrupted: bool = False) -> None:
+        """Take back a successful :meth:`claim`; its minute stays taken.
+
+        :param interrupted: the end of the process was in the way: the minute is to be had again, should it live on.
+        """
         with self._lock:
-            del self._running[task]
+            _, last = self._running.pop(task)
+            if interrupted:
+                if last is None:
+                    self._begun.pop(task, None)
+                else:
+                    self._begun[task] = last

@@ -142,8 +142,10 @@ class _Turns:
         else:
             try:
                 report = self.run(task, scheduled_for)
-            finally:
-                self.claims.release(task)
+            except BaseException:
+                self.claims.release(task, interrupted=True)
+                raise
+            self.claims.release(task)
         if self.tell_finished:
             notify(
                 self.registry,

@@ -42,6 +42,19 @@ def test_a_run_for_no_minute_takes_none(task):
     assert claims.claim(task, INSTANT) is None
 
 
+def test_an_interrupted_run_leaves_its_minute_to_be_had_and_those_before_taken(task):
+    claims = Claims()
+    for instant in (INSTANT, INSTANT + MINUTE):
+        assert claims.claim(task, instant) is None
+        claims.release(task, interrupted=True)
+        assert claims.claim(task, instant) is None
+        claims.release(task)
+    assert claims.claim(task, INSTANT).reason == 'already run'
+    assert claims.claim(task, None) is None
+    claims.release(task, interrupted=True)
+    assert claims.claim(task, INSTANT).reason == 'already run'
+
+
 def test_tasks_do_not_hold_one_another(task):
     claims = Claims()
     assert claims.claim(task, INSTANT) is None

@@ -162,6 +162,12 @@ class Server:
         return f'http://localhost:{self.port}'
 
     @property
+    def worker(self):
+        """The number of the process that answers: the server's own, or its child."""
+        children = Path(f'/proc/{self.process.pid}/task/{self.process.pid}/children').read_text().split()
+        return int(children[0]) if children else self.process.pid
+
+    @property
     def journal(self):
         journal = self.folder / 'var' / 'journal.txt'
         return journal.read_text() if journal.exists() else ''
@@ -200,8 +206,10 @@ def serve(start, program, ini, free_port, tmp_path):
         path = ini(port=port, **options)
         commands = {
             'waitress': ['pserve', str(path)],
-            'gunicorn': ['gunicorn', '--paste', str(path), '--bind', f'127.0.0.1:{port}', '--threads', '4'],
         }
+        for worker, arguments in {'': ['--threads', '4'], ' sync': [], ' gevent': ['-k', 'gevent']}.items():
+            bind = ['--paste', str(path), '--bind', f'127.0.0.1:{port}']
+            commands[f'gunicorn{worker}'] = ['gunicorn', *bind, *arguments]
         name, *arguments = commands[kind]
         process = start(program(name), *arguments, listen=('127.0.0.1', port))
         return Server(port, tmp_path, process)

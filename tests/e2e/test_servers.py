@@ -89,16 +89,16 @@ def test_curl_in_the_kubernetes_manifest_gets_in(serve, server_kind, program, ro
 
 def test_curl_notices_a_task_that_raises(serve, server_kind, curl):
     server = serve(server_kind, tasks='fails works')
-    answer = curl(f'{server.url}/cron')
+    answer = curl(f'{server.url}/cron', '--fail-with-body')
     assert (answer.status, answer.body) == (500, 'fail: 1 of 2 tasks failed: trouble.fails')
+    # what cron sees
+    assert answer.exit_code == 22
     assert server.journal == 'works\n'
     assert 'RuntimeError: a detail' in server.log
-    # what cron sees
-    assert curl(f'{server.url}/cron', '-f').exit_code == 22
 
 
 def test_a_task_that_still_runs_is_skipped(serve, server_kind, curl, until, tmp_path):
-    server = serve(server_kind, tasks='waits works')
+    server = serve(server_kind, tasks='waits works', settings={'trouble.any_minute': 'true'})
     answers = []
     first = threading.Thread(target=lambda: answers.append(curl(f'{server.url}/cron')))
     first.start()
@@ -117,17 +117,59 @@ def test_a_task_that_still_runs_is_skipped(serve, server_kind, curl, until, tmp_
     assert json.loads(curl(f'{server.url}/cron', '-H', 'Accept: application/json').body)['tasks'][0]['status'] == 'ok'
 
 
-def test_a_task_that_exits_stays_due(serve, server_kind, curl, until):
-    server = serve(server_kind, tasks='exits_once works')
-    # no answer: waitress keeps the connection open and gunicorn closes it
-    assert curl(f'{server.url}/cron', max_time=3).exit_code != 0
-    assert 'trouble.exits_once raised SystemExit' in server.log
+@pytest.mark.parametrize('kind', ['waitress', 'gunicorn', 'gunicorn gevent'])
+def test_a_task_that_exits_has_failed_and_costs_no_connection(serve, curl, kind):
+    server = serve(kind, tasks='exits works', settings={'trouble.any_minute': 'true'})
+
+    def open_files():
+        return len(os.listdir(f'/proc/{server.worker}/fd'))
+
+    assert curl(f'{server.url}/cron').body == 'fail: 1 of 2 tasks failed: trouble.exits'
+    before = open_files()
+    for _ in range(149):
+        assert curl(f'{server.url}/cron').status == 500
+    assert open_files() <= before + 2
+    assert curl(f'{server.url}/', max_time=3).status == 404
+    assert server.log.count('task trouble.exits failed') == server.journal.count('works') == 150
+
+
+def test_an_exit_in_the_main_thread_of_a_server_ends_the_run_and_leaves_the_task_due(serve, curl, until):
+    server = serve('gunicorn sync', tasks='exits_once works')
+    # gunicorn answers by itself, or closes the connection
+    assert curl(f'{server.url}/cron', '-f', max_time=3).exit_code != 0
+    assert 'task trouble.exits_once: SystemExit ends the run; not run: trouble.works' in server.log
     assert server.journal == ''
-    # gunicorn replaces the worker that ended
+    # and replaces the worker that ended
     until(lambda: curl(f'{server.url}/').status == 404, 'the server answers again')
     again = curl(f'{server.url}/cron', '-H', 'Accept: application/json')
     assert [task['status'] for task in json.loads(again.body)['tasks']] == ['ok', 'ok']
     assert server.journal == 'works\n'
+
+
+def test_the_ticks_that_a_stalled_server_works_off_run_a_minute_once(serve, curl, until, tmp_path):
+    server = serve('waitress', tasks='works', server={'threads': 1})
+    answers = []
+
+    def tick():
+        answers.append(curl(f'{server.url}/cron', '-H', 'Accept: application/json'))
+
+    threads = [threading.Thread(target=curl, args=[f'{server.url}/stall'])]
+    threads[0].start()
+    until((tmp_path / 'var' / 'waiting').exists, 'the only thread is busy')
+    threads += [threading.Thread(target=tick) for _ in range(11)]
+    for thread in threads[1:]:
+        thread.start()
+    until(lambda: 'Task queue depth is 11' in server.log, 'the ticks wait in the queue of waitress')
+    (tmp_path / 'var' / 'go').touch()
+    for thread in threads:
+        thread.join()
+    reports = [json.loads(answer.body) for answer in answers]
+    statuses = [report['tasks'][0]['status'] for report in reports]
+    # more than one if the clock came to another minute in between
+    minutes = {report['minute'] for report in reports}
+    assert {answer.status for answer in answers} == {200}
+    assert server.journal.count('works') == statuses.count('ok') == len(minutes)
+    assert statuses.count('skipped') == 11 - len(minutes)
 
 
 @pytest.fixture

@@ -4,11 +4,25 @@ import time
 from pathlib import Path
 
 from pyramid.config import Configurator
-from pyramid.settings import aslist
+from pyramid.response import Response
+from pyramid.settings import asbool, aslist
+
+from pyramid_cron.claims import Claims
+
+
+class AnyMinute(Claims):
+    """Lets tasks run again in the same minute, for tests that cannot wait for the next."""
+
+    def claim(self, task, instant):
+        return super().claim(task, None)
 
 
 def main(global_config, **settings):
     with Configurator(settings=settings) as config:
+        if asbool(settings.get('trouble.any_minute')):
+            config.registry['cron_claims'] = AnyMinute()
+        config.add_route('stall', '/stall')
+        config.add_view(stall, route_name='stall')
         for name in aslist(settings['trouble.tasks']):
             config.add_cron_task(f'trouble.{name}', min='*')
         return config.make_wsgi_app()
@@ -36,6 +50,15 @@ def waits(system):
         if time.monotonic() > deadline:
             raise TimeoutError
         time.sleep(0.02)
+
+
+def stall(request):
+    waits({'registry': request.registry})
+    return Response('at last')
+
+
+def exits(system):
+    raise SystemExit(1)
 
 
 def exits_once(system):
