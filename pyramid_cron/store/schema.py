@@ -1,0 +1,146 @@
+"""The tables of the store. Instants are kept in UTC without a zone, leases in seconds of the database's own clock."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.dialects import mysql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import GenericFunction
+
+#: what an application's Alembic adds to its own, see docs/store.rst
+metadata = MetaData()
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware datetime, kept in UTC and without its zone, which not every database has."""
+
+    impl = DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(timezone.utc).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=timezone.utc)
+
+
+class database_clock(GenericFunction[float]):  # noqa: N801 (functions of SQL are written so)
+    """What the database's clock says now, in seconds since 1970."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(database_clock)
+def _clock_of_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(database_clock, 'postgresql')
+def _clock_of_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    # not CURRENT_TIMESTAMP, which stands still in a transaction
+    return 'extract(epoch FROM clock_timestamp())::double precision'
+
+
+@compiles(database_clock, 'mysql', 'mariadb')
+def _clock_of_mysql(element: Any, compiler: Any, **options: Any) -> str:
+    return 'unix_timestamp(sysdate(6))'
+
+
+APP, NAME, ID = String(100), String(255), String(36)
+
+# one row for each task, which alone decides whether the task may run
+tasks = Table(
+    'cron_tasks',
+    metadata,
+    Column('app', APP, primary_key=True),
+    Column('task', NAME, primary_key=True),
+    # what it was known to be due at, before and from the minute of the last change on
+    Column('schedule', Text, nullable=False),
+    Column('schedule_before', Text),
+    Column('changed', Instant),
+    # nothing is owed from before it was first deployed
+    Column('since', Instant, nullable=False),
+    # the newest minute that it was begun for or passed over, and the end of the last run: later ones can be missed
+    Column('last_minute', Instant),
+    Column('busy_until', Instant),
+    Column('attempt', Integer, nullable=False, default=0),
+    # why last_minute is to be run once more: 'failed', 'lost', or null if it is not
+    Column('again', String(8)),
+    # the fencing token of the run in progress, null if there is none, and the process that has it
+    Column('run_id', ID),
+    Column('process', ID),
+    # whether the run in progress commits with its record: then what died has had no effect
+    Column('transactional', Boolean, nullable=False, default=False),
+    Column('paused_until', Instant),
+    Column('pause_reason', Text),
+    Column('paused_by', NAME),
+)
+
+processes = Table(
+    'cron_processes',
+    metadata,
+    Column('id', ID, primary_key=True),
+    Column('host', NAME, nullable=False),
+    Column('pid', Integer, nullable=False),
+    # where pid means something, and when that process began there; null where neither can be told
+    Column('place', NAME),
+    Column('born', String(40)),
+    Column('lease_until', Float, nullable=False),
+)
+
+ticks = Table(
+    'cron_ticks',
+    metadata,
+    Column('app', APP, primary_key=True),
+    Column('last_minute', Instant, nullable=False),
+    Column('minute_before', Instant),
+)
+
+# minutes of which none had a tick, the first and the last of them
+gaps = Table(
+    'cron_gaps',
+    metadata,
+    Column('app', APP, primary_key=True),
+    Column('first', Instant, primary_key=True),
+    Column('last', Instant, nullable=False),
+)
+
+# what happened; nothing is ever decided by it
+runs = Table(
+    'cron_runs',
+    metadata,
+    Column('id', ID, primary_key=True),
+    Column('app', APP, nullable=False),
+    Column('task', NAME, nullable=False),
+    Column('scheduled_for', Instant),
+    Column('attempt', Integer, nullable=False),
+    Column('trigger', String(20), nullable=False),
+    Column('host', NAME),
+    Column('pid', Integer),
+    Column('started', Instant, nullable=False),
+    Column('finished', Instant),
+    Column('status', String(20), nullable=False),
+    Column('seconds', Float),
+    Column('reason', Text),
+    Column('error', NAME),
+    Column('traceback', Text),
+    Index('cron_runs_by_task', 'app', 'task', 'scheduled_for'),
+    Index('cron_runs_by_end', 'finished'),
+)
