@@ -8,6 +8,7 @@ TESTING = [
     'cronsim',
     'gunicorn',
     'hypothesis',
+    'psycopg[binary]',
     'pyramid_debugtoolbar',
     'pyramid_retry',
     'pyramid_tm',
