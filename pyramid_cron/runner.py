@@ -58,8 +58,7 @@ def run(
     due.sort(key=lambda task: task.idle)
     notify(registry, RunStarted(request, minute, tuple(due)))
     reports: list[TaskReport] = []
-    transactions.forbid_retry(request)
-    manager = transactions.active_manager(request)
+    run_transactions = transactions.RunTransactions(request)
     # asked once, because sending an event to nobody takes as long as the rest of a task's turn
     tell_started, tell_finished = (has_subscribers(registry, event) for event in (TaskStarted, TaskFinished))
     # the same for all tasks of a time zone, and slow to convert
@@ -84,7 +83,7 @@ def run(
                     'time_left': time_left,
                     'scheduled_for': scheduled_for,
                 }
-                report = _run_task(task, system, manager, monotonic)
+                report = _run_task(task, system, run_transactions, monotonic)
             except BaseException as exc:
                 missed = ', '.join(other.name for other in due[number:]) or 'none'
                 log.error('task %s raised %s, which ends the run; not run: %s', task.name, type(exc).__name__, missed)
@@ -96,8 +95,7 @@ def run(
             notify(
                 registry, TaskFinished(request, task, scheduled_for, report.status, report.seconds, report.exception)
             )
-    if manager is not None and any(report.status != SKIPPED for report in reports):
-        transactions.reopen(request, manager)
+    run_transactions.finish()
     result = RunReport(instant, zone, monotonic() - started, tuple(reports))
     _log_end(result, window)
     notify(registry, RunFinished(request, result))
@@ -130,14 +128,13 @@ def _skip(task: Task, reason: str) -> TaskReport:
     return TaskReport(task.name, SKIPPED, reason=reason)
 
 
-def _run_task(task: Task, system: System, manager: Any | None, monotonic: Callable[[], float]) -> TaskReport:
+def _run_task(
+    task: Task, system: System, run_transactions: transactions.RunTransactions, monotonic: Callable[[], float]
+) -> TaskReport:
     began = monotonic()
     try:
-        if manager is None:
+        with run_transactions.around(task.name, system):
             _refuse_unstarted(task.f(system))
-        else:
-            with transactions.task_transaction(manager, task.name):
-                _refuse_unstarted(task.f(system))
     except Exception as exc:
         seconds = monotonic() - began
         log.exception('task %s failed after %.3f s', task.name, seconds)
