@@ -9,6 +9,7 @@ TESTING = [
     'gevent',
     'gunicorn',
     'hypothesis',
+    'psycopg[binary]',
     'pyramid_debugtoolbar',
     'pyramid_retry',
     'pyramid_tm',

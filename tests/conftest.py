@@ -1,5 +1,12 @@
+import contextlib
 import os
+import pwd
+import shlex
+import shutil
+import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -18,3 +25,105 @@ def local_time():
 
     yield set_zone
     set_zone(before)
+
+
+class PostgreSQL:
+    """A PostgreSQL server of the tests, which listens on a socket in its folder and nowhere else."""
+
+    def __init__(self, programs, options):
+        # /tmp and not pytest's own folder, because the path of a socket has to be short
+        self.folder = Path(tempfile.mkdtemp(prefix='pg-'))
+        self._programs = programs
+        # the server refuses to run as root
+        self._account = {}
+        if os.geteuid() == 0:
+            owner = pwd.getpwnam('nobody')
+            self._account = {'user': owner.pw_uid, 'group': owner.pw_gid, 'extra_groups': []}
+            os.chown(self.folder, owner.pw_uid, owner.pw_gid)
+        # for processes that tests start under other accounts
+        self.folder.chmod(0o755)
+        flags = ['-c', 'listen_addresses=', '-c', f'unix_socket_directories={self.folder}']
+        for name, value in options.items():
+            flags += ['-c', f'{name}={value}']
+        try:
+            self._run('initdb', '--username=cron', '--auth=trust', '--encoding=UTF8', '--locale=C', '--no-sync')
+            self._run('pg_ctl', 'start', '--wait', f'--log={self.folder / "log"}', f'--options={shlex.join(flags)}')
+        except BaseException:
+            shutil.rmtree(self.folder)
+            raise
+        self._databases = 0
+
+    def _run(self, program, *arguments):
+        command = [self._programs / program, f'--pgdata={self.folder / "data"}', *arguments]
+        # not to pipes, which the server would inherit and keep open
+        with tempfile.TemporaryFile('w+') as output:
+            done = subprocess.run(command, cwd=self.folder, stdout=output, stderr=output, **self._account)
+            output.seek(0)
+            assert done.returncode == 0, output.read()
+
+    def url(self, database):
+        return f'postgresql+psycopg://cron@/{database}?host={self.folder}'
+
+    def execute(self, statement):
+        """Execute a statement outside of any transaction, as the server's superuser."""
+        # slow to import, and most runs of tests do without
+        import psycopg
+
+        with psycopg.connect(host=str(self.folder), user='cron', dbname='postgres', autocommit=True) as connection:
+            connection.execute(statement)
+
+    @contextlib.contextmanager
+    def database(self):
+        """Make an empty database, give its URL for SQLAlchemy, and drop it."""
+        self._databases += 1
+        name = f'test_{self._databases}'
+        self.execute(f'CREATE DATABASE {name}')
+        try:
+            yield self.url(name)
+        finally:
+            self.execute(f'DROP DATABASE {name} WITH (FORCE)')
+
+    def stop(self):
+        self._run('pg_ctl', 'stop', '--wait', '--mode=immediate')
+        shutil.rmtree(self.folder)
+
+
+# what makes it fast, and loses data only if the machine dies; and two-phase commits
+DEFAULTS = {'fsync': 'off', 'synchronous_commit': 'off', 'full_page_writes': 'off', 'max_prepared_transactions': '10'}
+
+
+@pytest.fixture(scope='session')
+def start_postgresql():
+    """Return a function that starts a PostgreSQL server, which ends with the tests.
+
+    Where there is none installed the test is skipped, or fails if ``CI`` is set.
+    """
+    servers = []
+
+    def start(**options):
+        """Start one with these options of its configuration file, such as ``fsync='on'``."""
+        # Debian keeps what is not for users in a folder of the version
+        folders = sorted(Path('/usr/lib/postgresql').glob('*/bin'), key=lambda folder: float(folder.parent.name))
+        found = shutil.which('initdb', path=os.pathsep.join([*map(str, reversed(folders)), os.environ['PATH']]))
+        if found is None:
+            lacking = pytest.fail if os.environ.get('CI') else pytest.skip
+            lacking('PostgreSQL is not installed')
+        servers.append(PostgreSQL(Path(found).resolve().parent, DEFAULTS | options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope='session')
+def postgresql_server(start_postgresql):
+    """A PostgreSQL server that all tests share: a :class:`PostgreSQL`."""
+    return start_postgresql()
+
+
+@pytest.fixture
+def postgresql(postgresql_server):
+    """The URL for SQLAlchemy of an empty PostgreSQL database, which is dropped after the test."""
+    with postgresql_server.database() as url:
+        yield url
