@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import functools
+from collections.abc import Collection
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +20,25 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 # Debian's cron takes a change of the clock as daylight saving time up to this size, and as a correction beyond it
 THREE_HOURS = timedelta(hours=3)
+
+# for the abbreviations that are no time zones themselves, in winter and in summer, a place that may be meant
+PLACES = {
+    'CEST': 'Europe/Berlin',
+    'BST': 'Europe/London',
+    'MSK': 'Europe/Moscow',
+    'EDT': 'America/New_York',
+    'CST': 'America/Chicago',
+    'CDT': 'America/Chicago',
+    'MDT': 'America/Denver',
+    'PST': 'America/Los_Angeles',
+    'PDT': 'America/Los_Angeles',
+    'IST': 'Asia/Kolkata',
+    'JST': 'Asia/Tokyo',
+    'AEST': 'Australia/Sydney',
+    'AEDT': 'Australia/Sydney',
+    'NZST': 'Pacific/Auckland',
+    'NZDT': 'Pacific/Auckland',
+}
 
 
 def now() -> datetime:
@@ -164,8 +184,7 @@ def parse_zone(value: str | ZoneInfo) -> ZoneInfo:
     :param value: a :class:`zoneinfo.ZoneInfo`, or an IANA name such as ``Europe/Berlin``.
     :raises ValueError: if there is none of that name, or it is something else.
     """
-    # imported for an application that names a time zone: the two take as long as the rest of this package
-    import difflib
+    # slow to import, and only for an application that names a time zone
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
     if isinstance(value, ZoneInfo):
@@ -175,9 +194,28 @@ def parse_zone(value: str | ZoneInfo) -> ZoneInfo:
     try:
         return ZoneInfo(value)
     except (OSError, ValueError, ZoneInfoNotFoundError):
-        near = difflib.get_close_matches(value, available_timezones(), n=1, cutoff=0.7)
-        hint = f'; is {near[0]} meant?' if near else '; write an IANA name such as Europe/Berlin'
-        raise ValueError(f'{value!r} is not a time zone{hint}') from None
+        raise ValueError(f'{value!r} is not a time zone{_zone_hint(value, available_timezones())}') from None
+
+
+def _zone_hint(value: str, zones: Collection[str]) -> str:
+    """Return what to write instead of a text that is none of the time zones."""
+    # seldom needed, and slow to import
+    import difflib
+    import re
+
+    # these come before a guess by the spelling, which would be UTC for UTC+1 and CET for CEST
+    if value.upper() in PLACES or re.fullmatch('[A-Z]{3,5}', value):
+        place = PLACES.get(value.upper(), 'Europe/Berlin')
+        return f' but the abbreviation of an offset; write the IANA name of a place, such as {place}'
+    offset = re.fullmatch(r'(?:UTC|GMT)? ?([+-])0?(\d{1,2})(?::?00)?(:?\d\d)?', value, re.IGNORECASE)
+    if offset:
+        sign, hours, minutes = offset.groups()
+        # POSIX counts to the west
+        fixed = f'Etc/GMT{"-" if sign == "+" else "+"}{hours}'
+        all_year = f'; {fixed}, with this sign, is that offset all year' if fixed in zones and not minutes else ''
+        return f' but an offset; write the IANA name of a place, such as Europe/Berlin{all_year}'
+    near = difflib.get_close_matches(value, zones, n=1, cutoff=0.7)
+    return f'; is {near[0]} meant?' if near else '; write an IANA name such as Europe/Berlin'
 
 
 def _shift(instant: datetime, zone: tzinfo | None) -> timedelta:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import linecache
 import sys
-import types
 import warnings
 from collections.abc import Callable, Hashable, Iterator
 from itertools import islice
@@ -14,14 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import venusian
 from pyramid.exceptions import ConfigurationError
 
+from pyramid_cron import callables
 from pyramid_cron.fields import LEFT_OUT, MOST_VALUES, FieldValue, ScheduleWarning
 from pyramid_cron.tasks import System, Task, dotted_path
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
-
-# what calling a function of these kinds runs is nothing
-UNSTARTED = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 
 Decorated = TypeVar('Decorated', bound=Callable[[System], object])
 
@@ -62,8 +58,8 @@ def add_cron_task(
         ``@daily``, ``@midnight``, ``@weekly``, ``@monthly``, ``@yearly``, ``@annually``.
     :param timezone: the time zone of the schedule, an IANA name or a :class:`zoneinfo.ZoneInfo`; the setting
         ``cron.timezone`` if it is left out.
-    :raises pyramid.exceptions.ConfigurationError: for a callable that does not resolve or does not take one argument,
-        for a field that can never match, and for the same callable or name twice
+    :raises pyramid.exceptions.ConfigurationError: for a name that does not resolve, a class, and a callable that does
+        not take one argument; for a field that can never match, and for the same callable or name twice
         (:class:`~pyramid.exceptions.ConfigurationConflictError`) in one application.
     """
     _require_include(config, f)
@@ -125,8 +121,8 @@ def cron_task(
     def decorate(function: Decorated) -> Decorated:
         def register(scanner: Any, found_as: str, found: object) -> None:
             config = scanner.config.with_package(info.module)
-            _require_include(config, dotted_path(function))
             file, _, scope, _ = info.codeinfo
+            _require_include(config, function, f' in {file}, line {line}')
             source = linecache.getline(file, line).strip()
             config.add_cron_task(
                 function, *fields, idle, name=name, cron=cron, timezone=timezone, _info=(file, line, scope, source)
@@ -145,31 +141,22 @@ def cron_task(
     return decorate
 
 
-def _require_include(config: Any, f: object) -> None:
+def _require_include(config: Any, f: object, where: str = '') -> None:
     if 'cron_tasks' not in config.registry:
-        raise ConfigurationError(f"cron task {f}: call config.include('pyramid_cron') first")
+        shown = dotted_path(f) if callable(f) else repr(f)
+        raise ConfigurationError(f"cron task {shown}{where}: call config.include('pyramid_cron') first")
 
 
 def _resolve(config: Any, f: object) -> Callable[[System], object]:
     try:
-        function: Callable[[System], object] = config.maybe_dotted(f)
-    except Exception as exc:
-        raise ConfigurationError(f'cron task {f!r} does not resolve: {type(exc).__name__}: {exc}') from exc
-    if not callable(function):
-        raise ConfigurationError(f'cron task {f!r} is not callable')
-    if any(is_unstarted(function) for is_unstarted in UNSTARTED):
-        raise ConfigurationError(
-            f'cron task {dotted_path(function)} is a coroutine or generator function: calling it runs nothing; '
-            'register a plain function that calls asyncio.run() or loops over it'
-        )
-    if isinstance(function, (types.FunctionType, types.MethodType)):
-        # what follows __wrapped__ would be the signature of a function that something else calls
-        try:
-            inspect.signature(function, follow_wrapped=False).bind({})
-        except TypeError as exc:
-            raise ConfigurationError(
-                f'cron task {dotted_path(function)} does not take one argument, system: {exc}'
-            ) from exc
+        function: Callable[[System], object] = callables.resolve(f, config.package)
+    except ValueError as exc:
+        raise ConfigurationError(f'cron task {f!r} does not resolve: {exc}') from exc
+    try:
+        callables.check(function)
+    except ValueError as exc:
+        shown = dotted_path(function) if callable(function) else repr(f)
+        raise ConfigurationError(f'cron task {shown} {exc}') from exc
     return function
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, tzinfo
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
-from pyramid_cron import clock, transactions
+from pyramid_cron import clock
 from pyramid_cron.claims import Claims, Held
 from pyramid_cron.events import RunFinished, RunStarted, TaskFinished, TaskStarted, has_subscribers, notify
 from pyramid_cron.isolation import OF_COMMANDS, Exits, Guard, ends_process
@@ -26,6 +26,7 @@ from pyramid_cron.reports import (
     duration,
 )
 from pyramid_cron.tasks import System, Task, Tasks
+from pyramid_cron.transactions import RunTransactions
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,6 @@ def run(
     log.info('run for %s begins, tasks due: %d', minute, len(due))
     due.sort(key=lambda task: task.idle)
     notify(registry, RunStarted(request, minute, tuple(due)))
-    transactions.forbid_retry(request)
     turns = _Turns(request, instant, started, window, names is None, exits, monotonic)
     reports = turns.take_all(due, stop)
     result = RunReport(instant, zone, monotonic() - started, tuple(reports))
@@ -99,7 +99,7 @@ class _Turns:
         registry = self.registry = request.registry
         self.claims: Claims = registry['cron_claims']
         self.claimed_minute = instant if claims_minute else None
-        self.manager = transactions.active_manager(request)
+        self.transactions = RunTransactions(request)
         self.guard = Guard()
         # asked once, because sending an event to nobody takes as long as the rest of a task's turn
         self.tell_started, self.tell_finished = (
@@ -126,8 +126,7 @@ class _Turns:
                 missed = ', '.join(other.name for other in due[len(reports) + 1 :]) or 'none'
                 log.error('task %s: %s ends the run; not run: %s', task.name, type(exc).__name__, missed)
                 raise
-        if self.manager is not None and any(report.status in (OK, FAILED) for report in reports):
-            transactions.reopen(self.request, self.manager)
+        self.transactions.finish()
         return reports
 
     def take(self, task: Task) -> TaskReport:
@@ -167,11 +166,8 @@ class _Turns:
         }
         began = self.monotonic()
         try:
-            if self.manager is None:
+            with self.transactions.around(task.name, system):
                 self.call(task, system)
-            else:
-                with transactions.task_transaction(self.manager, task.name):
-                    self.call(task, system)
         except BaseException as exc:
             if ends_process(exc, self.exits):
                 raise

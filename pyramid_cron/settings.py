@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
 from collections.abc import Callable, Mapping
@@ -11,14 +12,18 @@ from typing import TYPE_CHECKING, Any
 from pyramid.exceptions import ConfigurationError
 from pyramid.settings import aslist
 
+from pyramid_cron import callables
 from pyramid_cron.access import Network, parse_network
 from pyramid_cron.clock import parse_zone
+from pyramid_cron.tasks import dotted_path
+from pyramid_cron.transactions import Wrapper
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 PREFIX = 'cron.'
 SHORTEST_SECRET = 16
+MAKE_SECRET = 'python3 -c "import secrets; print(secrets.token_urlsafe())" makes one'
 
 
 def _path(value: Any) -> str:
@@ -41,8 +46,10 @@ def _networks(value: Any) -> tuple[Network, ...]:
 
 
 def _secret(value: Any) -> bytes:
+    if value is None or value == '':
+        raise ValueError(f'it is empty, perhaps because an environment variable is not set; {MAKE_SECRET}')
     if not isinstance(value, str) or len(value) < SHORTEST_SECRET:
-        raise ValueError(f'it has to be a text of {SHORTEST_SECRET} characters or more')
+        raise ValueError(f'it has to be a text of {SHORTEST_SECRET} characters or more; {MAKE_SECRET}')
     if value != value.strip() or not value.isprintable():
         raise ValueError('no header can carry white space around it or characters that are not printable')
     return value.encode()
@@ -54,6 +61,18 @@ def _seconds(value: Any) -> float:
     return float(value)
 
 
+def _wrapper(value: Any) -> Wrapper:
+    # what an import raised is the cause of the error
+    wrapper: Wrapper = callables.resolve(value)
+    if inspect.isgeneratorfunction(wrapper):
+        raise ValueError('it is a generator function; write @contextlib.contextmanager above it')
+    try:
+        callables.check(wrapper, class_too=True)
+    except ValueError as exc:
+        raise ValueError(f'{dotted_path(wrapper) if callable(wrapper) else repr(wrapper)} {exc}') from exc
+    return wrapper
+
+
 # each with its default and what makes a value of a text
 TABLE: dict[str, tuple[str | None, Callable[[Any], Any]]] = {
     'path': ('/cron', _path),
@@ -61,6 +80,7 @@ TABLE: dict[str, tuple[str | None, Callable[[Any], Any]]] = {
     'secret': (None, _secret),
     'window': ('60', _seconds),
     'timezone': (None, parse_zone),
+    'transaction': (None, _wrapper),
 }
 
 
@@ -75,6 +95,8 @@ class Settings:
     :param secret: what ``Authorization: Bearer`` has to carry, in UTF-8; ``None`` if addresses decide.
     :param window: seconds from the start of a run that ``time_left()`` counts down from.
     :param timezone: the time zone of schedules; ``None`` for the machine's local time.
+    :param transaction: what makes of a task's ``system`` the context manager that the task runs in; ``None`` for the
+        transactions of pyramid_tm.
     """
 
     path: str
@@ -82,6 +104,7 @@ class Settings:
     secret: bytes | None = field(repr=False)
     window: float
     timezone: ZoneInfo | None
+    transaction: Wrapper | None = None
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> Settings:
@@ -101,19 +124,20 @@ class Settings:
                 values[name] = convert(value)
             except (OverflowError, TypeError, ValueError) as exc:
                 shown = '' if name == 'secret' else f' = {value!r}'
-                raise ConfigurationError(f'bad setting {key}{shown}: {exc}') from None
+                raise ConfigurationError(f'bad setting {key}{shown}: {exc}') from exc.__cause__
         if values['secret'] is not None and PREFIX + 'allowed_ips' not in settings:
             values['allowed_ips'] = None
         return cls(**values)
 
 
 def warn_of_misspelt(settings: Mapping[str, Any]) -> None:
-    """Warn of keys that are no settings but look like one."""
-    known = [PREFIX + name for name in TABLE]
+    """Warn of keys that begin like a setting and are none."""
     for key in settings:
-        if str(key).startswith(PREFIX) and key not in known:
+        name = str(key).removeprefix(PREFIX)
+        if str(key).startswith(PREFIX) and name not in TABLE:
             # seldom needed, and slow to import
             import difflib
 
-            for meant in difflib.get_close_matches(key, known, n=1):
-                warnings.warn(f'{key} is not a setting of pyramid_cron; is {meant} meant?', UserWarning, stacklevel=2)
+            near = difflib.get_close_matches(name.lower().replace('-', '_'), TABLE, n=1, cutoff=0.8)
+            hint = f'is {PREFIX}{near[0]} meant?' if near else f'there are {", ".join(PREFIX + name for name in TABLE)}'
+            warnings.warn(f'{key} is not a setting of pyramid_cron; {hint}', UserWarning, stacklevel=2)

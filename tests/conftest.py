@@ -88,8 +88,8 @@ class PostgreSQL:
         shutil.rmtree(self.folder)
 
 
-# what makes it fast, and loses data only if the machine dies
-UNSAFE = {'fsync': 'off', 'synchronous_commit': 'off', 'full_page_writes': 'off'}
+# what makes it fast, and loses data only if the machine dies; and two-phase commits
+DEFAULTS = {'fsync': 'off', 'synchronous_commit': 'off', 'full_page_writes': 'off', 'max_prepared_transactions': '10'}
 
 
 @pytest.fixture(scope='session')
@@ -108,7 +108,7 @@ def start_postgresql():
         if found is None:
             lacking = pytest.fail if os.environ.get('CI') else pytest.skip
             lacking('PostgreSQL is not installed')
-        servers.append(PostgreSQL(Path(found).resolve().parent, UNSAFE | options))
+        servers.append(PostgreSQL(Path(found).resolve().parent, DEFAULTS | options))
         return servers[-1]
 
     yield start

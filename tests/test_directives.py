@@ -3,6 +3,7 @@ import functools
 import importlib
 import linecache
 import sys
+import types
 import warnings
 from zoneinfo import ZoneInfo
 
@@ -98,7 +99,7 @@ def test_new_arguments_are_keyword_only(config):
         config.add_cron_task(purge, '*', '*', '*', '*', '*', False, 'name')
 
 
-@pytest.mark.parametrize('f', ['.tasks.nope', 'no_such_package.tasks.purge', '', 'pyramid_cron.tasks:nope'])
+@pytest.mark.parametrize('f', ['.tasks.nope', 'no_such_package.tasks.purge', '', 'purge', 'pyramid_cron.tasks:nope'])
 def test_a_name_that_does_not_resolve_is_refused_by_name(config, f):
     with refused(repr(f), 'does not resolve'):
         config.add_cron_task(f)
@@ -118,6 +119,8 @@ def application(tmp_path, monkeypatch):
     package.mkdir()
     (package / '__init__.py').write_text('def includeme(config):\n    config.add_cron_task(".tasks.purge")\n')
     (package / 'tasks.py').write_text('def purge(system): ...\nlimit = 5\n')
+    (package / 'broken.py').write_text('import no_such_dependency\n')
+    (package / 'failing.py').write_text('def purge(system): ...\n1 / 0\n')
     monkeypatch.syspath_prepend(tmp_path)
     config = Configurator()
     config.include('pyramid_cron')
@@ -136,6 +139,41 @@ def test_a_dotted_name_of_something_else_is_refused(application):
         application.add_cron_task('shop_of_directives.tasks.limit')
 
 
+@pytest.mark.parametrize(
+    ('f', 'why'),
+    [
+        ('PACKAGE.tasks.purges', "PACKAGE.tasks has no 'purges'; is 'purge' meant?"),
+        ('PACKAGE.tasks:purges', "PACKAGE.tasks has no 'purges'; is 'purge' meant?"),
+        ('.tasks.purges', "PACKAGE.tasks has no 'purges'; is 'purge' meant?"),
+        ('.tasks:purges', "PACKAGE.tasks has no 'purges'; is 'purge' meant?"),
+        ('..PACKAGE.tasks.purges', 'it begins with more dots than the name of PACKAGE has parts'),
+        # no function is like it, whatever else is
+        ('.tasks.limits', "PACKAGE.tasks has no 'limits'"),
+        ('.tsks.purge', "PACKAGE has no 'tsks'; is 'tasks' meant?"),
+        ('PACKAGE.tsks.purge', "PACKAGE has no 'tsks'; is 'tasks' meant?"),
+        ('.purge', "PACKAGE has no 'purge'"),
+        ('tasks.purge', "there is no module 'tasks'; is '.tasks.purge' meant, relative to PACKAGE?"),
+        ('no_such_package.purge', "ModuleNotFoundError: No module named 'no_such_package'"),
+        ('', 'it is empty'),
+        ('.broken.purge', "ModuleNotFoundError: No module named 'no_such_dependency'"),
+        ('.failing.purge', 'ZeroDivisionError: division by zero'),
+        ('.tasks.purge()', 'write the name without parentheses: it names a function, and does not call it'),
+    ],
+)
+def test_a_name_that_does_not_resolve_is_refused_with_what_may_be_meant(application, f, why):
+    config = application.with_package('shop_of_directives')
+    f, why = (text.replace('PACKAGE', 'shop_of_directives') for text in (f, why))
+    with pytest.raises(ConfigurationError) as caught:
+        config.add_cron_task(f)
+    assert str(caught.value) == f'cron task {f!r} does not resolve: {why}'
+
+
+def test_the_traceback_of_a_module_that_cannot_be_imported_is_kept(application):
+    with pytest.raises(ConfigurationError) as caught:
+        application.add_cron_task('shop_of_directives.failing.purge')
+    assert isinstance(caught.value.__cause__.__cause__, ZeroDivisionError)
+
+
 async def coroutine(system): ...
 
 
@@ -147,7 +185,15 @@ async def asynchronous_generator(system):
     yield
 
 
-@pytest.mark.parametrize('f', [coroutine, generator, asynchronous_generator, functools.partial(coroutine)], ids=str)
+class CoroutineWhenCalled:
+    async def __call__(self, system): ...
+
+
+@pytest.mark.parametrize(
+    'f',
+    [coroutine, generator, asynchronous_generator, functools.partial(coroutine), CoroutineWhenCalled()],
+    ids=str,
+)
 def test_a_function_whose_call_runs_nothing_is_refused(config, f):
     with refused('runs nothing'):
         config.add_cron_task(f)
@@ -159,10 +205,67 @@ def no_argument(): ...
 def two_arguments(system, other): ...
 
 
-@pytest.mark.parametrize('f', [no_argument, two_arguments, Unhashable().__call__.__func__], ids=str)
+class Job:
+    def __init__(self, system): ...
+
+    def __call__(self): ...
+
+    def run(self, system): ...
+
+
+@pytest.mark.parametrize(
+    'f',
+    [
+        no_argument,
+        two_arguments,
+        Job({}),
+        Job({}).__call__,
+        functools.partial(two_arguments),
+        functools.partial(purge, {}),
+        functools.wraps(purge)(lambda: None),
+        globals,
+        isinstance,
+    ],
+    ids=str,
+)
 def test_a_function_that_does_not_take_one_argument_is_refused(config, f):
-    with refused('does not take one argument'):
+    with refused('does not take one argument, system: '):
         config.add_cron_task(f)
+
+
+def test_a_method_that_is_not_bound_is_refused_with_a_hint(config):
+    with refused('Job.run does not take one argument', "'system'", 'the method of an instance'):
+        config.add_cron_task(Job.run)
+
+
+@pytest.mark.parametrize('f', [Job, functools.partial(Job), dict, f'{__name__}.Job'], ids=str)
+def test_a_class_is_refused_with_a_hint(config, f):
+    with refused('is a class: calling it makes an instance', 'give an instance that can be called, or a method of one'):
+        config.add_cron_task(f)
+
+
+def test_a_call_in_place_of_a_function_is_refused_with_a_hint(config):
+    with refused('cron task None is not callable', 'what a call returned', 'purge and not purge()'):
+        config.add_cron_task(purge({}))
+
+
+class Supplying:
+    """What stands for a function, looks like it, and calls it with an argument more."""
+
+    __class__ = types.FunctionType
+
+    def __init__(self, function):
+        self.__wrapped__ = function
+
+    def __getattr__(self, name):
+        return getattr(self.__wrapped__, name)
+
+    def __call__(self, system): ...
+
+
+def test_what_stands_for_a_function_is_not_judged_by_it(config):
+    config.add_cron_task(Supplying(two_arguments))
+    assert names(config) == [f'{__name__}.two_arguments']
 
 
 def test_a_decorator_that_supplies_arguments_is_judged_by_what_it_takes(config):
@@ -175,15 +278,12 @@ def test_a_decorator_that_supplies_arguments_is_judged_by_what_it_takes(config):
 
 
 def test_callables_of_every_kind_are_accepted(config):
-    class Job:
-        def __init__(self, system): ...
-
-        def run(self, system): ...
-
-    for f in (Job, Job({}).run, Unhashable(), functools.partial(purge), print):
+    cached = functools.lru_cache(lambda system: None)
+    # that of getattr is not known
+    for f in (Job({}).run, Unhashable(), functools.partial(two_arguments, {}), print, [].append, cached, getattr):
         config.add_cron_task(f)
     config.commit()
-    assert len(config.registry['cron_tasks']) == 5
+    assert len(config.registry['cron_tasks']) == 7
 
 
 def test_the_same_function_twice_conflicts_citing_both_lines(config):
@@ -241,9 +341,19 @@ def test_an_include_after_a_commit_loses_nothing():
     assert names(config) == [f'{__name__}.purge', f'{__name__}.other']
 
 
-def test_the_directive_without_the_include_says_so():
+@pytest.mark.parametrize(('f', 'shown'), [(purge, f'{__name__}.purge'), ('.tasks.purge', "'.tasks.purge'")])
+def test_the_directive_without_the_include_says_so(f, shown):
+    with refused(f"cron task {shown}: call config.include('pyramid_cron') first"):
+        add_cron_task(Configurator(), f)
+
+
+def test_the_directive_before_the_include_says_so():
+    config = Configurator()
     with refused("call config.include('pyramid_cron') first"):
-        add_cron_task(Configurator(), purge)
+        add_cron_task(config, purge)
+    config.include('pyramid_cron')
+    add_cron_task(config, purge)
+    assert names(config) == [f'{__name__}.purge']
 
 
 def test_lambdas_and_nested_functions_do_not_conflict(config):
@@ -448,6 +558,18 @@ def test_a_decorator_in_the_wrong_place_is_refused(scan, text, why):
 def test_a_bad_decorator_is_refused_by_the_scan(scan):
     with refused('purge', "cron='0 0 30 2 *'"):
         scan("@cron_task(cron='0 0 30 2 *')\ndef purge(system): ...\n")
+
+
+@pytest.mark.parametrize('autocommit', [False, True])
+def test_a_scan_before_the_include_says_so_with_the_line(scan, autocommit):
+    _, module = scan('\n@cron_task()\ndef purge(system): ...\n')
+    early = Configurator(autocommit=autocommit)
+    shown = f'cron task {module.__name__}.purge in {module.__file__}, line 3: '
+    with refused(f"{shown}call config.include('pyramid_cron') first"):
+        early.scan(module)
+    early.include('pyramid_cron')
+    early.scan(module)
+    assert names(early) == [f'{module.__name__}.purge']
 
 
 def test_a_scan_without_the_include_says_so(scan):

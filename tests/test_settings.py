@@ -1,5 +1,7 @@
 """Every ``cron.*`` setting: what it defaults to, what it accepts, and how it says no."""
 
+import contextlib
+import subprocess
 import sys
 from ipaddress import ip_network
 from zoneinfo import ZoneInfo
@@ -11,7 +13,7 @@ from pyramid.paster import get_app
 from sentry_sdk.serializer import serialize
 from webtest import TestApp
 
-from pyramid_cron.settings import Settings, warn_of_misspelt
+from pyramid_cron.settings import MAKE_SECRET, TABLE, Settings, warn_of_misspelt
 
 LOOPBACK = (ip_network('127.0.0.1'), ip_network('::1'))
 LOCAL = {'REMOTE_ADDR': '127.0.0.1', 'HTTP_HOST': 'localhost'}
@@ -239,10 +241,86 @@ def test_the_value_of_a_misspelt_setting_is_not_shown():
     assert 'sixteen' not in str([str(warning.message) for warning in caught])
 
 
-def test_a_setting_that_resembles_none_is_left_to_whom_it_belongs():
+@pytest.mark.parametrize('key', ['cron.dashboard_colour', 'cron.tz', 'cron.pa', 'cron.', 'cron.jobs.path'])
+def test_a_setting_that_resembles_none_is_a_warning_that_lists_them(key):
+    with pytest.warns(UserWarning, match=rf'^{key} is not a setting of pyramid_cron; there are cron\.path, ') as caught:
+        warn_of_misspelt({key: 'red'})
+    for name in TABLE:
+        assert f'cron.{name}' in str(caught[0].message)
+    assert Settings.parse({key: 'red'}) == Settings.parse({})
+
+
+def test_a_key_that_is_no_text_and_those_of_others_are_no_warning():
     # a warning would be an error here
-    warn_of_misspelt({'cron.dashboard_colour': 'red', 5: 'five'})
-    assert Settings.parse({'cron.dashboard_colour': 'red', 5: 'five'}) == Settings.parse({})
+    warn_of_misspelt({5: 'five', 'crontab.path': '/', 'path': '/', 'cron': ''})
+
+
+@pytest.mark.parametrize('secret', ['', None])
+def test_an_empty_secret_says_where_that_comes_from_and_what_makes_one(secret):
+    with pytest.raises(ConfigurationError, match=r'^bad setting cron\.secret: it is empty, perhaps') as caught:
+        Settings.parse({'cron.secret': secret})
+    assert 'environment variable' in str(caught.value)
+    assert MAKE_SECRET in str(caught.value)
+
+
+def test_the_command_that_makes_a_secret_makes_one():
+    command = MAKE_SECRET.removesuffix(' makes one').removeprefix('python3')
+    made = subprocess.run(f'{sys.executable}{command}', shell=True, capture_output=True, text=True, check=True)
+    assert len(Settings.parse({'cron.secret': made.stdout.strip()}).secret) > 40
+
+
+@contextlib.contextmanager
+def committed(system):
+    yield
+
+
+class Committed(contextlib.AbstractContextManager):
+    def __init__(self, system): ...
+
+    def __exit__(self, *raised): ...
+
+
+def uncommitted(system):
+    yield
+
+
+@pytest.mark.parametrize('wrapper', [committed, Committed, lambda system: Committed(system)])
+def test_what_makes_the_transaction_is_a_name_or_the_thing_itself(wrapper):
+    assert Settings.parse({'cron.transaction': wrapper}).transaction is wrapper
+    if wrapper.__name__ != '<lambda>':
+        for name in (f'{__name__}.{wrapper.__name__}', f'{__name__}:{wrapper.__name__}'):
+            assert Settings.parse({'cron.transaction': name}).transaction is wrapper
+
+
+@pytest.mark.parametrize(
+    ('value', 'why'),
+    [
+        (f'{__name__}.comitted', f"{__name__} has no 'comitted'; is 'committed' meant?"),
+        ('no_such_package.committed', "No module named 'no_such_package'"),
+        ('.committed', 'write the whole name'),
+        ('', 'it is empty'),
+        (None, 'None is not callable'),
+        (5, '5 is not callable'),
+        (f'{__name__}.LOOPBACK', 'is not callable'),
+        (uncommitted, 'it is a generator function; write @contextlib.contextmanager above it'),
+        (lambda: None, 'does not take one argument, system'),
+    ],
+    ids=str,
+)
+def test_what_cannot_make_a_transaction_is_refused_at_start_up(value, why):
+    config = Configurator(settings={'cron.transaction': value})
+    with pytest.raises(ConfigurationError) as caught:
+        config.include('pyramid_cron')
+    assert str(caught.value).startswith(f'bad setting cron.transaction = {value!r}: ')
+    assert why in str(caught.value)
+
+
+def test_the_traceback_of_a_module_that_cannot_be_imported_is_kept(tmp_path, monkeypatch):
+    (tmp_path / 'failing_for_settings.py').write_text('1 / 0\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigurationError, match='ZeroDivisionError') as caught:
+        Settings.parse({'cron.transaction': 'failing_for_settings.committed'})
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
 def test_a_misspelt_setting_warns_when_the_application_starts():

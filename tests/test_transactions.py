@@ -18,14 +18,15 @@ from pyramid.events import NewRequest
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid_retry import mark_error_retryable
-from sqlalchemy import ForeignKey, NullPool, create_engine, event, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ForeignKey, NullPool, create_engine, event, select, text
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 from transaction.interfaces import NoTransaction, TransientError
 
 from pyramid_cron import CronView, transactions
 from pyramid_cron.testing import tick
 
+INSTANT = datetime(2026, 7, 1, 9, 30, tzinfo=timezone.utc)
 VETO = {'tm.commit_veto': 'pyramid_tm.default_commit_veto'}
 RETRY = {'retry.attempts': '3'}
 # later than any that the clock could tell
@@ -858,6 +859,329 @@ def test_the_view_works_with_a_dummy_request():
         request = testing.DummyRequest(remote_addr='127.0.0.1')
         assert CronView(request)() == 'ok'
     assert ran == [request]
+
+
+def commits_unless_an_exception_passes(handler, registry):
+    def tween(request):
+        with request.dbsession as session:
+            response = handler(request)
+            session.commit()
+        return response
+
+    return tween
+
+
+def commits_below_400(handler, registry):
+    def tween(request):
+        with request.dbsession as session:
+            response = handler(request)
+            if response.status_int < 400:
+                session.commit()
+        return response
+
+    return tween
+
+
+@contextlib.contextmanager
+def committed(system):
+    """A transaction of the session that the tween above ends."""
+    session = system['request'].dbsession
+    session.rollback()
+    with session.begin():
+        yield
+
+
+class Committed:
+    """The same as a class."""
+
+    def __init__(self, system):
+        self.session = system['request'].dbsession
+
+    def __enter__(self):
+        self.session.rollback()
+        self.transaction = self.session.begin()
+        self.transaction.__enter__()
+
+    def __exit__(self, *raised):
+        return self.transaction.__exit__(*raised)
+
+
+@contextlib.contextmanager
+def swallowing(system):
+    with committed(system):
+        try:
+            yield
+        except BaseException:
+            system['request'].dbsession.rollback()
+
+
+@pytest.fixture
+def make_tween_app(database):
+    """Return what makes an application whose tween, and not pyramid_tm, ends the transaction of a request."""
+    # the tween is found by a name, and the module of these tests has none that Pyramid could import
+    tweens = types.ModuleType('committing_tweens')
+    vars(tweens).update({f.__name__: f for f in (commits_unless_an_exception_passes, commits_below_400)})
+    sys.modules[tweens.__name__] = tweens
+
+    def make(tasks, tween=commits_unless_an_exception_passes, on_request=None, **settings):
+        with Configurator(settings={f'cron.{name}': value for name, value in settings.items()}) as config:
+            config.add_tween(f'committing_tweens.{tween.__name__}')
+            config.include('pyramid_cron')
+            config.add_request_method(lambda request: database.factory(), 'dbsession', reify=True)
+            for name, task in tasks.items():
+                config.add_cron_task(task, min='*', name=name)
+            if on_request is not None:
+                config.add_subscriber(lambda event: on_request(event.request), NewRequest)
+        return webtest.TestApp(config.make_wsgi_app(), extra_environ={'REMOTE_ADDR': '127.0.0.1'})
+
+    yield make
+    del sys.modules[tweens.__name__]
+
+
+@pytest.mark.parametrize('tween', [commits_unless_an_exception_passes, commits_below_400])
+@pytest.mark.parametrize('wrapper', [committed, Committed, swallowing])
+def test_the_applications_own_transaction_keeps_what_succeeded_and_nothing_else(
+    make_tween_app, database, tween, wrapper
+):
+    tasks = {'1': inserting('1'), '2': inserting('2', raising(RuntimeError())), '3': inserting('3')}
+    app = make_tween_app(tasks, tween, transaction=wrapper)
+    assert app.get('/cron', status=500).text == 'fail: 1 of 3 tasks failed: 2'
+    assert database.rows() == ['1', '3']
+    assert not database.is_locked()
+
+
+@pytest.mark.parametrize(
+    ('tween', 'rows'), [(commits_unless_an_exception_passes, ['1', '2', '3']), (commits_below_400, [])]
+)
+def test_without_the_setting_the_tween_decides_for_all_tasks(make_tween_app, database, tween, rows):
+    tasks = {'1': inserting('1'), '2': inserting('2', raising(RuntimeError())), '3': inserting('3')}
+    make_tween_app(tasks, tween).get('/cron', status=500)
+    assert database.rows() == rows
+
+
+def test_a_failure_that_the_applications_context_manager_swallows_is_a_failure(make_tween_app, database):
+    exc = RuntimeError('swallowed')
+    app = make_tween_app({'1': inserting('1', raising(exc)), '2': inserting('2')}, transaction=swallowing)
+    report = tick(app, INSTANT)
+    assert [(task.status, task.exception) for task in report.tasks] == [('failed', exc), ('ok', None)]
+    assert database.rows() == ['2']
+
+
+@pytest.mark.parametrize('exc', [KeyboardInterrupt, StopIteration, GeneratorExit])
+def test_no_exception_is_swallowed_whatever_it_is(exc):
+    raised = exc()
+    with pytest.raises(exc) as caught, transactions.application_transaction(Suppressing, {}):
+        raise raised
+    assert caught.value is raised
+
+
+class Suppressing:
+    def __init__(self, system): ...
+
+    def __enter__(self): ...
+
+    def __exit__(self, *raised):
+        return True
+
+
+def test_a_commit_that_fails_is_the_failure_of_its_task(make_tween_app, database):
+    app = make_tween_app({'1': inserting('1', parent_id=999), '2': inserting('2')}, transaction=committed)
+    assert statuses(app) == {'1': 'IntegrityError', '2': 'ok'}
+    assert database.rows() == ['2']
+
+
+def refusing(system):
+    raise LookupError
+
+
+@contextlib.contextmanager
+def unopened(system):
+    raise LookupError
+    yield
+
+
+@pytest.mark.parametrize('wrapper', [refusing, unopened])
+def test_a_transaction_that_cannot_be_opened_fails_the_task_without_calling_it(make_tween_app, wrapper):
+    ran = []
+    app = make_tween_app({'1': ran.append, '2': ran.append}, transaction=wrapper)
+    assert statuses(app) == {'1': 'LookupError', '2': 'LookupError'}
+    assert ran == []
+
+
+class Asynchronous:
+    async def __aenter__(self): ...
+
+    async def __aexit__(self, *raised): ...
+
+
+@pytest.mark.parametrize('returned', [None, 5, Asynchronous()], ids=str)
+def test_what_returns_no_context_manager_fails_the_task_and_is_named(make_tween_app, returned):
+    def careless(system):
+        return returned
+
+    app = make_tween_app({'1': inserting('1')}, transaction=careless)
+    (task,) = tick(app, INSTANT).tasks
+    assert isinstance(task.exception, TypeError)
+    for part in ('careless', type(returned).__name__, 'no context manager', 'contextlib.contextmanager'):
+        assert part in str(task.exception)
+
+
+def test_the_applications_context_manager_is_given_the_tasks_system(make_tween_app):
+    given, called = [], []
+
+    def wrapper(system):
+        given.append(system)
+        return contextlib.nullcontext()
+
+    make_tween_app({'1': called.append, '2': called.append}, transaction=wrapper).get('/cron')
+    assert [id(system) for system in given] == [id(system) for system in called]
+    assert len(given) == 2
+
+
+def test_a_coroutine_that_a_task_returns_is_rolled_back_by_the_applications_context_manager(make_tween_app, database):
+    async def later(): ...
+
+    def task(system):
+        insert(system['request'], '1')
+        return later()
+
+    assert statuses(make_tween_app({'1': task}, transaction=committed)) == {'1': 'TypeError'}
+    assert database.rows() == []
+
+
+@pytest.mark.parametrize('veto', [{}, VETO], ids=['no veto', 'veto'])
+def test_the_setting_stands_in_place_of_the_transactions_of_pyramid_tm(make_app, database, veto):
+    begun = []
+
+    @contextlib.contextmanager
+    def wrapper(system):
+        begun.append(system['request'].tm.get())
+        yield
+
+    app = make_app(
+        {'1': inserting('1'), '2': inserting('2', raising(RuntimeError()))},
+        settings={**veto, 'cron.transaction': wrapper},
+        on_request=lambda request: insert(request, 'earlier'),
+    )
+    app.get('/cron', status=500)
+    # one transaction, the request's own, which ends as pyramid_tm ends it
+    assert begun[0] is begun[1]
+    assert database.rows() == ([] if veto else ['earlier', '1', '2'])
+
+
+def test_a_doomed_transaction_is_no_matter_of_ours_with_the_setting(make_app, database, caplog):
+    settings = {'cron.transaction': lambda system: contextlib.nullcontext()}
+    app = make_app({'1': inserting('1')}, settings=settings, on_request=lambda request: request.tm.doom())
+    assert statuses(app) == {'1': 'ok'}
+    assert 'doomed' not in caplog.text
+
+
+def test_an_error_after_the_tasks_is_not_retried_with_the_setting_either(make_app):
+    ran = []
+
+    def setup(config):
+        tweens = types.ModuleType('later_tweens')
+        tweens.failing_later = failing_later
+        sys.modules['later_tweens'] = tweens
+        config.add_tween('later_tweens.failing_later', under='pyramid_tm.tm_tween_factory')
+
+    settings = {**RETRY, 'cron.transaction': lambda system: contextlib.nullcontext()}
+    app = make_app({'1': ran.append}, settings=settings, setup=setup)
+    with pytest.raises(TransientError):
+        app.get('/cron')
+    assert len(ran) == 1
+
+
+class Server:
+    """A PostgreSQL database with the table of rows."""
+
+    def __init__(self, url):
+        self.engine = create_engine(url, poolclass=NullPool)
+        Base.metadata.create_all(self.engine)
+
+    def rows(self):
+        with self.engine.connect() as connection:
+            return list(connection.scalars(select(Row.name).order_by(Row.id)))
+
+
+def swallowing_an_error(request):
+    with contextlib.suppress(ProgrammingError):
+        request.dbsession.execute(text('SELECT no_such_column FROM rows'))
+
+
+@pytest.fixture
+def server(postgresql):
+    return Server(postgresql)
+
+
+@pytest.fixture(params=[False, True], ids=['one phase', 'two phases'])
+def make_server_app(request, server, kind):
+    """Return what makes an application with pyramid_tm and PostgreSQL."""
+
+    def make(tasks):
+        def dbsession(web_request):
+            session = Session(server.engine, twophase=request.param)
+            zope.sqlalchemy.register(session, transaction_manager=web_request.tm)
+            return session
+
+        settings = {'tm.manager_hook': 'pyramid_tm.explicit_manager'} if kind == 'explicit' else {}
+        with Configurator(settings=settings) as config:
+            config.include('pyramid_tm')
+            config.include('pyramid_cron')
+            config.add_request_method(dbsession, reify=True)
+            for name, task in tasks.items():
+                config.add_cron_task(task, min='*', name=name)
+        return webtest.TestApp(config.make_wsgi_app(), extra_environ={'REMOTE_ADDR': '127.0.0.1'})
+
+    return make
+
+
+def test_an_error_that_a_task_swallowed_fails_it_if_nothing_is_left_to_commit(make_server_app, server):
+    app = make_server_app({'1': inserting('1'), '2': inserting('2', swallowing_an_error), '3': inserting('3')})
+    report = tick(app, INSTANT)
+    assert [task.status for task in report.tasks] == ['ok', 'failed', 'ok']
+    assert isinstance(report.tasks[1].exception, transactions.Aborted)
+    assert 'session.begin_nested()' in str(report.tasks[1].exception)
+    assert server.rows() == ['1', '3']
+
+
+def test_an_error_in_a_savepoint_fails_nobody(make_server_app, server):
+    def careful(request):
+        with contextlib.suppress(ProgrammingError), request.dbsession.begin_nested():
+            request.dbsession.execute(text('SELECT no_such_column FROM rows'))
+
+    def through_the_manager(request):
+        savepoint = request.tm.savepoint()
+        swallowing_an_error(request)
+        savepoint.rollback()
+
+    app = make_server_app({'1': inserting('1', careful), '2': inserting('2', through_the_manager)})
+    assert statuses(app) == {'1': 'ok', '2': 'ok'}
+    assert server.rows() == ['1', '2']
+
+
+def test_an_error_fails_nobody_who_wrote_nothing(make_server_app, server):
+    app = make_server_app({'1': lambda system: swallowing_an_error(system['request'])})
+    assert statuses(app) == {'1': 'ok'}
+
+
+def test_an_error_before_what_is_written_fails_the_task_as_it_always_did(make_server_app, server):
+    def task(system):
+        swallowing_an_error(system['request'])
+        system['request'].dbsession.add(Row(name='1'))
+
+    assert statuses(make_server_app({'1': task})) == {'1': 'InternalError'}
+    assert server.rows() == []
+
+
+def test_a_session_that_is_bound_to_a_connection_is_asked_too(server):
+    manager = transaction.TransactionManager(explicit=True)
+    with server.engine.connect() as connection, Session(connection) as session:
+        zope.sqlalchemy.register(session, transaction_manager=manager)
+        request = types.SimpleNamespace(dbsession=session)
+        with pytest.raises(transactions.Aborted), transactions.task_transaction(manager, '1'):
+            inserting('1', swallowing_an_error)({'request': request})
+    assert server.rows() == []
 
 
 WITHOUT_PYRAMID_TM = """
