@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
@@ -63,16 +63,41 @@ def owed_minutes(task: Task, row: Mapping[str, Any], now: datetime) -> tuple[dat
     Those from before the last change of its schedule count only if the schedule before the change has them too.
     """
     after: datetime = max(minute for minute in (row['since'], row['last_minute'], row['busy_until']) if minute)
-    owed = _until(now, task.runs(after))
-    if len(owed) > MOST_MISSED:
-        # the newest of what may be very many
-        since = now
-        while len(owed) > MOST_MISSED and since > after:
-            since -= timedelta(minutes=MOST_MISSED) if since == now else (now - since)
-            newest = _until(now, task.runs(max(since, after)))
-            if len(newest) >= MOST_MISSED:
-                owed = newest[-MOST_MISSED:]
-    if row['schedule_before'] and row['changed'] > after:
-        before = read(row['schedule_before'])
-        owed = tuple(minute for minute in owed if minute >= row['changed'] or before.is_due(minute))
+    owed = tuple(islice(_due(task, after, now), MOST_MISSED + 1))
+    back = timedelta(minutes=MOST_MISSED)
+    while len(owed) > MOST_MISSED:
+        # not all of a year, to come to the newest
+        nearer = tuple(_due(task, max(after, now - back), now))
+        if len(nearer) >= MOST_MISSED:
+            owed = nearer[-MOST_MISSED:]
+        back *= 4
+    changed = row['changed']
+    if changed is not None and changed > after:
+        before, zone = read_schedule(row['schedule_before'])
+        owed = tuple(
+            minute for minute in owed if minute >= changed or before.is_due(clock.wall_minutes(minute, zone))
+        )
     return owed
+
+
+def _due(task: Task, after: datetime, now: datetime) -> Iterator[datetime]:
+    runs = (clock.to_instant(minute) for minute in task.runs(after))
+    return takewhile(lambda minute: minute <= now, runs)
+
+
+def write_schedule(task: Task) -> str:
+    """Return what :func:`read_schedule` reads: when a task is due, and in which time zone."""
+    schedule = task.schedule
+    masks = schedule.min, schedule.hour, schedule.day, schedule.month, schedule.dow
+    return ' '.join(
+        [*(f'{mask:x}' for mask in masks), f'{schedule.interval:d}{schedule.either_day:d}', str(task.timezone or '')]
+    )
+
+
+def read_schedule(text: str) -> tuple[Schedule, tzinfo | None]:
+    """Return the schedule and the time zone, ``None`` for the machine's, of a text that a task was written as."""
+    *masks, flags, zone = text.split(' ')
+    schedule = Schedule(
+        *(int(mask, 16) for mask in masks), interval=flags[0] == '1', either_day=flags[1] == '1', text=''
+    )
+    return schedule, clock.parse_zone(zone) if zone else None

@@ -1,0 +1,96 @@
+"""What happened: a row for each run, and for each minute that had none. Nothing is ever decided by it."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from pyramid_cron.reports import TaskReport
+from pyramid_cron.store.schema import gaps, runs
+
+# of a traceback, its end
+MOST_CHARACTERS = 8000
+# rows that are pruned at once
+MOST_PRUNED = 500
+
+MISSED, RUNNING = 'missed', 'running'
+
+NAMESPACE = UUID('6f3c1f0e-5b1f-4a1e-9d0a-3f6a4f0c9c53')
+
+
+def begin(connection: Connection, **values: Any) -> None:
+    """Record that a run begins."""
+    connection.execute(insert(runs).values(status=RUNNING, **values))
+
+
+def end(connection: Connection, run_id: str, report: TaskReport, now: datetime) -> None:
+    """Record what became of a run."""
+    connection.execute(update(runs).where(runs.c.id == run_id).values(finished=now, **_result(report)))
+
+
+def _result(report: TaskReport) -> dict[str, Any]:
+    exc = report.exception
+    shown = None if exc is None else ''.join(traceback.format_exception(exc))
+    return {
+        'status': report.status,
+        'seconds': report.seconds,
+        'reason': report.reason,
+        'error': None if exc is None else type(exc).__qualname__[:255],
+        'traceback': shown and shown[-MOST_CHARACTERS:],
+    }
+
+
+def record_unbegun(
+    connection: Connection, app: str, task: str, minutes: Iterable[datetime], status: str, reason: str, now: datetime
+) -> None:
+    """Record minutes for which a task was due and did not begin, each once, whoever else records them too."""
+    rows = {_unbegun_id(app, task, minute, status): minute for minute in minutes}
+    known = set(connection.scalars(select(runs.c.id).where(runs.c.id.in_(rows))))
+    values = [
+        {
+            'id': key,
+            'app': app,
+            'task': task,
+            'scheduled_for': minute,
+            'attempt': 0,
+            'trigger': 'none',
+            'started': now,
+            'finished': now,
+            'status': status,
+            'reason': reason,
+        }
+        for key, minute in rows.items()
+        if key not in known
+    ]
+    if values:
+        connection.execute(insert(runs), values)
+
+
+def _unbegun_id(app: str, task: str, minute: datetime, status: str) -> str:
+    return uuid5(NAMESPACE, '\n'.join([app, task, minute.isoformat(), status])).hex
+
+
+def record_gap(connection: Connection, app: str, first: datetime, last: datetime) -> bool:
+    """Record minutes without a tick, and tell whether nobody else has."""
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(gaps).values(app=app, first=first, last=last))
+    except IntegrityError:
+        return False
+    return True
+
+
+def prune(connection: Connection, app: str, before: datetime) -> int:
+    """Remove some of what is older than ``before``, and return how many runs that were."""
+    old = select(runs.c.id).where(runs.c.finished < before).limit(MOST_PRUNED)
+    # a list, because MySQL has no limit in a subquery
+    keys = list(connection.scalars(old))
+    connection.execute(delete(runs).where(runs.c.id.in_(keys)))
+    connection.execute(delete(gaps).where(gaps.c.app == app, gaps.c.last < before))
+    return len(keys)
