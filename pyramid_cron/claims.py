@@ -1,19 +1,23 @@
-"""Whose turn a task is, as far as one process can tell: what a store that several processes share would replace."""
+"""Whose turn a task is: the seam. Here in the memory of the process; a store puts its own in its place."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pyramid_cron.clock import THREE_HOURS
-from pyramid_cron.reports import ALREADY_RUN
-from pyramid_cron.tasks import Task
+from pyramid_cron.reports import ALREADY_RUN, SKIPPED, TaskReport
+from pyramid_cron.tasks import Task, Tasks
 
 log = logging.getLogger(__name__)
+
+# the same for every task that nothing is known of
+NOT_JOINED = nullcontext()
 
 
 class Held(NamedTuple):
@@ -21,10 +25,43 @@ class Held(NamedTuple):
 
     :param reason: for reports and the log.
     :param seconds: how long the run that is in its way has been running; ``None`` if none is.
+    :param level: that of the log.
+    :param status: that of the report.
     """
 
     reason: str
     seconds: float | None = None
+    level: int = logging.WARNING
+    status: str = SKIPPED
+
+
+class Turn:
+    """A task that is to run, and what for.
+
+    :param task: the task.
+    :param minute: the minute it runs for, aware; ``None`` for a run that somebody asked for, which is for none.
+    :param attempt: how many times it has then begun for this minute.
+    :param held: why it may not begin, if that is known already.
+    """
+
+    __slots__ = ('attempt', 'held', 'minute', 'task')
+
+    def __init__(self, task: Task, minute: datetime | None, attempt: int = 1, held: Held | None = None) -> None:
+        self.task = task
+        self.minute = minute
+        self.attempt = attempt
+        self.held = held
+
+
+class Unavailable(Exception):
+    """Whose turn it is cannot be told: what depends on that does not run.
+
+    :param turns: those that do not depend on it.
+    """
+
+    def __init__(self, message: str, turns: Collection[Turn] = ()) -> None:
+        super().__init__(message)
+        self.turns = turns
 
 
 class Claims:
@@ -41,39 +78,69 @@ class Claims:
         self._begun: dict[Task, datetime] = {}
         self._lock = threading.Lock()
 
-    def claim(self, task: Task, instant: datetime | None) -> Held | None:
-        """Take the turn of a task until :meth:`release`, or return why it is not to be had.
+    def turns(self, tasks: Tasks, instant: datetime, trigger: str) -> list[Turn]:
+        """Return what is to run at a tick, in the order of registration.
+
+        :param instant: the minute of the tick, aware.
+        :param trigger: what asked for the run, for the record.
+        :raises Unavailable: if it cannot be told.
+        """
+        return [Turn(task, instant) for task in tasks.due(instant)]
+
+    def named(self, tasks: Tasks, names: Collection[str]) -> list[Turn]:
+        """Return what is to run when somebody asks for it by name.
+
+        :raises LookupError: if there is no task of one of the names.
+        :raises Unavailable: if it cannot be told.
+        """
+        return [Turn(task, None) for task in tasks.named(names)]
+
+    def claim(self, turn: Turn) -> Held | None:
+        """Take a turn until :meth:`release`, or return why it is not to be had.
 
         A task runs once for a minute: a server that was stalled works off its queue of ticks for one and the same. A
-        clock that was set back by daylight saving time's three hours or more was wrong before, and is believed now.
+        clock that was set back by more than daylight saving time was wrong before, and is believed now.
 
-        :param instant: the minute it is for, aware; ``None`` for a run that is for none, and always to be had unless
-            the task is running.
+        :raises Unavailable: if it cannot be told.
         """
+        task, minute = turn.task, turn.minute
         with self._lock:
             if task in self._running:
                 return Held('still running', self._monotonic() - self._running[task][0])
             last = self._begun.get(task)
-            if instant is not None:
-                if last is not None and last >= instant:
-                    if last - instant < THREE_HOURS:
-                        return Held(ALREADY_RUN)
+            if minute is not None:
+                if last is not None and last >= minute:
+                    if last - minute < THREE_HOURS:
+                        return Held(ALREADY_RUN, level=logging.INFO)
                     log.warning(
-                        'task %s runs for %s after it ran for %s: the clock was set back', task.name, instant, last
+                        'task %s runs for %s after it ran for %s: the clock was set back', task.name, minute, last
                     )
-                self._begun[task] = instant
+                self._begun[task] = minute
             self._running[task] = self._monotonic(), last
             return None
 
-    def release(self, task: Task, *, interrupted: bool = False) -> None:
-        """Take back a successful :meth:`claim`; its minute stays taken.
+    def joined(self, turn: Turn, request: Any) -> AbstractContextManager[None]:
+        """Return what to call a task in, within its transaction, so that its record can be written there."""
+        return NOT_JOINED
 
-        :param interrupted: the end of the process was in the way: the minute is to be had again, should it live on.
+    def release(self, turn: Turn, report: TaskReport) -> TaskReport:
+        """Take back a successful :meth:`claim`, whose minute stays taken.
+
+        :param report: what became of the task.
+        :return: the report, or one that is truer.
         """
         with self._lock:
-            _, last = self._running.pop(task)
-            if interrupted:
-                if last is None:
-                    self._begun.pop(task, None)
-                else:
-                    self._begun[task] = last
+            del self._running[turn.task]
+        return report
+
+    def interrupt(self, turn: Turn) -> None:
+        """Take back a successful :meth:`claim`: the end of the process, should it live on, was in the task's way."""
+        with self._lock:
+            _, last = self._running.pop(turn.task)
+            if last is None:
+                self._begun.pop(turn.task, None)
+            else:
+                self._begun[turn.task] = last
+
+    def pass_over(self, turn: Turn, reason: str) -> None:
+        """Take note that a turn is not used."""

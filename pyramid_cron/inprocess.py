@@ -24,11 +24,13 @@ class Order:
 
     :param instant: the minute to run for, aware.
     :param names: the tasks to run, due or not; ``None`` for those that are due.
+    :param trigger: what asked for the run, for the record.
     """
 
-    def __init__(self, instant: datetime, names: tuple[str, ...] | None = None) -> None:
+    def __init__(self, instant: datetime, names: tuple[str, ...] | None = None, trigger: str = 'command') -> None:
         self.instant = instant
         self.names = names
+        self.trigger = trigger
         self.report: RunReport | None = None
 
 

@@ -7,18 +7,25 @@ from typing import Any, NamedTuple
 
 from pyramid_cron import clock
 
-OK, FAILED, SKIPPED, STUCK = 'ok', 'failed', 'skipped', 'stuck'
+OK, FAILED, SKIPPED, STUCK, LOST = 'ok', 'failed', 'skipped', 'stuck', 'lost'
 
-# reasons to skip a task of which nobody has to be warned
-ALREADY_RUN, STOPPING = 'already run', 'stopping'
+# of what somebody has to hear, and how it is told of one task and of several
+ALARMING = {
+    FAILED: ('failed', 'failed'),
+    STUCK: ('is stuck', 'are stuck'),
+    LOST: ('was lost', 'were lost'),
+}
+
+# reasons to skip a task
+ALREADY_RUN, NO_TIME_LEFT, STOPPING = 'already run', 'no time left', 'stopping'
 
 
 class TaskReport(NamedTuple):
     """What became of one task that was due.
 
     :param name: the task's name.
-    :param status: ``'ok'``, ``'failed'``, ``'skipped'``, or ``'stuck'`` if a run of it has been running for longer than
-        ``cron.window``.
+    :param status: ``'ok'``, ``'failed'``, ``'skipped'``, ``'stuck'`` if a run of it has been running for longer than
+        ``cron.window``, or ``'lost'`` if the process that ran it has ended.
     :param seconds: how long it ran.
     :param reason: why it was not run.
     :param exception: what it raised.
@@ -47,12 +54,14 @@ class RunReport(NamedTuple):
     :param zone: the time zone that it is shown in, ``None`` for the machine's.
     :param seconds: how long it took.
     :param tasks: a report for each task that was due, in the order in which they had their turn.
+    :param problem: why other tasks may have been due that did not run.
     """
 
     instant: datetime
     zone: tzinfo | None
     seconds: float
     tasks: tuple[TaskReport, ...]
+    problem: str | None = None
 
     @property
     def minute(self) -> datetime:
@@ -65,29 +74,34 @@ class RunReport(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        """Whether a task failed or is stuck, of which somebody has to hear."""
-        return any(task.status in (FAILED, STUCK) for task in self.tasks)
+        """Whether something happened of which somebody has to hear."""
+        return self.problem is not None or any(task.status in ALARMING for task in self.tasks)
 
     def __str__(self) -> str:
-        failed = self.names(FAILED)
-        stuck = [f'{task.name} ({task.reason})' for task in self.tasks if task.status == STUCK]
-        told = [f'failed: {", ".join(failed)}'] if failed else []
-        if stuck:
-            told.append(f'{"is" if len(stuck) == 1 else "are"} stuck: {", ".join(stuck)}')
-        counts = [len(names) for names in (failed, stuck) if names]
+        told = [] if self.problem is None else [self.problem]
+        total = f' of {len(self.tasks)} tasks'
+        for status, (one, more) in ALARMING.items():
+            tasks = [task for task in self.tasks if task.status == status]
+            if tasks:
+                shown = ', '.join(f'{task.name} ({task.reason})' if task.reason else task.name for task in tasks)
+                told.append(f'{len(tasks)}{total} {one if len(tasks) == 1 else more}: {shown}')
+                # said once
+                total = ''
         if told:
-            told[0] = f'of {len(self.tasks)} tasks {told[0]}'
-            return 'fail: ' + '; '.join(f'{count} {text}' for count, text in zip(counts, told, strict=True))
+            return f'fail: {"; ".join(told)}'
         already = sum(task.reason == ALREADY_RUN for task in self.tasks)
         return f'ok: {already} of {len(self.tasks)} tasks already run for {self.minute:%H:%M}' if already else 'ok'
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report for JSON."""
-        return {
+        shown: dict[str, Any] = {
             'minute': self.minute.isoformat(),
             'seconds': round(self.seconds, 6),
             'tasks': [task.as_dict() for task in self.tasks],
         }
+        if self.problem is not None:
+            shown['problem'] = self.problem
+        return shown
 
 
 def duration(seconds: float) -> str:

@@ -11,12 +11,12 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
 from pyramid_cron import clock
-from pyramid_cron.claims import Claims, Held
+from pyramid_cron.claims import Claims, Held, Turn, Unavailable
 from pyramid_cron.events import RunFinished, RunStarted, TaskFinished, TaskStarted, has_subscribers, notify
 from pyramid_cron.isolation import OF_COMMANDS, Exits, Guard, ends_process
 from pyramid_cron.reports import (
-    ALREADY_RUN,
     FAILED,
+    NO_TIME_LEFT,
     OK,
     SKIPPED,
     STOPPING,
@@ -38,6 +38,7 @@ def run(
     window: float,
     zone: tzinfo | None = None,
     names: Collection[str] | None = None,
+    trigger: str = 'request',
     exits: Exits = OF_COMMANDS,
     stop: Callable[[], bool] | None = None,
     monotonic: Callable[[], float] = time.monotonic,
@@ -52,6 +53,7 @@ def run(
     :param window: seconds that ``time_left()`` counts down from; idle tasks start only while some are left.
     :param zone: the time zone of the report, ``None`` for the machine's.
     :param names: the tasks to run in place of those that are due.
+    :param trigger: what asked for the run, for the record.
     :param exits: what ends the process if it is raised in the main thread.
     :param stop: asked before each turn; once it returns true, no other task begins.
     :param monotonic: a clock in seconds that nobody sets.
@@ -60,19 +62,24 @@ def run(
     started = monotonic()
     registry = request.registry
     tasks: Tasks = registry['cron_tasks']
-    due = tasks.due(instant) if names is None else tasks.named(names)
+    claims: Claims = registry['cron_claims']
+    problem = None
+    try:
+        due = claims.turns(tasks, instant, trigger) if names is None else claims.named(tasks, names)
+    except Unavailable as exc:
+        due, problem = list(exc.turns), str(exc)
+        log.error('run for %s: %s', clock.to_zone(instant, zone), problem, exc_info=exc.__cause__)
     if not due:
         # what costs most in a tick with nothing due is not done for a log that is off
-        if log.isEnabledFor(logging.DEBUG):
+        if problem is None and log.isEnabledFor(logging.DEBUG):
             log.debug('run for %s: nothing is due', clock.to_zone(instant, zone))
-        return RunReport(instant, zone, monotonic() - started, ())
+        return RunReport(instant, zone, monotonic() - started, (), problem)
     minute = clock.to_zone(instant, zone)
     log.info('run for %s begins, tasks due: %d', minute, len(due))
-    due.sort(key=lambda task: task.idle)
-    notify(registry, RunStarted(request, minute, tuple(due)))
-    turns = _Turns(request, instant, started, window, names is None, exits, monotonic)
-    reports = turns.take_all(due, stop)
-    result = RunReport(instant, zone, monotonic() - started, tuple(reports))
+    due.sort(key=lambda turn: turn.task.idle)
+    notify(registry, RunStarted(request, minute, tuple(turn.task for turn in due)))
+    reports = _Turns(request, instant, started, window, exits, monotonic).take_all(due, stop)
+    result = RunReport(instant, zone, monotonic() - started, tuple(reports), problem)
     _log_end(result, window)
     notify(registry, RunFinished(request, result))
     return result
@@ -87,7 +94,6 @@ class _Turns:
         instant: datetime,
         started: float,
         window: float,
-        claims_minute: bool,
         exits: Exits,
         monotonic: Callable[[], float],
     ) -> None:
@@ -98,53 +104,50 @@ class _Turns:
         self.monotonic = monotonic
         registry = self.registry = request.registry
         self.claims: Claims = registry['cron_claims']
-        self.claimed_minute = instant if claims_minute else None
         self.transactions = RunTransactions(request)
         self.guard = Guard()
         # asked once, because sending an event to nobody takes as long as the rest of a task's turn
         self.tell_started, self.tell_finished = (
             has_subscribers(registry, event) for event in (TaskStarted, TaskFinished)
         )
-        # the same for all tasks of a time zone, and slow to convert
-        self.in_zone: dict[tzinfo | None, datetime] = {}
+        # the same for all tasks of a minute and a time zone, and slow to convert
+        self.in_zone: dict[tuple[datetime, tzinfo | None], datetime] = {}
 
         def time_left() -> float:
             return window - (monotonic() - started)
 
         self.time_left = time_left
 
-    def take_all(self, due: Sequence[Task], stop: Callable[[], bool] | None) -> list[TaskReport]:
+    def take_all(self, due: Sequence[Turn], stop: Callable[[], bool] | None) -> list[TaskReport]:
         """Let each task have its turn, and leave the request's transaction as pyramid_tm expects it."""
         reports: list[TaskReport] = []
-        for task in due:
+        for turn in due:
             if stop is not None and stop():
-                reports.append(self.skip(task, STOPPING))
+                reports.append(self.skip(turn.task, STOPPING))
                 continue
             try:
-                reports.append(self.take(task))
+                reports.append(self.take(turn))
             except BaseException as exc:
-                missed = ', '.join(other.name for other in due[len(reports) + 1 :]) or 'none'
-                log.error('task %s: %s ends the run; not run: %s', task.name, type(exc).__name__, missed)
+                missed = ', '.join(other.task.name for other in due[len(reports) + 1 :]) or 'none'
+                log.error('task %s: %s ends the run; not run: %s', turn.task.name, type(exc).__name__, missed)
                 raise
         self.transactions.finish()
         return reports
 
-    def take(self, task: Task) -> TaskReport:
+    def take(self, turn: Turn) -> TaskReport:
         """Let a task have its turn, and report what became of it."""
-        if task.timezone not in self.in_zone:
-            self.in_zone[task.timezone] = task.scheduled_for(self.instant)
-        scheduled_for = self.in_zone[task.timezone]
-        if task.idle and self.time_left() <= 0:
-            report = self.skip(task, 'no time left')
-        elif (held := self.claims.claim(task, self.claimed_minute)) is not None:
-            report = self.hold(task, held)
+        task = turn.task
+        key = turn.minute or self.instant, task.timezone
+        if key not in self.in_zone:
+            self.in_zone[key] = task.scheduled_for(key[0])
+        scheduled_for = self.in_zone[key]
+        if turn.held is not None:
+            report = self.hold(task, turn.held)
+        elif task.idle and self.time_left() <= 0:
+            report = self.skip(task, NO_TIME_LEFT)
+            self.claims.pass_over(turn, NO_TIME_LEFT)
         else:
-            try:
-                report = self.run(task, scheduled_for)
-            except BaseException:
-                self.claims.release(task, interrupted=True)
-                raise
-            self.claims.release(task)
+            report = self.claim(turn, scheduled_for)
         if self.tell_finished:
             notify(
                 self.registry,
@@ -152,10 +155,27 @@ class _Turns:
             )
         return report
 
-    def run(self, task: Task, scheduled_for: datetime) -> TaskReport:
+    def claim(self, turn: Turn, scheduled_for: datetime) -> TaskReport:
+        """Run a task if nobody else does."""
+        try:
+            held = self.claims.claim(turn)
+        except Unavailable as exc:
+            log.error('task %s does not run: %s', turn.task.name, exc, exc_info=exc.__cause__)
+            return TaskReport(turn.task.name, FAILED, exception=exc)
+        if held is not None:
+            return self.hold(turn.task, held)
+        try:
+            report = self.run(turn, scheduled_for)
+        except BaseException:
+            self.claims.interrupt(turn)
+            raise
+        return self.claims.release(turn, report)
+
+    def run(self, turn: Turn, scheduled_for: datetime) -> TaskReport:
         """Run a task that nothing is in the way of."""
+        task = turn.task
         if log.isEnabledFor(logging.INFO):
-            log.info('task %s begins%s', task.name, _meant_for(task, self.instant))
+            log.info('task %s begins%s', task.name, _meant_for(turn, self.instant, scheduled_for))
         if self.tell_started:
             notify(self.registry, TaskStarted(self.request, task, scheduled_for))
         system = {
@@ -166,7 +186,7 @@ class _Turns:
         }
         began = self.monotonic()
         try:
-            with self.transactions.around(task.name, system):
+            with self.transactions.around(task.name, system), self.claims.joined(turn, self.request):
                 self.call(task, system)
         except BaseException as exc:
             if ends_process(exc, self.exits):
@@ -202,12 +222,12 @@ class _Turns:
             reason = f'running for {duration(held.seconds)}'
             log.error('task %s is stuck: %s', task.name, reason)
             return TaskReport(task.name, STUCK, reason=reason)
-        return self.skip(task, held.reason, logging.INFO if held.reason == ALREADY_RUN else logging.WARNING)
+        return self.skip(task, held.reason, held.level, held.status)
 
-    def skip(self, task: Task, reason: str, level: int = logging.WARNING) -> TaskReport:
+    def skip(self, task: Task, reason: str, level: int = logging.WARNING, status: str = SKIPPED) -> TaskReport:
         """Report a task that is not run."""
-        log.log(level, 'task %s is skipped: %s', task.name, reason)
-        return TaskReport(task.name, SKIPPED, reason=reason)
+        log.log(level, 'task %s is %s: %s', task.name, status, reason)
+        return TaskReport(task.name, status, reason=reason)
 
 
 def _log_end(report: RunReport, window: float) -> None:
@@ -227,6 +247,10 @@ def _log_end(report: RunReport, window: float) -> None:
         )
 
 
-def _meant_for(task: Task, instant: datetime) -> str:
-    walls = ', '.join(f'{wall:%Y-%m-%d %H:%M}' for wall in task.caught_up(instant))
-    return f', meant for {walls}, which the clocks skipped' if walls else ''
+def _meant_for(turn: Turn, instant: datetime, scheduled_for: datetime) -> str:
+    """Say what is not plain about the minute that a task runs for."""
+    told = f', for {scheduled_for}' if turn.minute is not None and turn.minute != instant else ''
+    walls = ', '.join(f'{wall:%Y-%m-%d %H:%M}' for wall in turn.task.caught_up(turn.minute or instant))
+    if walls:
+        told += f', meant for {walls}, which the clocks skipped'
+    return f'{told}, attempt {turn.attempt}' if turn.attempt > 1 else told

@@ -48,7 +48,7 @@ class CronView:
         order = pending(request.environ)
         exits = isolation.OF_COMMANDS
         if order is None:
-            order, exits = Order(instant), isolation.OF_SERVERS
+            order, exits = Order(instant, trigger='request'), isolation.OF_SERVERS
             refusal = access.refuse(
                 request.method,
                 request.remote_addr,
@@ -64,6 +64,7 @@ class CronView:
             names=order.names,
             window=settings.window,
             zone=settings.timezone,
+            trigger=order.trigger,
             exits=exits,
         )
         status = 500 if report.failed else 200

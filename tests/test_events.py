@@ -5,6 +5,7 @@ from pyramid.config import Configurator
 from webtest import TestApp
 from zope.interface.verify import verifyObject
 
+from pyramid_cron.claims import Turn
 from pyramid_cron.events import (
     IRunFinished,
     IRunStarted,
@@ -86,7 +87,7 @@ def test_a_skipped_task_has_finished_without_a_start(config):
     config.commit()
     claims = config.registry['cron_claims']
     for task in config.registry['cron_tasks']:
-        assert claims.claim(task, None) is None
+        assert claims.claim(Turn(task, None)) is None
     run(config)
     assert [(type(event), event.status) for event in events] == [(TaskFinished, 'skipped')] * 2
 

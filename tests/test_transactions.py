@@ -24,6 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sess
 from transaction.interfaces import NoTransaction, TransientError
 
 from pyramid_cron import CronView, transactions
+from pyramid_cron.claims import Turn
 from pyramid_cron.testing import tick
 
 INSTANT = datetime(2026, 7, 1, 9, 30, tzinfo=timezone.utc)
@@ -733,7 +734,7 @@ def test_where_pyramid_tm_is_switched_off_tasks_manage_their_own_transactions(ma
 def test_a_run_whose_tasks_are_all_skipped_leaves_the_requests_transaction_alone(make_app, database, caplog, retry):
     app = make_app({'first': inserting('1')}, on_request=lambda request: insert(request, 'earlier'), settings=retry)
     (task,) = app.app.registry['cron_tasks']
-    assert app.app.registry['cron_claims'].claim(task, None) is None
+    assert app.app.registry['cron_claims'].claim(Turn(task, None)) is None
     assert statuses(app) == {'first': 'skipped'}
     assert [record for record in caplog.records if record.levelname == 'ERROR'] == []
     assert database.rows() == ['earlier']

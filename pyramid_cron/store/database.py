@@ -107,7 +107,7 @@ def create_all(engine: Engine, sleep: Callable[[float], object] = time.sleep) ->
         except SQLAlchemyError:
             if attempt == ATTEMPTS_TO_CREATE - 1:
                 raise
-            sleep(random.uniform(0.01, 0.1))  # noqa: S311
+            sleep(random.uniform(0.01, 0.1))
         else:
             return
 
@@ -139,9 +139,7 @@ def make_engine(value: Any, registry: Any) -> Engine:
                 **({} if _in_memory(url) else options),
             )
         except ImportError as exc:
-            raise ConfigurationError(
-                f'bad setting cron.store: {exc}; install the driver of {url.drivername}'
-            ) from exc
+            raise ConfigurationError(f'bad setting cron.store: {exc}; install the driver of {url.drivername}') from exc
         except SQLAlchemyError as exc:
             raise ConfigurationError(f'bad setting cron.store: {exc}') from None
     if _in_memory(engine.url):
@@ -163,7 +161,7 @@ def make_engine(value: Any, registry: Any) -> Engine:
 
 
 def _resolve(name: str) -> Any:
-    if ':' in name and '.' not in name.partition(':')[0] or '/' in name:
+    if (':' in name and '.' not in name.partition(':')[0]) or '/' in name:
         # perhaps a URL, which may hold a password
         raise ConfigurationError(
             'bad setting cron.store: it is no URL such as postgresql+psycopg://user@host/name, '
@@ -188,6 +186,5 @@ def _call(function: Any, registry: Any) -> Engine:
 
 def _in_memory(url: URL) -> bool:
     return url.get_backend_name() == 'sqlite' and (
-        url.database in (None, '', ':memory:') or 'mode=memory' in str(url.query)
-        or url.query.get('mode') == 'memory'
+        url.database in (None, '', ':memory:') or 'mode=memory' in str(url.query) or url.query.get('mode') == 'memory'
     )

@@ -74,9 +74,7 @@ def owed_minutes(task: Task, row: Mapping[str, Any], now: datetime) -> tuple[dat
     changed = row['changed']
     if changed is not None and changed > after:
         before, zone = read_schedule(row['schedule_before'])
-        owed = tuple(
-            minute for minute in owed if minute >= changed or before.is_due(clock.wall_minutes(minute, zone))
-        )
+        owed = tuple(minute for minute in owed if minute >= changed or before.is_due(clock.wall_minutes(minute, zone)))
     return owed
 
 

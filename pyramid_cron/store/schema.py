@@ -40,7 +40,7 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=timezone.utc)
 
 
-class database_clock(GenericFunction[float]):  # noqa: N801 (functions of SQL are written so)
+class database_clock(GenericFunction[float]):
     """What the database's clock says now, in seconds since 1970."""
 
     type = Float()

@@ -7,14 +7,14 @@ from pyramid.config import Configurator
 from pyramid.response import Response
 from pyramid.settings import asbool, aslist
 
-from pyramid_cron.claims import Claims
+from pyramid_cron.claims import Claims, Turn
 
 
 class AnyMinute(Claims):
     """Lets tasks run again in the same minute, for tests that cannot wait for the next."""
 
-    def claim(self, task, instant):
-        return super().claim(task, None)
+    def claim(self, turn):
+        return super().claim(Turn(turn.task, None))
 
 
 def main(global_config, **settings):

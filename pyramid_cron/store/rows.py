@@ -1,0 +1,169 @@
+"""The statements by which processes agree: on the row of a task, and on that of the ticks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, exists, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+
+from pyramid_cron.store.judging import write_schedule
+from pyramid_cron.store.schema import database_clock, processes, tasks, ticks
+from pyramid_cron.tasks import Task
+
+# names of tasks that one statement asks for; for more it asks for all
+MOST_NAMES = 100
+
+UPSERTS = {'postgresql': postgresql.insert, 'sqlite': sqlite.insert}
+
+HELD = tasks.c.run_id.is_not(None)
+
+
+class Tick(NamedTuple):
+    """What the row of an application's ticks says, once one more has come.
+
+    :param last: the newest minute that had a tick.
+    :param before: the newest before that one, ``None`` if there was none.
+    :param attention: whether a task is running or is to be run once more.
+    :param clock: the database's clock, in seconds since 1970.
+    """
+
+    last: datetime
+    before: datetime | None
+    attention: bool
+    clock: float
+
+
+def tick(connection: Connection, app: str, minute: datetime) -> Tick:
+    """Take note of a tick, in one statement where the database can do that."""
+    attention = exists().where(tasks.c.app == app, or_(HELD, tasks.c.again.is_not(None)))
+    told = ticks.c.last_minute, ticks.c.minute_before, attention.label('attention'), database_clock().label('clock')
+    newer = ticks.c.last_minute < minute
+    values = {
+        'minute_before': case((newer, ticks.c.last_minute), else_=ticks.c.minute_before),
+        'last_minute': case((newer, minute), else_=ticks.c.last_minute),
+    }
+    upsert = UPSERTS.get(connection.dialect.name)
+    if upsert is not None:
+        inserted = upsert(ticks).values(app=app, last_minute=minute)
+        row = connection.execute(inserted.on_conflict_do_update(['app'], set_=values).returning(*told)).one()
+        return Tick(*row)
+    # MySQL assigns from the left to the right
+    changed = update(ticks).where(ticks.c.app == app).ordered_values(*values.items())
+    if connection.execute(changed).rowcount == 0 and not connection.scalar(select(exists().where(ticks.c.app == app))):
+        connection.execute(insert(ticks).values(app=app, last_minute=minute))
+    return Tick(*connection.execute(select(*told).where(ticks.c.app == app)).one())
+
+
+def known(connection: Connection, app: str, names: Collection[str] | None) -> dict[str, RowMapping]:
+    """Return the rows of tasks by their names, each with the process that has it, if one has.
+
+    :param names: those to return, beside all that are running or are to be run once more; ``None`` for all.
+    """
+    query = (
+        select(
+            tasks,
+            processes.c.host,
+            processes.c.pid,
+            processes.c.place,
+            processes.c.born,
+            (processes.c.lease_until < database_clock()).label('lease_over'),
+        )
+        .select_from(tasks.outerjoin(processes, tasks.c.process == processes.c.id))
+        .where(tasks.c.app == app)
+    )
+    if names is not None and len(names) <= MOST_NAMES:
+        query = query.where(or_(tasks.c.task.in_(names), HELD, tasks.c.again.is_not(None)))
+    return {row['task']: row for row in connection.execute(query).mappings()}
+
+
+def deploy(connection: Connection, app: str, wanted: Iterable[Task], rows: Mapping[str, Any], minute: datetime) -> bool:
+    """Bring the rows to the tasks and schedules of this process, and tell whether any had to be.
+
+    :param rows: what :func:`known` returned of all tasks.
+    :param minute: from which on a task that is new is due, and a schedule that is new counts.
+    """
+    changed = False
+    for task in wanted:
+        row, schedule = rows.get(task.name), write_schedule(task)
+        if row is None:
+            changed = True
+            try:
+                with connection.begin_nested():
+                    connection.execute(
+                        insert(tasks).values(
+                            app=app,
+                            task=task.name,
+                            schedule=schedule,
+                            since=minute,
+                            attempt=0,
+                            transactional=False,
+                        )
+                    )
+            except IntegrityError:
+                # another process has just done it
+                continue
+        elif row['schedule'] != schedule and row['run_id'] is None:
+            # while it runs its row is left alone: its own transaction may have to update it
+            changed = True
+            connection.execute(
+                update(tasks)
+                .where(_is(app, task.name), tasks.c.schedule == row['schedule'], ~HELD)
+                .values(schedule=schedule, schedule_before=tasks.c.schedule, changed=minute)
+            )
+    return changed
+
+
+def take(
+    connection: Connection, app: str, task: str, minute: datetime | None, attempt: int, **values: Any
+) -> bool:
+    """Claim a task for a minute, or for none, and tell whether it was to be had.
+
+    :param attempt: above 1 if it was begun for this minute before.
+    :param values: the run, its process, and whether the run commits with its record.
+    """
+    free = and_(_is(app, task), ~HELD)
+    if minute is not None:
+        if attempt > 1:
+            free = and_(free, tasks.c.last_minute == minute, tasks.c.again.is_not(None))
+        else:
+            free = and_(free, or_(tasks.c.last_minute.is_(None), tasks.c.last_minute < minute))
+        values |= {'last_minute': minute, 'attempt': attempt, 'again': None}
+    if connection.dialect.name == 'postgresql':
+        # a process that is frozen in its claim makes nobody wait
+        query = select(tasks.c.task).where(free).with_for_update(skip_locked=True)
+        if connection.scalar(query) is None:
+            return False
+    # SQLite waits for other writers only if the first statement of a transaction is one that writes
+    return connection.execute(update(tasks).where(free).values(**values)).rowcount == 1
+
+
+def give_back(connection: Connection, app: str, task: str, run_id: str, **values: Any) -> bool:
+    """End a run and tell whether it was still this one's: another token fences it off."""
+    mine = and_(_is(app, task), tasks.c.run_id == run_id)
+    ended = update(tasks).where(mine).values(run_id=None, process=None, **values)
+    return connection.execute(ended).rowcount == 1
+
+
+def pass_over(connection: Connection, app: str, task: str, minute: datetime) -> bool:
+    """Take note that a task is not run for a minute and those before, and tell whether nobody else had."""
+    free = and_(_is(app, task), ~HELD, or_(tasks.c.last_minute.is_(None), tasks.c.last_minute < minute))
+    return connection.execute(update(tasks).where(free).values(last_minute=minute, again=None)).rowcount == 1
+
+
+def owner(connection: Connection, app: str, task: str) -> RowMapping | None:
+    """Return the row of one task, as :func:`known` does."""
+    return known(connection, app, [task]).get(task)
+
+
+def mark_not_transactional(connection: Connection, app: str, task: str, run_id: str) -> bool:
+    """Take note that a run has committed something before its end, and tell whether it is still this one's."""
+    mine = and_(_is(app, task), tasks.c.run_id == run_id)
+    return connection.execute(update(tasks).where(mine).values(transactional=False)).rowcount == 1
+
+
+def _is(app: str, task: str) -> ColumnElement[bool]:
+    return and_(tasks.c.app == app, tasks.c.task == task)
