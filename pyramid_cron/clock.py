@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 
 MINUTE = timedelta(minutes=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+WALL_EPOCH = EPOCH.replace(tzinfo=None)
 
 # Debian's cron takes a change of the clock as daylight saving time up to this size, and as a correction beyond it
 THREE_HOURS = timedelta(hours=3)
+
+# from the beginning of the day before until the end of the day after
+AROUND_A_DAY = tuple(timedelta(hours=hours) for hours in range(-24, 49, 6))
 
 
 def now() -> datetime:
@@ -112,22 +116,24 @@ def ticks(wall: datetime, zone: tzinfo | None) -> Ticks:
     return Ticks((), (second + end * MINUTE,))
 
 
-def steady_offset(day: date, zone: tzinfo | None) -> timedelta | None:
-    """Return the UTC offset from the day before ``day`` until the day after it, ``None`` if it changes."""
+def offsets_around(day: date, zone: tzinfo | None) -> tuple[timedelta, timedelta]:
+    """Return the smallest and the largest UTC offset from the day before ``day`` until the day after it."""
     # the machine's own time zone is not remembered, because it can be set to another; those of dateutil have no hash
     if zone is None or zone.__hash__ is None:
-        return _offset_around(day, zone)
-    return _known_offset_around(day, zone)
+        return _offsets_around(day, zone)
+    return _known_offsets_around(day, zone)
 
 
-def _offset_around(day: date, zone: tzinfo | None) -> timedelta | None:
-    midnight = datetime(day.year, day.month, day.day)
-    offsets = {_offset(midnight + timedelta(hours=hours), zone) for hours in range(-24, 49, 6)}
-    return offsets.pop() if len(offsets) == 1 else None
+def _offsets_around(day: date, zone: tzinfo | None) -> tuple[timedelta, timedelta]:
+    # arithmetic of the wall clock, and in seconds, because the machine's zone is asked anew each time
+    midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
+    before_utc = [since.total_seconds() - (midnight + since).timestamp() for since in AROUND_A_DAY]
+    wall = midnight.replace(tzinfo=None) - WALL_EPOCH
+    return wall + timedelta(seconds=min(before_utc)), wall + timedelta(seconds=max(before_utc))
 
 
 # this and the next remember two days of all the zones that there are; the next is a tick's own, and a third faster
-_known_offset_around = functools.lru_cache(maxsize=2048)(_offset_around)
+_known_offsets_around = functools.lru_cache(maxsize=2048)(_offsets_around)
 
 
 @functools.lru_cache(maxsize=2048)
@@ -136,8 +142,8 @@ def _origin_of_day(days: int, zone: tzinfo) -> datetime | None:
 
     :param days: the day as the days since the epoch, in UTC.
     """
-    offset = steady_offset(EPOCH.date() + timedelta(days), zone)
-    return None if offset is None else EPOCH.replace(tzinfo=None) + offset
+    low, high = offsets_around(EPOCH.date() + timedelta(days), zone)
+    return WALL_EPOCH + low if low == high else None
 
 
 def to_instant(moment: datetime) -> datetime:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import venusian
 from pyramid.exceptions import ConfigurationError
 
-from pyramid_cron.fields import LEFT_OUT, MOST_VALUES, FieldValue, ScheduleWarning
+from pyramid_cron.fields import LEFT_OUT, MOST_VALUES, NO_LINE, FieldValue, ScheduleWarning
 from pyramid_cron.tasks import System, Task, dotted_path
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def add_cron_task(
     idle: bool = False,
     *,
     name: str | None = None,
-    cron: str | None = None,
+    cron: str = NO_LINE,
     timezone: str | ZoneInfo | None = None,
 ) -> None:
     """Register a task: the directive ``config.add_cron_task``.
@@ -106,7 +106,7 @@ def cron_task(
     idle: bool = False,
     *,
     name: str | None = None,
-    cron: str | None = None,
+    cron: str = NO_LINE,
     timezone: str | ZoneInfo | None = None,
 ) -> Callable[[Decorated], Decorated]:
     """Register the decorated function when ``config.scan()`` finds it: the declarative :func:`add_cron_task`.
