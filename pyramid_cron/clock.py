@@ -32,8 +32,7 @@ def now() -> datetime:
 
 def minute_of(instant: datetime) -> datetime:
     """Return the instant at which the minute of ``instant`` began."""
-    # three times as fast as replace()
-    return instant - timedelta(seconds=instant.second, microseconds=instant.microsecond)
+    return instant.replace(second=0, microsecond=0)
 
 
 def current_minute() -> datetime:
@@ -132,7 +131,7 @@ def _offsets_around(day: date, zone: tzinfo | None) -> tuple[timedelta, timedelt
     return wall + timedelta(seconds=min(before_utc)), wall + timedelta(seconds=max(before_utc))
 
 
-# this and the next remember two days of all the zones that there are; the next is a tick's own, and a third faster
+# this and the next remember two days of all the zones that there are; the next saves a tick most of its look-up
 _known_offsets_around = functools.lru_cache(maxsize=2048)(_offsets_around)
 
 
@@ -170,7 +169,7 @@ def parse_zone(value: str | ZoneInfo) -> ZoneInfo:
     :param value: a :class:`zoneinfo.ZoneInfo`, or an IANA name such as ``Europe/Berlin``.
     :raises ValueError: if there is none of that name, or it is something else.
     """
-    # imported for an application that names a time zone: the two take as long as the rest of this package
+    # imported for an application that names a time zone: the two take a third as long as the rest of this package
     import difflib
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 

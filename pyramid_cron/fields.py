@@ -19,7 +19,8 @@ FieldValue = int | Iterable[int] | str
 # an iterable longer than this is a mistake, or endless
 MOST_VALUES = 1000
 
-ELEMENT = r'(?:(?P<star>\*)|(?P<first>[0-9]+|[a-z]{3})(?:-(?P<last>[0-9]+|[a-z]{3}))?)(?:/(?P<step>[0-9]+))?'
+# a star, or a first and a last value; a step
+ELEMENT = r'(?:(\*)|([0-9]+|[a-z]{3})(?:-([0-9]+|[a-z]{3}))?)(?:/([0-9]+))?'
 
 
 class _LeftOut(str):
@@ -163,36 +164,36 @@ def parse(field: Field, text: str, advice: list[str]) -> int:
     """
     mask = 0
     for element in text.split(','):
-        if element == '*':
-            mask |= field.every
-            continue
-        match = re.fullmatch(ELEMENT, element.lower())
-        if match is None:
-            hint = hints.for_element(field, element)
-            raise ValueError(f'has {element!r}, which is not the syntax of crontab(5){hint}')
-        star, text_of_first, text_of_last, text_of_step = match.groups()
-        if star:
-            first, last = field.low, field.high
-        else:
-            first = _value(field, text_of_first)
-            last = _value(field, text_of_last) if text_of_last else first
-        step = int(text_of_step or 1)
-        if first > last:
-            hint = (
-                'begin with the smaller value' if text_of_step else f'write {hints.for_backwards(field, first, last)}'
-            )
-            raise ValueError(f'has {element.lower()!r}, which runs backwards; {hint}')
-        if text_of_step and not star and not text_of_last:
-            raise ValueError(f'has {element!r}, a step without a range; write {first}-{field.high}/{text_of_step}')
-        if step == 0:
-            raise ValueError(f'has {element!r}, a step of 0')
-        if text_of_step and step > last - first:
-            advice.append(f'{field.name} has {element!r}, whose step leaves nothing but {first}')
-        mask |= sum(1 << value for value in range(first, last + 1, step))
+        # what most fields of most lines are
+        mask |= field.every if element == '*' else _element(field, element, advice)
     if field.high == CRONTAB_DOW.high:
         # Monday is 1 there and 0 in masks; 0 and 7 are Sunday there, which is 6 in masks
         mask = mask >> 1 | (mask & 1) << DOW.high
     return mask
+
+
+def _element(field: Field, element: str, advice: list[str]) -> int:
+    match = re.fullmatch(ELEMENT, element.lower())
+    if match is None:
+        hint = hints.for_element(field, element)
+        raise ValueError(f'has {element!r}, which is not the syntax of crontab(5){hint}')
+    star, first_text, last_text, step_text = match.groups()
+    first, last, step = field.low, field.high, int(step_text or 1)
+    if not star:
+        first = _value(field, first_text)
+        last = _value(field, last_text) if last_text else first
+    if first > last:
+        hint = 'begin with the smaller value' if step_text else f'write {hints.for_backwards(field, first, last)}'
+        raise ValueError(f'has {match[0]!r}, which runs backwards; {hint}')
+    if step_text:
+        if not star and not last_text:
+            raise ValueError(f'has {element!r}, a step without a range; write {first}-{field.high}/{step_text}')
+        if step == 0:
+            raise ValueError(f'has {element!r}, a step of 0')
+        if step > last - first:
+            advice.append(f'{field.name} has {element!r}, whose step leaves nothing but {first}')
+    # without a step these are all bits from the first to the last
+    return sum(1 << value for value in range(first, last + 1, step)) if step_text else (2 << last) - (1 << first)
 
 
 def _value(field: Field, text: str) -> int:
@@ -217,6 +218,12 @@ def write(field: Field, mask: int) -> str:
     if len(values) > 2 and len(steps) == 1 and steps != {1}:
         return f'{values[0]}-{values[-1]}/{steps.pop()}'
     return ','.join('-'.join(map(str, ends)) for ends in _runs(values))
+
+
+def as_keywords(texts: dict[str, str]) -> str:
+    """Return the texts of the five fields as the keywords that they are passed by, without those of no effect."""
+    shown = {name: int(text) if text.isdigit() else text for name, text in texts.items()}
+    return ', '.join(f'{name}={text!r}' for name, text in shown.items() if text != '*' or name in ('min', 'hour'))
 
 
 def _runs(values: list[int]) -> list[tuple[int, ...]]:

@@ -75,6 +75,6 @@ class _Level(dict[int, list[Below]]):
                 if len(found) > 1:
                     found.append(below)
                 elif found is not alone:
-                    # a list of one belongs to all values of its mask, which halves what an index of many takes
+                    # a list of one belongs to all values of its mask, which saves an index a third of its memory
                     self[value] = [*found, below]
         return self._by_mask[mask]

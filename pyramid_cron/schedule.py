@@ -22,6 +22,7 @@ from pyramid_cron.fields import (
     Field,
     FieldValue,
     ScheduleError,
+    as_keywords,
     bits,
     parse,
     read_numbers,
@@ -111,7 +112,7 @@ class Schedule:
             **masks,
             interval='*' in (texts['min'][0], texts['hour'][0]),
             either_day=False,
-            text=_as_keywords(texts) if '*' not in (texts['day'][0], texts['dow'][0]) else ' '.join(texts.values()),
+            text=as_keywords(texts) if '*' not in (texts['day'][0], texts['dow'][0]) else ' '.join(texts.values()),
             advice=tuple(advice),
         )
 
@@ -259,9 +260,3 @@ def _is_a_date(days: int, months: int) -> bool:
 def _days_of_month(year: int, month: int) -> int:
     """Return the mask of the days that a month has."""
     return (2 << monthrange(year, month)[1]) - 2
-
-
-def _as_keywords(texts: dict[str, str]) -> str:
-    """Return the fields as they are passed to the directive."""
-    shown = {name: text if text.isdigit() else repr(text) for name, text in texts.items()}
-    return ', '.join(f'{name}={text}' for name, text in shown.items() if text != "'*'" or name in ('min', 'hour'))

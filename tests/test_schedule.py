@@ -229,7 +229,7 @@ def test_a_schedule_is_shown_as_the_crontab_line_of_the_same_meaning(fields, tex
 @pytest.mark.parametrize(
     ('fields', 'text'),
     [
-        ({'min': 0, 'hour': 0, 'day': 13, 'dow': 4}, "min=0, hour=0, day=13, dow='fri'"),
+        ({'min': '00', 'hour': 0, 'day': 13, 'dow': 4}, "min=0, hour=0, day=13, dow='fri'"),
         ({'day': '1-7', 'month': 'Jan', 'dow': 'MON'}, "min='*', hour='*', day='1-7', month='jan', dow='mon'"),
         (
             {'min': (0, 30), 'hour': 2, 'day': range(1, 8), 'dow': range(7)},
