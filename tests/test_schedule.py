@@ -419,6 +419,35 @@ def test_minutes_that_come_again_after_midnight_are_in_order():
     ]
 
 
+def test_the_evening_that_comes_again_is_found_from_the_midnight_before_it():
+    after = datetime(2000, 10, 29, 0, 0, tzinfo=ZoneInfo('America/St_Johns'))
+    assert first(Schedule.from_line('0,30 * * * *'), after, 2) == ['2000-10-28 23:30 -0330', '2000-10-29 00:00 -0330']
+
+
+def test_a_day_on_which_the_clocks_change_is_gone_through_only_as_far_as_it_is_asked_for():
+    asked = []
+
+    class Counting(tzinfo):
+        """The offset of Berlin on the day of its gap, without a hash, so that nothing is remembered."""
+
+        __hash__ = None
+
+        def utcoffset(self, moment):
+            asked.append(moment)
+            return moment.replace(tzinfo=BERLIN).utcoffset()
+
+        def dst(self, moment):
+            return timedelta(0)
+
+        def fromutc(self, moment):
+            return BERLIN.fromutc(moment.replace(tzinfo=BERLIN)).replace(tzinfo=self)
+
+    after = datetime(2026, 3, 29, 4, tzinfo=Counting())
+    assert next(Schedule.from_line('* * * * *').runs(after)).isoformat() == '2026-03-29T04:01:00+02:00'
+    # the rest of the day has 1200 minutes, each of which would be asked for twice
+    assert len(asked) < 600
+
+
 def test_a_rare_date_is_found_and_the_next_one_after_it():
     # the target is under 5 ms; stepping through the minutes of nine years would take seconds
     began = time.process_time()
