@@ -44,7 +44,8 @@ def add_cron_task(
 
     All five fields have to match for the task to be due. A field is an integer, an iterable of integers (read once) or
     a text in the syntax of crontab(5), such as ``'*/15'`` or ``'9-17'``. Without ``min`` the task is due in every
-    minute that matches the rest: ``hour=2`` alone is 60 runs, and ``min=0, hour=2`` is one.
+    minute that matches the rest: ``hour=2`` alone is 60 runs, and ``min=0, hour=2`` is one. ``None`` is refused: it is
+    what an unset setting gives.
 
     :param f: a callable that takes one dict, ``system``, or the dotted name of one, resolved relative to the module
         that calls the directive (``'.tasks.purge'``, ``'myapp.tasks.purge'``).
