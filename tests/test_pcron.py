@@ -267,7 +267,7 @@ def test_at_tells_what_would_be_due(pcron, ini):
             False,
             'min is 1, not 0,30; hour is 1, not 2-4; month is 11, not 1,12',
         ),
-        ('min=0, day=1, dow=0', '2026-12-01 00:00', False, 'dow is tue, not mon'),
+        ('min=0, hour=0, day=1, dow=0', '2026-12-01 00:00', False, 'dow is tue, not mon'),
         ("cron='0 0 1 * mon'", '2026-12-01 00:00', True, 'one of the two days suffices: dow is tue, not mon'),
         ("cron='0 0 1 * mon'", '2026-12-07 00:00', True, 'one of the two days suffices: day is 7, not 1'),
         ("cron='0 0 1 * mon'", '2026-06-01 00:00', True, 'both of the two days match'),
