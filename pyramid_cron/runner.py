@@ -25,6 +25,7 @@ def run(
     window: float,
     zone: tzinfo | None = None,
     names: Collection[str] | None = None,
+    stop: Callable[[], bool] = lambda: False,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> RunReport:
     """Run the tasks that are due: the normal ones, then the idle ones, each in the order of registration.
@@ -37,6 +38,7 @@ def run(
     :param window: seconds that ``time_left()`` counts down from; idle tasks start only while some are left.
     :param zone: the time zone of the report, ``None`` for the machine's.
     :param names: the tasks to run in place of those that are due.
+    :param stop: asked before each turn; the tasks left over are skipped once it returns true.
     :param monotonic: a clock in seconds that nobody sets.
     :raises LookupError: if there is no task of one of the names.
     """
@@ -68,7 +70,9 @@ def run(
         if task.timezone not in in_zone:
             in_zone[task.timezone] = task.scheduled_for(instant)
         scheduled_for = in_zone[task.timezone]
-        if task.idle and time_left() <= 0:
+        if stop():
+            report = _skip(task, 'stopping')
+        elif task.idle and time_left() <= 0:
             report = _skip(task, 'no time left')
         elif not tasks.claim(task):
             report = _skip(task, 'still running')

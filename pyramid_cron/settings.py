@@ -13,6 +13,7 @@ from pyramid.settings import aslist
 
 from pyramid_cron.access import Network, parse_network
 from pyramid_cron.clock import parse_zone
+from pyramid_cron.urls import BaseURL
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -61,6 +62,7 @@ TABLE: dict[str, tuple[str | None, Callable[[Any], Any]]] = {
     'secret': (None, _secret),
     'window': ('60', _seconds),
     'timezone': (None, parse_zone),
+    'url': (None, BaseURL.parse),
 }
 
 
@@ -75,6 +77,7 @@ class Settings:
     :param secret: what ``Authorization: Bearer`` has to carry, in UTF-8; ``None`` if addresses decide.
     :param window: seconds from the start of a run that ``time_left()`` counts down from.
     :param timezone: the time zone of schedules; ``None`` for the machine's local time.
+    :param url: where tasks find the application from outside; ``None`` for where the trigger found it.
     """
 
     path: str
@@ -82,6 +85,7 @@ class Settings:
     secret: bytes | None = field(repr=False)
     window: float
     timezone: ZoneInfo | None
+    url: BaseURL | None
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> Settings:

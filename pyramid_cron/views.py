@@ -13,6 +13,7 @@ from webob.acceptparse import create_accept_header
 from pyramid_cron import access, clock, reports, runner
 from pyramid_cron.inprocess import Order, pending
 from pyramid_cron.settings import Settings
+from pyramid_cron.urls import seen_from_outside
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class CronView:
         environ = _wsgi_headers(request)
         order = pending(request.environ)
         if order is None:
-            order = Order(instant)
+            order = Order(request.registry, instant)
             refusal = access.refuse(
                 request.method,
                 request.remote_addr,
@@ -57,9 +58,18 @@ class CronView:
             )
             if refusal is not None:
                 return _refused(refusal, request.remote_addr)
-        report = order.report = runner.run(
-            request, order.instant, names=order.names, window=settings.window, zone=settings.timezone
-        )
+        elif order.registry is not request.registry:
+            order.strayed = True
+            return _response(404, TEXT, 'fail: the run was ordered from another application')
+        with seen_from_outside(request.environ, settings.url):
+            report = order.report = runner.run(
+                request,
+                order.instant,
+                names=order.names,
+                window=settings.window,
+                zone=settings.timezone,
+                stop=order.stop,
+            )
         status = 500 if report.names(reports.FAILED) else 200
         if _prefers_json(environ.get('HTTP_ACCEPT', '')):
             return _response(status, JSON, json.dumps(report.as_dict()))

@@ -22,7 +22,7 @@ def request_cron(app, path='/cron', **environ):
 
 
 def test_what_is_left_out_has_its_default():
-    assert Settings.parse({}) == Settings('/cron', LOOPBACK, None, 60.0, None)
+    assert Settings.parse({}) == Settings('/cron', LOOPBACK, None, 60.0, None, None)
 
 
 def test_settings_of_others_do_not_matter():
@@ -402,7 +402,7 @@ def test_settings_come_from_an_ini_file(tmp_path, monkeypatch):
     finally:
         sys.modules.pop('app_of_an_ini_file', None)
     assert app.registry['cron_settings'] == Settings(
-        '/tick', (ip_network('127.0.0.1'), ip_network('10.0.0.0/8')), b'sixteen chars 16', 90.0, ZoneInfo('UTC')
+        '/tick', (ip_network('127.0.0.1'), ip_network('10.0.0.0/8')), b'sixteen chars 16', 90.0, ZoneInfo('UTC'), None
     )
     assert request_cron(app, '/tick', HTTP_AUTHORIZATION='Bearer sixteen chars 16').text == 'ok'
     assert request_cron(app, '/tick').status_int == 401
