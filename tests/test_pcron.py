@@ -818,6 +818,7 @@ def test_work_can_be_quiet(ini, capfd):
     path = ini("ends, min='*', name='ends'", settings='cron.timezone = UTC')
     assert WorkingCommand(['pcron', 'work', path], True).run() == 0
     assert capfd.readouterr().out == ''
+    assert logging.getLogger('pyramid_cron').level == logging.NOTSET
 
 
 def test_work_logs_a_line_for_each_minute_in_which_something_else_answers(pcron, ini, caplog):
@@ -1037,3 +1038,31 @@ def both(global_conf):
     path.write_text(f'[app:main]\nuse = call:{module}:both\n')
     status, _, err = pcron('list', str(path))
     assert (status, err.split(': ')[-1]) == (2, f'name the section of one of them, as in {path}#name\n')
+
+
+@pytest.mark.parametrize('inner', ['site', 'plain'])
+def test_an_application_that_makes_others_for_itself_is_the_one_that_is_meant(pcron, module, tmp_path, inner):
+    (tmp_path / f'{module}.py').write_text(
+        PARTS
+        + f"""
+from pyramid.wsgi import wsgiapp2
+
+def outer(global_conf, **settings):
+    with Configurator(settings=settings) as config:
+        config.include('pyramid_cron')
+        config.add_cron_task(lambda system: print('outer ran'), min='*', name='outer')
+        config.add_route('inner', '/inner/*subpath')
+        config.add_view(wsgiapp2({inner}(global_conf)), route_name='inner')
+        return config.make_wsgi_app()
+
+def last(global_conf):
+    app = outer(global_conf)
+    # made later than its own
+    app.inner = {inner}(global_conf)
+    return app
+"""
+    )
+    path = tmp_path / 'outer.ini'
+    path.write_text(f'[app:main]\nuse = call:{module}:last\n')
+    status, out, err = pcron('tick', str(path))
+    assert (status, out.splitlines()[0], err) == (0, 'outer ran', '')

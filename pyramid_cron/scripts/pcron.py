@@ -150,7 +150,7 @@ class PCronCommand:
         except ValueError as exc:
             raise Refused(exc) from None
         config_vars.setdefault('__script__', self.script_name)
-        if self.args.command == 'work' and 'loggers' not in sections:
+        if self.args.command == 'work' and 'loggers' not in sections and not self.quiet:
             # otherwise nobody would hear of what it does
             logging.basicConfig(format=PLAIN_FORMAT)
             logging.getLogger('pyramid_cron').setLevel(logging.INFO)
