@@ -17,6 +17,7 @@ from pyramid_cron.access import Network, parse_network
 from pyramid_cron.clock import parse_zone
 from pyramid_cron.tasks import dotted_path
 from pyramid_cron.transactions import Wrapper
+from pyramid_cron.urls import BaseURL
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -81,6 +82,7 @@ TABLE: dict[str, tuple[str | None, Callable[[Any], Any]]] = {
     'window': ('60', _seconds),
     'timezone': (None, parse_zone),
     'transaction': (None, _wrapper),
+    'url': (None, BaseURL.parse),
 }
 
 
@@ -97,6 +99,7 @@ class Settings:
     :param timezone: the time zone of schedules; ``None`` for the machine's local time.
     :param transaction: what makes of a task's ``system`` the context manager that the task runs in; ``None`` for the
         transactions of pyramid_tm.
+    :param url: where tasks find the application from outside; ``None`` for where the trigger found it.
     """
 
     path: str
@@ -104,7 +107,8 @@ class Settings:
     secret: bytes | None = field(repr=False)
     window: float
     timezone: ZoneInfo | None
-    transaction: Wrapper | None = None
+    transaction: Wrapper | None
+    url: BaseURL | None
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> Settings:

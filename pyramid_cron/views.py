@@ -13,6 +13,7 @@ from webob.acceptparse import create_accept_header
 from pyramid_cron import access, clock, isolation, runner
 from pyramid_cron.inprocess import Order, pending
 from pyramid_cron.settings import Settings
+from pyramid_cron.urls import seen_from_outside
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class CronView:
         order = pending(request.environ)
         exits = isolation.OF_COMMANDS
         if order is None:
-            order, exits = Order(instant), isolation.OF_SERVERS
+            order, exits = Order(request.registry, instant), isolation.OF_SERVERS
             refusal = access.refuse(
                 request.method,
                 request.remote_addr,
@@ -58,14 +59,19 @@ class CronView:
             )
             if refusal is not None:
                 return _refused(refusal, request.remote_addr)
-        report = order.report = runner.run(
-            request,
-            order.instant,
-            names=order.names,
-            window=settings.window,
-            zone=settings.timezone,
-            exits=exits,
-        )
+        elif order.registry is not request.registry:
+            order.strayed = True
+            return _response(404, TEXT, 'fail: the run was ordered from another application')
+        with seen_from_outside(request.environ, settings.url):
+            report = order.report = runner.run(
+                request,
+                order.instant,
+                names=order.names,
+                window=settings.window,
+                zone=settings.timezone,
+                exits=exits,
+                stop=order.stop,
+            )
         status = 500 if report.failed else 200
         if _prefers_json(environ.get('HTTP_ACCEPT', '')):
             return _response(status, JSON, json.dumps(report.as_dict()))
