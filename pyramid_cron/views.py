@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,9 +12,8 @@ from webob.acceptparse import create_accept_header
 
 from pyramid_cron import access, clock, reports, runner
 from pyramid_cron.inprocess import Order, pending
+from pyramid_cron.refusals import Refusal, RefusalLog
 from pyramid_cron.settings import Settings
-
-log = logging.getLogger(__name__)
 
 TEXT, JSON = 'text/plain; charset=UTF-8', 'application/json'
 
@@ -48,13 +47,16 @@ class CronView:
         order = pending(request.environ)
         if order is None:
             order = Order(instant)
+            refusals: RefusalLog = request.registry['cron_refusals']
             refusal = access.refuse(
                 request.method,
                 request.remote_addr,
                 environ,
                 secret=settings.secret,
                 allowed_ips=settings.allowed_ips,
+                unchecked=refusals.unchecked,
             )
+            refusals.note(refusal, time.monotonic())
             if refusal is not None:
                 return _refused(refusal, request.remote_addr)
         report = order.report = runner.run(
@@ -66,8 +68,7 @@ class CronView:
         return _response(status, TEXT, str(report))
 
 
-def _refused(refusal: access.Refusal, peer: str | None) -> Response:
-    log.warning('refused a request to run cron tasks: %s; to allow it, %s', refusal.why, refusal.remedy)
+def _refused(refusal: Refusal, peer: str | None) -> Response:
     address = access.parse_address(peer)
     headers = [REFUSAL_HEADERS[refusal.status]] if refusal.status in REFUSAL_HEADERS else []
     return _response(refusal.status, TEXT, f'fail {address}' if address else 'fail', *headers)
