@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
 import pytest
+from paste.deploy.config import PrefixMiddleware
 from pyramid import testing
 from pyramid.config import Configurator
 from pyramid.security import Denied
@@ -579,6 +580,17 @@ def test_a_percent_sign_in_a_header_is_logged_as_it_is(caplog):
     send(make_app({}), Case(*PROXY, headers={'X-Forwarded-For': '%s %(x)s %d'}))
     ((_, _, message),) = warnings_of(caplog)
     assert "'%s %(x)s %d'" in message
+
+
+@pytest.mark.parametrize(
+    ('networks', 'forged', 'status'), [('127.0.0.1', '127.0.0.1', 403), ('10.0.0.1', '10.0.0.1', 200)]
+)
+def test_the_prefix_filter_makes_a_header_the_peer_but_no_connection_of_this_machine(networks, forged, status):
+    # docs/security.rst names the second as a limit
+    filtered = PrefixMiddleware(make_app(allow(networks)).app, None)
+    environ = {'REMOTE_ADDR': STRANGER, 'REMOTE_PORT': '1', 'SERVER_PORT': '80', 'HTTP_HOST': 'localhost'}
+    app = TestApp(filtered, extra_environ=environ)
+    assert app.get('/cron', headers={'X-Forwarded-For': forged}, status='*').status_int == status
 
 
 def test_what_was_sent_as_the_secret_is_not_logged_when_none_is_set(caplog):

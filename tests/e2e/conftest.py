@@ -20,8 +20,8 @@ ROOT = HERE.parent.parent
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get('PATH', ''), '/usr/sbin', '/sbin'])
 
 
-def lacking(reason, *, optional=False):
-    if os.environ.get('CI') and not optional:
+def lacking(reason):
+    if os.environ.get('CI'):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
 
@@ -58,12 +58,12 @@ def root():
 def program():
     """Find a program by its name."""
 
-    def find(name, *, superuser=False, optional=False):
+    def find(name, *, superuser=False):
         if superuser and os.geteuid() != 0:
             lacking(f'{name} has to run as root')
         path = shutil.which(name, path=PATH)
         if path is None:
-            lacking(f'{name} is not installed', optional=optional)
+            lacking(f'{name} is not installed')
         return path
 
     return find

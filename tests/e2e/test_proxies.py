@@ -21,12 +21,12 @@ def nginx(start, program, root, free_port, tmp_path):
     """
     executable = program('nginx', superuser=True)
 
-    def run(backend, headers=None, upstream='127.0.0.1'):
+    def run(backend, headers=None):
         port = free_port()
         text = (root / 'docs' / 'deploy' / 'nginx.conf').read_text()
         replaced = {
             'listen 80;': f'listen 127.0.0.1:{port};',
-            'http://127.0.0.1:6543;': f'http://{upstream}:{backend};',
+            'http://127.0.0.1:6543;': f'http://127.0.0.1:{backend};',
             '/run/nginx.pid': f'{tmp_path}/nginx.pid',
             '/var/log/nginx/error.log': 'stderr',
             '/var/log/nginx/access.log': f'{tmp_path}/access.log',
@@ -39,9 +39,6 @@ def nginx(start, program, root, free_port, tmp_path):
             assert count == 1
             text = re.sub(r' +proxy_set_header .*\n', '', text)
             text = re.sub(r'(proxy_pass .*;)', '\n'.join([r'\1', *headers]), text)
-            if upstream == 'demo':
-                text = text.replace('http {', f'http {{ upstream demo {{ server 127.0.0.1:{backend}; }}')
-                text = text.replace(f'http://demo:{backend};', 'http://demo;')
         (tmp_path / 'nginx.conf').write_text(text)
         arguments = ['-p', str(tmp_path), '-c', 'nginx.conf', '-e', 'stderr', '-g', 'daemon off;']
         start(executable, *arguments, listen=('127.0.0.1', port))
