@@ -23,7 +23,8 @@ def owners(
     :param address: the address of the peer.
     :param port: its port.
     :param server_port: the port it is connected to. Linux hands out a port once for each connection with another end.
-    :param tables: the files to look in, of the form of ``/proc/net/tcp``; those that cannot be read are left out.
+    :param tables: the files to look in, one after another, of the form of ``/proc/net/tcp``; those that cannot be read
+        are left out.
     :raises OSError: if none of them can be read.
     """
     # an IPv4 connection is in the second table if the client made it with a socket for IPv6
@@ -32,9 +33,12 @@ def owners(
         ends.add(_end(IPv6Address(b'\0' * 10 + b'\xff\xff' + address.packed), port))
     far_port = b':%04X' % server_port
     near_port = b':%04X ' % port
-    found = set()
+    found: set[int] = set()
     failures = []
     for table in tables:
+        if found:
+            # the kernel walks through all of its hash table for each of these files, which takes milliseconds
+            break
         try:
             with open(table, 'rb') as lines:
                 for line in lines:

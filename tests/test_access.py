@@ -675,7 +675,21 @@ def test_a_network_is_read_from_its_text(text, network):
 
 
 @pytest.mark.parametrize(
-    'value', ['', 'fe80::1%eth0', '10.0.0.1/8', '10.0.0.0/33', 'localhost', '10.0.0.', '::1/129', 5, None, b'::1']
+    'value',
+    [
+        '',
+        '0.0.0.0',
+        '::',
+        'fe80::1%eth0',
+        '10.0.0.1/8',
+        '10.0.0.0/33',
+        'localhost',
+        '10.0.0.',
+        '::1/129',
+        5,
+        None,
+        b'::1',
+    ],
 )
 def test_what_is_no_network_is_refused(value):
     with pytest.raises(ValueError, match=r'address|network|host bits|has a scope'):

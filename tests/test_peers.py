@@ -62,6 +62,11 @@ def test_an_ipv4_connection_may_be_that_of_an_ipv6_socket(write):
     assert peers.owners(LOCAL, PORT, SERVER_PORT, tables) == {7}
 
 
+def test_the_second_table_is_for_connections_that_the_first_does_not_have(write):
+    tables = write([line(7)], [line(STRANGER, address=MAPPED)])
+    assert peers.owners(LOCAL, PORT, SERVER_PORT, tables) == {7}
+
+
 def test_an_ipv6_connection_is_found_where_there_is_no_other_table(write, tmp_path):
     address = ip_address('::1')
     (table,) = write([line(STRANGER, address=MAPPED), line(7, address=address)])
