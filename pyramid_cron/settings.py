@@ -40,7 +40,8 @@ def _path(value: Any) -> str:
 
 
 def _networks(value: Any) -> tuple[Network, ...]:
-    networks = tuple(map(parse_network, aslist(value)))
+    listed = [item.split(',') if isinstance(item, str) else [item] for item in aslist(value)]
+    networks = tuple(parse_network(item) for items in listed for item in items if item != '')
     if not networks:
         raise ValueError('it is empty, so that nobody could trigger a run')
     return networks
@@ -94,7 +95,7 @@ class Settings:
     :param path: the path of the trigger.
     :param allowed_ips: networks from which a run may be triggered; ``None`` (with a secret, if the setting is left out)
         for any.
-    :param secret: what ``Authorization: Bearer`` has to carry, in UTF-8; ``None`` if addresses decide.
+    :param secret: what the request has to carry, in UTF-8; ``None`` if addresses decide.
     :param window: seconds from the start of a run that ``time_left()`` counts down from.
     :param timezone: the time zone of schedules; ``None`` for the machine's local time.
     :param transaction: what makes of a task's ``system`` the context manager that the task runs in; ``None`` for the

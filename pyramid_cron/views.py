@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,10 +12,9 @@ from webob.acceptparse import create_accept_header
 
 from pyramid_cron import access, clock, isolation, runner
 from pyramid_cron.inprocess import Order, pending
+from pyramid_cron.refusals import Refusal, RefusalLog
 from pyramid_cron.settings import Settings
 from pyramid_cron.urls import seen_from_outside
-
-log = logging.getLogger(__name__)
 
 TEXT, JSON = 'text/plain; charset=UTF-8', 'application/json'
 
@@ -50,13 +49,16 @@ class CronView:
         exits = isolation.OF_COMMANDS
         if order is None:
             order, exits = Order(request.registry, instant), isolation.OF_SERVERS
+            refusals: RefusalLog = request.registry['cron_refusals']
             refusal = access.refuse(
                 request.method,
                 request.remote_addr,
                 environ,
                 secret=settings.secret,
                 allowed_ips=settings.allowed_ips,
+                unchecked=refusals.unchecked,
             )
+            refusals.note(refusal, time.monotonic())
             if refusal is not None:
                 return _refused(refusal, request.remote_addr)
         elif order.registry is not request.registry:
@@ -78,8 +80,7 @@ class CronView:
         return _response(status, TEXT, str(report))
 
 
-def _refused(refusal: access.Refusal, peer: str | None) -> Response:
-    log.warning('refused a request to run cron tasks: %s; to allow it, %s', refusal.why, refusal.remedy)
+def _refused(refusal: Refusal, peer: str | None) -> Response:
     address = access.parse_address(peer)
     headers = [REFUSAL_HEADERS[refusal.status]] if refusal.status in REFUSAL_HEADERS else []
     return _response(refusal.status, TEXT, f'fail {address}' if address else 'fail', *headers)
