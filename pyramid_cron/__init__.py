@@ -10,6 +10,7 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid_cron.claims import Claims
 from pyramid_cron.directives import add_cron_task, cron_task
 from pyramid_cron.fields import ScheduleWarning
+from pyramid_cron.refusals import RefusalLog
 from pyramid_cron.reports import RunReport, TaskReport
 from pyramid_cron.schedule import Schedule
 from pyramid_cron.settings import Settings, warn_of_misspelt
@@ -47,7 +48,9 @@ def includeme(config: Any) -> None:
     # an include after a commit is a second one, and must not lose what the first has registered
     config.registry.setdefault('cron_tasks', Tasks())
     config.registry.setdefault('cron_claims', Claims())
+    config.registry.setdefault('cron_refusals', RefusalLog())
     config.action('cron settings', apply_settings)
     config.add_directive('add_cron_task', add_cron_task)
-    config.add_route('cron', path)
+    # a route's own pattern matches a path with a newline at its end, which passes what proxies refuse
+    config.add_route('cron', path, path_info=r'[^\n]*\Z')
     config.add_view(CronView, attr='answer', route_name='cron', permission=NO_PERMISSION_REQUIRED, require_csrf=False)

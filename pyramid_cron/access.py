@@ -1,56 +1,53 @@
-"""Who may trigger a run. Names are never looked up, and ``Host`` opens nothing: it can only close."""
+"""Who may trigger a run. Names are never looked up, and no header opens anything: it can only close."""
 
 from __future__ import annotations
 
-import functools
 import hmac
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
+
+from pyramid_cron import peers
+from pyramid_cron.refusals import Refusal
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 METHODS = ('GET', 'POST')
 LOCAL_HOST = r'(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?'
+LONGEST_ADDRESS = 64
 
-# headers in which proxies name the client, several separated by commas, as WSGI spells them
-CLIENT_VARIABLES = frozenset(
+# headers of proxies as WSGI spells them, besides those with this in their name
+FORWARDED = 'FORWARDED'
+PROXY_VARIABLES = frozenset(
     {
-        'HTTP_X_FORWARDED_FOR',
+        'HTTP_VIA',
         'HTTP_X_REAL_IP',
+        'HTTP_CDN_LOOP',
         'HTTP_CF_CONNECTING_IP',
+        'HTTP_FASTLY_CLIENT_IP',
+        'HTTP_FLY_CLIENT_IP',
         'HTTP_TRUE_CLIENT_IP',
         'HTTP_X_CLIENT_IP',
         'HTTP_X_CLUSTER_CLIENT_IP',
+        'HTTP_X_ENVOY_EXTERNAL_ADDRESS',
     }
 )
-PROXY_VARIABLES = CLIENT_VARIABLES | {'HTTP_FORWARDED', 'HTTP_VIA'}
-PROXY_PREFIX = 'HTTP_X_FORWARDED_'
-
-
-class Refusal(NamedTuple):
-    """Why a request may not trigger a run.
-
-    :param status: the HTTP status, 401, 403 or 405.
-    :param why: what is wrong with the request.
-    :param remedy: what somebody who expected it to be allowed can do.
-    """
-
-    status: int
-    why: str
-    remedy: str
+PREFETCH_VARIABLES = ('HTTP_SEC_PURPOSE', 'HTTP_PURPOSE', 'HTTP_X_MOZ')
 
 
 def parse_network(text: object) -> Network:
     """Return the network that ``text`` names: ``10.1.2.3``, ``10.0.0.0/8``, ``fd00::/8``.
 
-    :raises ValueError: if it is not one, or has bits set behind its prefix.
+    :raises ValueError: if it is not one, has bits set behind its prefix, or a scope.
     """
     if not isinstance(text, str):
         raise ValueError(f'{text!r} is not the text of an address or network')
+    if '%' in text:
+        raise ValueError(f'{text} has a scope, and no peer with a scope is ever allowed')
     network = ip_network(text)
     if network.network_address.is_unspecified and network.num_addresses == 1:
         raise ValueError(f'{text} is the address of nobody; {text}/0 is any')
@@ -60,14 +57,17 @@ def parse_network(text: object) -> Network:
     return network
 
 
-@functools.lru_cache(maxsize=256)
 def parse_address(text: str | None) -> Address | None:
     """Return the address that ``text`` is, an IPv4 one if it is wrapped in IPv6, or ``None`` if it is none.
 
-    Servers on a unix socket name the peer ``0.0.0.0``, which stands for no address and is none here either.
+    Servers on a unix socket name the peer ``0.0.0.0``, which stands for no address and is none here either. One with a
+    scope, such as ``::1%lo``, is none: Python takes it for loopback whatever the scope is. Nothing is remembered,
+    because a filter in front of the application can make a header the peer's address.
     """
+    if not text or len(text) > LONGEST_ADDRESS or '%' in text:
+        return None
     try:
-        address = ip_address(text or '')
+        address = ip_address(text)
     except ValueError:
         return None
     address = getattr(address, 'ipv4_mapped', None) or address
@@ -81,75 +81,92 @@ def refuse(
     *,
     secret: bytes | None,
     allowed_ips: tuple[Network, ...] | None,
+    unchecked: Callable[[str], object],
+    tables: tuple[str, ...] = peers.TABLES,
 ) -> Refusal | None:
     """Return why a request may not trigger a run, or ``None`` if it may.
 
     :param method: the HTTP method.
     :param peer: the address the connection comes from, ``REMOTE_ADDR``.
-    :param environ: the request's headers as WSGI spells them (``HTTP_HOST``); other keys do not matter.
-    :param secret: what ``Authorization: Bearer`` has to carry, or ``None`` if addresses decide.
+    :param environ: the request's headers as WSGI spells them (``HTTP_HOST``), and both ports of the connection
+        (``REMOTE_PORT``, ``SERVER_PORT``) where the server tells them; other keys do not matter.
+    :param secret: what the request has to carry, or ``None`` if addresses decide.
     :param allowed_ips: the networks that ``peer`` has to be in, or ``None`` for any.
+    :param unchecked: is called with the reason if the account behind a connection cannot be told.
+    :param tables: the files that tell it, see :func:`.peers.owners`.
     """
     if method not in METHODS:
-        return Refusal(405, f'the method is {_shown(method)}', 'use GET or POST')
-    if secret is not None and not _carries(environ.get('HTTP_AUTHORIZATION'), secret):
-        return Refusal(401, 'it does not carry the secret', "send 'Authorization: Bearer' with cron.secret's value")
+        return Refusal(405, 'by another method', f'the method is {_shown(method)}', 'use GET or POST')
+    if secret is not None and not _carries(environ, secret):
+        return Refusal(
+            401,
+            'without the secret',
+            'it does not carry the secret',
+            "send 'Authorization: Bearer' or 'Cron-Secret:' with cron.secret's value",
+        )
+    if 'HTTP_SCRIPT_NAME' in environ:
+        # gunicorn takes the path apart by it, and so past what a proxy refuses
+        return Refusal(
+            403,
+            'with a header SCRIPT_NAME',
+            f'it carries the header SCRIPT_NAME: {_shown(environ["HTTP_SCRIPT_NAME"])}',
+            "leave that to the server's own configuration",
+        )
     address = parse_address(peer)
     if allowed_ips is not None and not _is_in(allowed_ips, address):
         return Refusal(
             403,
+            'from other addresses',
             f'the peer {_shown(peer)} is not in cron.allowed_ips',
             'add its address there, or set cron.secret and send it',
         )
     if secret is not None:
         return None
-    return (
-        _refuse_proxied(environ, allowed_ips or ())
-        or _refuse_renamed(environ.get('HTTP_HOST'), address)
-        or _refuse_cross_site(environ)
-    )
+    refusal = _refuse_proxied(environ) or _refuse_browser(environ)
+    if refusal is not None or address is None or not address.is_loopback:
+        return refusal
+    # last, because it reads files
+    return _refuse_renamed(environ) or _refuse_account(address, environ, unchecked, tables)
 
 
-def _refuse_proxied(environ: Mapping[str, Any], allowed_ips: tuple[Network, ...]) -> Refusal | None:
-    """A proxy on an allowed machine makes everybody look allowed: whoever it speaks for has to be allowed too."""
+def _carries(environ: Mapping[str, Any], secret: bytes) -> bool:
+    scheme, _, credentials = environ.get('HTTP_AUTHORIZATION', '').partition(' ')
+    sent = [environ.get('HTTP_CRON_SECRET', ''), credentials if scheme.lower() == 'bearer' else '']
+    # WSGI hands headers over as Latin-1 whatever their bytes were (PEP 3333)
+    return any(hmac.compare_digest(text.strip(' ').encode('latin-1', 'replace'), secret) for text in sent)
+
+
+def _is_in(networks: tuple[Network, ...], address: Address | None) -> bool:
+    return address is not None and any(address in network for network in networks)
+
+
+def _refuse_proxied(environ: Mapping[str, Any]) -> Refusal | None:
+    """A proxy on an allowed machine makes everybody look allowed, and whom it names is what it was told to name."""
     # one look at all names at once, for the tick of each minute that shows no proxy
-    if PROXY_VARIABLES.isdisjoint(environ) and PROXY_PREFIX not in '\n'.join(environ):
+    if PROXY_VARIABLES.isdisjoint(environ) and FORWARDED not in '\n'.join(environ):
         return None
-    clients = list(_forwarded_for(environ['HTTP_FORWARDED'])) if 'HTTP_FORWARDED' in environ else []
-    for key in CLIENT_VARIABLES.intersection(environ):
-        clients += environ[key].split(',')
-    for client in clients:
-        if not _is_in(allowed_ips, parse_address(client.strip())):
-            return _proxied(f'for the client {_shown(client.strip())}, who is not in cron.allowed_ips')
-    return None if clients else _proxied('that does not name its client')
+    for key in sorted(environ):
+        if key in PROXY_VARIABLES or (key.startswith('HTTP_') and FORWARDED in key):
+            name = key[5:].replace('_', '-').title()
+            return Refusal(
+                403,
+                'through a proxy',
+                f'it came through a proxy, which shows in the header {_shown(name)}: {_shown(environ[key])}',
+                'request the application server itself, or set cron.secret and send it',
+            )
+    return None
 
 
-def _proxied(whom: str) -> Refusal:
-    return Refusal(
-        403,
-        f'it came through a proxy {whom}',
-        'request the application server itself, or set cron.secret and send it',
-    )
-
-
-def _refuse_renamed(host: str | None, address: Address | None) -> Refusal | None:
-    """A page whose own host name is made to point at this machine, and a proxy that passes nothing but ``Host``."""
-    if host is None or re.fullmatch(LOCAL_HOST, host, re.IGNORECASE) or address is None or not address.is_loopback:
-        return None
-    return Refusal(
-        403,
-        f'it comes from this machine but asks for the host {_shown(host)}',
-        'request http://localhost instead, or set cron.secret and send it',
-    )
-
-
-def _refuse_cross_site(environ: Mapping[str, Any]) -> Refusal | None:
+def _refuse_browser(environ: Mapping[str, Any]) -> Refusal | None:
     """A browser that somebody else's page sent here, or that fetches ahead of its user."""
     site = environ.get('HTTP_SEC_FETCH_SITE')
     if site not in (None, 'none', 'same-origin'):
         return _browser(f'Sec-Fetch-Site is {_shown(site)}')
-    if 'prefetch' in environ.get('HTTP_SEC_PURPOSE', '').lower():
-        return _browser('Sec-Purpose is prefetch')
+    if site is None and 'HTTP_ACCEPT_LANGUAGE' in environ:
+        return _browser('it sends Accept-Language and does not tell by Sec-Fetch-Site who asked for this')
+    for key in PREFETCH_VARIABLES:
+        if 'prefetch' in environ.get(key, '').lower():
+            return _browser(f'{key[5:].replace("_", "-").title()} is prefetch')
     for key, name in (('HTTP_ORIGIN', 'Origin'), ('HTTP_REFERER', 'Referer')):
         value = environ.get(key)
         if value is not None and _host(value) != _host('//' + environ.get('HTTP_HOST', '')):
@@ -160,34 +177,10 @@ def _refuse_cross_site(environ: Mapping[str, Any]) -> Refusal | None:
 def _browser(why: str) -> Refusal:
     return Refusal(
         403,
+        'by a browser',
         f'a browser made it for another site or ahead of time: {why}',
-        'use curl or open the address itself, or set cron.secret and send it',
+        'use curl or open http://localhost itself, or set cron.secret and send it',
     )
-
-
-def _is_in(networks: tuple[Network, ...], address: Address | None) -> bool:
-    return address is not None and any(address in network for network in networks)
-
-
-def _carries(authorization: str | None, secret: bytes) -> bool:
-    scheme, _, credentials = (authorization or '').partition(' ')
-    # WSGI hands headers over as Latin-1 whatever their bytes were (PEP 3333)
-    sent = credentials.strip(' ').encode('latin-1', 'replace')
-    return scheme.lower() == 'bearer' and hmac.compare_digest(sent, secret)
-
-
-def _forwarded_for(value: str) -> Iterator[str]:
-    """Yield the client that each proxy in a ``Forwarded`` header names (RFC 7239), an empty text if it names none."""
-    for element in value.split(','):
-        pairs = [pair.partition('=') for pair in element.split(';')]
-        named = [client.strip() for key, _, client in pairs if key.strip().lower() == 'for']
-        yield from (_node(client) for client in named or [''])
-
-
-def _node(text: str) -> str:
-    """Strip the quotes, brackets and port of a node such as ``"[2001:db8::1]:8080"``."""
-    match = re.fullmatch(r'(?:\[([^]]*)\]|([^:]*))(?::[0-9]{1,5})?', text.strip('"'))
-    return (match[1] or match[2] or '') if match else text
 
 
 def _host(url: str) -> object:
@@ -198,6 +191,56 @@ def _host(url: str) -> object:
     except ValueError:
         return object()
     return (parts.hostname, None if port in (80, 443) else port) if parts.hostname else object()
+
+
+def _refuse_renamed(environ: Mapping[str, Any]) -> Refusal | None:
+    """A page whose own host name is made to point at this machine, and a proxy that passes nothing but ``Host``."""
+    host = environ.get('HTTP_HOST')
+    if host is None or re.fullmatch(LOCAL_HOST, host, re.IGNORECASE):
+        return None
+    return Refusal(
+        403,
+        'for another host',
+        f'it comes from this machine but asks for the host {_shown(host)}',
+        'request http://localhost instead, or set cron.secret and send it',
+    )
+
+
+def _refuse_account(
+    address: Address, environ: Mapping[str, Any], unchecked: Callable[[str], object], tables: tuple[str, ...]
+) -> Refusal | None:
+    """A proxy on this machine that adds nothing: its requests are those of a curl, but it runs as somebody else."""
+    port, server_port = _port(environ.get('REMOTE_PORT')), _port(environ.get('SERVER_PORT'))
+    if port is None or server_port is None:
+        unchecked('the server does not tell the port of the connection (REMOTE_PORT)')
+        return None
+    try:
+        owners = peers.owners(address, port, server_port, tables)
+    except OSError as exc:
+        unchecked(f'there is no table of connections ({exc})')
+        return None
+    if not owners:
+        return _account(
+            f'it comes from {address} port {port}, and no process of this machine holds that connection open',
+            'keep it open until the answer is there',
+        )
+    strangers = owners - peers.trusted()
+    if not strangers:
+        return None
+    own = peers.account(os.geteuid())
+    return _account(
+        f'it comes from this machine, but from the account {peers.account(min(strangers))}; the server runs as {own}',
+        f'make it as {own} or as root',
+    )
+
+
+def _account(why: str, remedy: str) -> Refusal:
+    return Refusal(403, 'from other accounts', why, f'{remedy}, or set cron.secret and send it')
+
+
+def _port(value: object) -> int | None:
+    text = str(value)
+    return int(text) if re.fullmatch('[0-9]{1,5}', text) and 0 < int(text) < 65536 else None
 
 
 def _shown(value: str | None) -> str:

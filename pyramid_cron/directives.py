@@ -13,7 +13,7 @@ import venusian
 from pyramid.exceptions import ConfigurationError
 
 from pyramid_cron import callables
-from pyramid_cron.fields import LEFT_OUT, MOST_VALUES, FieldValue, ScheduleWarning
+from pyramid_cron.fields import LEFT_OUT, MOST_VALUES, NO_LINE, FieldValue, ScheduleWarning
 from pyramid_cron.tasks import System, Task, dotted_path
 
 if TYPE_CHECKING:
@@ -33,14 +33,15 @@ def add_cron_task(
     idle: bool = False,
     *,
     name: str | None = None,
-    cron: str | None = None,
+    cron: str = NO_LINE,
     timezone: str | ZoneInfo | None = None,
 ) -> None:
     """Register a task: the directive ``config.add_cron_task``.
 
     All five fields have to match for the task to be due. A field is an integer, an iterable of integers (read once) or
     a text in the syntax of crontab(5), such as ``'*/15'`` or ``'9-17'``. Without ``min`` the task is due in every
-    minute that matches the rest: ``hour=2`` alone is 60 runs, and ``min=0, hour=2`` is one.
+    minute that matches the rest: ``hour=2`` alone is 60 runs, and ``min=0, hour=2`` is one. ``None`` is refused: it is
+    what an unset setting gives.
 
     :param f: a callable that takes one dict, ``system``, or the dotted name of one, resolved relative to the module
         that calls the directive (``'.tasks.purge'``, ``'myapp.tasks.purge'``).
@@ -73,7 +74,7 @@ def add_cron_task(
     discriminator = ('cron task', _identity(function) if name is None else name)
     introspectable = config.introspectable('cron tasks', discriminator, shown, 'cron task')
     introspectable.update(
-        callable=function, name=task.name, schedule=task.schedule, crontab=str(task.schedule), idle=task.idle
+        callable=function, name=task.name, schedule=task.schedule, crontab=task.schedule.crontab, idle=task.idle
     )
     info = config.action_info
 
@@ -102,7 +103,7 @@ def cron_task(
     idle: bool = False,
     *,
     name: str | None = None,
-    cron: str | None = None,
+    cron: str = NO_LINE,
     timezone: str | ZoneInfo | None = None,
 ) -> Callable[[Decorated], Decorated]:
     """Register the decorated function when ``config.scan()`` finds it: the declarative :func:`add_cron_task`.

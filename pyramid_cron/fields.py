@@ -8,38 +8,29 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise
 from typing import NamedTuple
+
+from pyramid_cron import hints
 
 FieldValue = int | Iterable[int] | str
 
 # an iterable longer than this is a mistake, or endless
 MOST_VALUES = 1000
 
-ELEMENT = r'(?:(?P<star>\*)|(?P<first>[0-9]+|[a-z]{3})(?:-(?P<last>[0-9]+|[a-z]{3}))?)(?:/(?P<step>[0-9]+))?'
-
-# what people bring along from other schedulers
-DIALECTS = (
-    (r'^[a-z]{4,}(-|$)', 'names have three letters'),
-    (r'^$', 'a value is missing'),
-    (r'\s', 'write it without blanks'),
-    (r'^@', 'pass a nickname as cron='),
-    (r'\?', "write '*'"),
-    (r'#', 'an n-th weekday has to be checked in the task, run on the days 1-7, 8-14 and so on'),
-    (r'l$|^l', 'the last day of a month has to be checked in the task, run on the days 28-31'),
-    (r'w$', 'the nearest weekday has to be found in the task'),
-    (r'^h|~', 'pick a number'),
-)
+# a star, or a first and a last value; a step
+ELEMENT = r'(?:(\*)|([0-9]+|[a-z]{3})(?:-([0-9]+|[a-z]{3}))?)(?:/([0-9]+))?'
 
 
 class _LeftOut(str):
-    """The ``'*'`` of an argument that was left out, told from one that was written."""
+    """What stands for an argument that was left out, told from the same text that was written."""
 
     __slots__ = ()
 
 
 LEFT_OUT = _LeftOut('*')
+NO_LINE = _LeftOut()
 
 
 class ScheduleWarning(UserWarning):
@@ -69,7 +60,7 @@ class Field(NamedTuple):
     @property
     def every(self) -> int:
         """The mask of all values."""
-        return self.mask(range(self.low, self.high + 1))
+        return (2 << self.high) - (1 << self.low)
 
     @property
     def allowed(self) -> str:
@@ -81,9 +72,13 @@ class Field(NamedTuple):
         """Return the mask of ``values``, leaving out those that are out of range."""
         return sum(1 << value for value in set(values) if self.low <= value <= self.high)
 
-    def values(self, mask: int) -> list[int]:
-        """Return the values of ``mask``, in order."""
-        return [value for value in range(self.low, self.high + 1) if mask >> value & 1]
+
+def bits(mask: int) -> Iterator[int]:
+    """Yield the values of a mask, in order."""
+    while mask:
+        lowest = mask & -mask
+        yield lowest.bit_length() - 1
+        mask ^= lowest
 
 
 MONTH_NAMES = ('jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec')
@@ -105,13 +100,17 @@ def read_numbers(field: Field, value: int | Iterable[int], advice: list[str]) ->
     :param advice: gets a sentence for values that can never match beside ones that can.
     :raises ScheduleError: for another type, for no value, and if none can match.
     """
+    if value is None:
+        raise error(field, value, hints.for_none(field.name, 'every value is meant'))
     if isinstance(value, (bytes, bytearray)):
         raise error(field, value, 'is bytes')
-    items = value if isinstance(value, Iterable) else (value,)
+    items: list[int] = []
     try:
-        numbers = [_integer(item) for item in islice(items, MOST_VALUES + 1)]
+        items += islice(value, MOST_VALUES + 1) if isinstance(value, Iterable) else [value]
+        numbers = [_integer(item) for item in items]
     except TypeError as exc:
-        raise error(field, value, f'is not an integer or an iterable of integers: {exc}') from exc
+        hint = hints.for_texts(field, items)
+        raise error(field, value, f'is not an integer or an iterable of integers: {exc}{hint}') from exc
     if len(numbers) > MOST_VALUES:
         raise error(field, value, f'holds more than {MOST_VALUES} values')
     mask = field.mask(numbers)
@@ -121,7 +120,7 @@ def read_numbers(field: Field, value: int | Iterable[int], advice: list[str]) ->
     if impossible:
         advice.append(
             f'{field.name}={value!r} can never match {", ".join(map(str, impossible))}, '
-            f'only {field.allowed}{_range_hint(field, value)}'
+            f'only {field.allowed}{hints.for_range(field, value)}'
         )
     return mask
 
@@ -133,19 +132,15 @@ def _integer(item: int) -> int:
     return operator.index(item)
 
 
-def _range_hint(field: Field, value: object) -> str:
-    if isinstance(value, (tuple, list)) and len(value) in (2, 3) and value[0] <= field.high < value[1]:
-        arguments = ', '.join(map(str, value))
-        return f'; these look like the arguments of range(): write {field.name}=range({arguments}) if that is meant'
-    return ''
-
-
 def read_text(field: Field, value: str, advice: list[str]) -> int:
     """Return the mask of a keyword's text: the syntax of crontab(5), with days of the week by name only.
 
     :param advice: gets a sentence for what is accepted but odd.
     :raises ScheduleError: for anything else.
     """
+    whole_line = hints.for_whole_line(value)
+    if whole_line:
+        raise error(field, value, whole_line)
     if field is DOW and any(character.isdigit() for character in value):
         why = 'has a digit, and Python and crontab number the days differently'
         raise error(field, value, f"{why}; write an integer without quotes (0 is Monday) or names, as in 'mon,wed'")
@@ -167,33 +162,38 @@ def parse(field: Field, text: str, advice: list[str]) -> int:
     :param advice: gets a sentence for what is accepted but odd.
     :raises ValueError: saying why it is refused; so is what that cron takes by accident, or takes and never runs.
     """
-    values: set[int] = set()
+    mask = 0
     for element in text.split(','):
-        match = re.fullmatch(ELEMENT, element.lower())
-        if match is None:
-            raise ValueError(f'has {element!r}, which is not the syntax of crontab(5){_dialect_hint(element)}')
-        first, last = (field.low, field.high) if match['star'] else _bounds(field, match)
-        if match['step'] and not match['star'] and not match['last']:
-            raise ValueError(f'has {element!r}, a step without a range; write {first}-{field.high}/{match["step"]}')
-        step = int(match['step'] or 1)
+        # what most fields of most lines are
+        mask |= field.every if element == '*' else _element(field, element, advice)
+    if field.high == CRONTAB_DOW.high:
+        # Monday is 1 there and 0 in masks; 0 and 7 are Sunday there, which is 6 in masks
+        mask = mask >> 1 | (mask & 1) << DOW.high
+    return mask
+
+
+def _element(field: Field, element: str, advice: list[str]) -> int:
+    match = re.fullmatch(ELEMENT, element.lower())
+    if match is None:
+        hint = hints.for_element(field, element)
+        raise ValueError(f'has {element!r}, which is not the syntax of crontab(5){hint}')
+    star, first_text, last_text, step_text = match.groups()
+    first, last, step = field.low, field.high, int(step_text or 1)
+    if not star:
+        first = _value(field, first_text)
+        last = _value(field, last_text) if last_text else first
+    if first > last:
+        hint = 'begin with the smaller value' if step_text else f'write {hints.for_backwards(field, first, last)}'
+        raise ValueError(f'has {match[0]!r}, which runs backwards; {hint}')
+    if step_text:
+        if not star and not last_text:
+            raise ValueError(f'has {element!r}, a step without a range; write {first}-{field.high}/{step_text}')
         if step == 0:
             raise ValueError(f'has {element!r}, a step of 0')
-        if match['step'] and step > last - first:
+        if step > last - first:
             advice.append(f'{field.name} has {element!r}, whose step leaves nothing but {first}')
-        values.update(range(first, last + 1, step))
-    if field.high == CRONTAB_DOW.high:
-        # 0 and 7 are Sunday here, and Monday is 0 in masks
-        return DOW.mask((value - 1) % 7 for value in values)
-    return field.mask(values)
-
-
-def _bounds(field: Field, match: re.Match[str]) -> tuple[int, int]:
-    first = _value(field, match['first'])
-    last = _value(field, match['last']) if match['last'] else first
-    if first > last:
-        hint = 'begin with the smaller value' if match['step'] else f'write {_forwards(field, first, last)}'
-        raise ValueError(f'has {match[0]!r}, which runs backwards; {hint}')
-    return first, last
+    # without a step these are all bits from the first to the last
+    return sum(1 << value for value in range(first, last + 1, step)) if step_text else (2 << last) - (1 << first)
 
 
 def _value(field: Field, text: str) -> int:
@@ -207,22 +207,9 @@ def _value(field: Field, text: str) -> int:
     return int(text)
 
 
-def _forwards(field: Field, first: int, last: int) -> str:
-    """Return how to write a range that runs backwards."""
-    if field.high == CRONTAB_DOW.high:
-        listed = ','.join(dict.fromkeys(DAY_NAMES[value % 7] for value in range(first, last + 8)))
-        return f'{listed} or {first}-7' if field is CRONTAB_DOW and last == 0 and first < 7 else listed
-    ends = [(first, field.high), (field.low, last)]
-    return ','.join(str(low) if low == high else f'{low}-{high}' for low, high in ends)
-
-
-def _dialect_hint(element: str) -> str:
-    return next((f': {hint}' for pattern, hint in DIALECTS if re.search(pattern, element.lower())), '')
-
-
 def write(field: Field, mask: int) -> str:
     """Return a mask as the text of a crontab field that :func:`parse` reads; days of the week by their names."""
-    values = field.values(mask)
+    values = list(bits(mask))
     if field is DOW:
         # the crontab's week begins with Sunday, so that a range cannot end there
         week = [(value + 1) % 7 for value in values]
@@ -231,6 +218,12 @@ def write(field: Field, mask: int) -> str:
     if len(values) > 2 and len(steps) == 1 and steps != {1}:
         return f'{values[0]}-{values[-1]}/{steps.pop()}'
     return ','.join('-'.join(map(str, ends)) for ends in _runs(values))
+
+
+def as_keywords(texts: dict[str, str]) -> str:
+    """Return the texts of the five fields as the keywords that they are passed by, without those of no effect."""
+    shown = {name: int(text) if text.isdigit() else text for name, text in texts.items()}
+    return ', '.join(f'{name}={text!r}' for name, text in shown.items() if text != '*' or name in ('min', 'hour'))
 
 
 def _runs(values: list[int]) -> list[tuple[int, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -22,16 +22,26 @@ class NotRun(RuntimeError):
 class Order:
     """What a run is asked to do, and its report once it has ended.
 
+    :param registry: that of the application whose tasks are to run.
     :param instant: the minute to run for, aware.
     :param names: the tasks to run, due or not; ``None`` for those that are due.
-    :param trigger: what asked for the run, for the record.
+    :param stop: asked before each turn; once it returns true, the tasks left over are skipped.
     """
 
-    def __init__(self, instant: datetime, names: tuple[str, ...] | None = None, trigger: str = 'command') -> None:
+    def __init__(
+        self,
+        registry: Any,
+        instant: datetime,
+        names: tuple[str, ...] | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.registry = registry
         self.instant = instant
         self.names = names
-        self.trigger = trigger
+        self.stop = stop
         self.report: RunReport | None = None
+        # it came to an application with a registry of its own
+        self.strayed = False
 
 
 def run_through(
@@ -40,25 +50,44 @@ def run_through(
     instant: datetime,
     names: Iterable[str] | None = None,
     environ: Mapping[str, Any] | None = None,
+    *,
+    method: str = 'GET',
+    stop: Callable[[], bool] = lambda: False,
 ) -> RunReport:
     """Run what is ordered through a whole WSGI application, tweens and all, and return the report.
 
     :param app: the WSGI application.
-    :param registry: its registry.
+    :param registry: its registry, or of several that it is made of, that of the one whose tasks are to run.
     :param instant: the minute to run for, aware.
     :param names: the tasks to run, due or not; ``None`` for those that are due.
     :param environ: more keys for the WSGI environ of the request.
+    :param method: the method of the request.
+    :param stop: asked before each turn; once it returns true, the tasks left over are skipped.
     :raises LookupError: if there is no task of that name.
     :raises NotRun: if something in the application answers before the run.
     """
-    order = Order(instant, None if names is None else tuple(names))
+    order = Order(registry, instant, None if names is None else tuple(names), stop)
     # before an exception view can make a page of the error
     registry['cron_tasks'].named(order.names or ())
-    request = Request.blank(cron_path(registry), environ={**(environ or {}), ENVIRON_KEY: order})
+    url = registry['cron_settings'].url
+    # from the start, for applications that turn away what does not come to their own address
+    outside = url.environ() if url is not None else {}
+    request = Request.blank(
+        cron_path(registry), environ={**(environ or {}), **outside, ENVIRON_KEY: order}, method=method
+    )
     response = request.get_response(app)
     if order.report is None:
-        raise NotRun(f'the application answered {response.status} before its tasks could run')
+        raise NotRun(_answered_before(order, response))
     return order.report
+
+
+def _answered_before(order: Order, response: Any) -> str:
+    if order.strayed:
+        return 'another application answered, which has tasks of its own, and none of them ran'
+    text = f'the application answered {response.status} before its tasks could run'
+    if response.location is None:
+        return text
+    return f'{text}: it redirects to {response.location}, and cron.url says which address its requests come to'
 
 
 def cron_path(registry: Any) -> str:

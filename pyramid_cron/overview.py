@@ -10,6 +10,7 @@ from typing import Any
 
 from pyramid_cron import clock
 from pyramid_cron.fields import DAY, DOW, HOUR, MIN, MONTH, Field, write
+from pyramid_cron.schedule import Schedule
 from pyramid_cron.tasks import Task
 
 LOCAL_TIME = 'local time'
@@ -64,22 +65,14 @@ class Overview:
             skipped = ', '.join(f'{wall:%H:%M}' for wall in caught_up)
             return f'the clocks have just skipped {skipped}, which is caught up now'
         wall = clock.to_wall(self.instant, self.task.timezone)
-        values = ((MIN, wall.minute), (HOUR, wall.hour), (MONTH, wall.month), (DAY, wall.day), (DOW, wall.weekday()))
-        others = {
-            spec: _differs(spec, value, mask)
-            for spec, value in values
-            if not (mask := getattr(schedule, spec.name)) >> value & 1
-        }
-        if schedule.either_day and not (DAY in others and DOW in others):
-            other_day = others.pop(DAY, None) or others.pop(DOW, None)
-            matching = f'one of the two days suffices: {other_day}' if other_day else 'both of the two days match'
-        else:
-            matching = 'all fields match'
-        if others:
-            return '; '.join(others.values())
+        against, unneeded = schedule.differences(wall)
+        if against:
+            return _differ(schedule, wall, against)
         if not self.due:
             return 'the clocks went back, and it is due in the first pass of this hour only'
-        return matching
+        if unneeded:
+            return f'one of the two days suffices: {_differ(schedule, wall, unneeded)}'
+        return 'both of the two days match' if schedule.either_day else 'all fields match'
 
     def as_dict(self, at: bool) -> dict[str, Any]:
         """Return the overview for JSON.
@@ -97,8 +90,12 @@ class Overview:
         return {**shown, 'due': self.due, 'why': self.why()} if at else shown
 
 
-def _differs(spec: Field, value: int, mask: int) -> str:
-    return f'{spec.name} is {write(spec, 1 << value)}, not {write(spec, mask)}'
+def _differ(schedule: Schedule, wall: datetime, fields: list[Field]) -> str:
+    values = {MIN: wall.minute, HOUR: wall.hour, DAY: wall.day, MONTH: wall.month, DOW: wall.weekday()}
+    return '; '.join(
+        f'{spec.name} is {write(spec, 1 << values[spec])}, not {write(spec, getattr(schedule, spec.name))}'
+        for spec in fields
+    )
 
 
 def distance(start: datetime, end: datetime) -> str:

@@ -40,7 +40,7 @@ def run(
     names: Collection[str] | None = None,
     trigger: str = 'request',
     exits: Exits = OF_COMMANDS,
-    stop: Callable[[], bool] | None = None,
+    stop: Callable[[], bool] = lambda: False,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> RunReport:
     """Run the tasks that are due: the normal ones, then the idle ones, each in the order of registration.
@@ -118,11 +118,11 @@ class _Turns:
 
         self.time_left = time_left
 
-    def take_all(self, due: Sequence[Turn], stop: Callable[[], bool] | None) -> list[TaskReport]:
+    def take_all(self, due: Sequence[Turn], stop: Callable[[], bool]) -> list[TaskReport]:
         """Let each task have its turn, and leave the request's transaction as pyramid_tm expects it."""
         reports: list[TaskReport] = []
         for turn in due:
-            if stop is not None and stop():
+            if stop():
                 reports.append(self.skip(turn.task, STOPPING))
                 continue
             try:

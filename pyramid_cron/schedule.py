@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Iterator
-from datetime import MAXYEAR, date, datetime, time, timedelta, timezone
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from datetime import MAXYEAR, date, datetime, timedelta, timezone
+from heapq import heappop, heappush
+from typing import Any
 
-from pyramid_cron import clock
+from pyramid_cron import clock, hints
 from pyramid_cron.fields import (
     CRONTAB_DOW,
     DAY,
+    DOW,
     FIELDS,
     HOUR,
     LEFT_OUT,
     MIN,
     MONTH,
+    Field,
     FieldValue,
     ScheduleError,
+    as_keywords,
+    bits,
     parse,
     read_numbers,
     read_text,
@@ -26,6 +32,10 @@ from pyramid_cron.fields import (
 
 ONE_DAY = timedelta(days=1)
 LEAP_YEAR = 2000
+CALENDAR_ENDS = datetime.max.replace(tzinfo=timezone.utc)
+
+# times a mask of days of the week, it repeats them for six weeks
+SIX_WEEKS = sum(1 << 7 * week for week in range(6))
 
 # those of Debian's crontab(5) that name a time
 NICKNAMES = {
@@ -39,14 +49,15 @@ NICKNAMES = {
 }
 
 
-class Schedule(NamedTuple):
+@dataclass(frozen=True, slots=True, repr=False)
+class Schedule:
     """The wall-clock minutes at which a task is due.
 
     ``min``, ``hour``, ``day``, ``month`` and ``dow`` are bit masks: bit ``v`` is set where the value ``v`` matches, and
     0 is Monday in ``dow``. ``either_day`` is true if one of ``day`` and ``dow`` suffices. ``interval`` tells a schedule
     whose minute or hour starts with ``*``, which follows the wall clock when the clocks change, from a fixed-time one,
-    which keeps to once on each of its days. ``text`` is the schedule in crontab terms, and ``advice`` holds sentences
-    for whoever wrote it.
+    which keeps to once on each of its days. Schedules are equal if the same minutes match by the same rule, however
+    they were written: ``text`` is what people are shown, and ``advice`` holds sentences for whoever wrote it.
     """
 
     min: int
@@ -55,9 +66,9 @@ class Schedule(NamedTuple):
     month: int
     dow: int
     interval: bool
-    either_day: bool = False
-    text: str = ''
-    advice: tuple[str, ...] = ()
+    either_day: bool
+    text: str = field(compare=False)
+    advice: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
     def from_fields(
@@ -83,7 +94,8 @@ class Schedule(NamedTuple):
         advice: list[str] = []
         masks: dict[str, Any] = {}
         texts: dict[str, str] = {}
-        for spec, value in zip(FIELDS, (min, hour, day, month, dow), strict=True):
+        values = min, hour, day, month, dow
+        for spec, value in zip(FIELDS, values, strict=True):
             if isinstance(value, str):
                 masks[spec.name], texts[spec.name] = read_text(spec, value, advice), value.lower()
             else:
@@ -91,17 +103,16 @@ class Schedule(NamedTuple):
                 texts[spec.name] = write(spec, masks[spec.name])
         if not _is_a_date(masks['day'], masks['month']):
             raise ScheduleError(f'day={day!r} with month={month!r} is a date that does not exist: it would never match')
-        if min is LEFT_OUT and any(masks[spec.name] != spec.every for spec in FIELDS[1:]):
-            advice.append(
-                'min is left out, which makes it due in every minute that the other fields match; '
-                "write min=0 for once an hour, or min='*' if every minute is meant"
-            )
-        # a crontab line of these two would be satisfied by either
-        both_days = '*' not in (texts['day'][0], texts['dow'][0])
+        left_out = [spec.name for spec, value in zip(FIELDS, values, strict=True) if value is LEFT_OUT]
+        restricted = [spec.name for spec in FIELDS if masks[spec.name] != spec.every]
+        unmeant = hints.for_left_out(left_out, restricted, once_an_hour=masks['min'].bit_count() == 1)
+        if unmeant:
+            advice.append(unmeant)
         return cls(
             **masks,
             interval='*' in (texts['min'][0], texts['hour'][0]),
-            text=' '.join(texts.values()) + (' (day and day of week)' if both_days else ''),
+            either_day=False,
+            text=as_keywords(texts) if '*' not in (texts['day'][0], texts['dow'][0]) else ' '.join(texts.values()),
             advice=tuple(advice),
         )
 
@@ -114,6 +125,8 @@ class Schedule(NamedTuple):
 
         :raises ScheduleError: for what crontab(5) does not have, and for a line that would never run.
         """
+        if line is None:
+            raise ScheduleError(f'cron={line!r} {hints.for_none("cron", "the fields are the schedule")}')
         if not isinstance(line, str):
             raise ScheduleError(f'cron={line!r} is not the text of a crontab line')
         if '\n' in line or '\r' in line:
@@ -121,7 +134,7 @@ class Schedule(NamedTuple):
         texts = NICKNAMES.get(line.strip(' \t'), line).replace('\t', ' ').split(' ')
         texts = [text for text in texts if text]
         if len(texts) != len(FIELDS):
-            raise ScheduleError(f'cron={line!r} {_count_hint(texts)}')
+            raise ScheduleError(f'cron={line!r} {hints.for_count(texts, NICKNAMES)}')
         advice: list[str] = []
         masks: dict[str, Any] = {}
         for spec, text in zip((MIN, HOUR, DAY, MONTH, CRONTAB_DOW), texts, strict=True):
@@ -145,16 +158,13 @@ class Schedule(NamedTuple):
     def __str__(self) -> str:
         return self.text
 
-    def __eq__(self, other: object) -> bool:
-        """Tell whether the same minutes match by the same rule, however they were written."""
-        return isinstance(other, Schedule) and self[:-2] == other[:-2]
+    def __repr__(self) -> str:
+        return f'Schedule({self.text if self.crontab is None else repr(self.text)})'
 
-    def __ne__(self, other: object) -> bool:
-        # a tuple has one of its own, which would not follow from the above
-        return not self == other
-
-    def __hash__(self) -> int:
-        return hash(self[:-2])
+    @property
+    def crontab(self) -> str | None:
+        """The crontab line of the same meaning, ``None`` if ``day`` and ``dow`` both have to match."""
+        return None if '=' in self.text else self.text
 
     def is_due(self, minutes: clock.WallMinutes) -> bool:
         """Tell whether a tick that stands for ``minutes`` is one to run at."""
@@ -166,10 +176,19 @@ class Schedule(NamedTuple):
 
     def matches_date(self, day: date) -> bool:
         """Tell whether a date matches."""
-        if not self.month >> day.month & 1:
-            return False
-        of_month, of_week = self.day >> day.day & 1, self.dow >> day.weekday() & 1
-        return bool(of_month or of_week) if self.either_day else bool(of_month and of_week)
+        return bool(self.month >> day.month & 1 and self._days(day) >> day.day & 1)
+
+    def differences(self, wall: datetime) -> tuple[list[Field], list[Field]]:
+        """Return the fields that keep a wall-clock minute from matching, and those that differ and do not.
+
+        Only one of the days is ever among the latter: the one of two that is not needed.
+        """
+        values = wall.minute, wall.hour, wall.day, wall.month, wall.weekday()
+        differing = [
+            spec for spec, value in zip(FIELDS, values, strict=True) if not getattr(self, spec.name) >> value & 1
+        ]
+        unneeded = {DAY, DOW} if self._days(wall) >> wall.day & 1 else set()
+        return [spec for spec in differing if spec not in unneeded], [spec for spec in differing if spec in unneeded]
 
     def runs(self, after: datetime) -> Iterator[datetime]:
         """Yield the instants later than ``after`` at which a tick would be due, in order and in its time zone.
@@ -179,59 +198,65 @@ class Schedule(NamedTuple):
         :param after: an aware datetime, or a naive one for the machine's local time.
         """
         zone, begin = after.tzinfo, clock.to_instant(after)
-        pending: set[datetime] = set()
+        # a heap of what comes while the clocks change, where an instant can be found before an earlier one
+        found: list[datetime] = []
         # where the clocks go back over midnight, minutes of one date come after the first of the next
         for day in self._dates(after.date() - ONE_DAY):
-            midnight = datetime.combine(day, time())
-            offset = clock.steady_offset(day, zone)
-            # no minute of this date or a later one is earlier; no offset is as large as a day
-            earliest = midnight.replace(tzinfo=timezone.utc) - (ONE_DAY if offset is None else offset)
-            ripe = sorted(instant for instant in pending if instant < earliest)
-            pending.difference_update(ripe)
-            yield from (clock.to_zone(instant, zone) for instant in ripe)
-            if offset is not None:
-                times = self._times(begin - earliest)
-                yield from (clock.to_zone(earliest + since, zone) for since in times)
-                continue
-            for since in self._times():
-                ticks = clock.ticks(midnight + since, zone)
-                instants = ticks.interval if self.interval else ticks.fixed_time
-                pending.update(instant for instant in instants if instant > begin)
-        yield from (clock.to_zone(instant, zone) for instant in sorted(pending))
+            midnight = datetime(day.year, day.month, day.day, tzinfo=timezone.utc)
+            low, high = clock.offsets_around(day, zone)
+            for minute in self._minutes((begin + low - midnight) // clock.MINUTE + 1):
+                wall = midnight + minute * clock.MINUTE
+                if found:
+                    # no later minute of the wall clock stands for an earlier instant than with the largest offset
+                    yield from (clock.to_zone(instant, zone) for instant in _take(found, wall - high))
+                if low == high:
+                    yield clock.to_zone(wall - low, zone)
+                    continue
+                ticks = clock.ticks(wall.replace(tzinfo=None), zone)
+                for instant in ticks.interval if self.interval else ticks.fixed_time:
+                    if instant > begin:
+                        heappush(found, instant)
+        yield from (clock.to_zone(instant, zone) for instant in _take(found, CALENDAR_ENDS))
+
+    def _days(self, day: date) -> int:
+        """Return the mask of the days that match in the month of ``day``, if the month itself does."""
+        first = (day.weekday() - day.day + 1) % 7
+        of_week = (self.dow * SIX_WEEKS >> first) << 1
+        return self.day | of_week if self.either_day else self.day & of_week
 
     def _dates(self, start: date) -> Iterator[date]:
         """Yield the matching dates from ``start`` on."""
         for year in range(start.year, MAXYEAR):
-            for month in MONTH.values(self.month):
-                if (year, month) >= (start.year, start.month):
-                    days = (date(year, month, day) for day in range(1, monthrange(year, month)[1] + 1))
-                    yield from (day for day in days if day >= start and self.matches_date(day))
+            for month in bits(self.month):
+                if (year, month) < (start.year, start.month):
+                    continue
+                days = self._days(date(year, month, 1)) & _days_of_month(year, month)
+                if (year, month) == (start.year, start.month):
+                    days &= -1 << start.day
+                for day in bits(days):
+                    yield date(year, month, day)
 
-    def _times(self, after: timedelta = timedelta(-1)) -> Iterator[timedelta]:
-        """Yield the matching times of a day that are later than ``after``, as what has passed since midnight."""
-        minutes = MIN.values(self.min)
-        for hour in HOUR.values(self.hour):
-            if timedelta(hours=hour + 1) > after:
-                times = (timedelta(hours=hour, minutes=minute) for minute in minutes)
-                yield from (since for since in times if since > after)
+    def _minutes(self, start: int) -> Iterator[int]:
+        """Yield the matching minutes of a day from ``start`` on, counted from midnight."""
+        first_hour, first_minute = divmod(max(start, 0), 60)
+        for hour in bits(self.hour & -1 << first_hour):
+            for minute in bits(self.min & -1 << first_minute if hour == first_hour else self.min):
+                yield 60 * hour + minute
+
+
+def _take(heap: list[datetime], end: datetime) -> Iterator[datetime]:
+    """Take the instants before ``end`` from a heap, each once."""
+    while heap and heap[0] < end:
+        instant = heappop(heap)
+        if instant not in heap[:1]:
+            yield instant
 
 
 def _is_a_date(days: int, months: int) -> bool:
     """Tell whether a leap year has a date with one of these days and months (masks)."""
-    first_day = DAY.values(days)[0]
-    return any(first_day <= monthrange(LEAP_YEAR, month)[1] for month in MONTH.values(months))
+    return any(days & _days_of_month(LEAP_YEAR, month) for month in bits(months))
 
 
-def _count_hint(texts: list[str]) -> str:
-    """Say why a line without five fields is none, and what to write."""
-    if len(texts) == 1 and texts[0].lower() in NICKNAMES:
-        return f'is written in lower case: {texts[0].lower()}'
-    if len(texts) == 1:
-        known = f'one of {", ".join(NICKNAMES)}'
-        if texts[0] == '@reboot':
-            return f'names no time: nothing is ever rebooted here; allowed are five fields or {known}'
-        return f'has one field; allowed are five (minute, hour, day of month, month, day of week) or {known}'
-    if not texts:
-        return 'has no fields; it takes five: minute, hour, day of month, month, day of week'
-    hint = '; seconds, years and commands have no place in it' if len(texts) > len(FIELDS) else ''
-    return f'has {len(texts)} fields; it takes five: minute, hour, day of month, month, day of week{hint}'
+def _days_of_month(year: int, month: int) -> int:
+    """Return the mask of the days that a month has."""
+    return (2 << monthrange(year, month)[1]) - 2

@@ -17,6 +17,7 @@ from pyramid_cron.access import Network, parse_network
 from pyramid_cron.clock import parse_zone
 from pyramid_cron.tasks import dotted_path
 from pyramid_cron.transactions import Wrapper
+from pyramid_cron.urls import BaseURL
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -39,7 +40,8 @@ def _path(value: Any) -> str:
 
 
 def _networks(value: Any) -> tuple[Network, ...]:
-    networks = tuple(map(parse_network, aslist(value)))
+    listed = [item.split(',') if isinstance(item, str) else [item] for item in aslist(value)]
+    networks = tuple(parse_network(item) for items in listed for item in items if item != '')
     if not networks:
         raise ValueError('it is empty, so that nobody could trigger a run')
     return networks
@@ -81,6 +83,7 @@ TABLE: dict[str, tuple[str | None, Callable[[Any], Any]]] = {
     'window': ('60', _seconds),
     'timezone': (None, parse_zone),
     'transaction': (None, _wrapper),
+    'url': (None, BaseURL.parse),
 }
 
 
@@ -92,11 +95,12 @@ class Settings:
     :param path: the path of the trigger.
     :param allowed_ips: networks from which a run may be triggered; ``None`` (with a secret, if the setting is left out)
         for any.
-    :param secret: what ``Authorization: Bearer`` has to carry, in UTF-8; ``None`` if addresses decide.
+    :param secret: what the request has to carry, in UTF-8; ``None`` if addresses decide.
     :param window: seconds from the start of a run that ``time_left()`` counts down from.
     :param timezone: the time zone of schedules; ``None`` for the machine's local time.
     :param transaction: what makes of a task's ``system`` the context manager that the task runs in; ``None`` for the
         transactions of pyramid_tm.
+    :param url: where tasks find the application from outside; ``None`` for where the trigger found it.
     """
 
     path: str
@@ -104,7 +108,8 @@ class Settings:
     secret: bytes | None = field(repr=False)
     window: float
     timezone: ZoneInfo | None
-    transaction: Wrapper | None = None
+    transaction: Wrapper | None
+    url: BaseURL | None
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> Settings:

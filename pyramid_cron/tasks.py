@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from pyramid_cron import clock
-from pyramid_cron.fields import LEFT_OUT, FieldValue
+from pyramid_cron.fields import LEFT_OUT, NO_LINE, FieldValue
 from pyramid_cron.index import Index
 from pyramid_cron.schedule import Schedule
 
@@ -54,7 +54,7 @@ class Task:
         idle: bool = False,
         *,
         name: str | None = None,
-        cron: str | None = None,
+        cron: str = NO_LINE,
         timezone: str | ZoneInfo | None = None,
     ) -> None:
         if name is not None and not (isinstance(name, str) and name.strip() and name.isprintable()):
@@ -66,9 +66,9 @@ class Task:
         self.idle = idle
         self.timezone = None if timezone is None else clock.parse_zone(timezone)
         fields = (min, hour, day, month, dow)
-        if cron is None:
+        if cron is NO_LINE:
             self.schedule = Schedule.from_fields(*fields)
-        elif any(value is not LEFT_OUT for value in fields):
+        elif cron is not None and any(value is not LEFT_OUT for value in fields):
             raise ValueError(f'cron={cron!r} is the whole schedule: leave min, hour, day, month and dow out')
         else:
             self.schedule = Schedule.from_line(cron)

@@ -13,6 +13,7 @@ from pyramid_cron.clock import MINUTE, to_instant
 from pyramid_cron.inprocess import run_through
 from pyramid_cron.reports import RunReport
 from pyramid_cron.runner import run
+from pyramid_cron.urls import seen_from_outside
 
 
 def tick(target: Any, instant: datetime, names: Iterable[str] | None = None) -> RunReport:
@@ -28,7 +29,7 @@ def tick(target: Any, instant: datetime, names: Iterable[str] | None = None) -> 
     if hasattr(target, 'app'):
         return run_through(target.app, target.app.registry, _instant(instant), names, target.extra_environ)
     settings = target['cron_settings']
-    with prepare(registry=target) as env:
+    with prepare(registry=target) as env, seen_from_outside(env['request'].environ, settings.url):
         return run(
             env['request'],
             _instant(instant),

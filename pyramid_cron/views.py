@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,9 +12,9 @@ from webob.acceptparse import create_accept_header
 
 from pyramid_cron import access, clock, isolation, runner
 from pyramid_cron.inprocess import Order, pending
+from pyramid_cron.refusals import Refusal, RefusalLog
 from pyramid_cron.settings import Settings
-
-log = logging.getLogger(__name__)
+from pyramid_cron.urls import seen_from_outside
 
 TEXT, JSON = 'text/plain; charset=UTF-8', 'application/json'
 
@@ -46,35 +46,43 @@ class CronView:
         settings: Settings = request.registry['cron_settings']
         environ = _wsgi_headers(request)
         order = pending(request.environ)
-        exits = isolation.OF_COMMANDS
+        trigger, exits = 'command', isolation.OF_COMMANDS
         if order is None:
-            order, exits = Order(instant, trigger='request'), isolation.OF_SERVERS
+            order = Order(request.registry, instant)
+            trigger, exits = 'request', isolation.OF_SERVERS
+            refusals: RefusalLog = request.registry['cron_refusals']
             refusal = access.refuse(
                 request.method,
                 request.remote_addr,
                 environ,
                 secret=settings.secret,
                 allowed_ips=settings.allowed_ips,
+                unchecked=refusals.unchecked,
             )
+            refusals.note(refusal, time.monotonic())
             if refusal is not None:
                 return _refused(refusal, request.remote_addr)
-        report = order.report = runner.run(
-            request,
-            order.instant,
-            names=order.names,
-            window=settings.window,
-            zone=settings.timezone,
-            trigger=order.trigger,
-            exits=exits,
-        )
+        elif order.registry is not request.registry:
+            order.strayed = True
+            return _response(404, TEXT, 'fail: the run was ordered from another application')
+        with seen_from_outside(request.environ, settings.url):
+            report = order.report = runner.run(
+                request,
+                order.instant,
+                names=order.names,
+                window=settings.window,
+                zone=settings.timezone,
+                trigger=trigger,
+                exits=exits,
+                stop=order.stop,
+            )
         status = 500 if report.failed else 200
         if _prefers_json(environ.get('HTTP_ACCEPT', '')):
             return _response(status, JSON, json.dumps(report.as_dict()))
         return _response(status, TEXT, str(report))
 
 
-def _refused(refusal: access.Refusal, peer: str | None) -> Response:
-    log.warning('refused a request to run cron tasks: %s; to allow it, %s', refusal.why, refusal.remedy)
+def _refused(refusal: Refusal, peer: str | None) -> Response:
     address = access.parse_address(peer)
     headers = [REFUSAL_HEADERS[refusal.status]] if refusal.status in REFUSAL_HEADERS else []
     return _response(refusal.status, TEXT, f'fail {address}' if address else 'fail', *headers)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
 import pytest
+from paste.deploy.config import PrefixMiddleware
 from pyramid import testing
 from pyramid.config import Configurator
 from pyramid.security import Denied
@@ -17,16 +18,17 @@ from pyramid_cron import CronView, access
 SECRET = 'correct-horse-battery'
 UTF8_SECRET = 'schlüssel-für-die-uhr-✓'
 STRANGER = '203.0.113.7'
+LOOPBACK = (ip_network('127.0.0.1'), ip_network('::1'))
 MALICIOUS = 'x\r\n\t\x00\x1b[31m\x7f\x85forged'
 
 # the status of the answer, a part of the warning that gives the reason, and what the warning says to set
 OK = (200, None, None)
 PEER = (403, 'is not in cron.allowed_ips', 'add its address there, or set cron.secret')
-CLIENT = (403, 'it came through a proxy for the client', 'set cron.secret')
-UNNAMED = (403, 'that does not name its client', 'set cron.secret')
+PROXY = (403, 'it came through a proxy', 'request the application server itself, or set cron.secret')
+PREFIX = (403, 'it carries the header SCRIPT_NAME', "the server's own configuration")
 HOST = (403, 'asks for the host', 'request http://localhost instead, or set cron.secret')
 BROWSER = (403, 'a browser made it', 'set cron.secret')
-NO_SECRET = (401, 'does not carry the secret', "'Authorization: Bearer' with cron.secret's value")
+NO_SECRET = (401, 'does not carry the secret', "'Authorization: Bearer' or 'Cron-Secret:' with cron.secret's value")
 METHOD = (405, 'the method is', 'use GET or POST')
 
 TELLING = {401: {'WWW-Authenticate': 'Bearer'}, 405: {'Allow': 'GET, POST'}}
@@ -105,8 +107,15 @@ def send(app, case):
     return app.do_request(request, status='*')
 
 
+def judge(environ, peer='127.0.0.1', secret=None, allowed_ips=LOOPBACK, **more):
+    rules = {'secret': secret, 'allowed_ips': allowed_ips, 'unchecked': [].append}
+    return access.refuse('GET', peer, environ, **{**rules, **more})
+
+
 def warnings_of(caplog):
-    return [(r.name, r.levelno, r.getMessage()) for r in caplog.records if r.levelno >= logging.WARNING]
+    """Return the warnings but the one that WebTest tells no port, which is what the account is looked up by."""
+    records = [(r.name, r.levelno, r.getMessage()) for r in caplog.records if r.levelno >= logging.WARNING]
+    return [record for record in records if 'REMOTE_PORT' not in record[2]]
 
 
 def bearer(secret):
@@ -130,14 +139,22 @@ PEERS = [
     row('peer: loopback in IPv6, long form', OK, peer='0:0:0:0:0:0:0:1'),
     row('peer: loopback mapped into IPv6', OK, peer='::ffff:127.0.0.1'),
     row('peer: loopback mapped into IPv6, in hex', OK, peer='::ffff:7f00:1'),
-    row('peer: loopback in IPv6 with a scope', OK, peer='::1%lo'),
+    row('peer: loopback in IPv6 with a scope', PEER, peer='::1%lo', body='fail'),
+    row('peer: loopback in IPv6 with the scope of another', PEER, peer='::1%eth0', host='[::1]', body='fail'),
+    row(
+        'peer: loopback with a scope though every address is allowed',
+        PEER,
+        settings=allow('::/0'),
+        peer='::1%1',
+        body='fail',
+    ),
     row('peer: another loopback address', PEER, peer='127.0.0.6'),
     row('peer: another loopback address, mapped', PEER, peer='::ffff:127.0.0.6', body='fail 127.0.0.6'),
     row('peer: loopback as a deprecated compatible address', PEER, peer='::127.0.0.1', body='fail ::7f00:1'),
     row('peer: a stranger', PEER, peer=STRANGER),
     row('peer: a stranger mapped into IPv6', PEER, peer='::ffff:203.0.113.7', body='fail 203.0.113.7'),
     row('peer: a stranger in IPv6', PEER, peer='2001:db8::7'),
-    row('peer: link-local with a scope', PEER, peer='fe80::1%eth0'),
+    row('peer: link-local with a scope', PEER, peer='fe80::1%eth0', body='fail'),
     row('peer: empty, as on a unix socket', PEER, peer='', body='fail'),
     row('peer: missing', PEER, peer=None, body='fail'),
     row('peer: localhost, as on a unix socket', PEER, peer='localhost', body='fail'),
@@ -163,7 +180,9 @@ NETWORKS = [
     row('network: inside, IPv6', OK, settings=LAN, peer='fd00::5', host='[fd00::1]:6543'),
     row('network: outside', PEER, settings=LAN, peer='11.1.2.3', host='app.internal'),
     row('network: loopback is not in it', PEER, settings=LAN),
-    row('network: with a scope', OK, settings=allow('fe80::/10'), peer='fe80::1%eth0', host='app.internal'),
+    row('network: with a scope', PEER, settings=allow('fe80::/10'), peer='fe80::1%eth0', body='fail'),
+    row('network: without a scope', OK, settings=allow('fe80::/10'), peer='fe80::1', host='app.internal'),
+    row('network: after a comma', OK, settings=allow('192.0.2.1,10.0.0.0/8'), peer='10.1.2.3'),
     row('network: written as mapped', OK, settings=allow('::ffff:10.0.0.0/104'), peer='10.1.2.3'),
     row('network: written as mapped, outside', PEER, settings=allow('::ffff:10.0.0.0/104'), peer='11.1.2.3'),
     row('network: all of IPv6 is not IPv4', PEER, settings=allow('::/0'), peer=STRANGER),
@@ -217,98 +236,40 @@ HOSTS = [
     row('host: a line end after', HOST, host='localhost\n'),
 ]
 
+# none opens what is closed, and each closes what is open, whatever it says
 PROXIES = [
-    row(f'{header}: {name}', outcome, {header: value})
+    row(f'proxy: {header}: {value or "empty"}', PROXY, {header: value})
     for header in (
-        'X-Forwarded-For',
-        'X-Real-IP',
+        'CDN-Loop',
         'CF-Connecting-IP',
+        'Fastly-Client-IP',
+        'Fly-Client-IP',
+        'Forwarded',
+        'Forwarded-For',
         'True-Client-IP',
+        'Via',
         'X-Client-IP',
         'X-Cluster-Client-IP',
+        'X-Envoy-External-Address',
+        'X-Forwarded',
+        'X-Forwarded-Anything',
+        'X-Forwarded-For',
+        'X-Forwarded-Host',
+        'X-Forwarded-Port',
+        'X-Forwarded-Prefix',
+        'X-Forwarded-Proto',
+        'X-Forwarded-Server',
+        'X-Original-Forwarded-For',
+        'X-Real-IP',
     )
-    for name, value, outcome in (
-        ('allowed', '127.0.0.1', OK),
-        ('allowed, IPv6', '::1', OK),
-        ('allowed, mapped', '::ffff:127.0.0.1', OK),
-        ('several, all allowed', '127.0.0.1, ::1 ,127.0.0.1', OK),
-        ('foreign', STRANGER, CLIENT),
-        ('foreign, IPv6', '2001:db8::7', CLIENT),
-        ('several, the first foreign', f'{STRANGER}, 127.0.0.1', CLIENT),
-        ('several, the last foreign', f'127.0.0.1,{STRANGER}', CLIENT),
-        ('unparsable', 'unknown', CLIENT),
-        ('with a port', '127.0.0.1:4711', CLIENT),
-        ('unspecified', '0.0.0.0', CLIENT),
-        ('empty', '', CLIENT),
-        ('several, one empty', '127.0.0.1,', CLIENT),
-    )
+    for value in ('127.0.0.1', 'for=127.0.0.1', STRANGER, '')
 ]
-
-FORWARDED = [
-    row(f'forwarded: {name}', outcome, {'Forwarded': value})
-    for name, value, outcome in (
-        ('allowed', 'for=127.0.0.1', OK),
-        ('allowed, upper case', 'FOR=127.0.0.1', OK),
-        ('allowed, quoted', 'for="127.0.0.1"', OK),
-        ('allowed, with a port', 'for="127.0.0.1:4711"', OK),
-        ('allowed, IPv6', 'for="[::1]"', OK),
-        ('allowed, IPv6 with a port', 'for="[::1]:4711"', OK),
-        ('allowed among other pairs', 'proto=http; For="[::1]:4711" ;by=203.0.113.7', OK),
-        ('several, all allowed', 'for=127.0.0.1, for="[::1]"', OK),
-        ('foreign', 'for=203.0.113.7', CLIENT),
-        ('foreign, upper case', 'FOR=203.0.113.7', CLIENT),
-        ('foreign, quoted IPv6 with a port', 'for="[2001:db8::7]:4711"', CLIENT),
-        ('several, the first foreign', 'for=203.0.113.7, for=127.0.0.1', CLIENT),
-        ('several, the last foreign', 'for=127.0.0.1;proto=http,for=203.0.113.7', CLIENT),
-        ('several pairs, the second foreign', 'for=127.0.0.1;for=203.0.113.7', CLIENT),
-        ('foreign behind an open quote', 'for="127.0.0.1, for=203.0.113.7', CLIENT),
-        ('foreign behind a quoted comma', 'by="a,b";for=127.0.0.1, for=203.0.113.7', CLIENT),
-        ('unknown', 'for=unknown', CLIENT),
-        ('hidden', 'for="_hidden"', CLIENT),
-        ('allowed, but the port is hidden', 'for="127.0.0.1:_hidden"', CLIENT),
-        ('an address glued to an allowed one', 'for="[::1]203.0.113.7"', CLIENT),
-        ('an open bracket', 'for="[::1"', CLIENT),
-        ('only a port', 'for=":4711"', CLIENT),
-        ('empty for', 'for=', CLIENT),
-        ('no for', 'proto=http;by=127.0.0.1', CLIENT),
-        ('no for in the second element', 'for=127.0.0.1, proto=http', CLIENT),
-        ('another key that ends with for', 'x-for=127.0.0.1', CLIENT),
-        ('no equals sign', '127.0.0.1', CLIENT),
-        ('empty', '', CLIENT),
-    )
-]
-
-ANONYMOUS_PROXIES = [
-    row(f'proxy: only {header}', UNNAMED, {header: value})
-    for header, value in (
-        ('Via', '1.1 proxy'),
-        ('Via', ''),
-        ('X-Forwarded-Proto', 'https'),
-        ('X-Forwarded-Host', 'localhost'),
-        ('X-Forwarded-Port', '443'),
-        ('X-Forwarded-Server', 'www'),
-        ('X-Forwarded-By', '127.0.0.1'),
-        ('X-Forwarded-Prefix', '/app'),
-        ('X-Forwarded-Anything', ''),
-    )
-]
-ANONYMOUS_PROXIES += [
-    row('proxy: several traces, no client', UNNAMED, {'Via': '1.1 p', 'X-Forwarded-Proto': 'https'}),
-    row('proxy: Via and an allowed client', OK, {'Via': '1.1 p', 'X-Forwarded-For': '127.0.0.1'}),
-    row('proxy: Via and an allowed Forwarded client', OK, {'Via': '1.1 p', 'Forwarded': 'for=127.0.0.1'}),
-    row('proxy: Via and a foreign client', CLIENT, {'Via': '1.1 p', 'X-Forwarded-For': STRANGER}),
-    row('proxy: Via and a Forwarded without client', CLIENT, {'Via': '1.1 p', 'Forwarded': 'proto=http'}),
-    row(
-        'proxy: everything, an allowed client',
-        OK,
-        {'Via': '1.1 p', 'X-Forwarded-Proto': 'http', 'X-Forwarded-Host': 'x', 'X-Real-IP': '::1'},
-    ),
-    row('proxy: two headers disagree', CLIENT, {'X-Forwarded-For': '127.0.0.1', 'X-Real-IP': STRANGER}),
-    row('proxy: Forwarded disagrees', CLIENT, {'X-Forwarded-For': '127.0.0.1', 'Forwarded': 'for=203.0.113.7'}),
-    row('proxy: allowed client, site in Host', HOST, {'X-Forwarded-For': '127.0.0.1'}, host='www.example.com'),
-    row('proxy: on the network', CLIENT, {'X-Forwarded-For': STRANGER}, settings=LAN, peer='10.1.2.3', host='a.b'),
-    row('proxy: on the network too', OK, {'X-Forwarded-For': '10.9.9.9'}, settings=LAN, peer='10.1.2.3', host='a.b'),
+PROXIES += [
+    row('proxy: of a stranger', PEER, {'X-Forwarded-For': '127.0.0.1', 'X-Real-IP': '127.0.0.1'}, peer=STRANGER),
+    row('proxy: on the network', PROXY, {'X-Forwarded-For': '10.9.9.9'}, settings=LAN, peer='10.1.2.3', host='a.b'),
     row('proxy: names like those of proxies', OK, {'X-Forward': 'x', 'Viable': 'x', 'X-Request-Id': 'x'}),
+    row('proxy: the header SCRIPT_NAME', PREFIX, {'SCRIPT_NAME': '/shop'}),
+    row('proxy: the header SCRIPT_NAME, empty', PREFIX, {'SCRIPT_NAME': ''}),
 ]
 
 BROWSERS = [
@@ -382,6 +343,12 @@ BROWSERS += [
     row('browser: prerender', BROWSER, {'Sec-Purpose': 'prefetch;prerender', 'Sec-Fetch-Site': 'none'}),
     row('browser: prefetch in upper case', BROWSER, {'Sec-Purpose': 'PREFETCH'}),
     row('browser: another purpose', OK, {'Sec-Purpose': 'else'}),
+    row('browser: prefetch in an old header', BROWSER, {'Purpose': 'prefetch', 'Sec-Fetch-Site': 'none'}),
+    row('browser: prefetch in an old header of Firefox', BROWSER, {'X-Moz': 'prefetch', 'Sec-Fetch-Site': 'none'}),
+    row('browser: an old one, which tells no site', BROWSER, {'Accept-Language': 'de'}),
+    row('browser: an old one, without a language', BROWSER, {'Accept-Language': ''}),
+    row('browser: the address is typed', OK, {'Accept-Language': 'de', 'Sec-Fetch-Site': 'none'}),
+    row('browser: on the network, by http', BROWSER, {'Accept-Language': 'de'}, settings=LAN, peer='10.1.2.3'),
 ]
 
 WITH_SECRET = {'cron.secret': SECRET}
@@ -417,6 +384,14 @@ SECRETS = [
         ('garbage that is not UTF-8', {'Authorization': 'Bearer ' + '\xff\xfe\x80' * 7}, NO_SECRET),
         ('garbage that is not Latin-1', {'Authorization': 'Bearer ' + '✓' * len(SECRET)}, NO_SECRET),
         ('in a cookie', {'Cookie': f'secret={SECRET}'}, NO_SECRET),
+        ('in the other header', {'Cron-Secret': SECRET}, OK),
+        ('in the other header, blanks around it', {'Cron-Secret': f' {SECRET} '}, OK),
+        ('in the other header, beside a wrong one', {'Cron-Secret': SECRET, 'Authorization': 'Bearer wrong-horse'}, OK),
+        ('beside a wrong one in the other header', {'Cron-Secret': 'wrong-horse', **bearer(SECRET)}, OK),
+        ('one character short in the other header', {'Cron-Secret': SECRET[:-1]}, NO_SECRET),
+        ('with a scheme in the other header', {'Cron-Secret': f'Bearer {SECRET}'}, NO_SECRET),
+        ('empty in the other header', {'Cron-Secret': ''}, NO_SECRET),
+        ('not Latin-1 in the other header', {'Cron-Secret': '✓' * len(SECRET)}, NO_SECRET),
         ('in a header of another name', {'X-Cron-Secret': SECRET}, NO_SECRET),
         ('for a proxy', {'Proxy-Authorization': f'Bearer {SECRET}'}, NO_SECRET),
     )
@@ -457,6 +432,7 @@ SECRETS += [
         settings=WITH_SECRET,
     ),
     row('secret: a lone Via does not matter', OK, bearer(SECRET) | {'Via': '1.1 p'}, settings=WITH_SECRET),
+    row('secret: the header SCRIPT_NAME', PREFIX, bearer(SECRET) | {'SCRIPT_NAME': '/x'}, settings=WITH_SECRET),
     row('secret: Host does not matter', OK, bearer(SECRET), settings=WITH_SECRET, host='www.example.com'),
     row('secret: Origin does not matter', OK, bearer(SECRET) | {'Origin': 'http://x.y'}, settings=WITH_SECRET),
     row('secret and network: both', OK, bearer(SECRET), settings=WITH_BOTH, peer='10.1.2.3'),
@@ -518,8 +494,6 @@ TABLE = [
     *NETWORKS,
     *HOSTS,
     *PROXIES,
-    *FORWARDED,
-    *ANONYMOUS_PROXIES,
     *BROWSERS,
     *SECRETS,
     *METHODS,
@@ -547,15 +521,16 @@ def test_tasks_run_only_for_who_may_ask(case, caplog):
         assert warned == []
     else:
         ((logger, level, message),) = warned
-        assert (logger, level) == ('pyramid_cron.views', logging.WARNING)
+        assert (logger, level) == ('pyramid_cron.refusals', logging.WARNING)
         reason, remedy = message.split('; to allow it, ')
         assert case.why in reason
         assert case.remedy in remedy
         assert message.isprintable()
 
     sent = case.headers.get('Authorization', '').partition(' ')[2]
+    other = case.headers.get('Cron-Secret')
     logged = f'{caplog.text} {[vars(record) for record in caplog.records]}'
-    for secret in filter(None, (SECRET, UTF8_SECRET, sent)):
+    for secret in filter(None, (SECRET, UTF8_SECRET, sent, other)):
         assert secret not in logged
         assert secret not in answer.text
 
@@ -568,9 +543,8 @@ def test_tasks_run_only_for_who_may_ask(case, caplog):
         {'host': MALICIOUS},
         *(
             {'headers': {name: MALICIOUS}}
-            for name in ('X-Forwarded-For', 'X-Real-IP', 'Forwarded', 'Sec-Fetch-Site', 'Origin', 'Referer', 'Via')
+            for name in ('X-Forwarded-For', f'X-Forwarded-{MALICIOUS}', 'Sec-Fetch-Site', 'Origin', 'SCRIPT_NAME')
         ),
-        {'headers': {'Forwarded': f'for={MALICIOUS}'}},
         {'headers': {'Authorization': f'Bearer {MALICIOUS}'}, 'settings': WITH_SECRET},
     ],
     ids=lambda changes: next(iter(changes.get('headers', changes))),
@@ -583,32 +557,40 @@ def test_nothing_sent_writes_control_characters_to_the_log(changes, caplog):
     assert '\x1b' not in answer.text
 
 
-@pytest.mark.parametrize('header', ['X-Forwarded-For', 'Forwarded', 'Sec-Fetch-Site', 'Origin', 'Referer'])
+@pytest.mark.parametrize('header', ['X-Forwarded-For', 'Sec-Fetch-Site', 'Origin', 'Referer', 'SCRIPT_NAME'])
 def test_a_long_header_does_not_flood_the_log(header, caplog):
     send(make_app({}), Case(*BROWSER, headers={header: 'a' * 10_000}))
     ((_, _, message),) = warnings_of(caplog)
     assert len(message) < 400
 
 
-@pytest.mark.parametrize(
-    ('headers', 'client'),
-    [
-        ({'X-Real-IP': STRANGER}, STRANGER),
-        ({'X-Forwarded-For': f'127.0.0.1, {STRANGER}'}, STRANGER),
-        ({'Forwarded': 'for="[2001:db8::7]:4711"'}, '2001:db8::7'),
-        ({'Forwarded': 'for="127.0.0.1:_hidden"'}, '127.0.0.1:_hidden'),
-    ],
-)
-def test_the_warning_names_the_client_that_is_not_allowed(headers, client, caplog):
-    send(make_app({}), Case(*CLIENT, headers=headers))
+def test_the_warning_names_the_header_and_what_it_says(caplog):
+    send(make_app({}), Case(*PROXY, headers={'X-Real-IP': STRANGER}))
     ((_, _, message),) = warnings_of(caplog)
-    assert client in message
+    assert f"'X-Real-Ip': '{STRANGER}'" in message
+
+
+def test_a_variable_of_the_server_is_no_header():
+    # CGI hands over what is in the environment, where gunicorn has a setting of that name
+    environ = {'FORWARDED_ALLOW_IPS': '*', 'SCRIPT_NAME': '/shop', 'HTTP_HOST': 'localhost'}
+    assert judge(environ) is None
 
 
 def test_a_percent_sign_in_a_header_is_logged_as_it_is(caplog):
-    send(make_app({}), Case(*CLIENT, headers={'X-Forwarded-For': '%s %(x)s %d'}))
+    send(make_app({}), Case(*PROXY, headers={'X-Forwarded-For': '%s %(x)s %d'}))
     ((_, _, message),) = warnings_of(caplog)
     assert "'%s %(x)s %d'" in message
+
+
+@pytest.mark.parametrize(
+    ('networks', 'forged', 'status'), [('127.0.0.1', '127.0.0.1', 403), ('10.0.0.1', '10.0.0.1', 200)]
+)
+def test_the_prefix_filter_makes_a_header_the_peer_but_no_connection_of_this_machine(networks, forged, status):
+    # docs/security.rst names the second as a limit
+    filtered = PrefixMiddleware(make_app(allow(networks)).app, None)
+    environ = {'REMOTE_ADDR': STRANGER, 'REMOTE_PORT': '1', 'SERVER_PORT': '80', 'HTTP_HOST': 'localhost'}
+    app = TestApp(filtered, extra_environ=environ)
+    assert app.get('/cron', headers={'X-Forwarded-For': forged}, status='*').status_int == status
 
 
 def test_what_was_sent_as_the_secret_is_not_logged_when_none_is_set(caplog):
@@ -616,13 +598,6 @@ def test_what_was_sent_as_the_secret_is_not_logged_when_none_is_set(caplog):
     send(make_app({}), Case(*PEER, peer=STRANGER, headers=bearer(SECRET), query=f'?secret={SECRET}'))
     assert len(warnings_of(caplog)) == 1
     assert SECRET not in f'{caplog.text} {[vars(record) for record in caplog.records]}'
-
-
-def test_each_refused_request_is_logged(caplog):
-    app = make_app({})
-    for _ in range(3):
-        send(app, Case(*PEER, peer=STRANGER))
-    assert len(warnings_of(caplog)) == 3
 
 
 def test_an_answer_of_failed_tasks_is_not_cached_either():
@@ -656,9 +631,8 @@ def test_the_other_views_of_an_application_keep_their_guards(guard, status):
 
 
 def test_a_request_with_neither_headers_nor_environ_is_judged_by_its_peer():
-    rules = {'secret': None, 'allowed_ips': (ip_network('127.0.0.1'),)}
-    assert access.refuse('GET', '127.0.0.1', {}, **rules) is None
-    assert access.refuse('GET', '127.0.0.2', {}, **rules).status == 403
+    assert judge({}) is None
+    assert judge({}, peer='127.0.0.2').status == 403
 
 
 @pytest.mark.parametrize(
@@ -677,8 +651,9 @@ def test_headers_of_a_dummy_request_count_in_any_case(name):
 
 def test_without_networks_any_peer_is_allowed_with_the_secret_and_none_without_it():
     environ = {'HTTP_AUTHORIZATION': f'Bearer {SECRET}'}
-    assert access.refuse('GET', None, environ, secret=SECRET.encode(), allowed_ips=None) is None
-    assert access.refuse('GET', '127.0.0.1', {}, secret=SECRET.encode(), allowed_ips=None).status == 401
+    rules = {'secret': SECRET.encode(), 'allowed_ips': None}
+    assert judge(environ, peer=None, **rules) is None
+    assert judge({}, **rules).status == 401
 
 
 @pytest.mark.parametrize(
@@ -699,20 +674,88 @@ def test_a_network_is_read_from_its_text(text, network):
     assert access.parse_network(text) == ip_network(network)
 
 
-@pytest.mark.parametrize('value', ['', '10.0.0.1/8', '10.0.0.0/33', 'localhost', '10.0.0.', '::1/129', 5, None, b'::1'])
+@pytest.mark.parametrize(
+    'value',
+    [
+        '',
+        '0.0.0.0',
+        '::',
+        'fe80::1%eth0',
+        '10.0.0.1/8',
+        '10.0.0.0/33',
+        'localhost',
+        '10.0.0.',
+        '::1/129',
+        5,
+        None,
+        b'::1',
+    ],
+)
 def test_what_is_no_network_is_refused(value):
-    with pytest.raises(ValueError, match=r'address|network|host bits'):
+    with pytest.raises(ValueError, match=r'address|network|host bits|has a scope'):
         access.parse_network(value)
 
 
 @pytest.mark.parametrize(
     ('text', 'address'),
-    [('127.0.0.1', '127.0.0.1'), ('::1', '::1'), ('::ffff:10.1.2.3', '10.1.2.3'), ('fe80::1%eth0', 'fe80::1%eth0')],
+    [('127.0.0.1', '127.0.0.1'), ('::1', '::1'), ('::ffff:10.1.2.3', '10.1.2.3'), ('fe80::1', 'fe80::1')],
 )
 def test_an_address_is_read_from_its_text(text, address):
     assert access.parse_address(text) == ip_address(address)
 
 
-@pytest.mark.parametrize('text', [None, '', 'localhost', '0.0.0.0', '::', '::ffff:0.0.0.0', '127.1', '1', '10.0.0.0/8'])
+@pytest.mark.parametrize(
+    'text',
+    [
+        None,
+        '',
+        'localhost',
+        '::1%lo',
+        'fe80::1%eth0',
+        '::ffff:127.0.0.1%1',
+        '0.0.0.0',
+        '::',
+        '::ffff:0.0.0.0',
+        '127.1',
+        '1',
+        '10.0.0.0/8',
+    ],
+)
 def test_what_names_no_single_peer_is_no_address(text):
     assert access.parse_address(text) is None
+
+
+def test_a_text_that_is_too_long_for_an_address_is_not_looked_into():
+    class Text(str):
+        def __contains__(self, part):
+            raise AssertionError('looked into')
+
+    assert access.parse_address(Text('1' * 65)) is None
+    with pytest.raises(AssertionError):
+        access.parse_address(Text('1' * 64))
+
+
+@pytest.mark.parametrize(
+    ('path', 'settings', 'prefix'),
+    [
+        ('/cron', {}, None),
+        ('/jobs/run', {'cron.path': '/jobs/run'}, None),
+        ('/shop/cron', {}, '/shop'),
+        ('/cron/', {'cron.path': '/cron/'}, None),
+    ],
+)
+def test_a_path_with_a_newline_is_not_that_of_the_trigger(path, settings, prefix):
+    config = Configurator(settings={**settings, 'cron.secret': SECRET}, route_prefix=prefix)
+    config.include('pyramid_cron')
+    app = TestApp(config.make_wsgi_app(), lint=False)
+    assert app.get(path, headers=bearer(SECRET)).text == 'ok'
+    for wrong in (f'{path}%0a', f'{path}%0A?x', f'{path}%0a%0a', f'%0a{path}', f'{path}%0d', f'{path}%20'):
+        app.get(wrong, headers=bearer(SECRET), status=404)
+
+
+def test_a_newline_in_what_a_prefix_matches_is_not_let_through():
+    config = Configurator(settings={'cron.secret': SECRET}, route_prefix='/{shop}')
+    config.include('pyramid_cron')
+    app = TestApp(config.make_wsgi_app(), lint=False)
+    assert app.get('/any/cron', headers=bearer(SECRET)).text == 'ok'
+    app.get('/any%0a/cron', headers=bearer(SECRET), status=404)

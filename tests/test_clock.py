@@ -4,7 +4,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pyramid_cron.clock import MINUTE, PLACES, current_minute, parse_zone, steady_offset, ticks, wall_minutes
+from pyramid_cron.clock import (
+    MINUTE,
+    current_minute,
+    offsets_around,
+    parse_zone,
+    steady_wall,
+    ticks,
+    wall_minutes,
+)
+from pyramid_cron.hints import PLACES
 
 
 def utc(*args):
@@ -140,11 +149,18 @@ def test_a_minute_that_a_change_of_clock_repeats_has_two_ticks(zone):
     assert len(found.interval) == 2
 
 
-def test_an_offset_is_steady_away_from_transitions(zone):
+def test_the_offsets_around_a_day_are_those_before_and_after_a_change(zone):
     berlin = zone('Europe/Berlin')
-    assert steady_offset(date(2026, 11, 23), berlin) == timedelta(hours=1)
+    winter, summer = timedelta(hours=1), timedelta(hours=2)
+    assert offsets_around(date(2026, 11, 23), berlin) == (winter, winter)
     for day in (24, 25, 26):
-        assert steady_offset(date(2026, 10, day), berlin) is None
+        assert offsets_around(date(2026, 10, day), berlin) == (winter, summer)
+
+
+def test_a_wall_is_steady_away_from_changes(zone):
+    berlin = zone('Europe/Berlin')
+    assert steady_wall(utc(2026, 11, 23, 9, 8), berlin) == datetime(2026, 11, 23, 10, 8)
+    assert steady_wall(utc(2026, 10, 25, 1, 30), berlin) is None
 
 
 def test_a_time_zone_is_named_or_given():

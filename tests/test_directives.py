@@ -402,8 +402,16 @@ def test_advice_is_a_warning_at_the_line_that_registers(config):
     assert 'min=0' in left_out
 
 
+@pytest.mark.parametrize('fields', [{'day': 1}, {'dow': 'mon'}, {'month': 'jan'}], ids=str)
+def test_an_hour_that_is_left_out_on_some_days_is_a_warning(config, fields):
+    config.add_cron_task(purge, min=0, **fields)
+    with pytest.warns(ScheduleWarning, match=r'hour is left out.*write hour=0 for once a day'):
+        config.commit()
+
+
 def test_a_star_written_out_does_not_warn(config):
     config.add_cron_task(purge, min='*', hour=2)
+    config.add_cron_task(other, min=0, hour='*', dow='mon')
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         config.commit()
@@ -453,6 +461,11 @@ def test_without_a_setting_schedules_follow_the_machines_local_time(config):
         ({'cron': '0 2 * * *', 'min': 0}, ("cron='0 2 * * *'", 'leave min')),
         ({'cron': '0 2 * * *', 'dow': '*'}, ('leave min',)),
         ({'cron': 5}, ('cron=5',)),
+        ({'cron': None}, ('cron=None', 'unset setting or environment variable')),
+        ({'hour': None}, ('hour=None', 'unset setting or environment variable')),
+        ({'min': '0 2 * * *'}, ("min='0 2 * * *'", "write cron='0 2 * * *'")),
+        ({'min': 0, 'hour': '9am'}, ("hour='9am'", 'write 9')),
+        ({'min': 0, 'hour': 9, 'dow': ['mon', 'fri']}, ("dow=['mon', 'fri']", "write dow='mon,fri'")),
         ({'dow': '1-5'}, ("dow='1-5'", 'integer without quotes')),
         ({'hour': '22-2'}, ("hour='22-2'", '22-23,0-2')),
         ({'timezone': 'Europe/Berln'}, ("'Europe/Berln'", 'Europe/Berlin')),
@@ -553,6 +566,11 @@ def test_an_iterator_serves_every_application_that_scans_it(scan):
 def test_a_decorator_in_the_wrong_place_is_refused(scan, text, why):
     with pytest.raises(TypeError, match=why):
         scan(text)
+
+
+def test_a_decorator_takes_no_line_that_is_none(scan):
+    with refused('purge', 'cron=None is what an unset setting or environment variable gives'):
+        scan('import os\n@cron_task(cron=os.environ.get("NO_SUCH_VARIABLE"))\ndef purge(system): ...\n')
 
 
 def test_a_bad_decorator_is_refused_by_the_scan(scan):

@@ -11,7 +11,9 @@ from pyramid_cron.fields import (
     MONTH,
     NAMED_DOW,
     ScheduleError,
+    bits,
     parse,
+    read_numbers,
     read_text,
     write,
 )
@@ -21,7 +23,7 @@ def values(field, text):
     advice = []
     mask = parse(field, text, advice)
     assert advice == []
-    return (DOW if field.high == 7 else field).values(mask)
+    return list(bits(mask))
 
 
 @pytest.mark.parametrize(
@@ -109,6 +111,13 @@ def test_the_syntax_of_crontab_is_read(field, text, expected):
         (MIN, 'H', 'pick a number'),
         (MIN, 'H/15', 'pick a number'),
         (MIN, '0~30', 'pick a number'),
+        (HOUR, '9am', "has '9am', which is not the syntax of crontab(5): write 9"),
+        (HOUR, '12AM', 'write 0'),
+        (HOUR, '12 pm', 'write 12'),
+        (HOUR, '9am-5pm', 'write 9-17'),
+        (HOUR, '9:30', 'the hour and the minute are two fields'),
+        (HOUR, '9:30am', 'the hour and the minute are two fields'),
+        (MIN, '9am', 'not the syntax'),
     ],
     ids=str,
 )
@@ -120,7 +129,7 @@ def test_what_is_not_crontab_is_refused_with_a_hint(field, text, why):
 @pytest.mark.parametrize(('text', 'only'), [('*/60', 0), ('*/90', 0), ('30-40/20', 30)])
 def test_a_step_that_leaves_one_value_is_worth_a_word(text, only):
     advice = []
-    assert MIN.values(parse(MIN, text, advice)) == [only]
+    assert list(bits(parse(MIN, text, advice))) == [only]
     assert advice == [f'min has {text!r}, whose step leaves nothing but {only}']
 
 
@@ -130,6 +139,69 @@ def test_a_keywords_days_of_the_week_take_no_digits(text):
         read_text(DOW, text, [])
     for part in (f'dow={text!r} has a digit', 'integer without quotes (0 is Monday)', 'names'):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize('field', [MIN, HOUR, DOW], ids=str)
+@pytest.mark.parametrize('text', ['0 2 * * *', ' 0  2\t* * * ', '0 2 * * fri'])
+def test_a_crontab_line_in_a_field_is_told_from_a_field(field, text):
+    with pytest.raises(ScheduleError) as caught:
+        read_text(field, text, [])
+    assert f'{field.name}={text!r} is a whole crontab line, not one field; write cron=' in str(caught.value)
+    assert f"write cron='{' '.join(text.split())}' and leave the fields out" in str(caught.value)
+
+
+def test_a_list_with_blanks_is_no_crontab_line():
+    with pytest.raises(ScheduleError, match='write it without blanks'):
+        read_text(HOUR, '1, 2, 3, 4, 5', [])
+
+
+@pytest.mark.parametrize(
+    ('field', 'items', 'hint'),
+    [
+        (DOW, ['mon', 'fri'], "; write dow='mon,fri'"),
+        (DOW, ('sat',), "; write dow='sat'"),
+        (MONTH, iter(['jan', 'jul']), "; write month='jan,jul'"),
+        (HOUR, ['9', '17'], "; write hour='9,17'"),
+    ],
+    ids=str,
+)
+def test_texts_in_an_iterable_are_joined_for_whoever_wrote_them(field, items, hint):
+    with pytest.raises(ScheduleError) as caught:
+        read_numbers(field, items, [])
+    assert f'{hint}; allowed are' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('field', 'items'), [(DOW, ['1', '2']), (DOW, ['mon', 4]), (HOUR, [9.0]), (HOUR, 9.0)], ids=str
+)
+def test_what_cannot_be_joined_gets_no_such_hint(field, items):
+    with pytest.raises(ScheduleError) as caught:
+        read_numbers(field, items, [])
+    assert 'is not an integer or an iterable of integers' in str(caught.value)
+    assert 'write' not in str(caught.value)
+
+
+def test_an_iterable_that_cannot_be_iterated_is_refused():
+    class Empty:
+        def __iter__(self):
+            raise TypeError('iteration over nothing')
+
+    with pytest.raises(ScheduleError, match='iteration over nothing; allowed are'):
+        read_numbers(HOUR, Empty(), [])
+
+
+def test_a_field_that_is_none_says_where_that_comes_from():
+    with pytest.raises(ScheduleError) as caught:
+        read_numbers(HOUR, None, [])
+    assert str(caught.value) == (
+        'hour=None is what an unset setting or environment variable gives; leave hour out if every value is meant; '
+        "allowed are '*' and integers from 0 to 23"
+    )
+
+
+def test_the_values_of_a_mask_come_in_order():
+    assert list(bits(MIN.mask([59, 0, 7]))) == [0, 7, 59]
+    assert list(bits(0)) == []
 
 
 def test_the_error_of_a_keyword_shows_field_value_and_range():

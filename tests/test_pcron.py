@@ -2,15 +2,19 @@ import argparse
 import itertools
 import json
 import logging
+import os
+import re
 import signal
 import sys
+import threading
 from datetime import datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from pyramid_cron import clock
 from pyramid_cron.scripts.pcron import PCronCommand, main
-from pyramid_cron.scripts.worker import until_signalled, work
+from pyramid_cron.scripts.worker import Ending, work
 
 UTC = timezone.utc
 #: 00:07:30 in Berlin
@@ -45,11 +49,23 @@ def fails(system):
 def ends(system):
     signal.raise_signal(signal.SIGTERM)
 
+def interrupted(system):
+    signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGINT)
+
+def interrupts(system):
+    raise KeyboardInterrupt
+
+def method(system):
+    print(system['request'].method, system['request'].url)
+
 def closed(handler, registry):
     return lambda request: Response(status=503)
 
 def main(global_config, **settings):
     with Configurator(settings=settings) as config:
+        if 'prefix' in settings:
+            config.include('pyramid_cron', route_prefix=settings['prefix'])
         if 'closed' in settings:
             config.add_tween(__name__ + '.closed')
         for line in filter(None, settings['tasks'].split(';')):
@@ -70,6 +86,14 @@ numbers = itertools.count()
 
 class FixedCommand(PCronCommand):
     now = staticmethod(lambda: NOW)
+
+
+@pytest.fixture(autouse=True)
+def quiet_log():
+    """Take back what ``pcron work`` does to the log of an application that does not configure it."""
+    logger = logging.getLogger('pyramid_cron')
+    yield
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture
@@ -132,6 +156,8 @@ def test_a_terminal_that_is_wide_enough_gets_a_table(pcron, ini):
         '----    --------        ---------         ----  --------                             -----------\n'
         'purge   0 2 * * *       Europe/Berlin           Thu 2026-12-24 02:00, in 1 h 53 min  Delete what is old.\n'
         'report  */30 7 * * mon  America/New_York  idle  Mon 2026-12-28 07:00, in 4 d 12 h    Write the report.\n'
+        '\n'
+        'Trigger: /cron\n'
     )
 
 
@@ -147,6 +173,8 @@ def test_another_one_gets_a_paragraph_for_each_task(pcron, ini):
         '            Write the report.\n'
         '  schedule  */30 7 * * mon (America/New_York, idle)\n'
         '  next run  Mon 2026-12-28 07:00, in 4 d 12 h\n'
+        '\n'
+        'Trigger: /cron\n'
     )
 
 
@@ -168,6 +196,8 @@ def test_next_shows_that_many_runs(pcron, ini):
         '  next run  Thu 2026-12-24 00:08, in 1 min\n'
         '            Thu 2026-12-24 01:08, in 1 h 1 min\n'
         '            Thu 2026-12-24 02:08, in 2 h 1 min\n'
+        '\n'
+        'Trigger: /cron\n'
     )
 
 
@@ -185,7 +215,7 @@ def test_a_task_that_has_no_next_run_says_so(pcron, ini):
 
 def test_an_application_without_tasks_says_so(pcron, ini):
     path = ini()
-    assert pcron('list', path) == (0, 'The application has no cron tasks.\n', '')
+    assert pcron('list', path) == (0, 'The application has no cron tasks.\n\nTrigger: /cron\n', '')
     assert json.loads(pcron('list', path, '--json')[1])['tasks'] == []
     status, out, _ = pcron('tick', path)
     assert (status, out[:34]) == (0, '2026-12-24 00:07+01:00: no tasks i')
@@ -196,6 +226,7 @@ def test_json_has_all_of_it(pcron, ini):
     assert status == 0
     assert json.loads(out) == {
         'at': '2026-12-24T00:07:00+01:00',
+        'path': '/cron',
         'tasks': [
             {
                 'name': 'purge',
@@ -215,6 +246,21 @@ def test_json_has_all_of_it(pcron, ini):
             },
         ],
     }
+
+
+@pytest.mark.parametrize(
+    ('settings', 'path'),
+    [
+        ('cron.path = /tick', '/tick'),
+        ('cron.path = tick', '/tick'),
+        ('prefix = api/v1', '/api/v1/cron'),
+        ('prefix = häuser', '/h%C3%A4user/cron'),
+    ],
+)
+def test_the_path_of_the_trigger_is_told_with_its_prefix(pcron, ini, settings, path):
+    app = ini(PURGE, settings=settings, include='' if 'prefix' in settings else 'pyramid_cron')
+    assert pcron('list', app)[1].splitlines()[-1] == f'Trigger: {path}'
+    assert json.loads(pcron('list', app, '--json')[1])['path'] == path
 
 
 def test_the_docstring_of_a_partial_object_is_that_of_its_function(listed):
@@ -253,6 +299,8 @@ def test_at_tells_what_would_be_due(pcron, ini):
         '  schedule  * * * * * (Europe/Berlin)\n'
         '  due       all fields match\n'
         '  next run  Thu 2026-12-24 00:01, in 1 min\n'
+        '\n'
+        'Trigger: /cron\n'
     )
 
 
@@ -267,7 +315,7 @@ def test_at_tells_what_would_be_due(pcron, ini):
             False,
             'min is 1, not 0,30; hour is 1, not 2-4; month is 11, not 1,12',
         ),
-        ('min=0, day=1, dow=0', '2026-12-01 00:00', False, 'dow is tue, not mon'),
+        ('min=0, hour=0, day=1, dow=0', '2026-12-01 00:00', False, 'dow is tue, not mon'),
         ("cron='0 0 1 * mon'", '2026-12-01 00:00', True, 'one of the two days suffices: dow is tue, not mon'),
         ("cron='0 0 1 * mon'", '2026-12-07 00:00', True, 'one of the two days suffices: day is 7, not 1'),
         ("cron='0 0 1 * mon'", '2026-06-01 00:00', True, 'both of the two days match'),
@@ -490,6 +538,9 @@ class Clock:
         self.waited.append(seconds)
         return False
 
+    def work(self, tick, zone=UTC):
+        work(tick, since=clock.minute_of(self.instant), zone=zone, now=self.now, wait=self.wait)
+
     def pass_by(self, seconds):
         self.instant += timedelta(seconds=seconds)
 
@@ -499,7 +550,7 @@ class Clock:
 
 def test_it_ticks_at_the_beginning_of_each_minute_from_the_next_one_on(caplog):
     clock = Clock(noon(seconds=17.25), 3)
-    work(clock.tick, now=clock.now, wait=clock.wait)
+    clock.work(clock.tick)
     assert clock.ticks == [(noon(1), noon(1)), (noon(2), noon(2)), (noon(3), noon(3))]
     assert clock.waited == [42.75, 60, 60]
     assert caplog.messages == []
@@ -512,7 +563,7 @@ def test_the_time_that_ticks_take_does_not_add_up():
         clock.tick(minute)
         clock.pass_by(20.5)
 
-    work(tick, now=clock.now, wait=clock.wait)
+    clock.work(tick)
     assert clock.ticks == [(noon(1), noon(1)), (noon(2), noon(2)), (noon(3), noon(3))]
     assert clock.waited == [30, 39.5, 39.5]
 
@@ -520,7 +571,7 @@ def test_the_time_that_ticks_take_does_not_add_up():
 def test_waking_early_ticks_nothing_twice():
     # 0.2 seconds too early each time
     clock = Clock(noon(), 4, {0: -0.2, 2: -0.2})
-    work(clock.tick, now=clock.now, wait=clock.wait)
+    clock.work(clock.tick)
     assert [minute for minute, _ in clock.ticks] == [noon(1), noon(2)]
     assert clock.waited == pytest.approx([60, 0.2, 60, 0.2])
 
@@ -533,7 +584,7 @@ def test_a_tick_that_takes_too_long_skips_minutes_and_says_so(caplog):
         if minute == noon(1):
             clock.pass_by(150)
 
-    work(tick, now=clock.now, wait=clock.wait)
+    clock.work(tick)
     # the minute that has begun meanwhile is not lost
     assert clock.ticks == [(noon(1), noon(1)), (noon(3), noon(3, 30)), (noon(4), noon(4))]
     assert clock.waited == [60, 0, 30]
@@ -543,7 +594,7 @@ def test_a_tick_that_takes_too_long_skips_minutes_and_says_so(caplog):
 
 def test_a_machine_that_slept_skips_minutes_and_says_so(caplog):
     clock = Clock(noon(), 3, {1: 3600})
-    work(clock.tick, now=clock.now, wait=clock.wait)
+    clock.work(clock.tick)
     assert [minute for minute, _ in clock.ticks] == [noon(1), noon(62), noon(63)]
     (message,) = caplog.messages
     assert message.startswith('skipped 60 min from 2026-12-24 12:02:00+00:00 on: ')
@@ -551,7 +602,7 @@ def test_a_machine_that_slept_skips_minutes_and_says_so(caplog):
 
 def test_a_clock_that_is_set_back_ticks_no_minute_twice_and_says_so_once(caplog):
     clock = Clock(noon(), 9, {2: -300})
-    work(clock.tick, now=clock.now, wait=clock.wait)
+    clock.work(clock.tick)
     minutes = [minute for minute, _ in clock.ticks]
     assert minutes == [noon(1), noon(2), noon(3), noon(4)]
     # it looks at the clock again and again, in case somebody sets it right
@@ -562,7 +613,7 @@ def test_a_clock_that_is_set_back_ticks_no_minute_twice_and_says_so_once(caplog)
 
 def test_a_clock_that_is_set_back_twice_is_reported_twice(caplog):
     clock = Clock(noon(), 9, {1: -180, 6: -180})
-    work(clock.tick, now=clock.now, wait=clock.wait)
+    clock.work(clock.tick)
     assert [minute for minute, _ in clock.ticks] == [noon(1), noon(2), noon(3)]
     assert [message[:22] for message in caplog.messages] == ['the clock was set back'] * 2
 
@@ -574,7 +625,7 @@ def test_a_tick_that_raises_is_logged_and_the_loop_goes_on(caplog):
         clock.tick(minute)
         raise RuntimeError('a detail')
 
-    work(tick, now=clock.now, wait=clock.wait)
+    clock.work(tick)
     assert len(clock.ticks) == 2
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
     assert 'a detail' in caplog.text
@@ -587,18 +638,85 @@ def test_a_tick_that_exits_ends_the_loop():
         raise SystemExit(3)
 
     with pytest.raises(SystemExit, match='3'):
-        work(tick, now=clock.now, wait=clock.wait)
+        clock.work(tick)
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_waiting_and_nothing_else(number):
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    with until_signalled() as wait:
-        assert wait(0) is False
+def test_what_it_logs_is_in_the_time_zone_of_the_application(caplog):
+    clock = Clock(noon(), 4, {1: 3600, 2: -7200})
+
+    def tick(minute):
+        raise RuntimeError('a detail')
+
+    clock.work(tick, zone=ZoneInfo('Europe/Berlin'))
+    assert [message[:62] for message in caplog.messages] == [
+        'the run for 2026-12-24 13:01:00+01:00 failed',
+        'skipped 60 min from 2026-12-24 13:02:00+01:00 on: the machine ',
+        'the run for 2026-12-24 14:02:00+01:00 failed',
+        'the clock was set back to 2026-12-24 12:03:00+01:00: nothing r',
+    ]
+
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@pytest.mark.parametrize('number', SIGNALS)
+def test_the_first_signal_ends_the_waiting_and_nothing_else(number):
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    ending = Ending()
+    with ending.by_signals():
+        assert ending.wait(0) is False
+        assert ending.asked() is False
         signal.raise_signal(number)
-        signal.raise_signal(number)
-        assert wait(600) is True
+        assert ending.asked() is True
+        assert ending.wait(600) is True
     assert {number: signal.getsignal(number) for number in before} == before
+
+
+@pytest.mark.parametrize('first', SIGNALS)
+@pytest.mark.parametrize('second', SIGNALS)
+def test_each_further_signal_interrupts_what_runs(first, second):
+    ending = Ending()
+    with ending.by_signals():
+        signal.raise_signal(first)
+        for number in (second, first):
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(number)
+            assert ending.number == number
+
+
+def test_a_signal_says_what_it_does_unless_nothing_runs(capfd):
+    ending = Ending('ending')
+    with ending.by_signals():
+        signal.raise_signal(signal.SIGINT)
+    assert capfd.readouterr() == ('', 'ending\n')
+    ending = Ending('ending')
+    with ending.by_signals():
+
+        def interrupt(waiter):
+            while not ending.waiting:
+                pass
+            signal.pthread_kill(waiter, signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt, args=[threading.get_ident()])
+        thread.start()
+        assert ending.wait(600) is True
+        thread.join()
+    assert capfd.readouterr() == ('', '')
+
+
+def test_a_child_that_a_task_has_forked_is_ended_as_if_there_were_no_pcron():
+    came = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    try:
+        ending = Ending()
+        with ending.by_signals():
+            # as it is in the child
+            ending.pid = os.getppid()
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert came == [signal.SIGTERM]
+    assert ending.asked() is False
 
 
 class WorkingCommand(PCronCommand):
@@ -610,14 +728,37 @@ class WorkingCommand(PCronCommand):
         self.now = iter([noon(seconds=-1), NOON, NOON, noon(seconds=59)]).__next__
 
 
-def test_work_ends_after_the_run_in_which_the_signal_comes(pcron, ini):
+def test_work_ends_after_the_task_in_which_the_signal_comes(pcron, ini, caplog):
     path = ini("ends, min='*', name='ends'", "plain, min='*', name='plain'", settings='cron.timezone = UTC')
-    status, out, _ = pcron('work', path, command=WorkingCommand)
-    assert status == 0
-    first, ends, plain = out.splitlines()
-    assert first.startswith('2026-12-24 12:00+00:00: 2 tasks in 0.')
-    assert ends.startswith('ok       ends, ')
-    assert plain.startswith('ok       plain, ')
+    status, out, err = pcron('work', path, command=WorkingCommand)
+    assert (status, err) == (0, '')
+    assert out == '2 tasks, UTC. Next: 12:00 ends and 1 more. Ctrl-C stops after the running task.\n'
+    said = [re.sub(r'0\.\d+ s', 'N s', message) for message in caplog.messages]
+    assert said == [
+        'run for 2026-12-24 12:00:00+00:00 begins, tasks due: 2',
+        'task ends begins',
+        'task ends ended in N s',
+        'task plain is skipped: stopping',
+        'run for 2026-12-24 12:00:00+00:00 ended in N s: 1 ok, 0 failed, 1 skipped',
+        'ended by SIGTERM',
+    ]
+
+
+@pytest.mark.parametrize(
+    ('task', 'name', 'status'), [('interrupted', 'SIGINT', 130), ('interrupts', 'SIGINT', 130)], ids=str
+)
+def test_work_ends_at_once_when_the_task_is_interrupted(pcron, ini, caplog, task, name, status):
+    path = ini(f"{task}, min='*', name='{task}'", "plain, min='*', name='plain'", settings='cron.timezone = UTC')
+    ended, _, err = pcron('work', path, command=WorkingCommand)
+    assert (ended, err) == (status, f'pcron: interrupted by {name}\n')
+    assert 'not run: plain' in caplog.text
+
+
+@pytest.mark.parametrize('command', [('tick',), ('run', 'interrupts')], ids=str)
+def test_whatever_is_interrupted_ends_with_130(pcron, ini, command):
+    name, *tasks = command
+    status, out, err = pcron(name, ini("interrupts, min='*', name='interrupts'"), *tasks)
+    assert (status, out, err) == (130, '', 'pcron: interrupted by SIGINT\n')
 
 
 class EndingCommand(WorkingCommand):
@@ -636,8 +777,80 @@ class EndingCommand(WorkingCommand):
         self.now = now
 
 
-def test_work_prints_nothing_for_a_minute_in_which_nothing_is_due(pcron, ini):
-    assert pcron('work', ini(PURGE), command=EndingCommand) == (0, '', '')
+@pytest.mark.parametrize(
+    ('tasks', 'line'),
+    [
+        ((), 'no tasks, Europe/Berlin. Next: never.'),
+        (
+            ("plain, cron='0 13 * * *', name='a'", "plain, cron='59 12 * * *', name='b'"),
+            '2 tasks, Europe/Berlin. Next: 13:00 a.',
+        ),
+        # each in its own time zone, and told in that of the application
+        (
+            (
+                "plain, cron='30 7 * * *', name='a', timezone='America/New_York'",
+                "plain, cron='45 12 * * *', name='b', timezone='UTC'",
+            ),
+            '2 tasks, Europe/Berlin. Next: 13:30 a.',
+        ),
+        ((PURGE,), '1 task, Europe/Berlin. Next: 02:00 on Fri 2026-12-25 purge.'),
+        (
+            ("plain, min=0, name='a'", "plain, min='*/30', name='b'", "plain, min=1, name='c'"),
+            '3 tasks, Europe/Berlin. Next: 13:00 a and 1 more.',
+        ),
+    ],
+)
+def test_work_says_once_what_it_does(pcron, ini, caplog, tasks, line):
+    status, out, err = pcron('work', ini(*tasks), command=EndingCommand, columns=200)
+    assert (status, out, err) == (0, f'{line} Ctrl-C stops after the running task.\n', '')
+    assert not re.search('Berlin|Next|waiting', caplog.text)
+
+
+def test_work_says_nothing_of_a_minute_in_which_nothing_is_due(pcron, ini, caplog):
+    _, out, _ = pcron('work', ini(PURGE), command=EndingCommand, columns=40)
+    assert out == (
+        '1 task, Europe/Berlin. Next: 02:00 on\nFri 2026-12-25 purge. Ctrl-C stops after\nthe running task.\n'
+    )
+    assert caplog.messages == ['ended by SIGTERM']
+
+
+def test_work_can_be_quiet(ini, capfd):
+    path = ini("ends, min='*', name='ends'", settings='cron.timezone = UTC')
+    assert WorkingCommand(['pcron', 'work', path], True).run() == 0
+    assert capfd.readouterr().out == ''
+    assert logging.getLogger('pyramid_cron').level == logging.NOTSET
+
+
+def test_work_logs_a_line_for_each_minute_in_which_something_else_answers(pcron, ini, caplog):
+    status, _, _ = pcron('work', ini(PURGE, settings='closed = yes\ncron.timezone = UTC'), command=EndingCommand)
+    assert status == 0
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR] == [
+        'nothing ran for 2026-12-24 12:00+00:00: '
+        'the application answered 503 Service Unavailable before its tasks could run'
+    ]
+    assert 'Traceback' not in caplog.text
+
+
+LOGGING = """
+[loggers]
+keys = root
+[handlers]
+keys =
+[formatters]
+keys =
+[logger_root]
+level = WARNING
+handlers =
+"""
+
+
+def test_an_application_that_configures_its_log_has_it_as_it_wants(pcron, ini, caplog):
+    path = ini(PURGE)
+    with open(path, 'a') as file:
+        file.write(LOGGING)
+    assert pcron('work', path, command=EndingCommand)[0] == 0
+    assert logging.getLogger('pyramid_cron').level == logging.NOTSET
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize('command', [('tick',), ('run', 'plain')], ids=str)
@@ -646,3 +859,210 @@ def test_an_application_that_answers_before_its_tasks_can_run_is_one_line_and_st
     uri = ini("plain, name='plain'", settings='closed = yes')
     line = 'pcron: the application answered 503 Service Unavailable before its tasks could run\n'
     assert pcron(name, uri, *tasks) == (1, '', line)
+
+
+# --post
+
+
+@pytest.mark.parametrize('command', [('tick',), ('run', 'method')], ids=str)
+@pytest.mark.parametrize(('options', 'method'), [((), 'GET'), (('--post',), 'POST')], ids=str)
+def test_a_run_is_requested_by_the_method_that_is_asked_for(pcron, ini, command, options, method):
+    name, *tasks = command
+    path = ini("method, min='*', name='method'", settings='cron.url = https://shop.example.com/shop')
+    status, out, _ = pcron(name, path, *tasks, *options)
+    assert (status, out.splitlines()[0]) == (0, f'{method} https://shop.example.com/shop/cron')
+
+
+def test_work_can_request_runs_by_post(pcron, ini):
+    path = ini("method, min='*', name='method'", "ends, min='*', name='ends'", settings='cron.timezone = UTC')
+    status, out, _ = pcron('work', path, '--post', command=WorkingCommand)
+    assert (status, out.splitlines()[-1]) == (0, 'POST http://localhost/cron')
+
+
+# files that make one application of several
+
+PARTS = """
+import functools
+
+from pyramid.config import Configurator
+
+
+def urlmap(loader, global_conf, **mounts):
+    apps = {path: loader.get_app(name, global_conf=global_conf) for path, name in mounts.items()}
+
+    def app(environ, start_response):
+        path = environ['PATH_INFO']
+        prefix = max((prefix for prefix in apps if path.startswith(prefix)), key=len)
+        if prefix != '/':
+            environ.update(SCRIPT_NAME=prefix, PATH_INFO=path[len(prefix):])
+        return apps[prefix](environ, start_response)
+
+    return app
+
+
+def filter(global_conf):
+    def around(app):
+        def filtered(environ, start_response):
+            print('filtered')
+            return app(environ, start_response)
+        return filtered
+    return around
+
+
+def make(name, cron, global_conf, **settings):
+    with Configurator(settings=settings) as config:
+        if cron:
+            config.include('pyramid_cron')
+            config.add_cron_task(lambda system: print(name, 'ran'), min='*', name=name)
+        return config.make_wsgi_app()
+
+
+shop = functools.partial(make, 'shop', True)
+site = functools.partial(make, 'site', True)
+plain = functools.partial(make, 'plain', False)
+"""
+
+MAP = """
+[composite:main]
+use = call:{module}:urlmap
+/ = site
+/shop = shop
+
+[composite:mounted]
+use = call:{module}:urlmap
+/ = plain
+/shop = shop
+
+[composite:nothing]
+use = call:{module}:urlmap
+/ = plain
+
+[pipeline:piped]
+pipeline = filter shop
+
+[filter-app:filtered]
+paste.filter_factory = {module}:filter
+next = shop
+
+[application:shop]
+use = call:{module}:shop
+
+[app:site]
+use = call:{module}:site
+filter-with = filter
+
+[app:plain]
+use = call:{module}:plain
+
+[filter:filter]
+use = call:{module}:filter
+"""
+
+
+@pytest.fixture
+def composite(module, tmp_path):
+    """Write an ini file that makes one application of several, and return its path."""
+    (tmp_path / f'{module}.py').write_text(PARTS)
+    path = tmp_path / 'parts.ini'
+    path.write_text(MAP.format(module=module))
+    return str(path)
+
+
+def known(path, *names):
+    return f'as in {path}#{names[0]}; {path} has {", ".join(names)}\n'
+
+
+@pytest.mark.parametrize('command', ['list', 'tick', 'work', 'run'])
+def test_of_several_applications_with_tasks_one_has_to_be_named(pcron, composite, command):
+    status, out, err = pcron(command, composite)
+    assert (status, out) == (2, '')
+    assert err == (
+        f'pcron: the application of {composite} is made of 2 that include pyramid_cron: '
+        f'name the section of one of them, {known(composite, "piped", "filtered", "shop", "site", "plain")}'
+    )
+
+
+@pytest.mark.parametrize(
+    ('section', 'lines'),
+    [
+        ('shop', ['shop ran']),
+        ('piped', ['filtered', 'shop ran']),
+        ('filtered', ['filtered', 'shop ran']),
+        ('site', ['filtered', 'site ran']),
+    ],
+)
+def test_the_application_that_is_named_is_listed_and_run_with_all_that_is_around_it(pcron, composite, section, lines):
+    uri, task = f'{composite}#{section}', lines[-1].split()[0]
+    assert [task['name'] for task in json.loads(pcron('list', uri, '--json')[1])['tasks']] == [task]
+    status, out, err = pcron('tick', uri)
+    *said, _, report = out.splitlines()
+    assert (status, said, report.split(',')[0], err) == (0, lines, f'ok       {task}', '')
+
+
+def test_the_only_one_with_tasks_is_listed_and_where_another_answers_it_has_to_be_named(pcron, composite):
+    uri = f'{composite}#mounted'
+    assert [task['name'] for task in json.loads(pcron('list', uri, '--json')[1])['tasks']] == ['shop']
+    status, out, err = pcron('tick', uri)
+    assert (status, out) == (1, '')
+    assert err == (
+        'pcron: the application answered 404 Not Found before its tasks could run; '
+        'if that was another application than the one with the tasks, name its section, '
+        + known(composite, 'piped', 'filtered', 'shop', 'site', 'plain')
+    )
+
+
+@pytest.mark.parametrize('section', ['plain', 'nothing'])
+def test_none_with_tasks_is_refused(pcron, composite, section):
+    uri = f'{composite}#{section}'
+    message = f"the application of {uri} does not include pyramid_cron: add config.include('pyramid_cron')"
+    assert pcron('list', uri) == (2, '', f'pcron: {message}\n')
+
+
+def test_a_section_that_is_not_there_is_refused_with_those_that_are(pcron, composite):
+    message = (
+        f"{composite} has no application 'ship'; it has main, mounted, nothing, piped, filtered, shop, site, plain"
+    )
+    assert pcron('list', f'{composite}#ship') == (2, '', f'pcron: {message}\n')
+
+
+def test_a_file_that_has_no_other_section_is_told_to_make_one(pcron, module, tmp_path):
+    (tmp_path / f'{module}.py').write_text(
+        PARTS
+        + """
+def both(global_conf):
+    apps = [shop(global_conf), site(global_conf)]
+    return lambda environ, start_response: apps[0](environ, start_response)
+"""
+    )
+    path = tmp_path / 'both.ini'
+    path.write_text(f'[app:main]\nuse = call:{module}:both\n')
+    status, _, err = pcron('list', str(path))
+    assert (status, err.split(': ')[-1]) == (2, f'name the section of one of them, as in {path}#name\n')
+
+
+@pytest.mark.parametrize('inner', ['site', 'plain'])
+def test_an_application_that_makes_others_for_itself_is_the_one_that_is_meant(pcron, module, tmp_path, inner):
+    (tmp_path / f'{module}.py').write_text(
+        PARTS
+        + f"""
+from pyramid.wsgi import wsgiapp2
+
+def outer(global_conf, **settings):
+    with Configurator(settings=settings) as config:
+        config.include('pyramid_cron')
+        config.add_cron_task(lambda system: print('outer ran'), min='*', name='outer')
+        config.add_route('inner', '/inner/*subpath')
+        config.add_view(wsgiapp2({inner}(global_conf)), route_name='inner')
+        return config.make_wsgi_app()
+
+def last(global_conf):
+    app = outer(global_conf)
+    # made later than its own
+    app.inner = {inner}(global_conf)
+    return app
+"""
+    )
+    path = tmp_path / 'outer.ini'
+    path.write_text(f'[app:main]\nuse = call:{module}:last\n')
+    status, out, err = pcron('tick', str(path))
+    assert (status, out.splitlines()[0], err) == (0, 'outer ran', '')

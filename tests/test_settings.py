@@ -24,7 +24,9 @@ def request_cron(app, path='/cron', **environ):
 
 
 def test_what_is_left_out_has_its_default():
-    assert Settings.parse({}) == Settings('/cron', LOOPBACK, None, 60.0, None)
+    settings = Settings.parse({})
+    assert (settings.path, settings.allowed_ips, settings.window) == ('/cron', LOOPBACK, 60.0)
+    assert (settings.secret, settings.timezone, settings.transaction, settings.url) == (None,) * 4
 
 
 def test_settings_of_others_do_not_matter():
@@ -44,6 +46,9 @@ def test_settings_of_others_do_not_matter():
         ('allowed_ips', '10.1.2.3', (ip_network('10.1.2.3'),)),
         ('allowed_ips', '10.0.0.0/8 fd00::/8', (ip_network('10.0.0.0/8'), ip_network('fd00::/8'))),
         ('allowed_ips', '\n  127.0.0.1\n  ::1\n', LOOPBACK),
+        ('allowed_ips', '127.0.0.1,::1', LOOPBACK),
+        ('allowed_ips', ' 127.0.0.1 , ::1, ', LOOPBACK),
+        ('allowed_ips', ['127.0.0.1,::1'], LOOPBACK),
         ('allowed_ips', ['127.0.0.1', '::1'], LOOPBACK),
         ('allowed_ips', ('127.0.0.1 ::1',), LOOPBACK),
         ('allowed_ips', '::ffff:10.0.0.0/104', (ip_network('10.0.0.0/8'),)),
@@ -93,8 +98,9 @@ BAD = [
     ('allowed_ips', [None]),
     ('allowed_ips', b'127.0.0.1'),
     ('allowed_ips', '2130706433'),
-    ('allowed_ips', '127.0.0.1,::1'),
-    ('allowed_ips', '127.0.0.1, ::1'),
+    ('allowed_ips', ' , ,'),
+    ('allowed_ips', '127.0.0.1;::1'),
+    ('allowed_ips', 'fe80::1%eth0'),
     ('allowed_ips', 'localhost'),
     ('allowed_ips', '127.0.0.1 example.com'),
     ('allowed_ips', '10.0.0.1/8'),
@@ -479,8 +485,9 @@ def test_settings_come_from_an_ini_file(tmp_path, monkeypatch):
         app = get_app(str(tmp_path / 'app.ini'), options={'tail': '16'})
     finally:
         sys.modules.pop('app_of_an_ini_file', None)
-    assert app.registry['cron_settings'] == Settings(
-        '/tick', (ip_network('127.0.0.1'), ip_network('10.0.0.0/8')), b'sixteen chars 16', 90.0, ZoneInfo('UTC')
-    )
+    settings = app.registry['cron_settings']
+    assert (settings.path, settings.window, settings.timezone) == ('/tick', 90.0, ZoneInfo('UTC'))
+    assert settings.allowed_ips == (ip_network('127.0.0.1'), ip_network('10.0.0.0/8'))
+    assert settings.secret == b'sixteen chars 16'
     assert request_cron(app, '/tick', HTTP_AUTHORIZATION='Bearer sixteen chars 16').text == 'ok'
     assert request_cron(app, '/tick').status_int == 401

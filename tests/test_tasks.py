@@ -135,6 +135,18 @@ def test_a_crontab_line_is_a_whole_schedule():
         Task(purge, hour='*', cron='@daily')
 
 
+@pytest.mark.parametrize('fields', [{}, {'min': 0}], ids=str)
+def test_a_crontab_line_that_is_none_is_not_one_that_is_left_out(fields):
+    with pytest.raises(ValueError, match='cron=None is what an unset setting or environment variable gives'):
+        Task(purge, cron=None, **fields)
+
+
+@pytest.mark.parametrize('field', ['min', 'hour', 'day', 'month', 'dow'])
+def test_a_field_that_is_none_is_refused(field):
+    with pytest.raises(ValueError, match=f'{field}=None is what an unset setting .*; leave {field} out'):
+        Task(purge, **{field: None})
+
+
 def test_a_naive_moment_is_a_wall_clock_minute():
     task = Task(purge, min=30, hour=2, timezone='Europe/Berlin')
     assert task.check(datetime(2026, 3, 29, 2, 30))

@@ -591,7 +591,9 @@ def test_without_a_task_that_is_due_the_requests_own_transaction_is_left_alone(m
     app = make_app({}, on_request=lambda request: insert(request, 'earlier'))
     assert app.get('/cron', status=200).text == 'ok'
     assert database.rows() == ['earlier']
-    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
+    warned = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    # WebTest tells no port, which is said once
+    assert [record.message for record in warned if 'REMOTE_PORT' not in record.message] == []
 
 
 def test_a_doomed_manager_of_a_test_is_left_alone(make_app, database, kind):

@@ -1,5 +1,6 @@
 import json
 import logging
+import socket
 
 import pytest
 from pyramid import testing
@@ -107,6 +108,49 @@ def test_a_refusal_runs_nothing(make_app, caplog):
     [record] = caplog.records
     assert record.levelno == logging.WARNING
     assert 'cron.allowed_ips' in record.getMessage()
+
+
+@pytest.fixture
+def connection():
+    """Return a connection of this process to itself, and the environ of a server that takes a request from it."""
+    with socket.create_server(('127.0.0.1', 0)) as server, socket.create_connection(server.getsockname()) as client:
+        accepted, (_, port) = server.accept()
+        with accepted:
+            yield client, {'REMOTE_PORT': str(port), 'SERVER_PORT': str(server.getsockname()[1])}
+
+
+def test_a_connection_of_the_servers_own_account_is_served_without_a_warning(make_app, connection, caplog):
+    _, ports = connection
+    assert make_app(noop).get('/cron', extra_environ=ports, status=200).text == 'ok'
+    assert caplog.records == []
+
+
+def test_a_connection_that_its_owner_has_left_is_refused(make_app, connection, caplog):
+    client, ports = connection
+    client.close()
+    ran = []
+    assert make_app(ran.append).get('/cron', extra_environ=ports, status=403).text == 'fail 127.0.0.1'
+    assert ran == []
+    [record] = caplog.records
+    assert 'no process of this machine holds that connection open' in record.getMessage()
+
+
+def test_an_application_says_once_that_its_server_does_not_tell_the_port(make_app, caplog):
+    for app in (make_app(), make_app()):
+        caplog.clear()
+        app.get('/cron', status=200)
+        app.get('/cron', status=200)
+        [record] = caplog.records
+        assert record.levelno == logging.WARNING
+        assert 'REMOTE_PORT' in record.getMessage()
+
+
+def test_each_application_logs_ten_refusals_of_a_kind(make_app, caplog):
+    for app in (make_app(), make_app()):
+        caplog.clear()
+        for _ in range(12):
+            app.put('/cron', status=405)
+        assert len(caplog.records) == 10
 
 
 def test_refusals_keep_to_text(make_app):

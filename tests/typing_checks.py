@@ -29,4 +29,5 @@ def main(config: Any, request: Any, report: RunReport) -> None:
 def mistakes(config: Any) -> None:
     add_cron_task(config, purge, min=1.5)  # type: ignore[arg-type]
     add_cron_task(config, purge, '*', '*', '*', '*', '*', False, 'name')  # type: ignore[call-arg]
+    Task(purge, cron=None)  # type: ignore[arg-type]
     Task(5)  # type: ignore[arg-type]

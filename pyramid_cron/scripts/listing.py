@@ -1,13 +1,33 @@
-"""What ``pcron list`` shows of each task as text."""
+"""What ``pcron`` shows of tasks as text."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from datetime import datetime, tzinfo
 
-from pyramid_cron.overview import Overview
+from pyramid_cron import clock
+from pyramid_cron.overview import LOCAL_TIME, Overview
 
 HEADINGS = ('NAME', 'SCHEDULE', 'TIME ZONE', 'IDLE', 'NEXT RUN', 'DESCRIPTION')
+
+
+def counted(tasks: Sequence[object]) -> str:
+    return f'{len(tasks) or "no"} task{"" if len(tasks) == 1 else "s"}'
+
+
+def outlook(entries: Sequence[Overview], instant: datetime, zone: tzinfo | None) -> str:
+    """Say how many tasks there are, and which is the next to run after ``instant``, at a time in ``zone``."""
+    # compared in UTC: within one time zone it would be the wall clock
+    runs = [(clock.to_instant(entry.runs[0]), entry.task.name) for entry in entries if entry.runs]
+    text = f'{counted(entries)}, {zone or LOCAL_TIME}. Next: '
+    if not runs:
+        return f'{text}never.'
+    first = min(run for run, _ in runs)
+    names = [name for run, name in runs if run == first]
+    wall, today = clock.to_zone(first, zone), clock.to_zone(instant, zone).date()
+    others = f' and {len(names) - 1} more' if len(names) > 1 else ''
+    return f'{text}{wall:%H:%M}{"" if wall.date() == today else f" on {wall:%a %Y-%m-%d}"} {names[0]}{others}.'
 
 
 def table(entries: Sequence[Overview]) -> list[str]:

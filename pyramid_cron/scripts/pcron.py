@@ -5,32 +5,39 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import logging
 import shutil
+import signal
 import sys
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, tzinfo
-from typing import Any
 
-from pyramid.paster import bootstrap, setup_logging
+from pyramid.paster import setup_logging
 from pyramid.scripts.common import get_config_loader, parse_vars
 
 from pyramid_cron import clock
-from pyramid_cron.inprocess import NotRun, run_through
+from pyramid_cron.inprocess import NotRun, cron_path, run_through
 from pyramid_cron.overview import Overview
 from pyramid_cron.reports import RunReport
-from pyramid_cron.scripts.listing import blocks, table
-from pyramid_cron.scripts.worker import until_signalled, work
+from pyramid_cron.scripts.listing import blocks, counted, outlook, table
+from pyramid_cron.scripts.loading import Refused, load
+from pyramid_cron.scripts.worker import Ending, work
 from pyramid_cron.tasks import Task, Tasks
+
+log = logging.getLogger(__name__)
 
 YEARS = range(1970, 9999)
 
-
-class Refused(Exception):
-    """What the command was asked for cannot be done; its text says why."""
+# a line of the log of a run then fits a terminal of 80 columns
+PLAIN_FORMAT = '%(levelname).1s %(message)s'
 
 
 def main(argv: Sequence[str] = sys.argv, quiet: bool = False) -> int:
-    """Run the command and return its exit status: 2 if it was used wrongly, 1 if a task did not succeed, and else 0."""
+    """Run the command and return its exit status: 2 if it was used wrongly, 1 if a task did not succeed, and else 0.
+
+    If a signal interrupted it, the status is 128 and the number of the signal, as shells have it.
+    """
     return PCronCommand(argv, quiet).run()
 
 
@@ -65,8 +72,20 @@ def _parser() -> argparse.ArgumentParser:
     command = add('tick', 'run what is due, once')
     command.add_argument('--at', metavar='TIME', help=f'{at}; now if it is left out')
     command.add_argument('--dry-run', action='store_true', help='show what would run, and run nothing')
-    add('run', 'run tasks now, due or not', 'TASK', f'names of tasks, and {variables}')
-    add('work', 'run what is due at each minute, until SIGTERM or SIGINT')
+    runs = [
+        command,
+        add('run', 'run tasks now, due or not', 'TASK', f'names of tasks, and {variables}'),
+        add('work', 'run what is due at each minute, until SIGTERM or SIGINT'),
+    ]
+    for command in runs:
+        command.add_argument(
+            '--post',
+            dest='method',
+            action='store_const',
+            const='POST',
+            default='GET',
+            help='request it by POST, not GET',
+        )
     return parser
 
 
@@ -80,7 +99,6 @@ class PCronCommand:
 
     script_name = 'pcron'
     parser = _parser()
-    bootstrap = staticmethod(bootstrap)
     setup_logging = staticmethod(setup_logging)
     now = staticmethod(clock.now)
 
@@ -91,6 +109,9 @@ class PCronCommand:
         if any(word.startswith('-') for word in words):
             self.parser.error(f'unrecognized arguments: {" ".join(words)}')
         self.args.words += words
+        self.ending = Ending(
+            '' if quiet else f'{self.script_name}: stopping after the running task; again interrupts it'
+        )
 
     def run(self) -> int:
         commands = {'list': self.list, 'tick': self.tick, 'run': self.run_named, 'work': self.work}
@@ -103,6 +124,10 @@ class PCronCommand:
         except NotRun as exc:
             print(f'{self.script_name}: {exc}', file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            number = self.ending.number or signal.SIGINT
+            print(f'{self.script_name}: interrupted by {number.name}', file=sys.stderr)
+            return 128 + number
 
     def out(self, text: str) -> None:
         if not self.quiet:
@@ -111,27 +136,26 @@ class PCronCommand:
     def load(self) -> None:
         """Load the application.
 
-        :raises Refused: if the configuration is not there, or does not include pyramid_cron.
+        :raises Refused: if the configuration is not there, if it does not include pyramid_cron, or if several parts of
+            it do.
         """
         uri, words = self.args.config_uri, self.args.words
         if self.args.command == 'run':
             words = [word for word in words if '=' in word]
         try:
             config_vars = parse_vars(words)
-            get_config_loader(uri)
+            sections = get_config_loader(uri).get_sections()
+        except FileNotFoundError as exc:
+            raise Refused(f'there is no file {exc.filename}') from None
         except ValueError as exc:
             raise Refused(exc) from None
         config_vars.setdefault('__script__', self.script_name)
-        try:
-            self.setup_logging(uri, global_conf=config_vars)
-        except FileNotFoundError as exc:
-            raise Refused(f'there is no file {exc.filename}') from None
-        # the request of the script ends here: each run has its own
-        with self.bootstrap(uri, options=config_vars) as env:
-            self.app: Any = env['app']
-            self.registry: Any = env['registry']
-        if 'cron_tasks' not in self.registry:
-            raise Refused(f"the application of {uri} does not include pyramid_cron: add config.include('pyramid_cron')")
+        if self.args.command == 'work' and 'loggers' not in sections and not self.quiet:
+            # otherwise nobody would hear of what it does
+            logging.basicConfig(format=PLAIN_FORMAT)
+            logging.getLogger('pyramid_cron').setLevel(logging.INFO)
+        self.setup_logging(uri, global_conf=config_vars)
+        self.app, self.registry, self.remedy = load(uri, config_vars)
         self.tasks: Tasks = self.registry['cron_tasks']
         self.zone: tzinfo | None = self.registry['cron_settings'].timezone
 
@@ -165,7 +189,8 @@ class PCronCommand:
         entries = [Overview.of(task, instant, self.args.next) for task in self.tasks]
         if self.args.json:
             tasks = [entry.as_dict(at) for entry in entries]
-            shown = {'at': clock.to_zone(instant, self.zone).isoformat(), 'tasks': tasks}
+            at_zone = clock.to_zone(instant, self.zone).isoformat()
+            shown = {'at': at_zone, 'path': cron_path(self.registry), 'tasks': tasks}
             self.out(json.dumps(shown, indent=2))
             return 0
         width = shutil.get_terminal_size().columns
@@ -175,16 +200,18 @@ class PCronCommand:
         if at:
             due = sum(entry.due for entry in entries)
             lines[:0] = [f'At {self.shown(instant)} {due} of {len(entries)} tasks are due.', '']
-        self.out('\n'.join(lines) if entries else 'The application has no cron tasks.')
+        if not entries:
+            lines = ['The application has no cron tasks.']
+        self.out('\n'.join([*lines, '', f'Trigger: {cron_path(self.registry)}']))
         return 0
 
     def tick(self) -> int:
         """Run what is due, or show it."""
         instant = self.minute(self.args.at)
         if not self.args.dry_run:
-            return self.report(run_through(self.app, self.registry, instant))
+            return self.report(self.run_for(instant))
         due = sorted(self.tasks.due(instant), key=lambda task: task.idle)
-        self.out(f'{self.shown(instant)}: {_counted(due)} would run')
+        self.out(f'{self.shown(instant)}: {counted(due)} would run')
         for task in due:
             self.out(f'{"idle" if task.idle else "":8} {task.name}')
         return 0
@@ -198,31 +225,45 @@ class PCronCommand:
                 raise Refused(f'no cron task is named {name!r}{_hint(name, self.tasks)}')
         if not wanted:
             raise Refused("name the tasks to run; 'pcron list' shows their names")
-        return self.report(run_through(self.app, self.registry, self.minute(), wanted))
+        return self.report(self.run_for(self.minute(), wanted))
 
     def work(self) -> int:
         """Run what is due at each minute."""
 
         def tick(minute: datetime) -> None:
-            report = run_through(self.app, self.registry, minute)
-            if report.tasks:
-                self.report(report)
+            try:
+                self.run_for(minute, stop=self.ending.asked)
+            except NotRun as exc:
+                log.error('nothing ran for %s: %s', self.shown(minute), exc)
 
-        with until_signalled() as wait:
-            work(tick, now=self.now, wait=wait)
+        since = self.minute()
+        entries = [Overview.of(task, since, 1) for task in self.tasks]
+        text = f'{outlook(entries, since, self.zone)} Ctrl-C stops after the running task.'
+        self.out(textwrap.fill(text, shutil.get_terminal_size().columns, break_on_hyphens=False))
+        with self.ending.by_signals():
+            # what becomes of each run is in the log
+            work(tick, since=since, zone=self.zone, now=self.now, wait=self.ending.wait)
         return 0
+
+    def run_for(
+        self, instant: datetime, names: Iterable[str] | None = None, stop: Callable[[], bool] = lambda: False
+    ) -> RunReport:
+        """Run what is due, or the tasks that are named.
+
+        :raises NotRun: if something in the application answers before the run.
+        """
+        try:
+            return run_through(self.app, self.registry, instant, names, method=self.args.method, stop=stop)
+        except NotRun as exc:
+            raise NotRun(f'{exc}{self.remedy}') from None
 
     def report(self, report: RunReport) -> int:
         """Print what became of the tasks of a run, and return the exit status that says so."""
-        self.out(f'{self.shown(report.minute)}: {_counted(report.tasks)} in {report.seconds:.3f} s')
+        self.out(f'{self.shown(report.minute)}: {counted(report.tasks)} in {report.seconds:.3f} s')
         for task in report.tasks:
             detail = type(task.exception).__name__ if task.exception else task.reason
             self.out(f'{task.status:8} {task.name}, {task.seconds:.3f} s{f": {detail}" if detail else ""}')
         return 1 if report.failed else 0
-
-
-def _counted(tasks: Sequence[object]) -> str:
-    return f'{len(tasks) or "no"} task{"" if len(tasks) == 1 else "s"}'
 
 
 def _hint(name: str, tasks: Iterable[Task]) -> str:

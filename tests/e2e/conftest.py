@@ -4,6 +4,7 @@ Everything listens on loopback. What is missing is a skip on a developer's machi
 """
 
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -19,8 +20,8 @@ ROOT = HERE.parent.parent
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get('PATH', ''), '/usr/sbin', '/sbin'])
 
 
-def lacking(reason, *, optional=False):
-    if os.environ.get('CI') and not optional:
+def lacking(reason):
+    if os.environ.get('CI'):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
 
@@ -39,6 +40,14 @@ def listens(address):
         return client.connect_ex(address) == 0
 
 
+def identity(account):
+    """Return how subprocess is told to run something under an account."""
+    if account is None:
+        return {}
+    entry = pwd.getpwnam(account)
+    return {'user': entry.pw_uid, 'group': entry.pw_gid, 'extra_groups': []}
+
+
 @pytest.fixture(scope='session')
 def root():
     """The top of the checkout."""
@@ -49,12 +58,12 @@ def root():
 def program():
     """Find a program by its name."""
 
-    def find(name, *, superuser=False, optional=False):
+    def find(name, *, superuser=False):
         if superuser and os.geteuid() != 0:
             lacking(f'{name} has to run as root')
         path = shutil.which(name, path=PATH)
         if path is None:
-            lacking(f'{name} is not installed', optional=optional)
+            lacking(f'{name} is not installed')
         return path
 
     return find
@@ -85,7 +94,7 @@ def start(tmp_path):
     # gunicorn puts a socket into the home directory
     environ = {'PATH': PATH, 'PYTHONPATH': str(HERE / 'apps'), 'HOME': str(tmp_path)}
 
-    def run(*command, listen=None):
+    def run(*command, listen=None, account=None):
         log = tmp_path / f'{len(processes)}-{Path(command[0]).name}.log'
         with log.open('wb') as output:
             process = subprocess.Popen(
@@ -95,6 +104,7 @@ def start(tmp_path):
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                **identity(account),
             )
         processes.append((process, log))
         if listen is not None:
@@ -131,7 +141,7 @@ def curl(program, tmp_path):
     always = ['-q', '-sS', '--noproxy', '*', '-w', '%{http_code}']
     number = 0
 
-    def request(url, *options, max_time=20):
+    def request(url, *options, max_time=20, account=None):
         nonlocal number
         number += 1
         headers, body = tmp_path / f'{number}.headers', tmp_path / f'{number}.body'
@@ -139,6 +149,7 @@ def curl(program, tmp_path):
             [executable, *always, '--max-time', str(max_time), '-o', body, '-D', headers, *options, url],
             capture_output=True,
             text=True,
+            **identity(account),
         )
         print(f'curl {" ".join(options)} {url}: {done.stdout} {done.stderr}')
         return Answer(
@@ -199,9 +210,12 @@ def ini(tmp_path):
 
 @pytest.fixture
 def serve(start, program, ini, free_port, tmp_path):
-    """Serve the demo, or the tasks of apps/trouble.py, on a free port with the server of that name."""
+    """Serve the demo, or the tasks of apps/trouble.py, on a free port with the server of that name.
 
-    def run(kind, **options):
+    ``account`` is whom the server runs as; it has to be able to write into ``tmp_path``.
+    """
+
+    def run(kind, account=None, **options):
         port = free_port()
         path = ini(port=port, **options)
         commands = {
@@ -210,7 +224,11 @@ def serve(start, program, ini, free_port, tmp_path):
         for worker, arguments in {'': ['--threads', '4'], ' sync': [], ' gevent': ['-k', 'gevent']}.items():
             bind = ['--paste', str(path), '--bind', f'127.0.0.1:{port}']
             commands[f'gunicorn{worker}'] = ['gunicorn', *bind, *arguments]
-        name, *arguments = commands[kind]
+        if account is not None:
+            commands['waitress'] = ['python', str(HERE / 'under_account.py'), account, str(path), str(port)]
+            # loads the application before it changes the account
+            commands['gunicorn'] += ['--preload', '--user', account, '--group', identity(account)['group']]
+        name, *arguments = map(str, commands[kind])
         process = start(program(name), *arguments, listen=('127.0.0.1', port))
         return Server(port, tmp_path, process)
 

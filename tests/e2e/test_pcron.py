@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import re
+import signal
 import subprocess
 from datetime import datetime, timedelta
 
@@ -57,6 +58,8 @@ def test_list_is_readable_at_80_columns(pcron, ini):
         'pyramid_cron_demo.tasks.compact_database\n'
         '  schedule  0 * * * * (local time, idle)\n'
         '  next run\n'
+        '\n'
+        'Trigger: /cron\n'
     )
     assert max(map(len, done.stdout.splitlines())) <= 80
 
@@ -64,7 +67,7 @@ def test_list_is_readable_at_80_columns(pcron, ini):
 def test_list_is_a_table_where_there_is_room(pcron, ini):
     lines = pcron('list', ini(), columns=132).stdout.splitlines()
     assert lines[0].split('  ')[0] == 'NAME'
-    assert [line.split()[0].rpartition('.')[2] for line in lines[2:]] == [
+    assert [line.split()[0].rpartition('.')[2] for line in lines[2:-2]] == [
         'send_mail',
         'purge_sessions',
         'write_report',
@@ -120,6 +123,8 @@ def test_list_tells_what_is_due_at_a_time_and_why(pcron, ini):
         '  schedule  0 * * * * (local time, idle)\n'
         '  due       all fields match\n'
         '  next run  Thu 2026-12-24 01:00, in 1 h\n'
+        '\n'
+        'Trigger: /cron\n'
     )
 
 
@@ -200,17 +205,55 @@ def test_work_ticks_at_three_minutes_and_ends_at_sigterm(start, program, ini, un
     # at the beginning of each, on a machine that has other things to do too
     assert max(time.second for time in times) < 10
     log = process.log.read_text()
-    assert re.findall(r'(?m)^\d{4}-\S+ (\d\d:\d\d)\S+: \d tasks in ', log) == [f'{time:%H:%M}' for time in minutes]
+    assert re.findall(r'(?m)^I run for \S+ (\d\d:\d\d)\S+ begins', log) == [f'{time:%H:%M}' for time in minutes]
     assert 'ended by SIGTERM' in log
     assert 'skipped 1 min' not in log
 
 
-def test_work_lets_a_task_that_runs_end_first(start, program, ini, until, tmp_path):
+@pytest.fixture
+def waiting(start, program, ini, until, tmp_path):
+    """Start ``pcron work``, and wait until it runs a task that waits until the test lets it go on."""
     process = start(program('pcron'), 'work', str(ini(tasks='waits works')))
     until((tmp_path / 'var' / 'waiting').exists, 'the first minute begins', 80, process)
-    process.terminate()
+    return process
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_work_lets_the_task_that_runs_end_and_begins_no_other(waiting, number, tmp_path):
+    waiting.send_signal(number)
     with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(1)
+        waiting.wait(1)
     (tmp_path / 'var' / 'go').touch()
+    assert waiting.wait(10) == 0
+    assert not (tmp_path / 'var' / 'journal.txt').exists()
+    lines = [re.sub(r'\d+\.\d+ s', 'N s', line) for line in waiting.log.read_text().splitlines()]
+    assert re.fullmatch(r'2 tasks, local time\. Next: \d\d:\d\d( on .*)? trouble\.waits and 1 more\..*', lines[0])
+    begins = next(index for index, line in enumerate(lines) if 'begins, tasks due' in line)
+    assert lines[begins + 1 : -2] == [
+        'I task trouble.waits begins',
+        'pcron: stopping after the running task; again interrupts it',
+        'I task trouble.waits ended in N s',
+        'W task trouble.works is skipped: stopping',
+    ]
+    assert lines[-1] == f'I ended by {number.name}'
+
+
+def test_a_second_signal_interrupts_the_task(waiting, until, tmp_path):
+    waiting.send_signal(signal.SIGINT)
+    until(lambda: 'again interrupts it' in waiting.log.read_text(), 'the first signal arrives', 10, waiting)
+    waiting.terminate()
+    assert waiting.wait(10) == 128 + signal.SIGTERM
+    assert waiting.log.read_text().endswith('not run: trouble.works\npcron: interrupted by SIGTERM\n')
+    assert not (tmp_path / 'var' / 'journal.txt').exists()
+
+
+def test_work_says_what_it_does_where_no_log_is_configured(start, program, ini, until):
+    path = ini(tasks='works')
+    path.write_text(path.read_text().partition('[loggers]')[0])
+    process = start(program('pcron'), 'work', str(path))
+    until(lambda: 'ended in' in process.log.read_text(), 'the first minute ends', 80, process)
+    process.terminate()
     assert process.wait(10) == 0
-    assert (tmp_path / 'var' / 'journal.txt').read_text() == 'works\n'
+    first, *_, last = process.log.read_text().splitlines()
+    assert first.startswith('1 task, local time. Next: ')
+    assert last == 'I ended by SIGTERM'

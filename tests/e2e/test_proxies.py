@@ -21,12 +21,12 @@ def nginx(start, program, root, free_port, tmp_path):
     """
     executable = program('nginx', superuser=True)
 
-    def run(backend, headers=None, upstream='127.0.0.1'):
+    def run(backend, headers=None):
         port = free_port()
         text = (root / 'docs' / 'deploy' / 'nginx.conf').read_text()
         replaced = {
             'listen 80;': f'listen 127.0.0.1:{port};',
-            'http://127.0.0.1:6543;': f'http://{upstream}:{backend};',
+            'http://127.0.0.1:6543;': f'http://127.0.0.1:{backend};',
             '/run/nginx.pid': f'{tmp_path}/nginx.pid',
             '/var/log/nginx/error.log': 'stderr',
             '/var/log/nginx/access.log': f'{tmp_path}/access.log',
@@ -39,9 +39,6 @@ def nginx(start, program, root, free_port, tmp_path):
             assert count == 1
             text = re.sub(r' +proxy_set_header .*\n', '', text)
             text = re.sub(r'(proxy_pass .*;)', '\n'.join([r'\1', *headers]), text)
-            if upstream == 'demo':
-                text = text.replace('http {', f'http {{ upstream demo {{ server 127.0.0.1:{backend}; }}')
-                text = text.replace(f'http://demo:{backend};', 'http://demo;')
         (tmp_path / 'nginx.conf').write_text(text)
         arguments = ['-p', str(tmp_path), '-c', 'nginx.conf', '-e', 'stderr', '-g', 'daemon off;']
         start(executable, *arguments, listen=('127.0.0.1', port))
@@ -65,35 +62,20 @@ def test_behind_nginx_only_the_local_curl_gets_in(serve, server_kind, nginx, cur
     assert 'sent the mail' in server.journal
 
 
-# what the library does on its own, where nginx does not refuse /cron: the last two columns are the status for an
-# outsider who asks for example.com and for one who claims to ask for localhost
-SETUPS = [
-    ('waitress', 'all that the docs set', [HOST, FOR, PROTO, REAL_IP], 403, 403),
-    ('gunicorn', 'all that the docs set', [HOST, FOR, PROTO, REAL_IP], 403, 403),
-    ('gunicorn', 'no X-Real-IP', [HOST, FOR, PROTO], 403, 403),
-    ('gunicorn', 'no Host', [FOR], 403, 403),
-    ('gunicorn', 'only X-Forwarded-Proto', [PROTO], 403, 403),
-    ('waitress', 'only X-Real-IP', [REAL_IP], 403, 403),
-    # waitress removes what it was not told to trust, unless docs/deploy/waitress.ini tells it
-    ('waitress.ini', 'no X-Real-IP', [HOST, FOR, PROTO], 403, 403),
-    ('waitress.ini', 'no Host', [FOR], 403, 403),
-    # the documented limit: nothing tells these from a local curl
-    ('waitress', 'no X-Real-IP', [HOST, FOR, PROTO], 403, 200),
-    ('waitress', 'no Host', [FOR], 200, 200),
-    ('waitress', 'only Host', [HOST], 403, 200),
-    ('gunicorn', 'only Host', [HOST], 403, 200),
-    ('waitress', 'nothing', [], 200, 200),
-    ('gunicorn', 'nothing', [], 200, 200),
-]
+# what the library does on its own, where nginx does not refuse /cron: with some of these headers nothing but the
+# account that nginx runs under tells its requests from those of a local curl
+SETUPS = {
+    'all that the docs set': [HOST, FOR, PROTO, REAL_IP],
+    'no X-Real-IP': [HOST, FOR, PROTO],
+    'no Host': [FOR],
+    'only Host': [HOST],
+    'nothing': [],
+}
 
 
-@pytest.mark.parametrize(
-    ('kind', 'headers', 'honest', 'liar'),
-    [pytest.param(kind, *row, id=f'{kind}: {name}') for kind, name, *row in SETUPS],
-)
-def test_what_the_library_refuses_without_the_help_of_nginx(
-    serve, nginx, curl, root, tmp_path, kind, headers, honest, liar
-):
+@pytest.mark.parametrize('headers', SETUPS.values(), ids=SETUPS)
+@pytest.mark.parametrize('kind', ['waitress', 'waitress.ini', 'gunicorn'])
+def test_the_library_refuses_outsiders_without_the_help_of_nginx(serve, nginx, curl, root, kind, headers):
     if kind == 'waitress.ini':
         section = (root / 'docs' / 'deploy' / 'waitress.ini').read_text()
         trust = dict(re.findall(r'(?m)^(trusted_\w+) = (.*)$', section))
@@ -102,34 +84,25 @@ def test_what_the_library_refuses_without_the_help_of_nginx(
     else:
         server = serve(kind)
     proxy = nginx(server.port, headers)
-    for host, status in {'example.com': honest, 'localhost': liar}.items():
-        (tmp_path / 'var' / 'journal.txt').unlink(missing_ok=True)
-        answer = curl(f'{proxy}/cron', *OUTSIDER, '-H', f'Host: {host}')
-        assert (host, answer.status) == (host, status)
-        assert bool(server.journal) == (status == 200)
-    # a lie in front of the true address
-    if FOR in headers and honest == liar == 403:
-        assert curl(f'{proxy}/cron', *OUTSIDER, '-H', 'X-Forwarded-For: 127.0.0.1').status == 403
+    for host in ('example.com', 'localhost'):
+        assert curl(f'{proxy}/cron', *OUTSIDER, '-H', f'Host: {host}').status == 403
+        assert curl(f'{proxy}/cron', *OUTSIDER, '-H', f'Host: {host}', '-H', 'X-Forwarded-For: 127.0.0.1').status == 403
+    assert server.journal == ''
     assert curl(f'{server.url}/cron', '-f').body == 'ok'
 
 
-def test_a_named_upstream_gives_an_outsider_away(serve, server_kind, nginx, curl):
-    server = serve(server_kind)
-    # nginx sends its name as the host
-    proxy = nginx(server.port, [], upstream='demo')
-    assert curl(f'{proxy}/cron', *OUTSIDER, '-H', 'Host: localhost').status == 403
-    assert server.journal == ''
-
-
 def test_with_a_secret_no_proxy_matters(serve, server_kind, nginx, curl):
-    server = serve(server_kind, settings={'cron.secret': 'a secret of more than 16 characters'})
+    secret = 'a secret of more than 16 characters'
+    server = serve(server_kind, settings={'cron.secret': secret})
     proxy = nginx(server.port, [])
     assert curl(f'{proxy}/cron', *OUTSIDER, '-H', 'Host: localhost').status == 401
     assert server.journal == ''
+    for header in (f'Authorization: Bearer {secret}', f'Cron-Secret: {secret}'):
+        assert curl(f'{proxy}/cron', *OUTSIDER, '-H', header).body == 'ok'
 
 
 def test_apache_accepts_the_documented_configuration(program, root, tmp_path):
-    executable = program('apache2', optional=True)
+    executable = program('apache2')
     modules = ['mpm_event', 'authz_core', 'proxy', 'proxy_http', 'headers']
     lines = [f'LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so' for name in modules]
     lines += [

@@ -1,0 +1,180 @@
+"""Servers and proxies under accounts of their own, as Debian runs them. None of the proxies is told anything but where
+the application is, and everybody reaches them.
+"""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+OUTSIDER = ('--interface', '127.0.0.2')
+APPLICATION, PROXY, ANYBODY = 'daemon', 'www-data', 'nobody'
+
+NGINX = """
+user {account};
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{ proxy_pass http://127.0.0.1:{backend}; }}
+    }}
+}}
+"""
+
+APACHE = """
+LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
+LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+LoadModule proxy_module /usr/lib/apache2/modules/mod_proxy.so
+LoadModule proxy_http_module /usr/lib/apache2/modules/mod_proxy_http.so
+User {account}
+Group {account}
+ServerName localhost
+PidFile {folder}/pid
+ErrorLog /dev/stderr
+Listen 127.0.0.1:{port}
+ProxyPass / http://127.0.0.1:{backend}/
+"""
+
+HAPROXY = """
+global
+    user {account}
+    group {account}
+defaults
+    mode http
+    timeout connect 20s
+    timeout client 20s
+    timeout server 20s
+frontend everybody
+    bind 127.0.0.1:{port}
+    default_backend application
+backend application
+    server application 127.0.0.1:{backend}
+"""
+
+CADDY = """
+{{
+    admin off
+    auto_https off
+}}
+:{port} {{
+    bind 127.0.0.1
+    reverse_proxy 127.0.0.1:{backend}
+}}
+"""
+
+PROXIES = {
+    'nginx': (NGINX, ['nginx', '-p', '.', '-c', 'proxy.conf', '-e', 'stderr', '-g', 'daemon off;']),
+    'apache': (APACHE, ['apache2', '-d', '.', '-f', 'proxy.conf', '-DFOREGROUND']),
+    'haproxy': (HAPROXY, ['haproxy', '-db', '-f', 'proxy.conf']),
+    # the only one that is started under its account
+    'caddy': (CADDY, ['caddy', 'run', '--adapter', 'caddyfile', '--config', 'proxy.conf']),
+}
+
+# what an outsider can add to a request, each by itself
+LIES = [
+    (),
+    *(
+        ('-H', f'{name}: {value}')
+        for value in ('127.0.0.1', '')
+        for name in (
+            'X-Forwarded-For',
+            'X-Real-IP',
+            'CF-Connecting-IP',
+            'CDN-Loop',
+            'Fastly-Client-IP',
+            'Fly-Client-IP',
+            'True-Client-IP',
+            'X-Client-IP',
+            'X-Cluster-Client-IP',
+            'X-Envoy-External-Address',
+            'X-Forwarded-Host',
+            'X-Original-Forwarded-For',
+        )
+    ),
+    ('-H', 'Forwarded: for=127.0.0.1'),
+    ('-H', 'Via: 1.1 localhost'),
+    ('-H', 'X-Forwarded-Prefix: /'),
+    ('-H', 'X-Forwarded-Port: 0'),
+    # what a header between two neighbours names is not passed on
+    ('-H', 'Connection: X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Proto, X-Forwarded-Server, Via'),
+    ('-H', 'REMOTE_ADDR: 127.0.0.1', '-H', 'REMOTE-PORT: 1'),
+    ('-H', 'Cron-Secret: localhost'),
+    ('-H', 'Authorization: Bearer localhost'),
+    ('-H', 'X-HTTP-Method-Override: GET'),
+    ('-H', 'Sec-Fetch-Site: none'),
+    ('--http1.0',),
+    ('-X', 'POST', '-d', ''),
+]
+PATHS = ['/cron', '//cron', '/cron%0a', '/cron%0A?', '/%63ron', '/x/../cron', '/cron?x']
+
+
+@pytest.fixture
+def tmp_path():
+    """A folder that every account can write to, unlike that of pytest."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
+
+
+@pytest.fixture
+def proxy(program, start, free_port, tmp_path):
+    """Start a proxy in front of an application server, and return its URL."""
+
+    def run(kind, backend):
+        text, (name, *arguments) = PROXIES[kind]
+        executable = program(name, superuser=True)
+        port = free_port()
+        text = text.format(account=PROXY, folder=tmp_path, port=port, backend=backend)
+        (tmp_path / 'proxy.conf').write_text(text)
+        start(executable, *arguments, listen=('127.0.0.1', port), account=PROXY if kind == 'caddy' else None)
+        return f'http://127.0.0.1:{port}'
+
+    return run
+
+
+@pytest.fixture
+def served(program, serve, server_kind):
+    """The demo, by a server under an account of its own."""
+    program('curl', superuser=True)
+    return serve(server_kind, account=APPLICATION)
+
+
+@pytest.mark.parametrize('kind', PROXIES)
+def test_no_proxy_lets_a_stranger_in(served, proxy, curl, kind):
+    url = proxy(kind, served.port)
+    assert curl(f'{url}/', *OUTSIDER).body == 'Request /cron to run what is due.\n'
+    hosts = [f'Host: {host}' for host in ('localhost', f'127.0.0.1:{served.port}', '[::1]', 'example.com')]
+    for host in hosts:
+        for path in PATHS:
+            answer = curl(url + path, *OUTSIDER, '--path-as-is', '-H', host)
+            assert answer.status in (400, 403, 404), (host, path)
+    for lie in LIES:
+        assert curl(f'{url}/cron', *OUTSIDER, '-H', hosts[0], *lie).status == 403, lie
+    # gunicorn takes the prefix off the path, unless the proxy keeps the header
+    answer = curl(f'{url}/x/cron', *OUTSIDER, '-H', hosts[0], '-H', 'SCRIPT_NAME: /x')
+    assert answer.status in (400, 403, 404)
+    assert served.journal == ''
+    assert 'begins' not in served.log
+
+
+def test_curl_gets_in_as_the_servers_account_and_as_root_and_not_as_anybody(served, curl):
+    refused = curl(f'{served.url}/cron', account=ANYBODY)
+    assert (refused.status, refused.body) == (403, 'fail 127.0.0.1')
+    assert f'from the account {ANYBODY} (' in served.log
+    assert f'the server runs as {APPLICATION} (' in served.log
+    assert f'make it as {APPLICATION} (' in served.log
+    assert served.journal == ''
+    for account in (APPLICATION, None):
+        assert curl(f'{served.url}/cron', '-fsS', account=account).body == 'ok'
+    assert served.journal.count('sent the mail') == 2
+    assert 'judged by their address' not in served.log
+
+
+def test_the_path_and_the_prefix_that_get_past_a_proxys_rule_are_not_the_triggers(served, curl, server_kind):
+    assert curl(f'{served.url}/cron%0a').status == 404
+    answer = curl(f'{served.url}/x/cron', '-H', 'SCRIPT_NAME: /x')
+    assert answer.status == (403 if server_kind == 'gunicorn' else 404)
+    assert served.journal == ''
