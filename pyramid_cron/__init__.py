@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from pyramid.exceptions import ConfigurationError
@@ -44,6 +45,8 @@ def includeme(config: Any) -> None:
             raise ConfigurationError(f"cron.path = {settings.path!r} was set after config.include('pyramid_cron')")
         warn_of_misspelt(config.get_settings())
         config.registry['cron_settings'] = settings
+        if settings.store is not None:
+            use_store(config, settings)
 
     # an include after a commit is a second one, and must not lose what the first has registered
     config.registry.setdefault('cron_tasks', Tasks())
@@ -54,3 +57,15 @@ def includeme(config: Any) -> None:
     # a route's own pattern matches a path with a newline at its end, which passes what proxies refuse
     config.add_route('cron', path, path_info=r'[^\n]*\Z')
     config.add_view(CronView, attr='answer', route_name='cron', permission=NO_PERMISSION_REQUIRED, require_csrf=False)
+
+
+def use_store(config: Any, settings: Settings) -> None:
+    """Put claims that several processes share in the place of those of this process alone.
+
+    :raises pyramid.exceptions.ConfigurationError: if what the store needs is not installed.
+    """
+    try:
+        store = importlib.import_module('pyramid_cron.store')
+    except ImportError as exc:
+        raise ConfigurationError(f"cron.store: {exc}; run: pip install 'pyramid_cron[store]'") from exc
+    config.registry['cron_claims'] = store.make_claims(config.registry, settings)

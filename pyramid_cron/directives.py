@@ -6,6 +6,7 @@ import linecache
 import sys
 import warnings
 from collections.abc import Callable, Hashable, Iterator
+from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,6 +36,9 @@ def add_cron_task(
     name: str | None = None,
     cron: str = NO_LINE,
     timezone: str | ZoneInfo | None = None,
+    catch_up: float | timedelta | None = None,
+    retries: int = 0,
+    durable: bool = True,
 ) -> None:
     """Register a task: the directive ``config.add_cron_task``.
 
@@ -59,6 +63,11 @@ def add_cron_task(
         ``@daily``, ``@midnight``, ``@weekly``, ``@monthly``, ``@yearly``, ``@annually``.
     :param timezone: the time zone of the schedule, an IANA name or a :class:`zoneinfo.ZoneInfo`; the setting
         ``cron.timezone`` if it is left out.
+    :param catch_up: with ``cron.store``, how long after a minute that was missed the task still runs for it, in seconds
+        or as a :class:`~datetime.timedelta`, 0 for never; the setting ``cron.catch_up`` if it is left out.
+    :param retries: with ``cron.store``, how often a failed run is tried again at the ticks that follow, until the next
+        minute is due.
+    :param durable: false leaves the task out of ``cron.store``: each process that is asked runs it.
     :raises pyramid.exceptions.ConfigurationError: for a name that does not resolve, a class, and a callable that does
         not take one argument; for a field that can never match, and for the same callable or name twice
         (:class:`~pyramid.exceptions.ConfigurationConflictError`) in one application.
@@ -67,7 +76,21 @@ def add_cron_task(
     function = _resolve(config, f)
     shown = dotted_path(function) if name is None else name
     try:
-        task = Task(function, min, hour, day, month, dow, idle, name=name, cron=cron, timezone=timezone)
+        task = Task(
+            function,
+            min,
+            hour,
+            day,
+            month,
+            dow,
+            idle,
+            name=name,
+            cron=cron,
+            timezone=timezone,
+            catch_up=catch_up,
+            retries=retries,
+            durable=durable,
+        )
     except ValueError as exc:
         raise ConfigurationError(f'cron task {shown}: {exc}') from exc
 
@@ -105,6 +128,9 @@ def cron_task(
     name: str | None = None,
     cron: str = NO_LINE,
     timezone: str | ZoneInfo | None = None,
+    catch_up: float | timedelta | None = None,
+    retries: int = 0,
+    durable: bool = True,
 ) -> Callable[[Decorated], Decorated]:
     """Register the decorated function when ``config.scan()`` finds it: the declarative :func:`add_cron_task`.
 
@@ -126,7 +152,16 @@ def cron_task(
             _require_include(config, function, f' in {file}, line {line}')
             source = linecache.getline(file, line).strip()
             config.add_cron_task(
-                function, *fields, idle, name=name, cron=cron, timezone=timezone, _info=(file, line, scope, source)
+                function,
+                *fields,
+                idle,
+                name=name,
+                cron=cron,
+                timezone=timezone,
+                catch_up=catch_up,
+                retries=retries,
+                durable=durable,
+                _info=(file, line, scope, source),
             )
 
         info = venusian.attach(function, register, category='pyramid')

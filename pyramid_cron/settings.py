@@ -7,15 +7,16 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pyramid.exceptions import ConfigurationError
-from pyramid.settings import aslist
+from pyramid.settings import asbool, aslist, falsey, truthy
 
 from pyramid_cron import callables
 from pyramid_cron.access import Network, parse_network
 from pyramid_cron.clock import parse_zone
-from pyramid_cron.tasks import dotted_path
+from pyramid_cron.tasks import dotted_path, parse_catch_up
 from pyramid_cron.transactions import Wrapper
 from pyramid_cron.urls import BaseURL
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 PREFIX = 'cron.'
 SHORTEST_SECRET = 16
+
+# what no message and no repr shows
+SECRETS = ('secret', 'store')
 MAKE_SECRET = 'python3 -c "import secrets; print(secrets.token_urlsafe())" makes one'
 
 
@@ -75,6 +79,36 @@ def _wrapper(value: Any) -> Wrapper:
     return wrapper
 
 
+def _store(value: Any) -> Any:
+    if value is None or value == '':
+        raise ValueError('it is empty; write the URL of a database, as in sqlite:///%(here)s/cron.sqlite')
+    return value
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 100 or not value.isprintable():
+        raise ValueError('it has to be a text of 1 to 100 printable characters')
+    return value
+
+
+def _attribute(value: Any) -> str:
+    if not isinstance(value, str) or not value.isidentifier():
+        raise ValueError('it has to be the name of an attribute of the request, such as dbsession')
+    return value
+
+
+def _truth(value: Any) -> bool:
+    if str(value).strip().lower() not in (*truthy, *falsey):
+        raise ValueError('it has to be true or false')
+    return bool(asbool(value))
+
+
+def _days(value: Any) -> timedelta:
+    if isinstance(value, bool) or not 0 < float(value) < math.inf:
+        raise ValueError('it has to be a number of days above 0')
+    return timedelta(days=float(value))
+
+
 # each with its default and what makes a value of a text
 TABLE: dict[str, tuple[str | None, Callable[[Any], Any]]] = {
     'path': ('/cron', _path),
@@ -84,6 +118,13 @@ TABLE: dict[str, tuple[str | None, Callable[[Any], Any]]] = {
     'timezone': (None, parse_zone),
     'transaction': (None, _wrapper),
     'url': (None, BaseURL.parse),
+    'store': (None, _store),
+    'app': (None, _name),
+    'session': (None, _attribute),
+    'catch_up': ('300', parse_catch_up),
+    'lease': ('90', _seconds),
+    'keep_history': ('30', _days),
+    'create_tables': ('true', _truth),
 }
 
 
@@ -101,6 +142,13 @@ class Settings:
     :param transaction: what makes of a task's ``system`` the context manager that the task runs in; ``None`` for the
         transactions of pyramid_tm.
     :param url: where tasks find the application from outside; ``None`` for where the trigger found it.
+    :param store: what :func:`pyramid_cron.store.database.make_engine` makes an engine of; ``None`` for no store.
+    :param app: the name of the application in the store; ``None`` for that of its package.
+    :param session: the attribute of the request that holds the session in which runs commit with their record.
+    :param catch_up: how long after a minute that was missed a task still runs for it.
+    :param lease: seconds after which a process that says nothing is taken for dead.
+    :param keep_history: how long the history of runs is kept.
+    :param create_tables: whether the store makes its tables on first use.
     """
 
     path: str
@@ -110,6 +158,13 @@ class Settings:
     timezone: ZoneInfo | None
     transaction: Wrapper | None
     url: BaseURL | None
+    store: Any = field(repr=False)
+    app: str | None
+    session: str | None
+    catch_up: timedelta
+    lease: float
+    keep_history: timedelta
+    create_tables: bool
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> Settings:
@@ -128,7 +183,7 @@ class Settings:
             try:
                 values[name] = convert(value)
             except (OverflowError, TypeError, ValueError) as exc:
-                shown = '' if name == 'secret' else f' = {value!r}'
+                shown = '' if name in SECRETS else f' = {value!r}'
                 raise ConfigurationError(f'bad setting {key}{shown}: {exc}') from exc.__cause__
         if values['secret'] is not None and PREFIX + 'allowed_ips' not in settings:
             values['allowed_ips'] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Hashable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -34,11 +34,16 @@ class Task:
     :param cron: a crontab line or nickname in place of the five, as in :meth:`.Schedule.from_line`.
     :param timezone: the time zone of the schedule, a :class:`zoneinfo.ZoneInfo` or an IANA name; the machine's local
         time if it is left out.
+    :param catch_up: how long after a minute that was missed the task still runs for it, in seconds or as a
+        :class:`~datetime.timedelta`, 0 for never; the setting ``cron.catch_up`` if it is left out. This
+        and the next two are for ``cron.store``.
+    :param retries: how often a failed run is tried again, until the next minute is due.
+    :param durable: false leaves the task to each process, as if there were no store.
     :raises ValueError: for a schedule that can never match, a time zone that does not exist, and a name that is empty
         or not printable.
     """
 
-    __slots__ = ('f', 'idle', 'name', 'position', 'schedule', 'timezone')
+    __slots__ = ('catch_up', 'durable', 'f', 'idle', 'name', 'position', 'retries', 'schedule', 'timezone')
 
     #: its place in the order of registration, once it is registered
     position: int
@@ -56,15 +61,25 @@ class Task:
         name: str | None = None,
         cron: str = NO_LINE,
         timezone: str | ZoneInfo | None = None,
+        catch_up: float | timedelta | None = None,
+        retries: int = 0,
+        durable: bool = True,
     ) -> None:
         if name is not None and not (isinstance(name, str) and name.strip() and name.isprintable()):
             raise ValueError(f'name={name!r} is not a text of printable characters')
         if idle not in (True, False):
             raise ValueError(f'idle={idle!r} is neither True nor False')
+        if durable not in (True, False):
+            raise ValueError(f'durable={durable!r} is neither True nor False')
+        if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+            raise ValueError(f'retries={retries!r} is not a number of further attempts, 0 or more')
         self.f = f
         self.name = dotted_path(f) if name is None else name
         self.idle = idle
         self.timezone = None if timezone is None else clock.parse_zone(timezone)
+        self.catch_up = None if catch_up is None else parse_catch_up(catch_up)
+        self.retries = retries
+        self.durable = durable
         fields = (min, hour, day, month, dow)
         if cron is NO_LINE:
             self.schedule = Schedule.from_fields(*fields)
@@ -102,6 +117,20 @@ class Task:
         :param after: the instant they are later than, aware.
         """
         return self.schedule.runs(clock.to_wall(after, self.timezone).replace(tzinfo=self.timezone))
+
+
+def parse_catch_up(value: Any) -> timedelta:
+    """Return the time that a number of seconds is, or its text.
+
+    :raises ValueError: if it is none, or below 0.
+    """
+    try:
+        time = value if isinstance(value, timedelta) else timedelta(seconds=float(value))
+    except (OverflowError, TypeError, ValueError):
+        time = None
+    if time is None or isinstance(value, bool) or time < timedelta(0):
+        raise ValueError(f'catch_up={value!r} is no time: write seconds, or a timedelta, and 0 for never')
+    return time
 
 
 def dotted_path(f: object) -> str:

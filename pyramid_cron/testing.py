@@ -9,7 +9,7 @@ from typing import Any
 
 from pyramid.scripting import prepare
 
-from pyramid_cron.clock import MINUTE, to_instant
+from pyramid_cron.clock import MINUTE, minute_of, to_instant
 from pyramid_cron.inprocess import run_through
 from pyramid_cron.reports import RunReport
 from pyramid_cron.runner import run
@@ -62,4 +62,4 @@ def _instant(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f'{moment!r} has no time zone: give it one, as in datetime(..., tzinfo=timezone.utc)')
     # within one time zone arithmetic and comparison are those of the wall clock
-    return to_instant(moment)
+    return minute_of(to_instant(moment))

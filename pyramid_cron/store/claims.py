@@ -4,77 +4,32 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta, timezone, tzinfo
-from typing import Any, NamedTuple
-from uuid import uuid4
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from pyramid_cron import clock
 from pyramid_cron.claims import NOT_JOINED, Claims, Held, Turn, Unavailable
-from pyramid_cron.reports import ALREADY_RUN, FAILED, LOST, OK, SKIPPED, TaskReport, duration
-from pyramid_cron.store import history, judging, rows
+from pyramid_cron.reports import OK, SKIPPED, TaskReport
+from pyramid_cron.store import history, rows
 from pyramid_cron.store.database import Database
-from pyramid_cron.store.due import RecentlyDue
-from pyramid_cron.store.joining import Joined, NotJoined, require_same_database, session_of
+from pyramid_cron.store.ending import Ends, Fenced
+from pyramid_cron.store.joining import Joined, require_same_database, session_of
 from pyramid_cron.store.leases import Heartbeat, Process
-from pyramid_cron.store.schema import database_clock, runs, ticks
-from pyramid_cron.tasks import Task, Tasks
+from pyramid_cron.store.looking import Look, record_missed, warn_of_missed
+from pyramid_cron.store.schema import database_clock
+from pyramid_cron.store.turns import ALREADY, Options, StoredTurn, in_a_line, still_running
+from pyramid_cron.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
-# seconds that the minute of a tick may be ahead of the database's clock
-MOST_AHEAD = 60
-# seconds for which the end of a run is written again, and between two attempts
-WRITING, PAUSE = 4.0, 0.3
 # seconds between two looks for what is too old to keep
 PRUNING = 60
-
-Write = Callable[[Connection], Any]
-
-
-class Fenced(RuntimeError):
-    """The run was taken over by another process, which took this one for dead: its work may not be committed."""
-
-
-class StoredTurn(Turn):
-    """A turn, and what the store has to know of it until its end."""
-
-    __slots__ = ('began', 'instant', 'joined', 'missed', 'run_id', 'trigger')
-
-    def __init__(self, task: Task, minute: datetime | None, attempt: int = 1, held: Held | None = None) -> None:
-        super().__init__(task, minute, attempt, held)
-        self.run_id = uuid4().hex
-        self.missed: Collection[datetime] = ()
-        self.trigger = 'manual'
-        self.joined: Joined | None = None
-        #: the minute of the tick, and the time on the monotonic clock at which it came
-        self.instant: datetime
-        self.began: float
-
-
-class Options(NamedTuple):
-    """What the settings say about the store.
-
-    :param app: the application, among others in the database.
-    :param catch_up: how long ago a minute may be that is caught up.
-    :param lease: seconds after which a process that says nothing is taken for dead.
-    :param keep_history: how long the history is kept.
-    :param session: the attribute of the request that holds the application's session, ``None`` if runs are not joined.
-    :param zone: the time zone that minutes are shown in, ``None`` for the machine's.
-    """
-
-    app: str
-    catch_up: timedelta
-    lease: float
-    keep_history: timedelta
-    session: str | None = None
-    zone: tzinfo | None = None
 
 
 class StoreClaims(Claims):
@@ -98,10 +53,8 @@ class StoreClaims(Claims):
         super().__init__(monotonic)
         self.database = database
         self.options = options
-        self._sleep = sleep
-        self._recently_due = RecentlyDue(self._grace)
-        # what could not be written, in the order in which it has to be
-        self._late: list[Write] = []
+        self._ends = Ends(database, options.app, monotonic, sleep)
+        self._look = Look(database, options, lambda: self.process.place)
         self._pruned = monotonic()
         self._begin_process()
 
@@ -117,100 +70,167 @@ class StoreClaims(Claims):
             self._begin_process()
         return self._process
 
-    def _grace(self, task: Task) -> timedelta:
-        return self.options.catch_up if task.catch_up is None else task.catch_up
-
-    def _shown(self, minute: datetime) -> str:
-        return clock.to_zone(minute, self.options.zone).isoformat(' ', 'minutes')
-
-    # whose turn it is
-
     def turns(self, tasks: Tasks, instant: datetime, trigger: str) -> list[Turn]:
-        began = self._monotonic()
-        turns = [turn for turn in super().turns(tasks, instant, trigger) if not turn.task.durable]
-        try:
-            self._write_late()
-            stored = self._look(tasks, instant)
-        except SQLAlchemyError as exc:
-            raise Unavailable(f'the store cannot be asked: {_in_a_line(exc)}', turns) from exc
-        except Unavailable as exc:
-            raise Unavailable(str(exc), turns) from None
-        for turn in stored:
-            turn.instant, turn.began, turn.trigger = instant, began, trigger
-        turns += stored
+        free = [turn for turn in super().turns(tasks, instant, trigger) if not turn.task.durable]
+        turns = free + self._stored(lambda: self._look.at(tasks, instant), instant, trigger, free)
         turns.sort(key=lambda turn: turn.task.position)
         return turns
 
     def named(self, tasks: Tasks, names: Collection[str]) -> list[Turn]:
-        began, instant = self._monotonic(), clock.current_minute()
         wanted = tasks.named(names)
+        durable = [task for task in wanted if task.durable]
+        instant = clock.current_minute()
+
+        def look() -> list[StoredTurn]:
+            self._look.named(durable, instant)
+            return [StoredTurn(task, None) for task in durable]
+
         free = [Turn(task, None) for task in wanted if not task.durable]
-        stored = [StoredTurn(task, None) for task in wanted if task.durable]
+        turns = free + self._stored(look, instant, 'manual', free)
+        turns.sort(key=lambda turn: wanted.index(turn.task))
+        return turns
+
+    def _stored(
+        self, look: Callable[[], list[StoredTurn]], instant: datetime, trigger: str, free: list[Turn]
+    ) -> list[StoredTurn]:
+        """Return the turns that a look finds.
+
+        :param free: those that do not depend on it.
+        :raises Unavailable: if nothing can be found.
+        """
+        began = self._monotonic()
         try:
-            self._write_late()
-            with self.database.autocommit() as connection:
-                known = rows.known(connection, self.options.app, names)
-            known = self._deployed([turn.task for turn in stored], known, instant)
-            for row in known.values():
-                self._lose_if_ended(row, instant)
+            self._ends.write_late()
+            turns = look()
         except SQLAlchemyError as exc:
-            raise Unavailable(f'the store cannot be asked: {_in_a_line(exc)}', free) from exc
-        for turn in stored:
-            turn.instant, turn.began = instant, began
-        return [*free, *stored]
+            raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}', free) from exc
+        except Unavailable as exc:
+            exc.turns = free
+            raise
+        for turn in turns:
+            turn.instant, turn.began, turn.trigger = instant, began, trigger
+        return turns
 
-    def _look(self, tasks: Tasks, instant: datetime) -> list[StoredTurn]:
-        """Return the turns at a tick, after a look at the database that is as short as can be."""
-        recent = self._recently_due.at(tasks, instant)
-        app = self.options.app
-        with self.database.autocommit() as connection:
-            tick = rows.tick(connection, app, instant, MOST_AHEAD)
-            ahead = instant.timestamp() - tick.clock
-            if ahead > MOST_AHEAD:
-                raise Unavailable(
-                    f"the minute {self._shown(instant)} is {duration(ahead)} ahead of the database's clock: "
-                    'set the clock of this machine, or that of the database'
+    def claim(self, turn: Turn) -> Held | None:
+        if not isinstance(turn, StoredTurn):
+            return super().claim(turn)
+        app, process = self.options.app, self.process
+        try:
+            with self.database.begin() as connection:
+                taken = rows.take(
+                    connection,
+                    app,
+                    turn.task.name,
+                    turn.minute,
+                    turn.attempt,
+                    run_id=turn.run_id,
+                    process=process.id,
+                    began=database_clock(),
+                    transactional=self.options.session is not None and turn.minute is not None,
                 )
-            gap = tick.last == instant and tick.before is not None and instant - tick.before > clock.MINUTE
-            if recent == [] and not gap and not tick.attention:
-                return []
-            names = None if recent is None or gap else [task.name for task in recent]
-            known = rows.known(connection, app, names)
-        if gap and tick.before is not None:
-            self._record_gap(tick.before, instant)
-        durable = [task for task in tasks if task.durable]
-        wanted = durable if names is None else recent or []
-        known = self._deployed(wanted, known, instant)
-        by_name = {task.name: task for task in wanted}
-        if tick.attention:
-            by_name |= {task.name: task for task in durable if task.name in known}
-        turns = [self._judged(task, known[name], instant, tick.clock) for name, task in by_name.items()]
-        # those that are running or were lost and that this process has no task for
-        for name in known.keys() - by_name.keys():
-            self._lose_if_ended(known[name], instant)
-        return [turn for turn in turns if turn is not None]
+                if taken:
+                    process.renew(connection)
+                    record_missed(connection, app, turn.task, turn.missed)
+                    history.begin(
+                        connection,
+                        id=turn.run_id,
+                        app=app,
+                        task=turn.task.name,
+                        scheduled_for=turn.minute,
+                        attempt=turn.attempt,
+                        trigger=turn.trigger,
+                        host=process.host,
+                        pid=process.pid,
+                        started=clock.now(),
+                    )
+            if not taken:
+                return self._why_not(turn)
+        except SQLAlchemyError as exc:
+            # it may have been committed all the same, although it has not begun
+            self._ends.give_back(turn, 'the database did not answer whether it was to begin', has_begun=False)
+            raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}') from exc
+        if turn.missed:
+            warn_of_missed(self.options, turn.task, turn.missed)
+        self._heartbeat.begin()
+        return None
 
-    def _deployed(self, wanted: Collection[Task], known: dict[str, RowMapping], instant: datetime) -> dict[str, Any]:
-        """Return the rows of tasks, after what is new in this process was made known."""
-        with self.database.begin() if rows.differ(wanted, known) else nullcontext() as connection:
-            if connection is None:
-                return known
-            rows.deploy(connection, self.options.app, wanted, known, instant)
+    def _why_not(self, turn: StoredTurn) -> Held:
+        """Say why a task was not to be had. Who is second to a minute says nothing."""
         with self.database.autocommit() as connection:
-            return rows.known(connection, self.options.app, None)
+            row = rows.known(connection, self.options.app, [turn.task.name])[turn.task.name]
+            now = connection.scalars(select(database_clock())).one()
+        if row['run_id'] is None or (turn.minute is not None and row['last_minute'] >= turn.minute):
+            return ALREADY
+        return still_running(row, now)
 
-    def _judged(self, task: Task, row: RowMapping, instant: datetime, now: float) -> StoredTurn | None:
-        """Return the turn of a task, or why it has none if it is due."""
-        lost = self._lose_if_ended(row, instant)
-        if lost is not None:
-            row = lost
-        elif row['run_id'] is not None:
-            return self._held(task, row, instant, now)
-        verdict = judging.judge(task, row, instant, self._grace(task))
-        if verdict.attempt:
-            turn = StoredTurn(task, verdict.minute, verdict.attempt)
-            turn.missed = verdict.missed
-            return turn
-        if verdict.missed or verdict.given_up:
-            self._pass_over(task, row, verdict, instant)
-        return StoredTurn(task, instant, held=ALREADY) if task.check(instant) else None
+    def joined(self, turn: Turn, request: Any) -> AbstractContextManager[None]:
+        name = self.options.session
+        if name is None or not isinstance(turn, StoredTurn):
+            return NOT_JOINED
+        session = session_of(request, name)
+        if not self._same_database:
+            require_same_database(session, name, self.process.id)
+            self._same_database = True
+
+        def at_end(connection: Connection, seconds: float) -> None:
+            if not self._ends.end(connection, turn, TaskReport(turn.task.name, OK, seconds)):
+                raise Fenced
+
+        def before_end(connection: Connection) -> None:
+            if not rows.mark_not_transactional(connection, self.options.app, turn.task.name, turn.run_id):
+                raise Fenced
+
+        turn.joined = Joined(session, at_end, before_end, self._monotonic)
+        return turn.joined
+
+    def release(self, turn: Turn, report: TaskReport) -> TaskReport:
+        if not isinstance(turn, StoredTurn):
+            return super().release(turn, report)
+        if turn.joined is not None:
+            turn.joined.leave()
+        if report.status != OK or not turn.is_committed():
+            report = self._ends.write(turn, report)
+        self._heartbeat.end()
+        self._prune()
+        return report
+
+    def interrupt(self, turn: Turn) -> None:
+        if not isinstance(turn, StoredTurn):
+            super().interrupt(turn)
+            return
+        if turn.joined is not None:
+            turn.joined.leave()
+        self._ends.give_back(turn, 'the end of its process was in its way')
+        self._heartbeat.end()
+        try:
+            self._ends.write_late()
+        except SQLAlchemyError as exc:
+            log.warning('the store cannot be told that task %s was interrupted: %s', turn.task.name, in_a_line(exc))
+
+    def pass_over(self, turn: Turn, reason: str) -> None:
+        if not isinstance(turn, StoredTurn) or turn.minute is None:
+            return
+        app, task = self.options.app, turn.task.name
+        try:
+            with self.database.begin() as connection:
+                if rows.pass_over(connection, app, task, turn.minute):
+                    history.record_unbegun(connection, app, task, [turn.minute], SKIPPED, reason, clock.now())
+        except SQLAlchemyError as exc:
+            log.warning('the store cannot be told that task %s is skipped: %s', task, in_a_line(exc))
+
+    def _beat(self) -> None:
+        self._ends.write_late()
+        with self.database.begin() as connection:
+            self.process.renew(connection)
+
+    def _prune(self) -> None:
+        """Remove some of what is too old to keep, once in a while."""
+        now = self._monotonic()
+        if now - self._pruned < PRUNING:
+            return
+        self._pruned = now
+        try:
+            with self.database.begin() as connection:
+                history.prune(connection, self.options.app, clock.now() - self.options.keep_history)
+        except SQLAlchemyError as exc:
+            log.warning('the history cannot be pruned: %s', in_a_line(exc))

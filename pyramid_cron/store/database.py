@@ -73,11 +73,12 @@ class Database:
                 yield connection
                 return
             # what a tick writes is not worth waiting for a disk: lost with the machine, it makes a gap of a minute
-            connection.exec_driver_sql('PRAGMA synchronous = NORMAL')
+            driver: Any = connection.connection.driver_connection
+            driver.execute('PRAGMA synchronous = NORMAL')
             try:
                 yield connection
             finally:
-                connection.exec_driver_sql('PRAGMA synchronous = FULL')
+                driver.execute('PRAGMA synchronous = FULL')
 
     def _prepared(self) -> Engine:
         if self._process != os.getpid():

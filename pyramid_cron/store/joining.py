@@ -7,10 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, event, select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, scoped_session
 
 from pyramid_cron.store.schema import processes
-
-Write = Callable[[Connection], None]
 
 
 class NotJoined(RuntimeError):
@@ -24,25 +23,35 @@ class Joined:
     that it knows of has changed, stays rolled back; and it makes no difference who commits, pyramid_tm or the
     application.
 
-    :param session: a session of SQLAlchemy's ORM, or a ``scoped_session``.
-    :param at_end: writes what belongs to the commit after the task.
+    :param session: a session of SQLAlchemy's ORM.
+    :param at_end: writes what belongs to the commit after the task, and is told how many seconds that took.
     :param before_end: writes what belongs to one that the task itself has made.
+    :param monotonic: a clock in seconds that nobody sets.
     """
 
-    def __init__(self, session: Any, at_end: Write, before_end: Write) -> None:
-        # a scoped session is called for that of the thread
-        self._session = session if hasattr(session, 'in_nested_transaction') else session()
+    def __init__(
+        self,
+        session: Any,
+        at_end: Callable[[Connection, float], None],
+        before_end: Callable[[Connection], None],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._session = session
         self._at_end = at_end
         self._before_end = before_end
+        self._monotonic = monotonic
+        self._began = 0.0
         self._task_returned = False
+        self._seconds = 0.0
         #: whether the record was written, and stands if the commit succeeds
         self.written = False
         event.listen(self._session, 'before_commit', self._before_commit)
 
     def __enter__(self) -> None:
-        pass
+        self._began = self._monotonic()
 
     def __exit__(self, exc_type: object, exc: object, traceback: object) -> None:
+        self._seconds = self._monotonic() - self._began
         self._task_returned = exc is None
 
     def leave(self) -> None:
@@ -52,11 +61,27 @@ class Joined:
     def _before_commit(self, session: Any) -> None:
         if self._task_returned:
             if not self.written:
-                self._at_end(session.connection())
+                self._at_end(session.connection(), self._seconds)
                 self.written = True
         # the end of a savepoint is no commit
         elif not session.in_nested_transaction():
             self._before_end(session.connection())
+
+
+def session_of(request: Any, name: str) -> Any:
+    """Return the session that an attribute of the request holds.
+
+    :raises NotJoined: if there is none.
+    """
+    try:
+        session = getattr(request, name)
+    except AttributeError as exc:
+        raise NotJoined(f'cron.session = {name}: the request has no such attribute') from exc
+    if isinstance(session, scoped_session):
+        session = session()
+    if not isinstance(session, Session):
+        raise NotJoined(f'cron.session = {name} is a {type(session).__name__}, and no session of SQLAlchemy')
+    return session
 
 
 def require_same_database(session: Any, name: str, process_id: str) -> None:

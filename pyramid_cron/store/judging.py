@@ -24,12 +24,14 @@ class Verdict(NamedTuple):
 
     :param minute: the minute to run it for, or the newest that is passed over if it is not to be run.
     :param attempt: how many times it will then have begun for this minute; 0 if it is not to be run.
-    :param missed: earlier minutes, for which it never runs; with ``minute`` the last of them if it is not to be run.
+    :param missed: the minutes that are passed over.
+    :param given_up: whether the newest minute, which was lost, is too long ago to be run once more.
     """
 
     minute: datetime | None = None
     attempt: int = 0
     missed: tuple[datetime, ...] = ()
+    given_up: bool = False
 
 
 NOTHING = Verdict()
@@ -52,9 +54,11 @@ def judge(task: Task, row: Mapping[str, Any], now: datetime, grace: timedelta) -
             return Verdict(newest, 1, owed[:-1])
         return Verdict(newest, 0, owed)
     minute, again = row['last_minute'], row['again']
-    if again == FAILED or (again == LOST and now - minute <= grace):
-        return Verdict(minute, row['attempt'] + 1)
-    return NOTHING
+    if again is None:
+        return NOTHING
+    if again == LOST and now - minute > grace:
+        return Verdict(given_up=True)
+    return Verdict(minute, row['attempt'] + 1)
 
 
 def owed_minutes(task: Task, row: Mapping[str, Any], now: datetime) -> tuple[datetime, ...]:
@@ -95,7 +99,6 @@ def write_schedule(task: Task) -> str:
 def read_schedule(text: str) -> tuple[Schedule, tzinfo | None]:
     """Return the schedule and the time zone, ``None`` for the machine's, of a text that a task was written as."""
     *masks, flags, zone = text.split(' ')
-    schedule = Schedule(
-        *(int(mask, 16) for mask in masks), interval=flags[0] == '1', either_day=flags[1] == '1', text=''
-    )
+    minutes, hours, days, months, dows = (int(mask, 16) for mask in masks)
+    schedule = Schedule(minutes, hours, days, months, dows, flags[0] == '1', flags[1] == '1', text='')
     return schedule, clock.parse_zone(zone) if zone else None

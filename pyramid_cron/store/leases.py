@@ -6,12 +6,12 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from sqlalchemy import Connection, RowMapping, insert, update
+from sqlalchemy import Connection, insert, update
 
 from pyramid_cron.store.schema import database_clock, processes
 
@@ -55,12 +55,10 @@ class Place(NamedTuple):
         state, *fields = stat.rpartition(')')[2].split()
         return None if state in ENDED else fields[18]
 
-    def has_ended(self, process: RowMapping) -> bool:
+    def has_ended(self, process: Mapping[str, Any]) -> bool:
         """Tell whether a process is known to have ended: one of this place that is gone, or whose lease is over."""
-        if self.name is not None and process['place'] == self.name:
-            if self.born(process['pid']) != process['born']:
-                return True
-        return bool(process['lease_over'])
+        here = self.name is not None and process['place'] == self.name
+        return (here and self.born(process['pid']) != process['born']) or process['lease_over'] is not False
 
 
 class Process:
@@ -108,7 +106,8 @@ class Heartbeat:
         self._lock = threading.Lock()
         self._stop: threading.Event | None = None
 
-    def __enter__(self) -> None:
+    def begin(self) -> None:
+        """Beat until there was an :meth:`end` for each call of this."""
         with self._lock:
             self._count += 1
             if self._stop is None:
@@ -117,7 +116,8 @@ class Heartbeat:
                     target=self._run, args=[self._stop], name='pyramid_cron heartbeat', daemon=True
                 ).start()
 
-    def __exit__(self, *exc_info: object) -> None:
+    def end(self) -> None:
+        """Take back one :meth:`begin`."""
         with self._lock:
             self._count -= 1
             if self._count == 0 and self._stop is not None:

@@ -6,18 +6,22 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
-from pyramid_cron.store.judging import write_schedule
+from pyramid_cron.clock import MINUTE
+from pyramid_cron.store.judging import LOST, MOST_ATTEMPTS_OF_LOST, write_schedule
 from pyramid_cron.store.schema import database_clock, processes, tasks, ticks
 from pyramid_cron.tasks import Task
 
 # names of tasks that one statement asks for; for more it asks for all
 MOST_NAMES = 100
 
-UPSERTS = {'postgresql': postgresql.insert, 'sqlite': sqlite.insert}
+UPSERTS: dict[str, Any] = {'postgresql': postgresql.insert, 'sqlite': sqlite.insert}
+
+Row = Mapping[str, Any]
+Rows = Mapping[str, Row]
 
 HELD = tasks.c.run_id.is_not(None)
 
@@ -37,11 +41,14 @@ class Tick(NamedTuple):
     clock: float
 
 
-def tick(connection: Connection, app: str, minute: datetime) -> Tick:
-    """Take note of a tick, in one statement where the database can do that."""
+def tick(connection: Connection, app: str, minute: datetime, most_ahead: float) -> Tick:
+    """Take note of a tick, in one statement where the database can do that.
+
+    :param most_ahead: seconds that the minute may be ahead of the database's clock to be taken note of.
+    """
     attention = exists().where(tasks.c.app == app, or_(HELD, tasks.c.again.is_not(None)))
     told = ticks.c.last_minute, ticks.c.minute_before, attention.label('attention'), database_clock().label('clock')
-    newer = ticks.c.last_minute < minute
+    newer = and_(ticks.c.last_minute < minute, database_clock() >= minute.timestamp() - most_ahead)
     values = {
         'minute_before': case((newer, ticks.c.last_minute), else_=ticks.c.minute_before),
         'last_minute': case((newer, minute), else_=ticks.c.last_minute),
@@ -49,7 +56,9 @@ def tick(connection: Connection, app: str, minute: datetime) -> Tick:
     upsert = UPSERTS.get(connection.dialect.name)
     if upsert is not None:
         inserted = upsert(ticks).values(app=app, last_minute=minute)
-        row = connection.execute(inserted.on_conflict_do_update(['app'], set_=values).returning(*told)).one()
+        row = connection.execute(
+            inserted.on_conflict_do_update(index_elements=['app'], set_=values).returning(*told)
+        ).one()
         return Tick(*row)
     # MySQL assigns from the left to the right
     changed = update(ticks).where(ticks.c.app == app).ordered_values(*values.items())
@@ -58,7 +67,7 @@ def tick(connection: Connection, app: str, minute: datetime) -> Tick:
     return Tick(*connection.execute(select(*told).where(ticks.c.app == app)).one())
 
 
-def known(connection: Connection, app: str, names: Collection[str] | None) -> dict[str, RowMapping]:
+def known(connection: Connection, app: str, names: Collection[str] | None) -> Rows:
     """Return the rows of tasks by their names, each with the process that has it, if one has.
 
     :param names: those to return, beside all that are running or are to be run once more; ``None`` for all.
@@ -77,20 +86,23 @@ def known(connection: Connection, app: str, names: Collection[str] | None) -> di
     )
     if names is not None and len(names) <= MOST_NAMES:
         query = query.where(or_(tasks.c.task.in_(names), HELD, tasks.c.again.is_not(None)))
-    return {row['task']: row for row in connection.execute(query).mappings()}
+    return {row['task']: dict(row) for row in connection.execute(query).mappings()}
 
 
-def deploy(connection: Connection, app: str, wanted: Iterable[Task], rows: Mapping[str, Any], minute: datetime) -> bool:
-    """Bring the rows to the tasks and schedules of this process, and tell whether any had to be.
+def differ(wanted: Iterable[Task], rows: Mapping[str, Any]) -> bool:
+    """Tell whether tasks or schedules of this process are not those of the rows."""
+    return any(task.name not in rows or rows[task.name]['schedule'] != write_schedule(task) for task in wanted)
 
-    :param rows: what :func:`known` returned of all tasks.
+
+def deploy(connection: Connection, app: str, wanted: Iterable[Task], rows: Mapping[str, Any], minute: datetime) -> None:
+    """Bring the rows to the tasks and schedules of this process.
+
+    :param rows: what :func:`known` returned of these tasks.
     :param minute: from which on a task that is new is due, and a schedule that is new counts.
     """
-    changed = False
     for task in wanted:
         row, schedule = rows.get(task.name), write_schedule(task)
         if row is None:
-            changed = True
             try:
                 with connection.begin_nested():
                     connection.execute(
@@ -98,7 +110,8 @@ def deploy(connection: Connection, app: str, wanted: Iterable[Task], rows: Mappi
                             app=app,
                             task=task.name,
                             schedule=schedule,
-                            since=minute,
+                            # it is owed what comes later than this
+                            since=minute - MINUTE,
                             attempt=0,
                             transactional=False,
                         )
@@ -108,18 +121,14 @@ def deploy(connection: Connection, app: str, wanted: Iterable[Task], rows: Mappi
                 continue
         elif row['schedule'] != schedule and row['run_id'] is None:
             # while it runs its row is left alone: its own transaction may have to update it
-            changed = True
             connection.execute(
                 update(tasks)
                 .where(_is(app, task.name), tasks.c.schedule == row['schedule'], ~HELD)
                 .values(schedule=schedule, schedule_before=tasks.c.schedule, changed=minute)
             )
-    return changed
 
 
-def take(
-    connection: Connection, app: str, task: str, minute: datetime | None, attempt: int, **values: Any
-) -> bool:
+def take(connection: Connection, app: str, task: str, minute: datetime | None, attempt: int, **values: Any) -> bool:
     """Claim a task for a minute, or for none, and tell whether it was to be had.
 
     :param attempt: above 1 if it was begun for this minute before.
@@ -148,15 +157,26 @@ def give_back(connection: Connection, app: str, task: str, run_id: str, **values
     return connection.execute(ended).rowcount == 1
 
 
+def lose(connection: Connection, app: str, task: str, run_id: str, **values: Any) -> bool:
+    """End a run that has not come to its end, and tell whether there still was one.
+
+    It is to be run once more if nothing of it was committed, unless that was tried too often. That is decided by the
+    row as it is now: the run may have committed something since it was read.
+    """
+    harmless = and_(tasks.c.transactional, tasks.c.attempt < MOST_ATTEMPTS_OF_LOST)
+    return give_back(connection, app, task, run_id, again=case((harmless, LOST), else_=None), **values)
+
+
 def pass_over(connection: Connection, app: str, task: str, minute: datetime) -> bool:
     """Take note that a task is not run for a minute and those before, and tell whether nobody else had."""
     free = and_(_is(app, task), ~HELD, or_(tasks.c.last_minute.is_(None), tasks.c.last_minute < minute))
     return connection.execute(update(tasks).where(free).values(last_minute=minute, again=None)).rowcount == 1
 
 
-def owner(connection: Connection, app: str, task: str) -> RowMapping | None:
-    """Return the row of one task, as :func:`known` does."""
-    return known(connection, app, [task]).get(task)
+def give_up(connection: Connection, app: str, task: str, minute: datetime) -> bool:
+    """Take note that a minute is not run once more, and tell whether nobody else had."""
+    waiting = and_(_is(app, task), ~HELD, tasks.c.last_minute == minute, tasks.c.again.is_not(None))
+    return connection.execute(update(tasks).where(waiting).values(again=None)).rowcount == 1
 
 
 def mark_not_transactional(connection: Connection, app: str, task: str, run_id: str) -> bool:

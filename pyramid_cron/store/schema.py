@@ -77,15 +77,17 @@ tasks = Table(
     Column('changed', Instant),
     # nothing is owed from before it was first deployed
     Column('since', Instant, nullable=False),
-    # the newest minute that it was begun for or passed over, and the end of the last run: later ones can be missed
+    # the newest minute that it was begun for or passed over, and that of the end of its last run: later ones are owed
     Column('last_minute', Instant),
     Column('busy_until', Instant),
     Column('attempt', Integer, nullable=False, default=0),
     # why last_minute is to be run once more: 'failed', 'lost', or null if it is not
     Column('again', String(8)),
-    # the fencing token of the run in progress, null if there is none, and the process that has it
+    # the fencing token of the run in progress, null if there is none, the process that has it, and when it began by the
+    # database's clock
     Column('run_id', ID),
     Column('process', ID),
+    Column('began', Float),
     # whether the run in progress commits with its record: then what died has had no effect
     Column('transactional', Boolean, nullable=False, default=False),
     Column('paused_until', Instant),

@@ -1,0 +1,126 @@
+"""Writing how a run ended, also when the database is away at that time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from pyramid_cron import clock
+from pyramid_cron.reports import FAILED, LOST, OK, TaskReport
+from pyramid_cron.store import history, judging, rows
+from pyramid_cron.store.database import Database
+from pyramid_cron.store.schema import runs
+from pyramid_cron.store.turns import StoredTurn, in_a_line
+
+log = logging.getLogger(__name__)
+
+# seconds for which the end of a run is written again, and between two attempts
+WRITING, PAUSE = 4.0, 0.3
+
+Write = Callable[[Connection], Any]
+
+
+class Fenced(RuntimeError):
+    """The run was taken over by another process, which took this one for dead: its work may not be committed."""
+
+    def __init__(self) -> None:
+        super().__init__('the run was taken over by another process, which took this one for dead')
+
+
+class Ends:
+    """Writes the ends of runs.
+
+    :param database: the store's.
+    :param app: the application.
+    :param monotonic: a clock in seconds that nobody sets.
+    :param sleep: waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        app: str,
+        monotonic: Callable[[], float],
+        sleep: Callable[[float], object],
+    ) -> None:
+        self._database = database
+        self._app = app
+        self._monotonic = monotonic
+        self._sleep = sleep
+        # what could not be written, in the order in which it has to be
+        self._late: list[Write] = []
+
+    def write(self, turn: StoredTurn, report: TaskReport) -> TaskReport:
+        """Write the end of a run in a transaction of its own, again and again for a while.
+
+        :return: the report, or one that is truer.
+        """
+        began = self._monotonic()
+        while True:
+            try:
+                with self._database.begin() as connection:
+                    if self.end(connection, turn, report):
+                        return report
+                    status = connection.scalar(select(runs.c.status).where(runs.c.id == turn.run_id))
+                break
+            except SQLAlchemyError as exc:
+                if self._monotonic() - began > WRITING:
+                    log.error('the store cannot be told the end of task %s: %s', turn.task.name, in_a_line(exc))
+                    self._late.append(lambda connection: self.end(connection, turn, report))
+                    return report
+                self._sleep(PAUSE)
+        if status == OK and turn.is_committed():
+            log.warning('task %s was committed, although the answer to that was lost', turn.task.name)
+            return TaskReport(turn.task.name, OK, report.seconds)
+        if isinstance(report.exception, Fenced):
+            return report
+        fenced = Fenced()
+        log.error('task %s: %s', turn.task.name, fenced)
+        return TaskReport(turn.task.name, FAILED, report.seconds, exception=fenced)
+
+    def end(self, connection: Connection, turn: StoredTurn, report: TaskReport) -> bool:
+        """Write the end of a run, and tell whether the run was still this process's."""
+        values: dict[str, Any] = {}
+        if turn.minute is not None:
+            # by the clock that the tick was told: minutes that came while it ran are not owed
+            elapsed = timedelta(seconds=self._monotonic() - turn.began)
+            values['busy_until'] = clock.minute_of(turn.instant + elapsed)
+            retry = report.status == FAILED and turn.attempt <= turn.task.retries
+            values['again'] = judging.FAILED if retry else None
+        if not rows.give_back(connection, self._app, turn.task.name, turn.run_id, **values):
+            return False
+        history.end(connection, turn.run_id, report, clock.now())
+        return True
+
+    def give_back(self, turn: StoredTurn, reason: str, has_begun: bool = True) -> None:
+        """Write soon that a run has not come to its end.
+
+        :param has_begun: without that it is to be run once more whatever it might have done.
+        """
+
+        def write(connection: Connection) -> None:
+            task, run_id = turn.task.name, turn.run_id
+            if has_begun or turn.minute is None:
+                written = rows.lose(connection, self._app, task, run_id)
+            else:
+                written = rows.give_back(connection, self._app, task, run_id, again=judging.LOST)
+            if written:
+                report = TaskReport(turn.task.name, LOST, self._monotonic() - turn.began, reason)
+                history.end(connection, turn.run_id, report, clock.now())
+
+        self._late.append(write)
+
+    def write_late(self) -> None:
+        """Write what could not be written when it happened."""
+        while self._late:
+            write = self._late[0]
+            with self._database.begin() as connection:
+                write(connection)
+            # another thread may have written it too, which changes nothing
+            if write in self._late:
+                self._late.remove(write)

@@ -1,0 +1,174 @@
+"""What a tick finds in the store: whose turn it is, who has died, and which minutes nobody asked for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterator
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from pyramid_cron import clock
+from pyramid_cron.claims import Held, Unavailable
+from pyramid_cron.reports import LOST, SKIPPED, TaskReport, duration
+from pyramid_cron.store import history, judging, rows
+from pyramid_cron.store.database import Database
+from pyramid_cron.store.due import RecentlyDue
+from pyramid_cron.store.leases import Place
+from pyramid_cron.store.rows import Row, Rows
+from pyramid_cron.store.turns import ALREADY, STILL_RUNNING, Options, StoredTurn, still_running, whose
+from pyramid_cron.tasks import Task, Tasks
+
+log = logging.getLogger(__name__)
+
+# seconds that the minute of a tick may be ahead of the database's clock
+MOST_AHEAD = 60
+
+
+class Look:
+    """Looks at the store, as briefly as can be.
+
+    :param database: the store's.
+    :param options: what the settings say.
+    :param place: where this process is.
+    """
+
+    def __init__(self, database: Database, options: Options, place: Callable[[], Place]) -> None:
+        self._database = database
+        self._options = options
+        self._place = place
+        self._recently_due = RecentlyDue(options.grace)
+
+    def at(self, tasks: Tasks, instant: datetime) -> list[StoredTurn]:
+        """Return the turns at a tick. With nothing due, and nothing to catch up, that takes one statement.
+
+        :raises Unavailable: if the minute is not to be believed.
+        """
+        recent = self._recently_due.at(tasks, instant)
+        app = self._options.app
+        with self._database.autocommit() as connection:
+            tick = rows.tick(connection, app, instant, MOST_AHEAD)
+            ahead = instant.timestamp() - tick.clock
+            if ahead > MOST_AHEAD:
+                raise Unavailable(
+                    f"the minute {self._options.shown(instant)} is {duration(ahead)} ahead of the database's clock: "
+                    'set the clock of this machine, or that of the database'
+                )
+            before = tick.before
+            gap = tick.last == instant and before is not None and instant - before > clock.MINUTE
+            if recent == [] and not gap and not tick.attention:
+                return []
+            everything = recent is None or gap
+            known = rows.known(connection, app, None if everything else [task.name for task in recent or ()])
+        if gap and before is not None:
+            self._record_gap(before + clock.MINUTE, instant - clock.MINUTE)
+        durable = {task.name: task for task in tasks if task.durable}
+        wanted = durable if everything else {task.name: task for task in recent or ()}
+        known = self.deployed(wanted.values(), known, instant)
+        turns: list[StoredTurn] = []
+        # with those that are running, or are to be run once more
+        for name in {**wanted, **known} if tick.attention else wanted:
+            row, lost = self.released(known[name], instant)
+            if name in durable:
+                if lost and row['again'] is None:
+                    held = Held(whose(known[name]), None, logging.DEBUG, LOST)
+                    turns.append(StoredTurn(durable[name], row['last_minute'], held=held))
+                turns += self._judged(durable[name], row, instant, tick.clock)
+        return turns
+
+    def named(self, wanted: Collection[Task], instant: datetime) -> None:
+        """Prepare tasks for a run that somebody asked for by name."""
+        with self._database.autocommit() as connection:
+            known = rows.known(connection, self._options.app, [task.name for task in wanted])
+        known = self.deployed(wanted, known, instant)
+        for task in wanted:
+            self.released(known[task.name], instant)
+
+    def deployed(self, wanted: Collection[Task], known: Rows, instant: datetime) -> Rows:
+        """Return the rows of tasks, after what is new in this process was made known."""
+        if not rows.differ(wanted, known):
+            return known
+        with self._database.begin() as connection:
+            rows.deploy(connection, self._options.app, wanted, known, instant)
+            return rows.known(connection, self._options.app, None)
+
+    def _judged(self, task: Task, row: Row, instant: datetime, now: float) -> Iterator[StoredTurn]:
+        """Yield the turn of a task, with the reason if it has none although it is due."""
+        if row['run_id'] is not None:
+            if task.check(instant):
+                yield self._held(task, row, instant, now)
+            return
+        verdict = judging.judge(task, row, instant, self._options.grace(task))
+        if verdict.attempt:
+            yield StoredTurn(task, verdict.minute, verdict.attempt, missed=verdict.missed)
+            return
+        if verdict.missed or verdict.given_up:
+            self._pass_over(task, row, verdict)
+        if task.check(instant):
+            yield StoredTurn(task, instant, held=ALREADY)
+
+    def _held(self, task: Task, row: Row, instant: datetime, now: float) -> StoredTurn:
+        """Return the turn of a task that is due and that somebody is running, perhaps for this very minute."""
+        if row['last_minute'] is not None and row['last_minute'] >= instant:
+            return StoredTurn(task, instant, held=ALREADY)
+        reason = f'{STILL_RUNNING}: {whose(row)}'
+        with self._database.begin() as connection:
+            history.record_unbegun(connection, self._options.app, task.name, [instant], SKIPPED, reason, clock.now())
+        return StoredTurn(task, instant, held=still_running(row, now))
+
+    def released(self, row: Row, instant: datetime) -> tuple[Row, bool]:
+        """Release a task whose process has ended, and return its row as it is then, and whether that was done here."""
+        if row['run_id'] is None or not self._place().has_ended(row):
+            return row, False
+        app, name = self._options.app, row['task']
+        with self._database.begin() as connection:
+            lost = rows.lose(connection, app, name, row['run_id'], busy_until=instant - clock.MINUTE)
+            if lost:
+                history.end(connection, row['run_id'], TaskReport(name, LOST, reason=whose(row)), clock.now())
+            now = rows.known(connection, app, [name])[name]
+        if lost:
+            log.log(
+                logging.WARNING if now['again'] else logging.ERROR,
+                'task %s was lost: its process has ended or says nothing any more: %s%s',
+                name,
+                whose(row),
+                '; nothing of it was committed, and it is to run once more' if now['again'] else '',
+            )
+        return now, lost
+
+    def _record_gap(self, first: datetime, last: datetime) -> None:
+        with self._database.begin() as connection:
+            new = history.record_gap(connection, self._options.app, first, last)
+        if new:
+            log.warning(
+                'no tick came from %s to %s (%s)',
+                self._options.shown(first),
+                self._options.shown(last),
+                duration((last - first + clock.MINUTE).total_seconds()),
+            )
+
+    def _pass_over(self, task: Task, row: Row, verdict: judging.Verdict) -> None:
+        """Keep that a task does not run for minutes that are too long ago."""
+        app, minutes = self._options.app, verdict.missed
+        with self._database.begin() as connection:
+            if verdict.given_up:
+                minutes = (row['last_minute'],)
+                new = rows.give_up(connection, app, task.name, minutes[-1])
+            else:
+                new = rows.pass_over(connection, app, task.name, minutes[-1])
+                if new:
+                    record_missed(connection, app, task, minutes)
+        if new:
+            warn_of_missed(self._options, task, minutes)
+
+
+def record_missed(connection: Connection, app: str, task: Task, minutes: Collection[datetime]) -> None:
+    """Record minutes for which a task does not run."""
+    history.record_unbegun(connection, app, task.name, minutes, history.MISSED, 'nobody asked in time', clock.now())
+
+
+def warn_of_missed(options: Options, task: Task, minutes: Collection[datetime]) -> None:
+    """Say once that a task does not run for minutes."""
+    first, last = options.shown(min(minutes)), options.shown(max(minutes))
+    shown = first if len(minutes) == 1 else f'{len(minutes)} minutes from {first} to {last}'
+    log.warning('task %s was missed and does not run for %s', task.name, shown)
