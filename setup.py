@@ -23,6 +23,7 @@ TESTING = [
     'WebTest',
     'zope.sqlalchemy',
 ]
+STORE = ['SQLAlchemy >= 2']
 BENCHMARKS = ['APScheduler < 4', 'celery', 'croniter', 'cronsim', 'pycron', 'waitress']
 DOCS = ['pylons-sphinx-themes', 'Sphinx']
 
@@ -55,5 +56,5 @@ setup(
     # Windows has no time zone database of its own
     install_requires=['pyramid>=2.0', 'tzdata; sys_platform == "win32"'],
     entry_points={'console_scripts': ['pcron = pyramid_cron.scripts.pcron:main']},
-    extras_require={'testing': TESTING, 'docs': DOCS, 'benchmarks': BENCHMARKS},
+    extras_require={'store': STORE, 'testing': TESTING, 'docs': DOCS, 'benchmarks': BENCHMARKS},
 )
