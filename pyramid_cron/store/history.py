@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from pyramid_cron.reports import TaskReport
-from pyramid_cron.store.schema import gaps, runs
+from pyramid_cron.store.schema import gaps, insert_new, runs
 
 # of a traceback, its end
 MOST_CHARACTERS = 8000
@@ -50,11 +50,9 @@ def record_unbegun(
     connection: Connection, app: str, task: str, minutes: Iterable[datetime], status: str, reason: str, now: datetime
 ) -> None:
     """Record minutes for which a task was due and did not begin, each once, whoever else records them too."""
-    rows = {_unbegun_id(app, task, minute, status): minute for minute in minutes}
-    known = set(connection.scalars(select(runs.c.id).where(runs.c.id.in_(rows))))
     values = [
         {
-            'id': key,
+            'id': _unbegun_id(app, task, minute, status),
             'app': app,
             'task': task,
             'scheduled_for': minute,
@@ -65,11 +63,10 @@ def record_unbegun(
             'status': status,
             'reason': reason,
         }
-        for key, minute in rows.items()
-        if key not in known
+        for minute in minutes
     ]
     if values:
-        connection.execute(insert(runs), values)
+        connection.execute(insert_new(connection, runs), values)
 
 
 def _unbegun_id(app: str, task: str, minute: datetime, status: str) -> str:

@@ -65,15 +65,21 @@ class Look:
         durable = {task.name: task for task in tasks if task.durable}
         wanted = durable if everything else {task.name: task for task in recent or ()}
         known = self.deployed(wanted.values(), known, instant)
+        # the last minute before this one for which a task can have been found running
+        seen = before if tick.last == instant else instant - clock.MINUTE
         turns: list[StoredTurn] = []
         # with those that are running, or are to be run once more
         for name in {**wanted, **known} if tick.attention else wanted:
-            row, lost = self.released(known[name], instant)
+            row, lost = self.released(known[name], seen)
             if name in durable:
                 if lost and row['again'] is None:
                     held = Held(whose(known[name]), None, logging.DEBUG, LOST)
                     turns.append(StoredTurn(durable[name], row['last_minute'], held=held))
                 turns += self._judged(durable[name], row, instant, tick.clock)
+            elif row['again'] is not None and instant - row['last_minute'] > self._options.catch_up:
+                # nobody knows it any more, and every tick would look at it
+                with self._database.begin() as connection:
+                    rows.give_up(connection, app, name, row['last_minute'])
         return turns
 
     def named(self, wanted: Collection[Task], instant: datetime) -> None:
@@ -82,7 +88,7 @@ class Look:
             known = rows.known(connection, self._options.app, [task.name for task in wanted])
         known = self.deployed(wanted, known, instant)
         for task in wanted:
-            self.released(known[task.name], instant)
+            self.released(known[task.name], None)
 
     def deployed(self, wanted: Collection[Task], known: Rows, instant: datetime) -> Rows:
         """Return the rows of tasks, after what is new in this process was made known."""
@@ -116,13 +122,16 @@ class Look:
             history.record_unbegun(connection, self._options.app, task.name, [instant], SKIPPED, reason, clock.now())
         return StoredTurn(task, instant, held=still_running(row, now))
 
-    def released(self, row: Row, instant: datetime) -> tuple[Row, bool]:
-        """Release a task whose process has ended, and return its row as it is then, and whether that was done here."""
+    def released(self, row: Row, seen: datetime | None) -> tuple[Row, bool]:
+        """Release a task whose process has ended, and return its row as it is then, and whether that was done here.
+
+        :param seen: the last minute that is not owed, because it was found running then.
+        """
         if row['run_id'] is None or not self._place().has_ended(row):
             return row, False
         app, name = self._options.app, row['task']
         with self._database.begin() as connection:
-            lost = rows.lose(connection, app, name, row['run_id'], busy_until=instant - clock.MINUTE)
+            lost = rows.lose(connection, app, name, row['run_id'], **({} if seen is None else {'busy_until': seen}))
             if lost:
                 history.end(connection, row['run_id'], TaskReport(name, LOST, reason=whose(row)), clock.now())
             now = rows.known(connection, app, [name])[name]

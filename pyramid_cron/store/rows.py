@@ -6,19 +6,15 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, case, exists, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, literal, or_, select, update
 
 from pyramid_cron.clock import MINUTE
 from pyramid_cron.store.judging import LOST, MOST_ATTEMPTS_OF_LOST, write_schedule
-from pyramid_cron.store.schema import database_clock, processes, tasks, ticks
+from pyramid_cron.store.schema import UPSERTS, database_clock, insert_new, processes, tasks, ticks
 from pyramid_cron.tasks import Task
 
 # names of tasks that one statement asks for; for more it asks for all
 MOST_NAMES = 100
-
-UPSERTS: dict[str, Any] = {'postgresql': postgresql.insert, 'sqlite': sqlite.insert}
 
 Row = Mapping[str, Any]
 Rows = Mapping[str, Row]
@@ -48,23 +44,25 @@ def tick(connection: Connection, app: str, minute: datetime, most_ahead: float) 
     """
     attention = exists().where(tasks.c.app == app, or_(HELD, tasks.c.again.is_not(None)))
     told = ticks.c.last_minute, ticks.c.minute_before, attention.label('attention'), database_clock().label('clock')
-    newer = and_(ticks.c.last_minute < minute, database_clock() >= minute.timestamp() - most_ahead)
+    in_time = database_clock() >= minute.timestamp() - most_ahead
+    first = select(literal(app), literal(minute, ticks.c.last_minute.type)).where(in_time)
+    newer = ticks.c.last_minute < minute
     values = {
         'minute_before': case((newer, ticks.c.last_minute), else_=ticks.c.minute_before),
         'last_minute': case((newer, minute), else_=ticks.c.last_minute),
     }
     upsert = UPSERTS.get(connection.dialect.name)
     if upsert is not None:
-        inserted = upsert(ticks).values(app=app, last_minute=minute)
-        row = connection.execute(
-            inserted.on_conflict_do_update(index_elements=['app'], set_=values).returning(*told)
-        ).one()
-        return Tick(*row)
-    # MySQL assigns from the left to the right
-    changed = update(ticks).where(ticks.c.app == app).ordered_values(*values.items())
-    if connection.execute(changed).rowcount == 0 and not connection.scalar(select(exists().where(ticks.c.app == app))):
-        connection.execute(insert(ticks).values(app=app, last_minute=minute))
-    return Tick(*connection.execute(select(*told).where(ticks.c.app == app)).one())
+        inserted = upsert(ticks).from_select(['app', 'last_minute'], first)
+        kept = inserted.on_conflict_do_update(index_elements=['app'], set_=values).returning(*told)
+    else:
+        # MySQL assigns from the left to the right
+        changed = update(ticks).where(ticks.c.app == app, in_time).ordered_values(*values.items())
+        if connection.execute(changed).rowcount == 0:
+            connection.execute(insert_new(connection, ticks).from_select(['app', 'last_minute'], first))
+        kept = select(*told).where(ticks.c.app == app, in_time)
+    row = connection.execute(kept).one_or_none()
+    return Tick(minute, None, False, connection.scalars(select(database_clock())).one()) if row is None else Tick(*row)
 
 
 def known(connection: Connection, app: str, names: Collection[str] | None) -> Rows:
@@ -103,22 +101,17 @@ def deploy(connection: Connection, app: str, wanted: Iterable[Task], rows: Mappi
     for task in wanted:
         row, schedule = rows.get(task.name), write_schedule(task)
         if row is None:
-            try:
-                with connection.begin_nested():
-                    connection.execute(
-                        insert(tasks).values(
-                            app=app,
-                            task=task.name,
-                            schedule=schedule,
-                            # it is owed what comes later than this
-                            since=minute - MINUTE,
-                            attempt=0,
-                            transactional=False,
-                        )
-                    )
-            except IntegrityError:
-                # another process has just done it
-                continue
+            connection.execute(
+                insert_new(connection, tasks).values(
+                    app=app,
+                    task=task.name,
+                    schedule=schedule,
+                    # it is owed what comes later than this
+                    since=minute - MINUTE,
+                    attempt=0,
+                    transactional=False,
+                )
+            )
         elif row['schedule'] != schedule and row['run_id'] is None:
             # while it runs its row is left alone: its own transaction may have to update it
             connection.execute(

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     Column,
+    Connection,
     DateTime,
     Dialect,
     Float,
@@ -18,8 +19,9 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    insert,
 )
-from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
@@ -146,3 +148,14 @@ runs = Table(
     Index('cron_runs_by_task', 'app', 'task', 'scheduled_for'),
     Index('cron_runs_by_end', 'finished'),
 )
+
+# the INSERT of databases that can do something else with a row whose key is taken
+UPSERTS: dict[str, Any] = {'postgresql': postgresql.insert, 'sqlite': sqlite.insert}
+
+
+def insert_new(connection: Connection, table: Table) -> Any:
+    """Return an INSERT that leaves out rows whose key is taken, if only a moment ago by another process."""
+    upsert = UPSERTS.get(connection.dialect.name)
+    if upsert is not None:
+        return upsert(table).on_conflict_do_nothing()
+    return insert(table).prefix_with('IGNORE', dialect='mysql').prefix_with('IGNORE', dialect='mariadb')
