@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pyramid_cron import clock
 from pyramid_cron.claims import NOT_JOINED, Claims, Held, Turn, Unavailable
 from pyramid_cron.reports import OK, SKIPPED, TaskReport
-from pyramid_cron.store import history, rows
+from pyramid_cron.store import history, leases, rows
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.ending import Ends, Fenced
 from pyramid_cron.store.joining import Joined, require_same_database, session_of
@@ -173,7 +173,7 @@ class StoreClaims(Claims):
             self._same_database = True
 
         def at_end(connection: Connection, seconds: float) -> None:
-            if not self._ends.end(connection, turn, TaskReport(turn.task.name, OK, seconds)):
+            if not self._ends.end(connection, turn, TaskReport(turn.task.name, OK, seconds), self._monotonic()):
                 raise Fenced
 
         def before_end(connection: Connection) -> None:
@@ -232,5 +232,6 @@ class StoreClaims(Claims):
         try:
             with self.database.begin() as connection:
                 history.prune(connection, self.options.app, clock.now() - self.options.keep_history)
+                leases.prune(connection)
         except SQLAlchemyError as exc:
             log.warning('the history cannot be pruned: %s', in_a_line(exc))

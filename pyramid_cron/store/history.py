@@ -36,7 +36,7 @@ def end(connection: Connection, run_id: str, report: TaskReport, now: datetime) 
 
 def _result(report: TaskReport) -> dict[str, Any]:
     exc = report.exception
-    shown = None if exc is None else ''.join(traceback.format_exception(exc))
+    shown = None if exc is None else _storable(''.join(traceback.format_exception(exc)))
     return {
         'status': report.status,
         'seconds': report.seconds,
@@ -44,6 +44,11 @@ def _result(report: TaskReport) -> dict[str, Any]:
         'error': None if exc is None else type(exc).__qualname__[:255],
         'traceback': shown and shown[-MOST_CHARACTERS:],
     }
+
+
+def _storable(text: str) -> str:
+    """Return a text without what a database may not take: it must not keep the end of a run from being written."""
+    return text.replace('\x00', r'\x00').encode(errors='backslashreplace').decode()
 
 
 def record_unbegun(

@@ -109,6 +109,22 @@ class Server:
         event.remove(self.engine, 'before_cursor_execute', fail)
 
     @contextlib.contextmanager
+    def commit_fails(self, after, times=1):
+        """Let the next commits fail, before or after the database has done them."""
+        left = [None] * times
+
+        def fail(connection):
+            if left:
+                left.pop()
+                if after:
+                    connection.connection.dbapi_connection.commit()
+                raise OperationalError('COMMIT', {}, Exception('the database has gone'))
+
+        event.listen(self.engine, 'commit', fail)
+        yield
+        event.remove(self.engine, 'commit', fail)
+
+    @contextlib.contextmanager
     def overtaken(self, begins_with, by):
         """Let something else happen just before the first statement that begins so."""
         waiting = [by]
