@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from pyramid_cron.reports import TaskReport
@@ -20,6 +21,13 @@ MOST_CHARACTERS = 8000
 MOST_PRUNED = 500
 
 MISSED, RUNNING = 'missed', 'running'
+
+# what is there stays as it is
+INSERT_NEW: dict[str, Any] = {
+    'postgresql': postgresql.insert(runs).on_conflict_do_nothing(),
+    'sqlite': sqlite.insert(runs).on_conflict_do_nothing(),
+    'mysql': mysql.insert(runs).on_duplicate_key_update(id=runs.c.id),
+}
 
 NAMESPACE = UUID('6f3c1f0e-5b1f-4a1e-9d0a-3f6a4f0c9c53')
 
@@ -50,11 +58,9 @@ def record_unbegun(
     connection: Connection, app: str, task: str, minutes: Iterable[datetime], status: str, reason: str, now: datetime
 ) -> None:
     """Record minutes for which a task was due and did not begin, each once, whoever else records them too."""
-    rows = {_unbegun_id(app, task, minute, status): minute for minute in minutes}
-    known = set(connection.scalars(select(runs.c.id).where(runs.c.id.in_(rows))))
     values = [
         {
-            'id': key,
+            'id': _unbegun_id(app, task, minute, status),
             'app': app,
             'task': task,
             'scheduled_for': minute,
@@ -65,11 +71,11 @@ def record_unbegun(
             'status': status,
             'reason': reason,
         }
-        for key, minute in rows.items()
-        if key not in known
+        for minute in minutes
     ]
     if values:
-        connection.execute(insert(runs), values)
+        # one that asks first whether they are there is too late if another one asks at the same time
+        connection.execute(INSERT_NEW[connection.dialect.name.replace('mariadb', 'mysql')], values)
 
 
 def _unbegun_id(app: str, task: str, minute: datetime, status: str) -> str:
