@@ -81,6 +81,7 @@ def kill(url, folder, kills, chance, joined):
     figures = compare(url, registry, minute, folder / 'overlaps', joined)
     log = (folder / 'log').read_text()
     figures['wrong']['processes that ended by themselves'] = walkers.crashed
+    figures['fenced'] = log.count('the run was taken over by')
     # SQLite has a single lock, and a process may be frozen with it
     figures['refused by the database'] = dict(Counter(re.findall(r'the store cannot be asked: (.*)', log)))
     if any(figures['wrong'].values()):

@@ -70,7 +70,6 @@ def compare(url, registry, end, overlaps, joined):
         'records': dict(Counter(record['status'] for record in records)),
         'runs repeated': sum(record['attempt'] > 1 for record in records),
         'repeated outside of the session': len(outside),
-        'fenced': sum(record['error'] == 'Fenced' for record in records),
         'due minutes that only a gap tells of': sum(minute in silent for _, minute in unrecorded),
         'gaps': len(pauses),
         'wrong': wrong,

@@ -50,8 +50,8 @@ class Plan:
     def __init__(self, chance):
         self.signal = chance.choice([None, *[signal.SIGKILL] * 4, signal.SIGSTOP])
         # of this task alone
-        self.task = chance.choice([None, None, 'sparse'])
-        self.statements = chance.randrange(12 if self.task else 300)
+        self.task = chance.choice([None, None, 'plain', 'slow', 'sparse'])
+        self.statements = chance.randrange(24 if self.task else 300)
         self.seconds = chance.uniform(0, 1.5) if self.signal is None else chance.uniform(1, 4)
         self.skew = chance.uniform(-2, 2)
 
