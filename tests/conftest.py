@@ -27,6 +27,14 @@ def local_time():
     set_zone(before)
 
 
+def find_postgresql():
+    """Return the folder of PostgreSQL's programs, ``None`` where it is not installed."""
+    # Debian keeps what is not for users in a folder of the version
+    folders = sorted(Path('/usr/lib/postgresql').glob('*/bin'), key=lambda folder: float(folder.parent.name))
+    found = shutil.which('initdb', path=os.pathsep.join([*map(str, reversed(folders)), os.environ['PATH']]))
+    return None if found is None else Path(found).resolve().parent
+
+
 class PostgreSQL:
     """A PostgreSQL server of the tests, which listens on a socket in its folder and nowhere else."""
 
@@ -102,13 +110,11 @@ def start_postgresql():
 
     def start(**options):
         """Start one with these options of its configuration file, such as ``fsync='on'``."""
-        # Debian keeps what is not for users in a folder of the version
-        folders = sorted(Path('/usr/lib/postgresql').glob('*/bin'), key=lambda folder: float(folder.parent.name))
-        found = shutil.which('initdb', path=os.pathsep.join([*map(str, reversed(folders)), os.environ['PATH']]))
-        if found is None:
+        programs = find_postgresql()
+        if programs is None:
             lacking = pytest.fail if os.environ.get('CI') else pytest.skip
             lacking('PostgreSQL is not installed')
-        servers.append(PostgreSQL(Path(found).resolve().parent, DEFAULTS | options))
+        servers.append(PostgreSQL(programs, DEFAULTS | options))
         return servers[-1]
 
     yield start

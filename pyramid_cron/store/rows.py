@@ -160,6 +160,18 @@ def lose(connection: Connection, app: str, task: str, run_id: str, **values: Any
     return give_back(connection, app, task, run_id, again=case((harmless, LOST), else_=None), **values)
 
 
+def last_tick_before(connection: Connection, app: str, minute: datetime) -> datetime | None:
+    """Return the newest minute before another one that is known to have had a tick, or ``None``."""
+    row = connection.execute(select(ticks.c.last_minute, ticks.c.minute_before).where(ticks.c.app == app)).one_or_none()
+    return max((known for known in row or () if known is not None and known < minute), default=None)
+
+
+def skip_until(connection: Connection, app: str, task: str, minute: datetime) -> None:
+    """Take note that a task was still running until a minute."""
+    busy_before = or_(tasks.c.busy_until.is_(None), tasks.c.busy_until < minute)
+    connection.execute(update(tasks).where(_is(app, task), busy_before).values(busy_until=minute))
+
+
 def pass_over(connection: Connection, app: str, task: str, minute: datetime) -> bool:
     """Take note that a task is not run for a minute and those before, and tell whether nobody else had."""
     free = and_(_is(app, task), ~HELD, or_(tasks.c.last_minute.is_(None), tasks.c.last_minute < minute))
