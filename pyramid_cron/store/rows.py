@@ -134,13 +134,7 @@ def take(connection: Connection, app: str, task: str, minute: datetime | None, a
         else:
             free = and_(free, or_(tasks.c.last_minute.is_(None), tasks.c.last_minute < minute))
         values |= {'last_minute': minute, 'attempt': attempt, 'again': None}
-    if connection.dialect.name == 'postgresql':
-        # a process that is frozen in its claim makes nobody wait
-        query = select(tasks.c.task).where(free).with_for_update(skip_locked=True)
-        if connection.scalar(query) is None:
-            return False
-    # SQLite waits for other writers only if the first statement of a transaction is one that writes
-    return connection.execute(update(tasks).where(free).values(**values)).rowcount == 1
+    return _change(connection, free, **values)
 
 
 def give_back(connection: Connection, app: str, task: str, run_id: str, **values: Any) -> bool:
@@ -157,7 +151,8 @@ def lose(connection: Connection, app: str, task: str, run_id: str, **values: Any
     row as it is now: the run may have committed something since it was read.
     """
     harmless = and_(tasks.c.transactional, tasks.c.attempt < MOST_ATTEMPTS_OF_LOST)
-    return give_back(connection, app, task, run_id, again=case((harmless, LOST), else_=None), **values)
+    its = and_(_is(app, task), tasks.c.run_id == run_id)
+    return _change(connection, its, run_id=None, process=None, again=case((harmless, LOST), else_=None), **values)
 
 
 def last_tick_before(connection: Connection, app: str, minute: datetime) -> datetime | None:
@@ -175,19 +170,30 @@ def skip_until(connection: Connection, app: str, task: str, minute: datetime) ->
 def pass_over(connection: Connection, app: str, task: str, minute: datetime) -> bool:
     """Take note that a task is not run for a minute and those before, and tell whether nobody else had."""
     free = and_(_is(app, task), ~HELD, or_(tasks.c.last_minute.is_(None), tasks.c.last_minute < minute))
-    return connection.execute(update(tasks).where(free).values(last_minute=minute, again=None)).rowcount == 1
+    return _change(connection, free, last_minute=minute, again=None)
 
 
 def give_up(connection: Connection, app: str, task: str, minute: datetime) -> bool:
     """Take note that a minute is not run once more, and tell whether nobody else had."""
     waiting = and_(_is(app, task), ~HELD, tasks.c.last_minute == minute, tasks.c.again.is_not(None))
-    return connection.execute(update(tasks).where(waiting).values(again=None)).rowcount == 1
+    return _change(connection, waiting, again=None)
 
 
 def mark_not_transactional(connection: Connection, app: str, task: str, run_id: str) -> bool:
     """Take note that a run has committed something before its end, and tell whether it is still this one's."""
     mine = and_(_is(app, task), tasks.c.run_id == run_id)
     return connection.execute(update(tasks).where(mine).values(transactional=False)).rowcount == 1
+
+
+def _change(connection: Connection, condition: ColumnElement[bool], **values: Any) -> bool:
+    """Change the row of a task if it meets a condition and is not locked, and tell whether it was changed."""
+    if connection.dialect.name == 'postgresql':
+        # a process that is frozen in its claim, or in the commit of its task, makes nobody wait
+        query = select(tasks.c.task).where(condition).with_for_update(skip_locked=True)
+        if connection.scalar(query) is None:
+            return False
+    # SQLite waits for other writers only if the first statement of a transaction is one that writes
+    return connection.execute(update(tasks).where(condition).values(**values)).rowcount == 1
 
 
 def _is(app: str, task: str) -> ColumnElement[bool]:
