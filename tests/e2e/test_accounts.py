@@ -170,7 +170,7 @@ def test_curl_gets_in_as_the_servers_account_and_as_root_and_not_as_anybody(serv
     for account in (APPLICATION, None):
         # the second one may be for the same minute
         assert curl(f'{served.url}/cron', '-fsS', account=account).body.startswith('ok')
-    assert served.journal.count('sent the mail') == 2
+    assert 'sent the mail' in served.journal
     assert 'judged by their address' not in served.log
 
 
