@@ -69,12 +69,12 @@ def run(
     minute = clock.to_zone(instant, zone)
     log.info('run for %s begins, tasks due: %d', minute, len(due))
     due.sort(key=lambda task: task.idle)
-    notify(registry, RunStarted(request, minute, tuple(due)))
+    notify(registry, RunStarted(request, minute, tuple(due)), exits)
     turns = _Turns(request, instant, started, window, names is None, exits, monotonic)
     reports = turns.take_all(due, stop)
     result = RunReport(instant, zone, monotonic() - started, tuple(reports))
     _log_end(result, window)
-    notify(registry, RunFinished(request, result))
+    notify(registry, RunFinished(request, result), exits)
     return result
 
 
@@ -149,6 +149,7 @@ class _Turns:
             notify(
                 self.registry,
                 TaskFinished(self.request, task, scheduled_for, report.status, report.seconds, report.exception),
+                self.exits,
             )
         return report
 
@@ -157,7 +158,7 @@ class _Turns:
         if log.isEnabledFor(logging.INFO):
             log.info('task %s begins%s', task.name, _meant_for(task, self.instant))
         if self.tell_started:
-            notify(self.registry, TaskStarted(self.request, task, scheduled_for))
+            notify(self.registry, TaskStarted(self.request, task, scheduled_for), self.exits)
         system = {
             'request': self.request,
             'registry': self.registry,

@@ -348,6 +348,16 @@ def test_a_task_that_configures_logging_silences_nobody(app, caplog):
     assert 'task configuring ended' in caplog.text
 
 
+def test_a_task_that_disables_all_logging_silences_nobody(app, caplog):
+    app.add('hushing', lambda system: logging.disable(logging.CRITICAL))
+    try:
+        with caplog.at_level(logging.INFO, 'pyramid_cron'):
+            app.run()
+    finally:
+        logging.disable(logging.NOTSET)
+    assert 'task hushing ended' in caplog.text
+
+
 def test_a_task_that_forks_goes_on_in_its_own_process_only(app, tmp_path, caplog):
     children = []
 
@@ -361,13 +371,14 @@ def test_a_task_that_forks_goes_on_in_its_own_process_only(app, tmp_path, caplog
 
     app.add('forking', fork)
     app.add('failing', lambda system: fork(system) or (children[1:] or fail(system)))
+    app.add('exiting', lambda system: fork(system) or (children[2:] or sys.exit(3)))
     app.add('writing', write)
     process = os.getpid()
     report = app.run()
     # nobody but the process itself comes here
     assert os.getpid() == process
-    assert statuses(report) == [('forking', 'ok'), ('failing', 'ok'), ('writing', 'ok')]
-    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 1]
+    assert report.names('ok') == ['forking', 'failing', 'exiting', 'writing']
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 1, 3]
     assert [path.name for path in tmp_path.iterdir()] == [str(process)]
 
 
