@@ -27,10 +27,12 @@ def ends_process(exc: BaseException, exits: Exits) -> bool:
 
     :param exits: what ends the process if it is raised in the main thread.
     """
+    # not isinstance(), which asks an exception that has a __class__ of its own, and may have it raise another
+    kind = type(exc)
     greenlet = sys.modules.get('greenlet')
-    if greenlet is not None and isinstance(exc, greenlet.GreenletExit):
+    if greenlet is not None and issubclass(kind, greenlet.GreenletExit):
         return True
-    return isinstance(exc, exits) and threading.current_thread() is threading.main_thread()
+    return issubclass(kind, exits) and threading.current_thread() is threading.main_thread()
 
 
 class Guard:

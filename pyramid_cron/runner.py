@@ -173,7 +173,7 @@ class _Turns:
             if ends_process(exc, self.exits):
                 raise
             seconds = self.monotonic() - began
-            log.exception('task %s failed after %.3f s', task.name, seconds)
+            _log_failure(task, seconds, exc)
             return TaskReport(task.name, FAILED, seconds, exception=exc)
         seconds = self.monotonic() - began
         log.info('task %s ended in %.3f s', task.name, seconds)
@@ -209,6 +209,14 @@ class _Turns:
         """Report a task that is not run."""
         log.log(level, 'task %s is skipped: %s', task.name, reason)
         return TaskReport(task.name, SKIPPED, reason=reason)
+
+
+def _log_failure(task: Task, seconds: float, exc: BaseException) -> None:
+    try:
+        log.error('task %s failed after %.3f s', task.name, seconds, exc_info=exc)
+    except Exception:
+        # what shows a traceback asks the exception for a lot, and lets pass what that raises
+        log.error('task %s failed after %.3f s: %s, which cannot be shown', task.name, seconds, type(exc).__name__)
 
 
 def _log_end(report: RunReport, window: float) -> None:

@@ -196,6 +196,24 @@ def test_whatever_a_task_raises_in_a_thread_is_its_failure(app, exc, caplog):
     assert exc.__name__ in caplog.text
 
 
+class Elusive(Exception):
+    """Raises when a traceback of it is to be shown."""
+
+    @property
+    def __class__(self):
+        raise LookupError('the class is not to be had')
+
+
+def test_an_exception_that_cannot_be_shown_is_a_failure_like_any_other(app, caplog):
+    def fail(system):
+        raise Elusive
+
+    app.add('elusive', fail)
+    app.add('next')
+    assert statuses(app.run()) == [('elusive', 'failed'), ('next', 'ok')]
+    assert 'task elusive failed after 0.000 s: Elusive, which cannot be shown' in caplog.messages
+
+
 def test_an_exit_is_a_failure_where_no_server_runs_in_the_main_thread(app):
     app.add('exiting', lambda system: sys.exit(0))
     app.add('next')
