@@ -720,6 +720,22 @@ def test_a_signal_says_what_it_does_unless_nothing_runs(capfd):
     assert capfd.readouterr() == ('', '')
 
 
+def test_a_signal_that_does_not_wake_the_main_thread_is_noticed_all_the_same():
+    ending = Ending()
+
+    def interrupt():
+        while not ending.waiting:
+            pass
+        # in this thread, so that nothing is interrupted in the main one
+        signal.raise_signal(signal.SIGINT)
+
+    with ending.by_signals():
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        assert ending.wait(20) is True
+        thread.join()
+
+
 def test_a_child_that_a_task_has_forked_is_ended_as_if_there_were_no_pcron():
     came = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
