@@ -54,16 +54,18 @@ class Claims:
             if task in self._running:
                 return Held('still running', self._monotonic() - self._running[task][0])
             last = self._begun.get(task)
+            set_back = False
             if instant is not None:
                 if last is not None and last >= instant:
                     if last - instant < THREE_HOURS:
                         return Held(ALREADY_RUN)
-                    log.warning(
-                        'task %s runs for %s after it ran for %s: the clock was set back', task.name, instant, last
-                    )
+                    set_back = True
                 self._begun[task] = instant
             self._running[task] = self._monotonic(), last
-            return None
+        if set_back:
+            # not under the lock, because who writes a log may wait
+            log.warning('task %s runs for %s after it ran for %s: the clock was set back', task.name, instant, last)
+        return None
 
     def release(self, task: Task, *, interrupted: bool = False) -> None:
         """Take back a successful :meth:`claim`; its minute stays taken.
