@@ -199,6 +199,10 @@ class Servers:
 
     def end(self):
         for server in self._started:
+            heartbeat = server.claims._heartbeat
+            # of what a test has claimed and not released
+            while heartbeat._count > 0:
+                heartbeat.end()
             server.engine.dispose()
         self.engine.dispose()
 

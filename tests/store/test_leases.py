@@ -141,57 +141,72 @@ class Beats:
 
 
 def threads():
-    return [thread for thread in threading.enumerate() if thread.name == 'pyramid_cron heartbeat']
+    return {thread for thread in threading.enumerate() if thread.name == 'pyramid_cron heartbeat'}
 
 
-def test_a_heart_beats_until_the_last_run_has_ended():
+@pytest.fixture
+def begin():
+    """Return a function that begins a heartbeat, and gives its thread."""
+    begun = []
+
+    def start(heartbeat):
+        before = threads()
+        heartbeat.begin()
+        begun.append(heartbeat)
+        (thread,) = threads() - before
+        return thread
+
+    yield start
+    for heartbeat in begun:
+        while heartbeat._count > 0:
+            heartbeat.end()
+
+
+def ended(thread):
+    thread.join(10)
+    return not thread.is_alive()
+
+
+def test_a_heart_beats_until_the_last_run_has_ended(begin):
     beats = Beats()
-    heartbeat = Heartbeat(beats, 0)
+    heartbeat = Heartbeat(beats, 0.001)
+    thread = begin(heartbeat)
     heartbeat.begin()
-    heartbeat.begin()
-    (thread,) = threads()
     assert beats.wait(3)
     heartbeat.end()
     assert beats.wait(3)
     heartbeat.end()
-    thread.join(10)
-    assert threads() == []
+    assert ended(thread)
     # and again
-    heartbeat.begin()
-    (thread,) = threads()
+    again = begin(heartbeat)
     heartbeat.end()
-    thread.join(10)
-    assert not thread.is_alive()
+    assert ended(again)
 
 
-def test_a_beat_that_fails_is_told_and_the_next_one_comes(caplog):
+def test_a_beat_that_fails_is_told_and_the_next_one_comes(begin, caplog):
     beats = Beats(fails=True)
-    heartbeat = Heartbeat(beats, 0)
-    heartbeat.begin()
-    (thread,) = threads()
+    heartbeat = Heartbeat(beats, 0.001)
+    thread = begin(heartbeat)
     assert beats.wait(3)
     heartbeat.end()
-    thread.join(10)
+    assert ended(thread)
     assert 'the lease of this process could not be renewed: no luck' in caplog.messages
 
 
-def test_a_run_that_is_shorter_than_a_beat_has_none():
-    heartbeat = Heartbeat(Beats(), 3600)
-    heartbeat.begin()
-    (thread,) = threads()
+def test_a_run_that_is_shorter_than_a_beat_has_none(begin):
+    beats = Beats()
+    heartbeat = Heartbeat(beats, 3600)
+    thread = begin(heartbeat)
     heartbeat.end()
-    thread.join(10)
-    assert heartbeat._beat.count.acquire(blocking=False) is False
+    assert ended(thread)
+    assert beats.count.acquire(blocking=False) is False
 
 
-def test_the_thread_of_a_heartbeat_does_not_keep_a_process_alive():
-    heartbeat = Heartbeat(Beats(), 3600)
-    heartbeat.begin()
-    assert threads()[0].daemon
-    heartbeat.end()
+def test_the_thread_of_a_heartbeat_does_not_keep_a_process_alive(begin):
+    assert begin(Heartbeat(Beats(), 3600)).daemon
 
 
-def test_a_task_that_takes_longer_than_its_lease_is_not_taken_over(servers):
+def test_a_task_that_takes_longer_than_its_lease_is_not_taken_over(servers, begin):
     """The heartbeat of the server beats as often as it can, while the lease is set back behind its back."""
     found = []
     other = servers.start(window='10e9').add(min='*')
@@ -205,8 +220,8 @@ def test_a_task_that_takes_longer_than_its_lease_is_not_taken_over(servers):
             renewed.set()
 
         servers.execute(update(processes).values(lease_until=0.0, place='another boot'))
-        quick = Heartbeat(beat_once, 0)
-        quick.begin()
+        quick = Heartbeat(beat_once, 0.001)
+        begin(quick)
         assert renewed.wait(10)
         quick.end()
         found.append(other.tick(1))
@@ -217,10 +232,9 @@ def test_a_task_that_takes_longer_than_its_lease_is_not_taken_over(servers):
 
 
 def test_a_heart_beats_three_times_in_a_lease_and_only_while_tasks_run(servers):
-    alive = []
-    server = servers.start(lease='30').add(body=lambda system: alive.extend(threads()))
+    before, during = threads(), set()
+    server = servers.start(lease='30').add(body=lambda system: during.update(threads() - before))
     server.tick()
     assert server.claims._heartbeat._seconds == 10
-    assert len(alive) == 1
-    alive[0].join(10)
-    assert not alive[0].is_alive()
+    (thread,) = during
+    assert ended(thread)
