@@ -3,6 +3,7 @@ import os
 import pwd
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -50,12 +51,12 @@ class PostgreSQL:
             os.chown(self.folder, owner.pw_uid, owner.pw_gid)
         # for processes that tests start under other accounts
         self.folder.chmod(0o755)
-        flags = ['-c', 'listen_addresses=', '-c', f'unix_socket_directories={self.folder}']
+        self._flags = ['-c', 'listen_addresses=', '-c', f'unix_socket_directories={self.folder}']
         for name, value in options.items():
-            flags += ['-c', f'{name}={value}']
+            self._flags += ['-c', f'{name}={value}']
         try:
             self._run('initdb', '--username=cron', '--auth=trust', '--encoding=UTF8', '--locale=C', '--no-sync')
-            self._run('pg_ctl', 'start', '--wait', f'--log={self.folder / "log"}', f'--options={shlex.join(flags)}')
+            self.start()
         except BaseException:
             shutil.rmtree(self.folder)
             raise
@@ -68,6 +69,13 @@ class PostgreSQL:
             done = subprocess.run(command, cwd=self.folder, stdout=output, stderr=output, **self._account)
             output.seek(0)
             assert done.returncode == 0, output.read()
+
+    def start(self):
+        self._run('pg_ctl', 'start', '--wait', f'--log={self.folder / "log"}', f'--options={shlex.join(self._flags)}')
+
+    def kill(self):
+        """Kill the server's first process, whose children end once they notice."""
+        os.kill(int((self.folder / 'data' / 'postmaster.pid').read_text().split()[0]), signal.SIGKILL)
 
     def url(self, database):
         return f'postgresql+psycopg://cron@/{database}?host={self.folder}'

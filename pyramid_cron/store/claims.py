@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pyramid_cron import clock
 from pyramid_cron.claims import NOT_JOINED, Claims, Held, Turn, Unavailable
@@ -100,8 +100,13 @@ class StoreClaims(Claims):
         """
         began = self._monotonic()
         try:
-            self._ends.write_late()
-            turns = look()
+            try:
+                turns = self._found(look)
+            except DBAPIError as exc:
+                if not exc.connection_invalidated:
+                    raise
+                # idle while the database was started again, which is no reason to call off a tick
+                turns = self._found(look)
         except SQLAlchemyError as exc:
             raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}', free) from exc
         except Unavailable as exc:
@@ -110,6 +115,10 @@ class StoreClaims(Claims):
         for turn in turns:
             turn.instant, turn.began, turn.trigger = instant, began, trigger
         return turns
+
+    def _found(self, look: Callable[[], list[StoredTurn]]) -> list[StoredTurn]:
+        self._ends.write_late()
+        return look()
 
     def claim(self, turn: Turn) -> Held | None:
         if not isinstance(turn, StoredTurn):

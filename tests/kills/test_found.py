@@ -24,8 +24,8 @@ def minute(number):
 def make_registry(tmp_path):
     registries = []
 
-    def make(schedule):
-        settings = {'cron.store': f'sqlite:///{tmp_path / "store"}', 'cron.app': 'found', 'cron.timezone': 'UTC'}
+    def make(schedule, url=None):
+        settings = {'cron.store': url or f'sqlite:///{tmp_path / "store"}', 'cron.app': 'found', 'cron.timezone': 'UTC'}
         with Configurator(settings=settings) as config:
             config.include('pyramid_cron')
             config.add_cron_task(lambda system: None, cron=schedule, name='task')
@@ -104,3 +104,11 @@ def test_mysql_keeps_clocks_with_more_digits_than_a_float_has_there(table):
     made = str(CreateTable(table).compile(dialect=mysql.dialect()))
     assert 'DOUBLE' in made
     assert 'FLOAT' not in made
+
+
+def test_connections_that_were_lost_between_ticks_cost_no_tick(make_registry, postgresql, postgresql_server):
+    registry = make_registry('* * * * *', postgresql)
+    assert tick(registry, minute(0)).names('ok') == ['task']
+    database = postgresql.rpartition('/')[2].partition('?')[0]
+    postgresql_server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")
+    assert str(tick(registry, minute(1))) == 'ok'

@@ -34,15 +34,17 @@ class Effect(Base):
     task: Mapped[str] = mapped_column(String(50))
     minute: Mapped[int]
     pid: Mapped[int]
-    # of whatever may be there once; PostgreSQL looks at it when the transaction is committed
     only: Mapped[int | None]
-    __table_args__ = (UniqueConstraint('only', deferrable=True, initially='DEFERRED'),)
+    # looked at when the transaction is committed, which SQLite cannot do
+    __table_args__ = (UniqueConstraint('only', deferrable=True, initially='DEFERRED').ddl_if('postgresql'),)
 
 
 def make(text):
     """Return the WSGI application."""
     options = json.loads(text)
-    app_engine = create_engine(options.get('session', options['store']), **options.get('engine', {}))
+    app_engine = create_engine(
+        options.get('session', options['store']), pool_pre_ping=True, **options.get('engine', {})
+    )
     make_session = sessionmaker(app_engine)
 
     def dbsession(request):
@@ -81,6 +83,8 @@ def make(text):
         event.listen(config.registry['cron_claims'].database.engine, 'after_cursor_execute', freeze_in_claim)
     if options.get('tick'):
         tick(app, 0)
+        # the application's own; the store has to look after its connections itself
+        app_engine.dispose()
     return app
 
 
@@ -177,9 +181,9 @@ def forgets(system):
     pass
 
 
-def walk(app, minutes):
-    for number in range(minutes):
-        print(json.dumps(tick(app, number)), flush=True)
+def answer(app, number):
+    # at once, because several processes may write to the same pipe
+    os.write(1, f'{json.dumps(tick(app, number))}\n'.encode())
 
 
 def storm(text, processes, minutes):
@@ -192,7 +196,8 @@ def storm(text, processes, minutes):
             os.close(go)
             app = make(text)
             os.read(waiting, 1)
-            walk(app, minutes)
+            for number in range(minutes):
+                answer(app, number)
             os._exit(0)
         children.append(child)
     os.close(go)
@@ -205,7 +210,7 @@ def main(text, processes=None, minutes=1):
         return
     app = make(text)
     for line in sys.stdin:
-        print(json.dumps(tick(app, int(line))), flush=True)
+        answer(app, int(line))
 
 
 if __name__ == '__main__':
