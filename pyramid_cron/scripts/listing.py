@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 from pyramid_cron import clock
 from pyramid_cron.overview import LOCAL_TIME, Overview
 
-HEADINGS = ('NAME', 'SCHEDULE', 'TIME ZONE', 'IDLE', 'NEXT RUN', 'DESCRIPTION')
+HEADINGS = ('NAME', 'SCHEDULE', 'TIME ZONE', 'IDLE', 'LAST RUN', 'NEXT RUN', 'DESCRIPTION')
 
 
 def counted(tasks: Sequence[object]) -> str:
@@ -31,20 +31,24 @@ def outlook(entries: Sequence[Overview], instant: datetime, zone: tzinfo | None)
 
 
 def table(entries: Sequence[Overview]) -> list[str]:
-    """Return a table with a line for each task, however long."""
+    """Return a table with a line for each task, however long, without last runs if none is remembered."""
     rows = [
         (
             entry.task.name,
             str(entry.task.schedule),
             entry.zone,
             'idle' if entry.task.idle else '',
+            entry.last_run(),
             entry.next_runs()[0],
             entry.description,
         )
         for entry in entries
     ]
-    widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
     lines = [HEADINGS, tuple('-' * len(heading) for heading in HEADINGS), *rows]
+    if not any(entry.last for entry in entries):
+        at = HEADINGS.index('LAST RUN')
+        lines = [line[:at] + line[at + 1 :] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return ['  '.join(map(str.ljust, line, widths)).rstrip() for line in lines]
 
 
@@ -62,6 +66,7 @@ def blocks(entries: Sequence[Overview], width: int, at: bool) -> Iterator[str]:
         yield from _labelled('schedule', f'{task.schedule} ({entry.zone}{", idle" if task.idle else ""})', width)
         if at:
             yield from _labelled('due' if entry.due else 'not due', entry.why(), width)
+        yield from _labelled('last run', entry.last_run(), width)
         for index, run in enumerate(entry.next_runs()):
             yield from _labelled('' if index else 'next run', run, width)
 

@@ -15,8 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pyramid_cron import clock
 from pyramid_cron.claims import NOT_JOINED, Claims, Held, Turn, Unavailable
-from pyramid_cron.reports import OK, SKIPPED, TaskReport
-from pyramid_cron.store import history, rows
+from pyramid_cron.reports import OK, SKIPPED, PastRun, TaskReport
+from pyramid_cron.store import history, reading, rows
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.ending import Ends, Fenced
 from pyramid_cron.store.joining import Joined, require_same_database, session_of
@@ -217,6 +217,13 @@ class StoreClaims(Claims):
                     history.record_unbegun(connection, app, task, [turn.minute], SKIPPED, reason, clock.now())
         except SQLAlchemyError as exc:
             log.warning('the store cannot be told that task %s is skipped: %s', task, in_a_line(exc))
+
+    def last_runs(self) -> dict[str, PastRun]:
+        try:
+            with self.database.reading() as connection:
+                return {} if connection is None else reading.last_runs(connection, self.options.app)
+        except SQLAlchemyError as exc:
+            raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}') from exc
 
     def _beat(self) -> None:
         self._ends.write_late()
