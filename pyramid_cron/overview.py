@@ -67,7 +67,7 @@ class Overview:
             return ''
         began = clock.minute_of(clock.to_zone(self.last.started, self.task.timezone))
         shown = f'{self.last.status}, {began:%a %Y-%m-%d %H:%M}'
-        return shown if self.last.started > self.instant else f'{shown}, {_length(began, self.instant)} ago'
+        return shown if began > self.instant else f'{shown}, {_length(began, self.instant)} ago'
 
     def why(self) -> str:
         """Say why the task is due or not."""

@@ -126,13 +126,12 @@ def as_json(past: Past, app: str, zone: tzinfo | None) -> str:
 def as_text(past: Past, now: datetime, zone: tzinfo | None, width: int, verbose: bool) -> Iterator[str]:
     """Yield lines for people, none longer than ``width`` unless a single word or a line of a traceback is."""
     if not past.entries:
-        yield 'Nothing is remembered.' if past.last_tick is None else 'Nothing of that is remembered.'
-        yield ''
+        yield 'Nothing of that is remembered.' if past.last_tick else 'Nothing is remembered: no tick has come yet.'
     day = None
     for entry in [*past.entries, *([past.silence] if past.silence else [])]:
         began = clock.to_zone(reading.when(entry), zone)
         if began.date() != day:
-            if day is not None:
+            if day is not None or not past.entries:
                 yield ''
             day = began.date()
             yield f'{day:%a %Y-%m-%d}, {zone or "local time"}'
@@ -159,13 +158,13 @@ def _run_lines(run: PastRun, began: datetime, now: datetime, zone: tzinfo | None
         told.append(f'for {_time(run.scheduled_for, began, zone)}')
     if run.attempt > 1:
         told.append(f'attempt {run.attempt}')
-    why, process = run.error or run.reason, f'process {run.pid} on {run.host}'
-    # the reason for what was lost names the process as well
-    if run.host is not None and process not in (why or ''):
-        told.append(process)
-    return wrapped(
-        f'{began:%H:%M:%S}  {run.status:7}  {took:>9}  ', ', '.join(told) + (f': {why}' if why else ''), width
-    )
+    if run.host is not None:
+        told.append(f'process {run.pid} on {run.host}')
+    why = run.error or run.reason
+    # what was lost has no other reason than that, as a rule
+    if why is not None and not (run.host is not None and why.startswith(told[-1])):
+        told[-1] += f': {why}'
+    return wrapped(f'{began:%H:%M:%S}  {run.status:7}  {took:>9}  ', ', '.join(told), width)
 
 
 def _missed_lines(missed: Missed, began: datetime, zone: tzinfo | None, width: int) -> list[str]:

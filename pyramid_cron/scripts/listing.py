@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 
 from pyramid_cron import clock
 from pyramid_cron.overview import LOCAL_TIME, Overview
-from pyramid_cron.reports import RunReport
+from pyramid_cron.reports import LOST, RunReport
 
 HEADINGS = ('NAME', 'SCHEDULE', 'TIME ZONE', 'IDLE', 'LAST RUN', 'NEXT RUN', 'DESCRIPTION')
 
@@ -94,7 +94,8 @@ def report_lines(report: RunReport) -> Iterator[str]:
         yield f'problem  {report.problem}'
     for task in report.tasks:
         detail = type(task.exception).__name__ if task.exception else task.reason
-        told = f'{task.name}, {task.seconds:.3f} s'
+        # how long a run took that was lost, nobody knows
+        told = task.name if task.status == LOST else f'{task.name}, {task.seconds:.3f} s'
         if task.scheduled_for is not None:
             told += f', for {task.scheduled_for.isoformat(" ", "minutes")}'
         if task.attempt > 1:

@@ -161,7 +161,7 @@ class StoreClaims(Claims):
             now = connection.scalars(select(database_clock())).one()
         if row['run_id'] is None or (turn.minute is not None and row['last_minute'] >= turn.minute):
             return ALREADY
-        return still_running(row, now)
+        return still_running(row, self.options.zone, now)
 
     def joined(self, turn: Turn, request: Any) -> AbstractContextManager[None]:
         name = self.options.session
