@@ -85,8 +85,16 @@ def past_runs(
 def missed(
     connection: Connection, app: str, limit: int, names: Collection[str] = (), since: datetime | None = None
 ) -> list[Missed]:
-    """Return what was missed, the newest first: one value for all minutes of a task that were found out at once."""
+    """Return what was missed, the newest first: one value for all minutes of a task that were found out at once.
+
+    :param limit: how many at most.
+    :param names: the tasks, all if there is none.
+    :param since: the instant that the last of the minutes is not before.
+    """
     wanted = [*_wanted(app, names), runs.c.status == MISSED]
+    if since is not None:
+        # found out later than it happened
+        wanted.append(runs.c.started >= since)
     minute = runs.c.scheduled_for
     query = (
         select(runs.c.task, func.min(minute), func.max(minute), func.count(), runs.c.started)

@@ -144,5 +144,6 @@ runs = Table(
     Column('error', NAME),
     Column('traceback', Text),
     Index('cron_runs_by_task', 'app', 'task', 'started'),
+    Index('cron_runs_by_start', 'app', 'started'),
     Index('cron_runs_by_end', 'finished'),
 )
