@@ -5,6 +5,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 
 TESTING = [
+    'alembic',
     'cronsim',
     'gevent',
     'gunicorn',

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from pyramid_cron.clock import THREE_HOURS
-from pyramid_cron.reports import ALREADY_RUN, SKIPPED, TaskReport
+from pyramid_cron.reports import ALREADY_RUN, SKIPPED, PastRun, TaskReport
 from pyramid_cron.tasks import Task, Tasks
 
 log = logging.getLogger(__name__)
@@ -146,3 +146,10 @@ class Claims:
 
     def pass_over(self, turn: Turn, reason: str) -> None:
         """Take note that a turn is not used."""
+
+    def last_runs(self) -> Mapping[str, PastRun]:
+        """Return the last run of each task of which one is remembered, by the names of the tasks.
+
+        :raises Unavailable: if it cannot be told.
+        """
+        return {}

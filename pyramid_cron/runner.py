@@ -170,7 +170,11 @@ class _Turns:
         except BaseException:
             self.claims.interrupt(turn)
             raise
-        return self.claims.release(turn, report)
+        report = self.claims.release(turn, report)
+        late = turn.minute is not None and turn.minute != self.instant
+        if not late and turn.attempt == 1:
+            return report
+        return report._replace(attempt=turn.attempt, scheduled_for=scheduled_for if late else None)
 
     def run(self, turn: Turn, scheduled_for: datetime) -> TaskReport:
         """Run a task that nothing is in the way of."""

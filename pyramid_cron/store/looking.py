@@ -71,7 +71,7 @@ class Look:
             row, lost = self.released(known[name], durable.get(name), instant)
             if name in durable:
                 if lost and row['again'] is None:
-                    held = Held(whose(known[name]), None, logging.DEBUG, LOST)
+                    held = Held(whose(known[name], self._options.zone), None, logging.DEBUG, LOST)
                     turns.append(StoredTurn(durable[name], row['last_minute'], held=held))
                 turns += self._judged(durable[name], row, instant, tick.clock)
             elif row['again'] is not None and instant - row['last_minute'] > self._options.catch_up:
@@ -117,11 +117,11 @@ class Look:
             return StoredTurn(task, instant, held=ALREADY)
         with self._database.begin() as connection:
             self._record_skipped(connection, task, row, [instant])
-        return StoredTurn(task, instant, held=still_running(row, now))
+        return StoredTurn(task, instant, held=still_running(row, self._options.zone, now))
 
     def _record_skipped(self, connection: Connection, task: Task, row: Row, minutes: Collection[datetime]) -> None:
         """Record minutes at which a task was still running."""
-        reason = f'{STILL_RUNNING}: {whose(row)}'
+        reason = f'{STILL_RUNNING}: {whose(row, self._options.zone)}'
         history.record_unbegun(connection, self._options.app, task.name, minutes, SKIPPED, reason, clock.now())
 
     def released(self, row: Row, task: Task | None, instant: datetime) -> tuple[Row, bool]:
@@ -139,7 +139,12 @@ class Look:
             # first, for SQLite
             lost = rows.lose(connection, app, name, row['run_id'])
             if lost:
-                history.end(connection, row['run_id'], TaskReport(name, LOST, reason=whose(row)), clock.now())
+                history.end(
+                    connection,
+                    row['run_id'],
+                    TaskReport(name, LOST, reason=whose(row, self._options.zone)),
+                    clock.now(),
+                )
                 until = rows.last_tick_before(connection, app, instant)
                 if until is not None and task is not None:
                     # by those ticks, unless they were killed before they could
@@ -151,7 +156,7 @@ class Look:
                 logging.WARNING if now['again'] else logging.ERROR,
                 'task %s was lost: its process has ended or says nothing any more: %s%s',
                 name,
-                whose(row),
+                whose(row, self._options.zone),
                 '; nothing of it was committed, and it is to run once more' if now['again'] else '',
             )
         return now, lost

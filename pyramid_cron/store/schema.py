@@ -146,7 +146,8 @@ runs = Table(
     Column('reason', Text),
     Column('error', NAME),
     Column('traceback', Text),
-    Index('cron_runs_by_task', 'app', 'task', 'scheduled_for'),
+    Index('cron_runs_by_task', 'app', 'task', 'started'),
+    Index('cron_runs_by_start', 'app', 'started'),
     Index('cron_runs_by_end', 'finished'),
 )
 
