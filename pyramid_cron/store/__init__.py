@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
+from pyramid_cron.events import notify
 from pyramid_cron.settings import Settings
 from pyramid_cron.store.claims import StoreClaims
 from pyramid_cron.store.database import Database, make_engine
@@ -28,5 +30,6 @@ def make_claims(registry: Any, settings: Settings) -> StoreClaims:
         keep_history=settings.keep_history,
         session=settings.session,
         zone=settings.timezone,
+        tell=functools.partial(notify, registry),
     )
     return StoreClaims(database, options)
