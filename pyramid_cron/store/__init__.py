@@ -7,6 +7,7 @@ from typing import Any
 
 from pyramid_cron.events import notify
 from pyramid_cron.settings import Settings
+from pyramid_cron.store import views
 from pyramid_cron.store.claims import StoreClaims
 from pyramid_cron.store.database import Database, make_engine
 from pyramid_cron.store.ending import Fenced
@@ -14,7 +15,7 @@ from pyramid_cron.store.joining import NotJoined
 from pyramid_cron.store.schema import metadata
 from pyramid_cron.store.turns import Options
 
-__all__ = ['Fenced', 'NotJoined', 'make_claims', 'metadata']
+__all__ = ['Fenced', 'NotJoined', 'make_claims', 'metadata', 'views']
 
 
 def make_claims(registry: Any, settings: Settings) -> StoreClaims:
