@@ -29,6 +29,7 @@ from pyramid_cron.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
+Read = TypeVar('Read')
 Written = TypeVar('Written')
 
 # seconds between two looks for what is too old to keep
@@ -221,11 +222,7 @@ class StoreClaims(Claims):
             log.warning('the store cannot be told that task %s is skipped: %s', task, in_a_line(exc))
 
     def last_runs(self) -> dict[str, PastRun]:
-        try:
-            with self.database.reading() as connection:
-                return {} if connection is None else reading.last_runs(connection, self.options.app)
-        except SQLAlchemyError as exc:
-            raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}') from exc
+        return self._look_up(lambda connection: reading.last_runs(connection, self.options.app))
 
     def pause(
         self, names: Collection[str], *, reason: str, until: datetime | None = None, by: str | None = None
@@ -243,7 +240,15 @@ class StoreClaims(Claims):
         return resumed
 
     def paused(self) -> dict[str, Pause]:
-        return self._write(lambda connection: pausing.paused(connection, self.options.app, clock.now()))
+        return self._look_up(lambda connection: pausing.paused(connection, self.options.app, clock.now()))
+
+    def _look_up(self, read: Callable[[Connection], dict[str, Read]]) -> dict[str, Read]:
+        """Read what there is, which is nothing if there are no tables yet."""
+        try:
+            with self.database.reading() as connection:
+                return {} if connection is None else read(connection)
+        except SQLAlchemyError as exc:
+            raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}') from exc
 
     def _write(self, write: Callable[[Connection], Written]) -> Written:
         try:

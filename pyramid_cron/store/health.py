@@ -71,7 +71,7 @@ def examine(connection: Connection, app: str, names: Collection[str], window: fl
     """
     now = reading.clock(connection)
     last_tick = reading.last_tick(connection, app)
-    faults: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+    faults: dict[str, dict[str, str]] = {}
     for name, status in reading.outcomes(connection, app).items():
         if name in names and status in (FAILED, LOST, MISSED):
             faults.setdefault(status, {})[name] = name

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from pyramid_cron.reports import OK
-from pyramid_cron.store import reading
+from pyramid_cron.store import pausing, reading
 
 PREFIX = 'pyramid_cron'
 # over which runs are counted: the history is pruned, so that a counter of it would go backwards
@@ -39,7 +39,7 @@ def expose(connection: Connection, app: str, tasks: Any, now: datetime) -> tuple
 def _families(connection: Connection, app: str, tasks: Any, now: datetime) -> Iterator[Any]:
     names = [task.name for task in tasks]
     last_tick = reading.last_tick(connection, app)
-    ticks = {} if last_tick is None else {(): last_tick.timestamp()}
+    ticks: dict[tuple[str, ...], float] = {} if last_tick is None else {(): last_tick.timestamp()}
     yield _gauge('last_tick_timestamp_seconds', 'The newest minute that had a tick.', (), ticks)
     succeeded = reading.last_successes(connection, app)
     times = {name: succeeded[name].timestamp() for name in names if name in succeeded}
@@ -53,10 +53,9 @@ def _families(connection: Connection, app: str, tasks: Any, now: datetime) -> It
     coming = {name: run for name, run in ((task.name, next(task.runs(now), None)) for task in tasks) if run is not None}
     nexts = {name: run.timestamp() for name, run in coming.items()}
     yield _by_task('task_next_run_timestamp_seconds', 'When the task is due next.', nexts)
-    paused = reading.paused(connection, app, now)
-    yield _by_task(
-        'task_paused', 'Whether somebody has paused the task.', {name: int(name in paused) for name in names}
-    )
+    paused = pausing.paused(connection, app, now)
+    pauses = {name: int(name in paused) for name in names}
+    yield _by_task('task_paused', 'Whether somebody has paused the task.', pauses)
     counts = reading.counts(connection, app, now - COUNTED)
     yield _gauge(
         'task_runs_last_day',
