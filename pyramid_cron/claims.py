@@ -16,6 +16,8 @@ from pyramid_cron.tasks import Task, Tasks
 
 log = logging.getLogger(__name__)
 
+NO_STORE = 'pausing a task needs a store: set cron.store'
+
 # the same for every task that nothing is known of
 NOT_JOINED = nullcontext()
 
@@ -51,6 +53,19 @@ class Turn:
         self.minute = minute
         self.attempt = attempt
         self.held = held
+
+
+class Pause(NamedTuple):
+    """A task that does not run for a while.
+
+    :param until: until when, in UTC; ``None`` if somebody has to end it.
+    :param reason: why.
+    :param by: who paused it, if that is known.
+    """
+
+    until: datetime | None
+    reason: str
+    by: str | None
 
 
 class Unavailable(Exception):
@@ -151,5 +166,33 @@ class Claims:
         """Return the last run of each task of which one is remembered, by the names of the tasks.
 
         :raises Unavailable: if it cannot be told.
+        """
+        return {}
+
+    def pause(
+        self, names: Collection[str], *, reason: str, until: datetime | None = None, by: str | None = None
+    ) -> None:
+        """Pause tasks: the minutes at which they are due are recorded and passed over.
+
+        :param names: those of the tasks.
+        :param reason: why, for people.
+        :param until: until when, aware; ``None`` until :meth:`resume`.
+        :param by: who does so.
+        :raises LookupError: for a task of which nothing is known.
+        :raises Unavailable: if nothing outlives the process, or that cannot be asked.
+        """
+        raise Unavailable(NO_STORE)
+
+    def resume(self, names: Collection[str], *, by: str | None = None) -> list[str]:
+        """End the pauses of tasks, and return the names of those that were paused.
+
+        :raises Unavailable: as :meth:`pause` does.
+        """
+        raise Unavailable(NO_STORE)
+
+    def paused(self) -> dict[str, Pause]:
+        """Return the pauses that last, by the names of the tasks.
+
+        :raises Unavailable: if that cannot be told.
         """
         return {}

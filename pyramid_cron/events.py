@@ -48,6 +48,39 @@ class IRunFinished(Interface):
     report = Attribute('Its report.')
 
 
+class ITaskMissed(Interface):
+    """A task is passed over for minutes in which nobody asked in time. Needs a store, as those below."""
+
+    name = Attribute('The name of the task.')
+    minutes = Attribute('The minutes, aware, a tuple with the earliest first.')
+
+
+class ITaskLost(Interface):
+    """The process that ran a task has ended, or says nothing any more."""
+
+    name = Attribute('The name of the task.')
+    minute = Attribute('The minute that it had begun for, aware.')
+    host = Attribute('The name of the machine.')
+    pid = Attribute('The number of the process.')
+    again = Attribute('Whether it is to be run once more.')
+
+
+class ITaskPaused(Interface):
+    """Somebody has paused a task."""
+
+    name = Attribute('The name of the task.')
+    until = Attribute('Until when, aware, or ``None`` if somebody has to resume it.')
+    reason = Attribute('Why.')
+    by = Attribute('Who did, or ``None``.')
+
+
+class ITaskResumed(Interface):
+    """Somebody has ended the pause of a task."""
+
+    name = Attribute('The name of the task.')
+    by = Attribute('Who did, or ``None``.')
+
+
 @implementer(IRunStarted)
 class RunStarted:
     """Sent when a run begins, see ``IRunStarted``."""
@@ -96,6 +129,47 @@ class RunFinished:
     def __init__(self, request: Any, report: Any) -> None:
         self.request = request
         self.report = report
+
+
+@implementer(ITaskMissed)
+class TaskMissed:
+    """Sent once for minutes that were missed, see ``ITaskMissed``."""
+
+    def __init__(self, name: str, minutes: tuple[datetime, ...]) -> None:
+        self.name = name
+        self.minutes = minutes
+
+
+@implementer(ITaskLost)
+class TaskLost:
+    """Sent once for a run that was lost, see ``ITaskLost``."""
+
+    def __init__(self, name: str, minute: datetime | None, host: str | None, pid: int | None, again: bool) -> None:
+        self.name = name
+        self.minute = minute
+        self.host = host
+        self.pid = pid
+        self.again = again
+
+
+@implementer(ITaskPaused)
+class TaskPaused:
+    """Sent when a task is paused, see ``ITaskPaused``."""
+
+    def __init__(self, name: str, until: datetime | None, reason: str, by: str | None) -> None:
+        self.name = name
+        self.until = until
+        self.reason = reason
+        self.by = by
+
+
+@implementer(ITaskResumed)
+class TaskResumed:
+    """Sent when the pause of a task is ended, see ``ITaskResumed``."""
+
+    def __init__(self, name: str, by: str | None) -> None:
+        self.name = name
+        self.by = by
 
 
 def has_subscribers(registry: Any, event_class: type) -> bool:

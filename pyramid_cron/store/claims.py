@@ -8,25 +8,28 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pyramid_cron import clock
-from pyramid_cron.claims import NOT_JOINED, Claims, Held, Turn, Unavailable
+from pyramid_cron.claims import NOT_JOINED, Claims, Held, Pause, Turn, Unavailable
+from pyramid_cron.events import TaskPaused, TaskResumed
 from pyramid_cron.reports import OK, SKIPPED, PastRun, TaskReport
-from pyramid_cron.store import history, leases, reading, rows
+from pyramid_cron.store import history, leases, passing, pausing, reading, rows
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.ending import Ends, Fenced
 from pyramid_cron.store.joining import Joined, require_same_database, session_of
 from pyramid_cron.store.leases import Heartbeat, Process
-from pyramid_cron.store.looking import Look, record_missed, warn_of_missed
+from pyramid_cron.store.looking import Look
 from pyramid_cron.store.schema import database_clock
 from pyramid_cron.store.turns import ALREADY, Options, StoredTurn, in_a_line, still_running
 from pyramid_cron.tasks import Tasks
 
 log = logging.getLogger(__name__)
+
+Written = TypeVar('Written')
 
 # seconds between two looks for what is too old to keep
 PRUNING = 60
@@ -139,7 +142,7 @@ class StoreClaims(Claims):
                 )
                 if taken:
                     process.renew(connection)
-                    record_missed(connection, app, turn.task, turn.missed)
+                    passing.record(connection, app, turn.task, turn.passed, turn.row)
                     history.begin(
                         connection,
                         id=turn.run_id,
@@ -158,8 +161,7 @@ class StoreClaims(Claims):
             # it may have been committed all the same, although it has not begun
             self._ends.give_back(turn, 'the database did not answer whether it was to begin', has_begun=False)
             raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}') from exc
-        if turn.missed:
-            warn_of_missed(self.options, turn.task, turn.missed)
+        passing.tell(self.options, turn.task, turn.passed.missed)
         self._heartbeat.begin()
         return None
 
@@ -231,6 +233,25 @@ class StoreClaims(Claims):
         with self.reading() as connection:
             return {} if connection is None else reading.last_runs(connection, self.options.app)
 
+    def pause(
+        self, names: Collection[str], *, reason: str, until: datetime | None = None, by: str | None = None
+    ) -> None:
+        self._write(lambda connection: pausing.pause(connection, self.options.app, names, reason, until, by))
+        for name in names:
+            log.warning('task %s is paused%s: %s', name, f' by {by}' if by else '', reason)
+            self.options.tell(TaskPaused(name, until, reason, by))
+
+    def resume(self, names: Collection[str], *, by: str | None = None) -> list[str]:
+        resumed = self._write(lambda connection: pausing.resume(connection, self.options.app, names, clock.now()))
+        for name in resumed:
+            log.warning('task %s is resumed%s', name, f' by {by}' if by else '')
+            self.options.tell(TaskResumed(name, by))
+        return resumed
+
+    def paused(self) -> dict[str, Pause]:
+        with self.reading() as connection:
+            return {} if connection is None else pausing.paused(connection, self.options.app, clock.now())
+
     @contextmanager
     def reading(self) -> Iterator[Connection | None]:
         """Give a connection to look at what is remembered, or ``None`` if there are no tables yet.
@@ -240,6 +261,13 @@ class StoreClaims(Claims):
         try:
             with self.database.reading() as connection:
                 yield connection
+        except SQLAlchemyError as exc:
+            raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}') from exc
+
+    def _write(self, write: Callable[[Connection], Written]) -> Written:
+        try:
+            with self.database.begin() as connection:
+                return write(connection)
         except SQLAlchemyError as exc:
             raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}') from exc
 

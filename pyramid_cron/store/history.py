@@ -19,7 +19,7 @@ MOST_CHARACTERS = 8000
 # rows that are pruned at once
 MOST_PRUNED = 500
 
-MISSED, RUNNING = 'missed', 'running'
+MISSED, PAUSED, RUNNING = 'missed', 'paused', 'running'
 
 NAMESPACE = UUID('6f3c1f0e-5b1f-4a1e-9d0a-3f6a4f0c9c53')
 

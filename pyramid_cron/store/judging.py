@@ -24,13 +24,15 @@ class Verdict(NamedTuple):
 
     :param minute: the minute to run it for, or the newest that is passed over if it is not to be run.
     :param attempt: how many times it will then have begun for this minute; 0 if it is not to be run.
-    :param missed: the minutes that are passed over.
+    :param missed: the minutes that are passed over because they are too long ago, or a newer one takes their place.
+    :param paused: the minutes before those, which are passed over because somebody paused the task.
     :param given_up: whether the newest minute, which was lost, is too long ago to be run once more.
     """
 
     minute: datetime | None = None
     attempt: int = 0
     missed: tuple[datetime, ...] = ()
+    paused: tuple[datetime, ...] = ()
     given_up: bool = False
 
 
@@ -48,14 +50,18 @@ def judge(task: Task, row: Mapping[str, Any], now: datetime, grace: timedelta) -
     :param now: the minute of the tick.
     :param grace: how long ago a minute may be that is caught up.
     """
-    owed = owed_minutes(task, row, now)
+    owed, until = owed_minutes(task, row, now), row['paused_until']
+    paused = tuple(minute for minute in owed if until is not None and minute < until)
+    owed = owed[len(paused) :]
     if owed:
         newest = owed[-1]
         if now - newest <= grace:
-            return Verdict(newest, 1, owed[:-1])
-        return Verdict(newest, 0, owed)
+            return Verdict(newest, 1, owed[:-1], paused)
+        return Verdict(newest, 0, owed, paused)
+    if paused:
+        return Verdict(paused[-1], paused=paused)
     minute, again = row['last_minute'], row['again']
-    if again is None:
+    if again is None or (until is not None and now < until):
         return NOTHING
     if again == FAILED and row['busy_until'] is not None and now <= row['busy_until']:
         return NOTHING

@@ -10,13 +10,14 @@ from sqlalchemy import Connection
 
 from pyramid_cron import clock
 from pyramid_cron.claims import Held, Unavailable
+from pyramid_cron.events import TaskLost
 from pyramid_cron.reports import LOST, SKIPPED, TaskReport, duration
-from pyramid_cron.store import history, judging, rows
+from pyramid_cron.store import history, judging, passing, rows
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.due import RecentlyDue
 from pyramid_cron.store.leases import Place
 from pyramid_cron.store.rows import Row, Rows
-from pyramid_cron.store.turns import ALREADY, STILL_RUNNING, Options, StoredTurn, still_running, whose
+from pyramid_cron.store.turns import ALREADY, STILL_RUNNING, Options, StoredTurn, paused_reason, still_running, whose
 from pyramid_cron.tasks import Task, Tasks
 
 log = logging.getLogger(__name__)
@@ -104,12 +105,14 @@ class Look:
             return
         verdict = judging.judge(task, row, instant, self._options.grace(task))
         if verdict.attempt:
-            yield StoredTurn(task, verdict.minute, verdict.attempt, missed=verdict.missed)
+            yield StoredTurn(task, verdict.minute, verdict.attempt, passed=verdict, row=row)
             return
-        if verdict.missed or verdict.given_up:
+        if verdict != judging.NOTHING:
             self._pass_over(task, row, verdict)
         if task.check(instant):
-            yield StoredTurn(task, instant, held=ALREADY)
+            paused = row['paused_until'] is not None and instant < row['paused_until']
+            held = Held(paused_reason(row), level=logging.INFO) if paused else ALREADY
+            yield StoredTurn(task, instant, held=held)
 
     def _held(self, task: Task, row: Row, instant: datetime, now: float) -> StoredTurn:
         """Return the turn of a task that is due and that somebody is running, perhaps for this very minute."""
@@ -159,6 +162,8 @@ class Look:
                 whose(row, self._options.zone),
                 '; nothing of it was committed, and it is to run once more' if now['again'] else '',
             )
+            event = TaskLost(name, row['last_minute'], row['host'], row['pid'], now['again'] is not None)
+            self._options.tell(event)
         return now, lost
 
     def _record_gap(self, first: datetime, last: datetime) -> None:
@@ -173,27 +178,15 @@ class Look:
             )
 
     def _pass_over(self, task: Task, row: Row, verdict: judging.Verdict) -> None:
-        """Keep that a task does not run for minutes that are too long ago."""
+        """Keep that a task does not run for minutes."""
         app, minutes = self._options.app, verdict.missed
         with self._database.begin() as connection:
-            if verdict.given_up:
+            if verdict.minute is None:
                 minutes = (row['last_minute'],)
                 new = rows.give_up(connection, app, task.name, minutes[-1])
             else:
-                new = rows.pass_over(connection, app, task.name, minutes[-1])
+                new = rows.pass_over(connection, app, task.name, verdict.minute)
                 if new:
-                    record_missed(connection, app, task, minutes)
+                    passing.record(connection, app, task, verdict, row)
         if new:
-            warn_of_missed(self._options, task, minutes)
-
-
-def record_missed(connection: Connection, app: str, task: Task, minutes: Collection[datetime]) -> None:
-    """Record minutes for which a task does not run."""
-    history.record_unbegun(connection, app, task.name, minutes, history.MISSED, 'nobody asked in time', clock.now())
-
-
-def warn_of_missed(options: Options, task: Task, minutes: Collection[datetime]) -> None:
-    """Say once that a task does not run for minutes."""
-    first, last = options.shown(min(minutes)), options.shown(max(minutes))
-    shown = first if len(minutes) == 1 else f'{len(minutes)} minutes from {first} to {last}'
-    log.warning('task %s was missed and does not run for %s', task.name, shown)
+            passing.tell(self._options, task, minutes)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
-from pyramid_cron.reports import FAILED, LOST, STUCK, PastRun
+from pyramid_cron.reports import FAILED, LOST, OK, STUCK, PastRun
 from pyramid_cron.store.history import MISSED
-from pyramid_cron.store.schema import gaps, runs, tasks, ticks
+from pyramid_cron.store.schema import database_clock, gaps, runs, tasks, ticks
 
 # what somebody has to hear of, beside what was missed
 FAULTS = (FAILED, LOST, STUCK)
@@ -136,6 +136,43 @@ def when(entry: PastRun | Missed | Gap) -> datetime:
         return entry.last
     # what did not begin belongs to its minute, and not to the time at which that was noticed
     return entry.started if entry.attempt or entry.scheduled_for is None else entry.scheduled_for
+
+
+def clock(connection: Connection) -> float:
+    """Return what the database's clock says, in seconds since 1970."""
+    return connection.scalars(select(database_clock())).one()
+
+
+def running(connection: Connection, app: str) -> dict[str, float]:
+    """Return the tasks that are running, each with when that began by the database's clock."""
+    query = select(tasks.c.task, tasks.c.began).where(tasks.c.app == app, tasks.c.run_id.is_not(None))
+    return {row.task: row.began for row in connection.execute(query)}
+
+
+def outcomes(connection: Connection, app: str) -> dict[str, str]:
+    """Return how each task ended the last time that it should have run: ok, failed, lost or missed."""
+    mine = and_(runs.c.app == tasks.c.app, runs.c.task == tasks.c.task, runs.c.status.in_((OK, *FAULTS, MISSED)))
+    newest = select(runs.c.status).where(mine).order_by(runs.c.started.desc(), runs.c.attempt.desc()).limit(1)
+    query = select(tasks.c.task, newest.correlate(tasks).scalar_subquery()).where(tasks.c.app == app)
+    return {name: status for name, status in connection.execute(query) if status is not None}
+
+
+def last_successes(connection: Connection, app: str) -> dict[str, datetime]:
+    """Return when each task that is remembered to have succeeded last did."""
+    mine = and_(runs.c.app == tasks.c.app, runs.c.task == tasks.c.task, runs.c.status == OK)
+    newest = select(func.max(runs.c.finished)).where(mine)
+    query = select(tasks.c.task, newest.correlate(tasks).scalar_subquery()).where(tasks.c.app == app)
+    return {name: finished for name, finished in connection.execute(query) if finished is not None}
+
+
+def counts(connection: Connection, app: str, since: datetime) -> dict[tuple[str, str], int]:
+    """Return how many runs ended since an instant, by task and status."""
+    query = (
+        select(runs.c.task, runs.c.status, func.count())
+        .where(runs.c.app == app, runs.c.finished >= since)
+        .group_by(runs.c.task, runs.c.status)
+    )
+    return {(task, status): count for task, status, count in connection.execute(query)}
 
 
 def last_tick(connection: Connection, app: str) -> datetime | None:

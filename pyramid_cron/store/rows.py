@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, exists, literal, o
 
 from pyramid_cron.clock import MINUTE
 from pyramid_cron.store.judging import LOST, MOST_ATTEMPTS_OF_LOST, write_schedule
-from pyramid_cron.store.schema import UPSERTS, database_clock, insert_new, processes, tasks, ticks
+from pyramid_cron.store.schema import UPSERTS, database_clock, insert_new, pauses, processes, tasks, ticks
 from pyramid_cron.tasks import Task
 
 # names of tasks that one statement asks for; for more it asks for all
@@ -78,8 +78,15 @@ def known(connection: Connection, app: str, names: Collection[str] | None) -> Ro
             processes.c.place,
             processes.c.born,
             (processes.c.lease_until < database_clock()).label('lease_over'),
+            pauses.c.until.label('paused_until'),
+            pauses.c.reason.label('pause_reason'),
+            pauses.c.by.label('paused_by'),
         )
-        .select_from(tasks.outerjoin(processes, tasks.c.process == processes.c.id))
+        .select_from(
+            tasks.outerjoin(processes, tasks.c.process == processes.c.id).outerjoin(
+                pauses, and_(pauses.c.app == tasks.c.app, pauses.c.task == tasks.c.task)
+            )
+        )
         .where(tasks.c.app == app)
     )
     if names is not None and len(names) <= MOST_NAMES:

@@ -93,9 +93,19 @@ tasks = Table(
     Column('began', Double),
     # whether the run in progress commits with its record: then what died has had no effect
     Column('transactional', Boolean, nullable=False, default=False),
-    Column('paused_until', Instant),
-    Column('pause_reason', Text),
-    Column('paused_by', NAME),
+)
+
+# not in the rows of the tasks: under REPEATABLE READ an application's own transaction, which updates such a row at its
+# end, would fail if somebody had paused the task meanwhile
+pauses = Table(
+    'cron_pauses',
+    metadata,
+    Column('app', APP, primary_key=True),
+    Column('task', NAME, primary_key=True),
+    # minutes before it are not run, nor caught up afterwards
+    Column('until', Instant, nullable=False),
+    Column('reason', Text, nullable=False),
+    Column('by', NAME),
 )
 
 processes = Table(

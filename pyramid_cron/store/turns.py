@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -12,6 +12,7 @@ from pyramid_cron import clock
 from pyramid_cron.claims import Held, Turn
 from pyramid_cron.reports import ALREADY_RUN
 from pyramid_cron.store.joining import Joined
+from pyramid_cron.store.judging import NOTHING, Verdict
 from pyramid_cron.tasks import Task
 
 # who is second to a minute says nothing
@@ -28,6 +29,7 @@ class Options(NamedTuple):
     :param keep_history: how long the history is kept.
     :param session: the attribute of the request that holds the application's session, ``None`` if runs are not joined.
     :param zone: the time zone that minutes are shown in, ``None`` for the machine's.
+    :param tell: sends an event to those who subscribed to it.
     """
 
     app: str
@@ -36,6 +38,7 @@ class Options(NamedTuple):
     keep_history: timedelta
     session: str | None = None
     zone: tzinfo | None = None
+    tell: Callable[[object], None] = lambda event: None
 
     def grace(self, task: Task) -> timedelta:
         """Return how long ago a minute may be for which a task still runs."""
@@ -49,10 +52,11 @@ class Options(NamedTuple):
 class StoredTurn(Turn):
     """A turn, and what the store has to know of it until its end.
 
-    :param missed: minutes that are passed over with it.
+    :param passed: the verdict with the minutes that are passed over with it.
+    :param row: the row that it was judged by.
     """
 
-    __slots__ = ('began', 'instant', 'joined', 'missed', 'run_id', 'trigger')
+    __slots__ = ('began', 'instant', 'joined', 'passed', 'row', 'run_id', 'trigger')
 
     #: the minute of the tick, the time on the monotonic clock at which it came, and what asked for it
     instant: datetime
@@ -65,11 +69,13 @@ class StoredTurn(Turn):
         minute: datetime | None,
         attempt: int = 1,
         held: Held | None = None,
-        missed: Collection[datetime] = (),
+        passed: Verdict = NOTHING,
+        row: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(task, minute, attempt, held)
         self.run_id = uuid4().hex
-        self.missed = missed
+        self.passed = passed
+        self.row = row or {}
         self.joined: Joined | None = None
 
     def is_committed(self) -> bool:
@@ -81,6 +87,12 @@ def whose(row: Mapping[str, Any], zone: tzinfo | None = timezone.utc) -> str:
     """Say which process runs a task, and since when in a time zone."""
     began = clock.to_zone(datetime.fromtimestamp(row['began'], timezone.utc), zone)
     return f'process {row["pid"]} on {row["host"]}, since {began.isoformat(" ", "seconds")}'
+
+
+def paused_reason(row: Mapping[str, Any]) -> str:
+    """Say why a task is paused, and who paused it."""
+    by = f' by {row["paused_by"]}' if row['paused_by'] else ''
+    return f'paused{by}: {row["pause_reason"]}'
 
 
 def still_running(row: Mapping[str, Any], zone: tzinfo | None, now: float) -> Held:
