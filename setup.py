@@ -26,7 +26,8 @@ TESTING = [
 ]
 STORE = ['SQLAlchemy >= 2']
 BENCHMARKS = ['APScheduler < 4', 'celery', 'croniter', 'cronsim', 'pycron', 'waitress']
-DOCS = ['pylons-sphinx-themes', 'Sphinx']
+# the store, because its names are on the page of the API
+DOCS = ['pylons-sphinx-themes', 'Sphinx', *STORE]
 
 setup(
     name='pyramid_cron',
