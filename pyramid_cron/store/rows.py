@@ -179,10 +179,10 @@ def give_up(connection: Connection, app: str, task: str, minute: datetime) -> bo
     return _change(connection, waiting, again=None)
 
 
-def mark_not_transactional(connection: Connection, app: str, task: str, run_id: str) -> bool:
-    """Take note that a run has committed something before its end, and tell whether it is still this one's."""
+def mark(connection: Connection, app: str, task: str, run_id: str, *, transactional: bool) -> bool:
+    """Take note of whether a run commits with its record, and tell whether it is still this one's."""
     mine = and_(_is(app, task), tasks.c.run_id == run_id)
-    return connection.execute(update(tasks).where(mine).values(transactional=False)).rowcount == 1
+    return connection.execute(update(tasks).where(mine).values(transactional=transactional)).rowcount == 1
 
 
 def _change(connection: Connection, condition: ColumnElement[bool], **values: Any) -> bool:
