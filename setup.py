@@ -25,7 +25,17 @@ TESTING = [
     'zope.sqlalchemy',
 ]
 STORE = ['SQLAlchemy >= 2']
-BENCHMARKS = ['APScheduler < 4', 'celery', 'croniter', 'cronsim', 'pycron', 'waitress']
+BENCHMARKS = [
+    'APScheduler < 4',
+    'celery',
+    'croniter',
+    'cronsim',
+    'psycopg[binary]',
+    'pycron',
+    'pytest',
+    'waitress',
+    *STORE,
+]
 # the store, because its names are on the page of the API
 DOCS = ['pylons-sphinx-themes', 'Sphinx', *STORE]
 
