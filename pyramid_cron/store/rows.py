@@ -168,9 +168,12 @@ def give_up(connection: Connection, app: str, task: str, minute: datetime) -> bo
 
 
 def mark_not_transactional(connection: Connection, app: str, task: str, run_id: str) -> bool:
-    """Take note that a run has committed something before its end, and tell whether it is still this one's."""
+    """Take note that a run commits something before its end, and tell whether it is still this one's."""
     mine = and_(_is(app, task), tasks.c.run_id == run_id)
-    return connection.execute(update(tasks).where(mine).values(transactional=False)).rowcount == 1
+    # no new version of the row for each savepoint of a task that has many
+    if connection.execute(update(tasks).where(mine, tasks.c.transactional).values(transactional=False)).rowcount == 1:
+        return True
+    return bool(connection.scalar(select(exists().where(mine))))
 
 
 def _change(connection: Connection, condition: ColumnElement[bool], **values: Any) -> bool:
