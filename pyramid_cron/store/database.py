@@ -104,19 +104,22 @@ def create_all(engine: Engine, sleep: Callable[[float], object] = time.sleep) ->
 
     Several processes that start at once see the same tables missing, and all but one of them fail at making some.
     """
-    for attempt in range(ATTEMPTS_TO_CREATE):
+    for _ in range(ATTEMPTS_TO_CREATE - 1):
         try:
-            if engine.dialect.name == 'sqlite':
-                with engine.connect() as connection:
-                    # readers and a writer do not wait for one another, and a commit is one write to the disk
-                    connection.exec_driver_sql('PRAGMA journal_mode = WAL')
-            metadata.create_all(engine)
+            _create_all(engine)
         except SQLAlchemyError:
-            if attempt == ATTEMPTS_TO_CREATE - 1:
-                raise
             sleep(random.uniform(0.01, 0.1))
         else:
             return
+    _create_all(engine)
+
+
+def _create_all(engine: Engine) -> None:
+    if engine.dialect.name == 'sqlite':
+        with engine.connect() as connection:
+            # readers and a writer do not wait for one another, and a commit is one write to the disk
+            connection.exec_driver_sql('PRAGMA journal_mode = WAL')
+    metadata.create_all(engine)
 
 
 def make_engine(value: Any, registry: Any) -> Engine:
