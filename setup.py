@@ -5,6 +5,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 
 TESTING = [
+    'alembic',
     'cronsim',
     'gevent',
     'gunicorn',
@@ -25,7 +26,8 @@ TESTING = [
 ]
 STORE = ['SQLAlchemy >= 2']
 BENCHMARKS = ['APScheduler < 4', 'celery', 'croniter', 'cronsim', 'pycron', 'waitress']
-DOCS = ['pylons-sphinx-themes', 'Sphinx']
+# the store, because its names are on the page of the API
+DOCS = ['pylons-sphinx-themes', 'Sphinx', *STORE]
 
 setup(
     name='pyramid_cron',
@@ -46,6 +48,7 @@ setup(
         'Programming Language :: Python :: 3.11',
         'Programming Language :: Python :: 3.12',
         'Programming Language :: Python :: 3.13',
+        'Programming Language :: Python :: 3.14',
         'Topic :: Internet :: WWW/HTTP :: WSGI',
         'Typing :: Typed',
     ],

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from pyramid_cron.clock import THREE_HOURS
-from pyramid_cron.reports import ALREADY_RUN, SKIPPED, TaskReport
+from pyramid_cron.reports import ALREADY_RUN, SKIPPED, PastRun, TaskReport
 from pyramid_cron.tasks import Task, Tasks
 
 log = logging.getLogger(__name__)
@@ -108,16 +108,18 @@ class Claims:
             if task in self._running:
                 return Held('still running', self._monotonic() - self._running[task][0])
             last = self._begun.get(task)
+            set_back = False
             if minute is not None:
                 if last is not None and last >= minute:
                     if last - minute < THREE_HOURS:
                         return Held(ALREADY_RUN, level=logging.INFO)
-                    log.warning(
-                        'task %s runs for %s after it ran for %s: the clock was set back', task.name, minute, last
-                    )
+                    set_back = True
                 self._begun[task] = minute
             self._running[task] = self._monotonic(), last
-            return None
+        if set_back:
+            # not under the lock, because who writes a log may wait
+            log.warning('task %s runs for %s after it ran for %s: the clock was set back', task.name, minute, last)
+        return None
 
     def joined(self, turn: Turn, request: Any) -> AbstractContextManager[None]:
         """Return what to call a task in, within its transaction, so that its record can be written there."""
@@ -144,3 +146,10 @@ class Claims:
 
     def pass_over(self, turn: Turn, reason: str) -> None:
         """Take note that a turn is not used."""
+
+    def last_runs(self) -> Mapping[str, PastRun]:
+        """Return the last run of each task of which one is remembered, by the names of the tasks.
+
+        :raises Unavailable: if it cannot be told.
+        """
+        return {}

@@ -1,15 +1,17 @@
-"""One task at an instant: its next runs, and why it is due or not."""
+"""One task at an instant: its next runs, its last one, and why it is due or not."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from itertools import islice
 from typing import Any
 
 from pyramid_cron import clock
 from pyramid_cron.fields import DAY, DOW, HOUR, MIN, MONTH, Field, write
+from pyramid_cron.reports import PastRun
 from pyramid_cron.schedule import Schedule
 from pyramid_cron.tasks import Task
 
@@ -23,16 +25,18 @@ class Overview:
     :param task: the task.
     :param instant: the minute it is looked at, aware.
     :param runs: its next runs after it, in the time zone of the task.
+    :param last: its last run, if one is remembered, whatever the instant is.
     """
 
     task: Task
     instant: datetime
     runs: tuple[datetime, ...]
+    last: PastRun | None = None
 
     @classmethod
-    def of(cls, task: Task, instant: datetime, count: int) -> Overview:
+    def of(cls, task: Task, instant: datetime, count: int, last: PastRun | None = None) -> Overview:
         """Return the overview of ``task`` with its next ``count`` runs."""
-        return cls(task, instant, tuple(islice(task.runs(instant), count)))
+        return cls(task, instant, tuple(islice(task.runs(instant), count)), last)
 
     @property
     def zone(self) -> str:
@@ -56,6 +60,14 @@ class Overview:
         """Return the next runs for people."""
         shown = [f'{run:%a %Y-%m-%d %H:%M}, {distance(self.instant, run)}' for run in self.runs]
         return shown or ['never']
+
+    def last_run(self) -> str:
+        """Return the last run for people, empty if none is remembered."""
+        if self.last is None:
+            return ''
+        began = clock.minute_of(clock.to_zone(self.last.started, self.task.timezone))
+        shown = f'{self.last.status}, {began:%a %Y-%m-%d %H:%M}'
+        return shown if began > self.instant else f'{shown}, {_length(began, self.instant)} ago'
 
     def why(self) -> str:
         """Say why the task is due or not."""
@@ -86,6 +98,7 @@ class Overview:
             'idle': bool(self.task.idle),
             'description': self.description,
             'next': [run.isoformat() for run in self.runs],
+            'last': self.last and run_as_dict(self.last, self.task.timezone),
         }
         return {**shown, 'due': self.due, 'why': self.why()} if at else shown
 
@@ -100,8 +113,26 @@ def _differ(schedule: Schedule, wall: datetime, fields: list[Field]) -> str:
 
 def distance(start: datetime, end: datetime) -> str:
     """Return the time from one instant to a later one for people: ``in 3 h 12 min``."""
+    return f'in {_length(start, end)}'
+
+
+def _length(start: datetime, end: datetime) -> str:
     # in UTC: within one time zone the difference would be that of the wall clock
     minutes = (clock.to_instant(end) - clock.to_instant(start)) // clock.MINUTE
     days, hours = minutes // 1440, minutes // 60 % 24
     parts = [(days, 'd'), (hours, 'h'), (0 if days else minutes % 60, 'min')]
-    return 'in ' + ' '.join(f'{number} {unit}' for number, unit in parts if number)
+    return ' '.join(f'{number} {unit}' for number, unit in parts if number) or '0 min'
+
+
+def due_within(tasks: Iterable[Task], first: datetime, last: datetime) -> list[str]:
+    """Return the names of the tasks that are due in a minute from ``first`` to ``last``."""
+    coming = ((task.name, next(task.runs(first - clock.MINUTE), None)) for task in tasks)
+    return [name for name, run in coming if run is not None and clock.to_instant(run) <= last]
+
+
+def run_as_dict(run: PastRun, zone: tzinfo | None) -> dict[str, Any]:
+    """Return a past run for JSON, with its instants in a time zone."""
+    return {
+        name: clock.to_zone(value, zone).isoformat() if isinstance(value, datetime) else value
+        for name, value in run._asdict().items()
+    }

@@ -29,6 +29,8 @@ class TaskReport(NamedTuple):
     :param seconds: how long it ran.
     :param reason: why it was not run.
     :param exception: what it raised.
+    :param attempt: how many times it had then begun for its minute.
+    :param scheduled_for: that minute, if it is not the one of the run.
     """
 
     name: str
@@ -36,6 +38,8 @@ class TaskReport(NamedTuple):
     seconds: float = 0.0
     reason: str | None = None
     exception: BaseException | None = None
+    attempt: int = 1
+    scheduled_for: datetime | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report for JSON; of an exception it tells the class, not the message."""
@@ -44,7 +48,44 @@ class TaskReport(NamedTuple):
             shown['reason'] = self.reason
         if self.exception is not None:
             shown['exception'] = type(self.exception).__name__
+        if self.attempt > 1:
+            shown['attempt'] = self.attempt
+        if self.scheduled_for is not None:
+            shown['scheduled_for'] = self.scheduled_for.isoformat()
         return shown
+
+
+class PastRun(NamedTuple):
+    """What is remembered of one run of a task. Its instants are in UTC.
+
+    :param task: the name of the task.
+    :param status: that of a :class:`TaskReport`, or ``'running'``.
+    :param scheduled_for: the minute it was for; ``None`` if somebody asked for it by name.
+    :param attempt: how many times it had then begun for this minute; 0 if it did not begin.
+    :param trigger: what asked for it: ``'request'``, ``'command'``, ``'manual'``, or ``'none'`` if it did not begin.
+    :param host: the machine it ran on.
+    :param pid: its process there.
+    :param started: when it began.
+    :param finished: when it ended, or was found to have ended.
+    :param seconds: how long it took.
+    :param reason: why it was not run, or not to its end.
+    :param error: the class of what it raised.
+    :param traceback: the end of the traceback.
+    """
+
+    task: str
+    status: str
+    scheduled_for: datetime | None
+    attempt: int
+    trigger: str
+    host: str | None
+    pid: int | None
+    started: datetime
+    finished: datetime | None
+    seconds: float | None
+    reason: str | None
+    error: str | None
+    traceback: str | None
 
 
 class RunReport(NamedTuple):

@@ -145,7 +145,7 @@ class Settings:
     :param transaction: what makes of a task's ``system`` the context manager that the task runs in; ``None`` for the
         transactions of pyramid_tm.
     :param url: where tasks find the application from outside; ``None`` for where the trigger found it.
-    :param store: what :func:`pyramid_cron.store.database.make_engine` makes an engine of; ``None`` for no store.
+    :param store: a URL, an engine, a function ``(registry) -> Engine``, or the dotted name of one; ``None`` for none.
     :param app: the name of the application in the store; ``None`` for that of its package.
     :param session: the attribute of the request that holds the session in which runs commit with their record.
     :param catch_up: how long after a minute that was missed a task still runs for it.

@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pyramid_cron import clock
 from pyramid_cron.claims import NOT_JOINED, Claims, Held, Turn, Unavailable
-from pyramid_cron.reports import OK, SKIPPED, TaskReport
-from pyramid_cron.store import history, leases, rows
+from pyramid_cron.reports import OK, SKIPPED, PastRun, TaskReport
+from pyramid_cron.store import history, leases, reading, rows
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.ending import Ends, Fenced
 from pyramid_cron.store.joining import Joined, require_same_database, session_of
@@ -100,8 +100,13 @@ class StoreClaims(Claims):
         """
         began = self._monotonic()
         try:
-            self._ends.write_late()
-            turns = look()
+            try:
+                turns = self._found(look)
+            except DBAPIError as exc:
+                if not exc.connection_invalidated:
+                    raise
+                # idle while the database was started again, which is no reason to call off a tick
+                turns = self._found(look)
         except SQLAlchemyError as exc:
             raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}', free) from exc
         except Unavailable as exc:
@@ -110,6 +115,10 @@ class StoreClaims(Claims):
         for turn in turns:
             turn.instant, turn.began, turn.trigger = instant, began, trigger
         return turns
+
+    def _found(self, look: Callable[[], list[StoredTurn]]) -> list[StoredTurn]:
+        self._ends.write_late()
+        return look()
 
     def claim(self, turn: Turn) -> Held | None:
         if not isinstance(turn, StoredTurn):
@@ -126,7 +135,7 @@ class StoreClaims(Claims):
                     run_id=turn.run_id,
                     process=process.id,
                     began=database_clock(),
-                    transactional=self.options.session is not None and turn.minute is not None,
+                    transactional=False,
                 )
                 if taken:
                     process.renew(connection)
@@ -161,27 +170,48 @@ class StoreClaims(Claims):
             now = connection.scalars(select(database_clock())).one()
         if row['run_id'] is None or (turn.minute is not None and row['last_minute'] >= turn.minute):
             return ALREADY
-        return still_running(row, now)
+        return still_running(row, self.options.zone, now)
 
     def joined(self, turn: Turn, request: Any) -> AbstractContextManager[None]:
         name = self.options.session
         if name is None or not isinstance(turn, StoredTurn):
             return NOT_JOINED
-        session = session_of(request, name)
-        if not self._same_database:
-            require_same_database(session, name, self.process.id)
-            self._same_database = True
+
+        def at_begin() -> None:
+            self._mark_transactional(turn)
+
+        def at_connect(connection: Connection) -> None:
+            if not self._same_database:
+                require_same_database(connection, name, self.process.id)
+                self._same_database = True
 
         def at_end(connection: Connection, seconds: float) -> None:
             if not self._ends.end(connection, turn, TaskReport(turn.task.name, OK, seconds), self._monotonic()):
                 raise Fenced
 
         def before_end(connection: Connection) -> None:
-            if not rows.mark_not_transactional(connection, self.options.app, turn.task.name, turn.run_id):
+            if not rows.mark(connection, self.options.app, turn.task.name, turn.run_id, transactional=False):
                 raise Fenced
 
-        turn.joined = Joined(session, at_end, before_end, self._monotonic)
+        turn.joined = Joined(session_of(request, name), at_begin, at_connect, at_end, before_end, self._monotonic)
         return turn.joined
+
+    def _mark_transactional(self, turn: StoredTurn) -> None:
+        """Take note that a run works in the session: then nothing of it stays if its process dies.
+
+        It is not in the transaction of the session, and before that has seen the row, which it is to update at its end.
+        """
+        if turn.minute is None:
+            return
+        try:
+            with self.database.begin() as connection:
+                mine = rows.mark(connection, self.options.app, turn.task.name, turn.run_id, transactional=True)
+        except SQLAlchemyError as exc:
+            # then it is reported if it dies, and not repeated
+            log.warning('the store cannot be told that task %s uses the session: %s', turn.task.name, in_a_line(exc))
+        else:
+            if not mine:
+                raise Fenced
 
     def release(self, turn: Turn, report: TaskReport) -> TaskReport:
         if not isinstance(turn, StoredTurn):
@@ -217,6 +247,22 @@ class StoreClaims(Claims):
                     history.record_unbegun(connection, app, task, [turn.minute], SKIPPED, reason, clock.now())
         except SQLAlchemyError as exc:
             log.warning('the store cannot be told that task %s is skipped: %s', task, in_a_line(exc))
+
+    def last_runs(self) -> dict[str, PastRun]:
+        with self.reading() as connection:
+            return {} if connection is None else reading.last_runs(connection, self.options.app)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection | None]:
+        """Give a connection to look at what is remembered, or ``None`` if there are no tables yet.
+
+        :raises Unavailable: if the database cannot be asked, or an answer fails.
+        """
+        try:
+            with self.database.reading() as connection:
+                yield connection
+        except SQLAlchemyError as exc:
+            raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}') from exc
 
     def _beat(self) -> None:
         self._ends.write_late()

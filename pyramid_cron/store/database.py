@@ -10,14 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from pyramid.exceptions import ConfigurationError
 from pyramid.path import DottedNameResolver
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from pyramid_cron.store.schema import metadata
+from pyramid_cron.store.schema import metadata, runs
 from pyramid_cron.tasks import dotted_path
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class Database:
 
     def __init__(self, engine: Engine, create_tables: bool) -> None:
         self.engine = engine
+        self.creates_tables = create_tables
         self._ready = not create_tables
         self._process = os.getpid()
         self._lock = threading.Lock()
@@ -86,11 +88,28 @@ class Database:
             finally:
                 driver.execute('PRAGMA synchronous = FULL')
 
-    def _prepared(self) -> Engine:
+    @contextmanager
+    def reading(self) -> Iterator[Connection | None]:
+        """Give a connection to look at what there is, or ``None`` if there are no tables: looking makes none.
+
+        Whoever looks may be another account than that of the server, which could not write a file of theirs.
+        """
+        self._leave_parent()
+        file = sqlite_file(self.engine.url)
+        if file is not None and not file.exists():
+            yield None
+            return
+        with self.engine.connect() as connection:
+            yield connection if inspect(connection).has_table(runs.name) else None
+
+    def _leave_parent(self) -> None:
         if self._process != os.getpid():
             # connections that a parent process has open are the parent's
             self._process = os.getpid()
             self.engine.dispose(close=False)
+
+    def _prepared(self) -> Engine:
+        self._leave_parent()
         if not self._ready:
             with self._lock:
                 if not self._ready:
@@ -210,6 +229,13 @@ def _made(value: Any, registry: Any) -> Engine:
 def _isolation(url: URL) -> dict[str, str]:
     """Return what makes the store's transactions wait for one another's rows, where others would fail for them."""
     return {} if url.get_backend_name() == 'sqlite' else {'isolation_level': 'READ COMMITTED'}
+
+
+def sqlite_file(url: URL) -> Path | None:
+    """Return the file of a database, ``None`` if it is another kind of database, or is named in another way."""
+    if url.get_backend_name() != 'sqlite' or url.database is None or url.database.startswith('file:'):
+        return None
+    return Path(url.database)
 
 
 def _in_memory(url: URL) -> bool:

@@ -155,6 +155,18 @@ def lose(connection: Connection, app: str, task: str, run_id: str, **values: Any
     return _change(connection, its, run_id=None, process=None, again=case((harmless, LOST), else_=None), **values)
 
 
+def last_tick_before(connection: Connection, app: str, minute: datetime) -> datetime | None:
+    """Return the newest minute before another one that is known to have had a tick, or ``None``."""
+    row = connection.execute(select(ticks.c.last_minute, ticks.c.minute_before).where(ticks.c.app == app)).one_or_none()
+    return max((known for known in row or () if known is not None and known < minute), default=None)
+
+
+def skip_until(connection: Connection, app: str, task: str, minute: datetime) -> None:
+    """Take note that a task was still running until a minute."""
+    busy_before = or_(tasks.c.busy_until.is_(None), tasks.c.busy_until < minute)
+    connection.execute(update(tasks).where(_is(app, task), busy_before).values(busy_until=minute))
+
+
 def pass_over(connection: Connection, app: str, task: str, minute: datetime) -> bool:
     """Take note that a task is not run for a minute and those before, and tell whether nobody else had."""
     free = and_(_is(app, task), ~HELD, or_(tasks.c.last_minute.is_(None), tasks.c.last_minute < minute))
@@ -167,13 +179,12 @@ def give_up(connection: Connection, app: str, task: str, minute: datetime) -> bo
     return _change(connection, waiting, again=None)
 
 
-def mark_not_transactional(connection: Connection, app: str, task: str, run_id: str) -> bool:
-    """Take note that a run commits something before its end, and tell whether it is still this one's."""
+def mark(connection: Connection, app: str, task: str, run_id: str, *, transactional: bool) -> bool:
+    """Take note of whether a run commits with its record, and tell whether it is still this one's."""
     mine = and_(_is(app, task), tasks.c.run_id == run_id)
     # no new version of the row for each savepoint of a task that has many
-    if connection.execute(update(tasks).where(mine, tasks.c.transactional).values(transactional=False)).rowcount == 1:
-        return True
-    return bool(connection.scalar(select(exists().where(mine))))
+    changed = update(tasks).where(mine, tasks.c.transactional != transactional).values(transactional=transactional)
+    return connection.execute(changed).rowcount == 1 or bool(connection.scalar(select(exists().where(mine))))
 
 
 def _change(connection: Connection, condition: ColumnElement[bool], **values: Any) -> bool:

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Dialect,
+    Double,
     Float,
     Index,
     Integer,
@@ -86,10 +87,10 @@ tasks = Table(
     # why last_minute is to be run once more: 'failed', 'lost', or null if it is not
     Column('again', String(8)),
     # the fencing token of the run in progress, null if there is none, the process that has it, and when it began by the
-    # database's clock
+    # database's clock, which MySQL rounds to minutes in a Float
     Column('run_id', ID),
     Column('process', ID),
-    Column('began', Float),
+    Column('began', Double),
     # whether the run in progress commits with its record: then what died has had no effect
     Column('transactional', Boolean, nullable=False, default=False),
     Column('paused_until', Instant),
@@ -106,7 +107,7 @@ processes = Table(
     # where pid means something, and when that process began there; null where neither can be told
     Column('place', NAME),
     Column('born', String(40)),
-    Column('lease_until', Float, nullable=False),
+    Column('lease_until', Double, nullable=False),
 )
 
 ticks = Table(
@@ -145,7 +146,8 @@ runs = Table(
     Column('reason', Text),
     Column('error', NAME),
     Column('traceback', Text),
-    Index('cron_runs_by_task', 'app', 'task', 'scheduled_for'),
+    Index('cron_runs_by_task', 'app', 'task', 'started'),
+    Index('cron_runs_by_start', 'app', 'started'),
     Index('cron_runs_by_end', 'finished'),
 )
 

@@ -187,6 +187,7 @@ def test_a_task_that_fails_is_tried_again_without_what_it_did_before(site):
 
 def test_a_server_whose_run_was_taken_over_cannot_commit(site, warnings):
     def body(system):
+        read(system)
         site.servers.change(run_id='theirs')
         write(system)
 
@@ -199,6 +200,7 @@ def test_a_server_whose_run_was_taken_over_cannot_commit(site, warnings):
 
 def test_a_server_whose_run_was_taken_over_cannot_commit_in_the_middle_of_a_task_either(site):
     def body(system):
+        read(system)
         # before it writes, because in SQLite a writer excludes all others
         site.servers.change(run_id='theirs')
         write(system)
@@ -239,8 +241,8 @@ def test_a_task_that_commits_by_itself_and_dies_does_not_run_again(site, begin):
     assert server.tick(1).tasks == ()
 
 
-@pytest.mark.parametrize('begin', [write, lambda system: None])
-def test_a_task_that_dies_before_it_has_committed_runs_again(site, begin):
+@pytest.mark.parametrize('begin', [write, read])
+def test_a_task_that_dies_before_it_has_committed_what_it_did_in_the_session_runs_again(site, begin):
     stops = iter([KeyboardInterrupt])
 
     def body(system):
@@ -255,6 +257,38 @@ def test_a_task_that_dies_before_it_has_committed_runs_again(site, begin):
     server.tick(1)
     assert site.servers.history('status', 'attempt') == [('lost', 1), ('ok', 2)]
     assert len(site.effects()) == (begin is write)
+
+
+def test_a_task_that_dies_without_a_look_at_the_session_does_not_run_again(site):
+    def body(system):
+        raise KeyboardInterrupt
+
+    server = site.start(body)
+    with pytest.raises(KeyboardInterrupt):
+        server.tick(0)
+    assert server.tick(1).tasks == ()
+    assert site.servers.history() == ['lost']
+
+
+def test_a_task_that_fails_at_its_first_look_at_the_session_because_it_was_taken_over_changes_nothing(site):
+    def body(system):
+        site.servers.change(run_id='theirs')
+        read(system)
+
+    (report,) = site.start(body).tick().tasks
+    assert isinstance(report.exception, Fenced)
+    assert site.servers.row()['run_id'] == 'theirs'
+
+
+def test_that_a_task_uses_the_session_is_not_worth_an_answer_of_the_database(site, warnings):
+    def body(system):
+        with server.outage('UPDATE cron_tasks SET transactional'):
+            write(system)
+
+    server = site.start(body)
+    assert [task.status for task in server.tick().tasks] == ['ok']
+    assert site.effects() == ['done']
+    assert 'the store cannot be told that task task uses the session: the database has gone' in warnings()
 
 
 def test_the_work_of_a_savepoint_is_nothing_once_it_is_rolled_back_unless_the_driver_has_committed_it(site):

@@ -1,5 +1,6 @@
 """The statements by which processes agree, each in the situation that it is for."""
 
+import functools
 from datetime import datetime, timezone
 
 import pytest
@@ -134,7 +135,7 @@ def test_a_run_for_no_minute_takes_none_and_changes_nothing_of_what_is_owed(conn
 
 def test_a_run_is_given_back_by_its_token_alone(connection):
     take(connection, 1)
-    for end in (rows.give_back, rows.lose, rows.mark_not_transactional):
+    for end in (rows.give_back, rows.lose, functools.partial(rows.mark, transactional=False)):
         assert not end(connection, 'app', 'task', 'theirs')
         assert not end(connection, 'other', 'task', 'mine')
     assert row(connection)['run_id'] == 'mine'
@@ -156,7 +157,7 @@ def test_what_died_is_to_run_once_more_if_nothing_of_it_was_committed(
     for number in range(1, attempt + 1):
         assert take(connection, 1, number, transactional=transactional)
         if marked:
-            assert rows.mark_not_transactional(connection, 'app', 'task', 'mine')
+            assert rows.mark(connection, 'app', 'task', 'mine', transactional=False)
         assert rows.lose(connection, 'app', 'task', 'mine')
     assert row(connection)['again'] == again
     assert (row(connection)['run_id'], row(connection)['process']) == (None, None)

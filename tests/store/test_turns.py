@@ -5,7 +5,6 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from pyramid_cron import Task
-from pyramid_cron.claims import Held
 from pyramid_cron.store.turns import Options, StoredTurn, in_a_line, still_running, whose
 
 INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
@@ -23,9 +22,12 @@ def test_minutes_are_shown_in_the_time_zone_of_the_setting():
     assert options.shown(INSTANT) == '2020-11-23 03:00+01:00'
 
 
-def test_who_holds_a_task_is_told_by_process_host_and_time():
-    assert whose(ROW) == 'process 7 on web1, since 2020-11-23 02:00:00+00:00'
-    assert still_running(ROW, INSTANT.timestamp() + 90) == Held(f'still running: {whose(ROW)}', 90)
+def test_who_holds_a_task_is_told_by_process_host_and_time_in_the_zone_of_the_setting():
+    assert whose(ROW, timezone.utc) == 'process 7 on web1, since 2020-11-23 02:00:00+00:00'
+    berlin = whose(ROW, ZoneInfo('Europe/Berlin'))
+    assert berlin == 'process 7 on web1, since 2020-11-23 03:00:00+01:00'
+    assert still_running(ROW, timezone.utc, INSTANT.timestamp() + 90).seconds == 90
+    assert still_running(ROW, ZoneInfo('Europe/Berlin'), 0.0).reason == f'still running: {berlin}'
 
 
 def test_each_turn_has_a_token_of_its_own_and_is_committed_by_nobody_yet():
