@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import math
 import warnings
 from collections.abc import Callable, Mapping
@@ -22,6 +23,8 @@ from pyramid_cron.urls import BaseURL
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
+
+log = logging.getLogger(__name__)
 
 PREFIX = 'cron.'
 SHORTEST_SECRET = 16
@@ -201,3 +204,11 @@ def warn_of_misspelt(settings: Mapping[str, Any]) -> None:
             near = difflib.get_close_matches(name.lower().replace('-', '_'), TABLE, n=1, cutoff=0.8)
             hint = f'is {PREFIX}{near[0]} meant?' if near else f'there are {", ".join(PREFIX + name for name in TABLE)}'
             warnings.warn(f'{key} is not a setting of pyramid_cron; {hint}', UserWarning, stacklevel=2)
+
+
+def warn_of_lacking_store(registry: Any) -> None:
+    """Say which tasks ask for what only a store can do, if there is none."""
+    if registry['cron_settings'].store is None:
+        asking = [task.name for task in registry['cron_tasks'] if task.retries or task.catch_up]
+        if asking:
+            log.warning('retries= and catch_up= do nothing until cron.store is set; tasks: %s', ', '.join(asking))

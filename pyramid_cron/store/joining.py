@@ -92,8 +92,9 @@ class Joined:
             if not self.written:
                 self._at_end(session.connection(), self._seconds)
                 self.written = True
-        # the end of a savepoint is no commit
-        elif not session.in_nested_transaction():
+        else:
+            # perhaps only the end of a savepoint, which looks the same as a commit that finds one open: then what is
+            # written goes the way of the savepoint
             self._before_end(session.connection())
 
 

@@ -182,7 +182,9 @@ def give_up(connection: Connection, app: str, task: str, minute: datetime) -> bo
 def mark(connection: Connection, app: str, task: str, run_id: str, *, transactional: bool) -> bool:
     """Take note of whether a run commits with its record, and tell whether it is still this one's."""
     mine = and_(_is(app, task), tasks.c.run_id == run_id)
-    return connection.execute(update(tasks).where(mine).values(transactional=transactional)).rowcount == 1
+    # no new version of the row for each savepoint of a task that has many
+    changed = update(tasks).where(mine, tasks.c.transactional != transactional).values(transactional=transactional)
+    return connection.execute(changed).rowcount == 1 or bool(connection.scalar(select(exists().where(mine))))
 
 
 def _change(connection: Connection, condition: ColumnElement[bool], **values: Any) -> bool:
