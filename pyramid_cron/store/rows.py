@@ -45,11 +45,13 @@ def tick(connection: Connection, app: str, minute: datetime, most_ahead: float) 
     attention = exists().where(tasks.c.app == app, or_(HELD, tasks.c.again.is_not(None)))
     told = ticks.c.last_minute, ticks.c.minute_before, attention.label('attention'), database_clock().label('clock')
     in_time = database_clock() >= minute.timestamp() - most_ahead
-    first = select(literal(app), literal(minute, ticks.c.last_minute.type)).where(in_time)
+    # with its type, without which PostgreSQL would read it in the time zone of its own
+    this_minute = literal(minute, ticks.c.last_minute.type)
+    first = select(literal(app), this_minute).where(in_time)
     newer = ticks.c.last_minute < minute
     values = {
         'minute_before': case((newer, ticks.c.last_minute), else_=ticks.c.minute_before),
-        'last_minute': case((newer, minute), else_=ticks.c.last_minute),
+        'last_minute': case((newer, this_minute), else_=ticks.c.last_minute),
     }
     upsert = UPSERTS.get(connection.dialect.name)
     if upsert is not None:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from pyramid_cron import Task
 from pyramid_cron.clock import MINUTE
 from pyramid_cron.store import rows
-from pyramid_cron.store.schema import tasks, ticks
+from pyramid_cron.store.schema import metadata, tasks, ticks
 
 INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
 AHEAD = datetime(2100, 1, 1, tzinfo=timezone.utc)
@@ -214,3 +214,18 @@ def test_tasks_are_known_with_the_process_that_has_them(servers, connection):
     assert set(rows.known(connection, 'app', ['other'])) == {'other', 'task'}
     assert set(rows.known(connection, 'app', None)) == {'other', 'task', 'third'}
     assert set(rows.known(connection, 'app', [str(number) for number in range(101)])) == {'other', 'task', 'third'}
+
+
+def test_minutes_do_not_depend_on_the_time_zone_of_the_database(postgresql):
+    engine = create_engine(postgresql)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"ALTER DATABASE {engine.url.database} SET timezone TO 'Asia/Tokyo'")
+    engine.dispose()
+    metadata.create_all(engine)
+    try:
+        for number in range(3):
+            with engine.begin() as connection:
+                told = rows.tick(connection, 'app', INSTANT + number * MINUTE, 60)
+        assert (told.last, told.before) == (INSTANT + 2 * MINUTE, INSTANT + MINUTE)
+    finally:
+        engine.dispose()
