@@ -27,8 +27,19 @@ TESTING = [
 ]
 STORE = ['SQLAlchemy >= 2']
 METRICS = ['prometheus_client', *STORE]
-BENCHMARKS = ['APScheduler < 4', 'celery', 'croniter', 'cronsim', 'pycron', 'waitress']
-DOCS = ['pylons-sphinx-themes', 'Sphinx']
+BENCHMARKS = [
+    'APScheduler < 4',
+    'celery',
+    'croniter',
+    'cronsim',
+    'psycopg[binary]',
+    'pycron',
+    'pytest',
+    'waitress',
+    *STORE,
+]
+# the store, because its names are on the page of the API
+DOCS = ['pylons-sphinx-themes', 'Sphinx', *STORE]
 
 setup(
     name='pyramid_cron',

@@ -32,12 +32,12 @@ def main() -> None:
     time.tzset()
 
     # they take their time from that
-    from benchmarks import due, process, runs, tick
+    from benchmarks import due, process, runs, store, tick
 
     size = SHORT if arguments.short else FULL
     rows = []
     try:
-        for part in (due, tick, process, runs):
+        for part in (due, tick, process, runs, store):
             print(f'{part.__name__} ...', file=sys.stderr, flush=True)
             rows += part.rows(size)
     except WrongResult as exc:

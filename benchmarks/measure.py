@@ -50,7 +50,7 @@ class Row(NamedTuple):
     :param other: what it is compared with.
     :param here: the figure of this library, in ``unit``.
     :param there: the figure of the other.
-    :param unit: ``'s'`` or ``'B'``.
+    :param unit: ``'s'``, ``'B'``, or nothing for a plain number.
     :param sampled: how many tasks the other was really given, if it was not all of them.
     :param most_ratio: the ratio that is aimed at, at most.
     :param most: the figure that is aimed at, at most.
@@ -119,6 +119,8 @@ def shown(figure: float, unit: str) -> str:
     """Return a figure with its unit: ``'1.23 ms'``."""
     if unit == 'B':
         return f'{figure:,.0f} B'
+    if not unit:
+        return _digits(figure)
     factor, prefix = next(((f, p) for f, p in ((1e9, 'n'), (1e6, 'µ'), (1e3, 'm')) if figure * f < 999.5), (1, ''))
     return f'{_digits(figure * factor)} {prefix}s'
 

@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from pyramid.exceptions import ConfigurationError
+from pyramid.interfaces import PHASE3_CONFIG
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from pyramid_cron.claims import Claims
@@ -14,7 +15,7 @@ from pyramid_cron.fields import ScheduleWarning
 from pyramid_cron.refusals import RefusalLog
 from pyramid_cron.reports import RunReport, TaskReport
 from pyramid_cron.schedule import Schedule
-from pyramid_cron.settings import Settings, warn_of_misspelt
+from pyramid_cron.settings import Settings, warn_of_lacking_store, warn_of_misspelt
 from pyramid_cron.tasks import Task, Tasks
 from pyramid_cron.views import PATH_INFO, CronView
 
@@ -54,6 +55,8 @@ def includeme(config: Any) -> None:
     config.registry.setdefault('cron_claims', Claims())
     config.registry.setdefault('cron_refusals', RefusalLog())
     config.action('cron settings', apply_settings)
+    # once all tasks are there
+    config.action('cron store', lambda: warn_of_lacking_store(config.registry), order=PHASE3_CONFIG + 1)
     config.add_directive('add_cron_task', add_cron_task)
     config.add_route('cron', path, path_info=PATH_INFO)
     config.add_view(CronView, attr='answer', route_name='cron', permission=NO_PERMISSION_REQUIRED, require_csrf=False)

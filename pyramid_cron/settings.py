@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import math
 import warnings
 from collections.abc import Callable, Mapping
@@ -22,6 +23,8 @@ from pyramid_cron.urls import BaseURL
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
+
+log = logging.getLogger(__name__)
 
 PREFIX = 'cron.'
 SHORTEST_SECRET = 16
@@ -142,7 +145,7 @@ class Settings:
     :param transaction: what makes of a task's ``system`` the context manager that the task runs in; ``None`` for the
         transactions of pyramid_tm.
     :param url: where tasks find the application from outside; ``None`` for where the trigger found it.
-    :param store: what :func:`pyramid_cron.store.database.make_engine` makes an engine of; ``None`` for no store.
+    :param store: a URL, an engine, a function ``(registry) -> Engine``, or the dotted name of one; ``None`` for none.
     :param app: the name of the application in the store; ``None`` for that of its package.
     :param session: the attribute of the request that holds the session in which runs commit with their record.
     :param catch_up: how long after a minute that was missed a task still runs for it.
@@ -201,3 +204,11 @@ def warn_of_misspelt(settings: Mapping[str, Any]) -> None:
             near = difflib.get_close_matches(name.lower().replace('-', '_'), TABLE, n=1, cutoff=0.8)
             hint = f'is {PREFIX}{near[0]} meant?' if near else f'there are {", ".join(PREFIX + name for name in TABLE)}'
             warnings.warn(f'{key} is not a setting of pyramid_cron; {hint}', UserWarning, stacklevel=2)
+
+
+def warn_of_lacking_store(registry: Any) -> None:
+    """Say which tasks ask for what only a store can do, if there is none."""
+    if registry['cron_settings'].store is None:
+        asking = [task.name for task in registry['cron_tasks'] if task.retries or task.catch_up]
+        if asking:
+            log.warning('retries= and catch_up= do nothing until cron.store is set; tasks: %s', ', '.join(asking))

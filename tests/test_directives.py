@@ -5,6 +5,7 @@ import linecache
 import sys
 import types
 import warnings
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -268,6 +269,17 @@ def test_what_stands_for_a_function_is_not_judged_by_it(config):
     assert names(config) == [f'{__name__}.two_arguments']
 
 
+def test_what_a_store_does_for_a_task_is_said_where_it_is_registered(config):
+    config.add_cron_task(purge, min=0, catch_up=60, retries=2, durable=False)
+    config.commit()
+    [task] = config.registry['cron_tasks']
+    assert (task.catch_up, task.retries, task.durable) == (timedelta(minutes=1), 2, False)
+    with pytest.raises(
+        ConfigurationError, match=r'cron task .*\.other: retries=-1 is not a number of further attempts'
+    ):
+        config.add_cron_task(other, min=0, retries=-1)
+
+
 def test_a_decorator_that_supplies_arguments_is_judged_by_what_it_takes(config):
     @functools.wraps(two_arguments)
     def supplied(system):
@@ -512,6 +524,13 @@ def test_decorated_functions_are_found_by_a_scan(scan):
     assert (task.f, task.idle, str(task.schedule)) == (module.purge, True, '0 2 * * *')
     assert task.name == f'{module.__name__}.purge'
     assert module.purge('called as before') == 'called as before'
+
+
+def test_a_decorator_says_what_a_store_does_for_a_task_too(scan):
+    config, _ = scan('@cron_task(min=0, catch_up=60, retries=2, durable=False)\ndef purge(system): ...\n')
+    config.commit()
+    [task] = config.registry['cron_tasks']
+    assert (task.catch_up, task.retries, task.durable) == (timedelta(minutes=1), 2, False)
 
 
 def test_stacked_decorators_give_one_function_several_schedules(scan):

@@ -13,7 +13,7 @@ from pyramid.registry import Registry
 from pyramid.testing import DummyRequest
 
 from pyramid_cron import Task, runner
-from pyramid_cron.claims import Claims
+from pyramid_cron.claims import Claims, Turn, Unavailable
 from pyramid_cron.clock import MINUTE
 from pyramid_cron.isolation import OF_COMMANDS, OF_SERVERS
 from pyramid_cron.tasks import Tasks
@@ -96,6 +96,64 @@ def test_normal_tasks_run_in_order_and_idle_ones_after_them(app):
     app.add('normal 2')
     app.run()
     assert app.ran == ['normal 1', 'normal 2', 'idle 1', 'idle 2']
+
+
+class Away(Claims):
+    """Claims that cannot tell whose turn some tasks are."""
+
+    def __init__(self, clock, when):
+        super().__init__(clock)
+        self.when = when
+
+    def turns(self, tasks, instant, trigger):
+        turns = super().turns(tasks, instant, trigger)
+        if self.when == 'looking':
+            raise Unavailable('the store is away', turns[:1]) from OSError('gone')
+        if self.when == 'late':
+            return [Turn(turn.task, turn.minute - 2 * MINUTE, attempt=3) for turn in turns]
+        return turns
+
+    def claim(self, turn):
+        if self.when == 'claiming' and turn.task.name == 'second':
+            raise Unavailable('the store is away') from OSError('gone')
+        return super().claim(turn)
+
+
+def test_what_does_not_depend_on_what_cannot_be_told_runs_and_the_report_says_why_the_rest_did_not(app, caplog):
+    app.registry['cron_claims'] = Away(app.clock, 'looking')
+    app.add('first')
+    app.add('second')
+    report = app.run()
+    assert (statuses(report), report.problem, report.failed) == ([('first', 'ok')], 'the store is away', True)
+    assert 'run for 2026-11-23 09:08:00+00:00: the store is away' in caplog.text
+    assert 'OSError: gone' in caplog.text
+
+
+def test_a_run_of_which_nothing_can_be_told_reports_why(app):
+    app.registry['cron_claims'] = Away(app.clock, 'looking')
+    report = app.run(zone=ZoneInfo('UTC'))
+    assert (report.tasks, report.problem) == ((), 'the store is away')
+
+
+def test_a_task_whose_turn_cannot_be_told_fails_and_the_next_one_runs(app, caplog):
+    app.registry['cron_claims'] = Away(app.clock, 'claiming')
+    for name in ('first', 'second', 'third'):
+        app.add(name)
+    report = app.run()
+    assert statuses(report) == [('first', 'ok'), ('second', 'failed'), ('third', 'ok')]
+    assert isinstance(report.tasks[1].exception, Unavailable)
+    assert app.ran == ['first', 'third']
+    assert 'task second does not run: the store is away' in caplog.messages
+
+
+def test_a_task_that_runs_late_is_told_its_minute_and_the_log_which_and_how_often(app, caplog):
+    caplog.set_level(logging.INFO, 'pyramid_cron')
+    app.registry['cron_claims'] = Away(app.clock, 'late')
+    told = []
+    app.add('late', lambda system: told.append(system['scheduled_for']), timezone='UTC')
+    app.run()
+    assert told == [INSTANT - 2 * MINUTE]
+    assert 'task late begins, for 2026-11-23 09:06:00+00:00, attempt 3' in caplog.messages
 
 
 def test_each_task_gets_a_fresh_system(app):

@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 import sys
+from datetime import timedelta
 from ipaddress import ip_network
 from zoneinfo import ZoneInfo
 
@@ -27,6 +28,9 @@ def test_what_is_left_out_has_its_default():
     settings = Settings.parse({})
     assert (settings.path, settings.allowed_ips, settings.window) == ('/cron', LOOPBACK, 60.0)
     assert (settings.secret, settings.timezone, settings.transaction, settings.url) == (None,) * 4
+    assert (settings.store, settings.app, settings.session) == (None,) * 3
+    assert (settings.catch_up, settings.keep_history) == (timedelta(minutes=5), timedelta(days=30))
+    assert (settings.lease, settings.create_tables) == (90.0, True)
 
 
 def test_settings_of_others_do_not_matter():
@@ -57,6 +61,19 @@ def test_settings_of_others_do_not_matter():
         ('secret', 'sixteen chars 16', b'sixteen chars 16'),
         ('secret', 'x' * 500, b'x' * 500),
         ('secret', '16 Zeichen für 1', '16 Zeichen für 1'.encode()),
+        ('store', 'sqlite:///cron.sqlite', 'sqlite:///cron.sqlite'),
+        ('app', 'My shop', 'My shop'),
+        ('app', 'x' * 100, 'x' * 100),
+        ('session', 'dbsession', 'dbsession'),
+        ('catch_up', '0', timedelta(0)),
+        ('catch_up', '90.5', timedelta(seconds=90.5)),
+        ('catch_up', timedelta(hours=1), timedelta(hours=1)),
+        ('lease', '30', 30.0),
+        ('keep_history', '0.5', timedelta(hours=12)),
+        ('keep_history', 7, timedelta(days=7)),
+        ('create_tables', 'false', False),
+        ('create_tables', True, True),
+        ('create_tables', ' Yes ', True),
         ('window', '90', 90.0),
         ('window', 90, 90.0),
         ('window', 90.5, 90.5),
@@ -131,6 +148,30 @@ BAD = [
     ('secret', 'sixteen\tchars 16'),
     ('secret', 'sixteen\x00chars 16'),
     ('secret', 'sixteen\udcffchars 16'),
+    ('app', ''),
+    ('app', 'x' * 101),
+    ('app', 'two\nlines'),
+    ('app', None),
+    ('session', ''),
+    ('session', 'request.dbsession'),
+    ('session', None),
+    ('catch_up', '-1'),
+    ('catch_up', '5 minutes'),
+    ('catch_up', timedelta(seconds=-1)),
+    ('catch_up', True),
+    ('catch_up', 'nan'),
+    ('catch_up', '1e999'),
+    ('lease', '0'),
+    ('lease', None),
+    ('keep_history', '0'),
+    ('keep_history', '30 days'),
+    ('keep_history', 'inf'),
+    ('keep_history', '1e300'),
+    ('keep_history', True),
+    ('keep_history', None),
+    ('create_tables', ''),
+    ('create_tables', 'perhaps'),
+    ('create_tables', None),
     ('window', ''),
     ('window', None),
     ('window', 'a minute'),
@@ -188,6 +229,48 @@ def test_a_bad_secret_added_later_is_not_shown_either():
     with pytest.raises(ConfigurationError, match=r'cron\.secret') as caught:
         config.commit()
     assert 'too short' not in str(caught.value)
+
+
+@pytest.mark.parametrize('store', ['', None])
+def test_an_empty_store_says_what_to_write(store):
+    with pytest.raises(ConfigurationError, match='it is empty; write the URL of a database'):
+        Settings.parse({'cron.store': store})
+
+
+def test_a_store_that_cannot_be_imported_says_what_to_install(monkeypatch):
+    # what a missing SQLAlchemy says is told by a test of the store, in a process of its own
+    monkeypatch.setitem(sys.modules, 'pyramid_cron.store', None)
+    config = Configurator(settings={'cron.store': 'sqlite:///cron.sqlite'})
+    config.include('pyramid_cron')
+    with pytest.raises(ConfigurationError, match=r"cron\.store: .*; run: pip install 'pyramid_cron\[store\]'"):
+        config.commit()
+
+
+def test_the_store_which_may_hold_a_password_is_shown_nowhere():
+    settings = Settings.parse({'cron.store': 'postgresql://user:s3cr3t@host/name'})
+    assert 's3cr3t' not in repr(settings)
+
+
+def started(caplog, *tasks, **settings):
+    """Return what an application with these tasks warns of when it starts."""
+    config = Configurator(settings=settings)
+    config.include('pyramid_cron')
+    for number, options in enumerate(tasks):
+        config.add_cron_task(print, name=f'task {number}', min=0, **options)
+    config.make_wsgi_app()
+    return caplog.messages
+
+
+def test_without_a_store_tasks_that_ask_for_one_are_named_once(caplog):
+    asking = {'retries': 1}, {'catch_up': 60}, {}, {'catch_up': 0}, {'durable': False}
+    assert started(caplog, *asking) == [
+        'retries= and catch_up= do nothing until cron.store is set; tasks: task 0, task 1'
+    ]
+
+
+def test_where_no_task_asks_for_a_store_or_there_is_one_nothing_is_said(caplog, tmp_path):
+    assert started(caplog, {}) == []
+    assert started(caplog, {'retries': 1}, **{'cron.store': f'sqlite:///{tmp_path}/cron.sqlite'}) == []
 
 
 def test_another_bad_setting_does_not_show_the_secret():

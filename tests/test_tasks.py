@@ -1,4 +1,5 @@
 import functools
+import re
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -79,6 +80,35 @@ def test_a_name_that_a_log_line_cannot_show_is_refused(name):
 def test_idle_is_true_or_false(idle):
     with pytest.raises(ValueError, match='idle='):
         Task(purge, idle=idle)
+
+
+@pytest.mark.parametrize('durable', ['yes', None, 2])
+def test_durable_is_true_or_false(durable):
+    with pytest.raises(ValueError, match=re.escape(f'durable={durable!r} is neither True nor False')):
+        Task(purge, durable=durable)
+
+
+@pytest.mark.parametrize('retries', [-1, 1.0, '2', None, True])
+def test_retries_are_a_number_of_further_attempts(retries):
+    with pytest.raises(
+        ValueError, match=re.escape(f'retries={retries!r} is not a number of further attempts, 0 or more')
+    ):
+        Task(purge, retries=retries)
+
+
+@pytest.mark.parametrize('catch_up', [-1, '-1', 'soon', True, timedelta(seconds=-1), float('nan'), 10**400, [5]])
+def test_the_time_for_which_a_task_is_caught_up_is_no_other_than_a_time(catch_up):
+    with pytest.raises(ValueError, match='is no time: write seconds, or a timedelta, and 0 for never'):
+        Task(purge, catch_up=catch_up)
+
+
+@pytest.mark.parametrize(
+    ('catch_up', 'time'),
+    [(None, None), (0, timedelta(0)), (90, timedelta(seconds=90)), (0.5, timedelta(milliseconds=500))],
+)
+def test_the_time_for_which_a_task_is_caught_up_is_in_seconds_or_that_of_the_setting(catch_up, time):
+    task = Task(purge, catch_up=catch_up)
+    assert (task.catch_up, task.retries, task.durable) == (time, 0, True)
 
 
 def test_tasks_keep_their_order_and_can_be_counted():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
+import select
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,9 +22,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # the longest wait, after which the clock is read again: somebody may have set it
 LONGEST_WAIT = MINUTE.total_seconds()
 
-# after so many seconds at the most a signal is noticed that came just before the waiting began, or in another thread:
-# Python handles it in the main thread only, and does not wake that for it
-LONGEST_SLEEP = 1.0
+# of what signals write to wake the waiting
+MOST_BYTES = 4096
 
 
 def work(
@@ -88,9 +88,8 @@ class Ending:
         self.notice = f'{notice}\n'.encode() if notice else b''
         #: the last signal that has come
         self.number: signal.Signals | None = None
-        # the lock of a threading.Event is not reentrant: a signal while it is held would wait for itself
-        self._came: queue.SimpleQueue[signal.Signals] = queue.SimpleQueue()
         self.waiting = False
+        self._wakened: socket.socket
         self._before: dict[int, Any] = {}
 
     def asked(self) -> bool:
@@ -98,20 +97,25 @@ class Ending:
         return self.number is not None
 
     def wait(self, seconds: float) -> bool:
-        """Wait for so many seconds, or return true at once when it is time to end."""
+        """Wait for so many seconds, or return true at once when it is time to end.
+
+        It has to be called in the body of :meth:`by_signals`.
+        """
         self.waiting = True
         until = time.monotonic() + seconds
         try:
-            while True:
-                left = until - time.monotonic()
-                with suppress(queue.Empty):
-                    number = self._came.get(timeout=max(0.0, min(left, LONGEST_SLEEP)))
-                    log.info('ended by %s', number.name)
-                    return True
-                if left <= LONGEST_SLEEP:
-                    return False
+            # a signal of another kind ends the waiting too early
+            while self.number is None and seconds > 0:
+                select.select([self._wakened], [], [], seconds)
+                with suppress(BlockingIOError):
+                    self._wakened.recv(MOST_BYTES)
+                seconds = until - time.monotonic()
         finally:
             self.waiting = False
+        if self.number is None:
+            return False
+        log.info('ended by %s', self.number.name)
+        return True
 
     @contextmanager
     def by_signals(self) -> Iterator[None]:
@@ -119,12 +123,20 @@ class Ending:
 
         It has to be called in the main thread.
         """
-        self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in self._before.items():
-                signal.signal(number, handler)
+        # written to when a signal comes, in whatever thread: Python handles it in the main thread, but does not wake
+        # that from a lock or a queue
+        self._wakened, waker = socket.socketpair()
+        with self._wakened, waker:
+            self._wakened.setblocking(False)
+            waker.setblocking(False)
+            wakeup = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+            try:
+                yield
+            finally:
+                for number, handler in self._before.items():
+                    signal.signal(number, handler)
+                signal.set_wakeup_fd(wakeup)
 
     def _handle(self, number: int, frame: object) -> None:
         if os.getpid() != self.pid:
@@ -135,7 +147,6 @@ class Ending:
         first, self.number = self.number is None, signal.Signals(number)
         if not first:
             raise KeyboardInterrupt
-        self._came.put(self.number)
         if not self.waiting:
             # print() and logging may be what the signal interrupts
             with suppress(OSError):

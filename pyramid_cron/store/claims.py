@@ -138,7 +138,7 @@ class StoreClaims(Claims):
                     run_id=turn.run_id,
                     process=process.id,
                     began=database_clock(),
-                    transactional=self.options.session is not None and turn.minute is not None,
+                    transactional=False,
                 )
                 if taken:
                     process.renew(connection)
@@ -178,21 +178,42 @@ class StoreClaims(Claims):
         name = self.options.session
         if name is None or not isinstance(turn, StoredTurn):
             return NOT_JOINED
-        session = session_of(request, name)
-        if not self._same_database:
-            require_same_database(session, name, self.process.id)
-            self._same_database = True
+
+        def at_begin() -> None:
+            self._mark_transactional(turn)
+
+        def at_connect(connection: Connection) -> None:
+            if not self._same_database:
+                require_same_database(connection, name, self.process.id)
+                self._same_database = True
 
         def at_end(connection: Connection, seconds: float) -> None:
             if not self._ends.end(connection, turn, TaskReport(turn.task.name, OK, seconds), self._monotonic()):
                 raise Fenced
 
         def before_end(connection: Connection) -> None:
-            if not rows.mark_not_transactional(connection, self.options.app, turn.task.name, turn.run_id):
+            if not rows.mark(connection, self.options.app, turn.task.name, turn.run_id, transactional=False):
                 raise Fenced
 
-        turn.joined = Joined(session, at_end, before_end, self._monotonic)
+        turn.joined = Joined(session_of(request, name), at_begin, at_connect, at_end, before_end, self._monotonic)
         return turn.joined
+
+    def _mark_transactional(self, turn: StoredTurn) -> None:
+        """Take note that a run works in the session: then nothing of it stays if its process dies.
+
+        It is not in the transaction of the session, and before that has seen the row, which it is to update at its end.
+        """
+        if turn.minute is None:
+            return
+        try:
+            with self.database.begin() as connection:
+                mine = rows.mark(connection, self.options.app, turn.task.name, turn.run_id, transactional=True)
+        except SQLAlchemyError as exc:
+            # then it is reported if it dies, and not repeated
+            log.warning('the store cannot be told that task %s uses the session: %s', turn.task.name, in_a_line(exc))
+        else:
+            if not mine:
+                raise Fenced
 
     def release(self, turn: Turn, report: TaskReport) -> TaskReport:
         if not isinstance(turn, StoredTurn):

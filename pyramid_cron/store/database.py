@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +16,10 @@ from typing import Any
 from pyramid.exceptions import ConfigurationError
 from pyramid.path import DottedNameResolver
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from pyramid_cron.store.schema import metadata, runs
+from pyramid_cron.tasks import dotted_path
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,10 @@ LIMITS = {
     'sqlite': ['PRAGMA synchronous = FULL'],
 }
 ATTEMPTS_TO_CREATE = 10
+
+EXAMPLE = 'postgresql+psycopg://user@host/name'
+# with a colon only behind a dot, so that it is not taken for the beginning of a URL
+DOTTED_NAME = re.compile(r'\w+(\.\w+)*|\w+(\.\w+)+:\w+(\.\w+)*')
 
 
 class Database:
@@ -117,19 +123,22 @@ def create_all(engine: Engine, sleep: Callable[[float], object] = time.sleep) ->
 
     Several processes that start at once see the same tables missing, and all but one of them fail at making some.
     """
+    for _ in range(ATTEMPTS_TO_CREATE - 1):
+        try:
+            _create_all(engine)
+        except SQLAlchemyError:
+            sleep(random.uniform(0.01, 0.1))
+        else:
+            return
+    _create_all(engine)
+
+
+def _create_all(engine: Engine) -> None:
     if engine.dialect.name == 'sqlite':
         with engine.connect() as connection:
             # readers and a writer do not wait for one another, and a commit is one write to the disk
             connection.exec_driver_sql('PRAGMA journal_mode = WAL')
-    for attempt in range(ATTEMPTS_TO_CREATE):
-        try:
-            metadata.create_all(engine)
-        except SQLAlchemyError:
-            if attempt == ATTEMPTS_TO_CREATE - 1:
-                raise
-            sleep(random.uniform(0.01, 0.1))
-        else:
-            return
+    metadata.create_all(engine)
 
 
 def make_engine(value: Any, registry: Any) -> Engine:
@@ -138,30 +147,12 @@ def make_engine(value: Any, registry: Any) -> Engine:
     :param value: a URL of SQLAlchemy, an engine, a function ``(registry) -> Engine``, or the dotted name of one.
     :raises pyramid.exceptions.ConfigurationError: if it is none, without a word of a password that it holds.
     """
-    url = None
-    if isinstance(value, str):
-        try:
-            url = make_url(value)
-        except ArgumentError:
-            value = _resolve(value)
-    if url is None:
-        made = value if isinstance(value, Engine) else _call(value, registry)
-        # an application whose own pool is used up must not keep the store from saying that it is alive
-        engine = create_engine(made.url, pool=made.pool.recreate(), hide_parameters=True)
+    if isinstance(value, URL) or (isinstance(value, str) and '://' in value):
+        engine = _of_url(value)
     else:
-        arguments = {**CONNECT_ARGS.get(url.get_backend_name(), {}), **CONNECT_ARGS.get(url.get_driver_name(), {})}
-        options: dict[str, Any] = {'pool_size': 2, 'max_overflow': 3, 'pool_timeout': MOST_SECONDS}
-        try:
-            engine = create_engine(
-                url,
-                connect_args={name: value for name, value in arguments.items() if name not in url.query},
-                hide_parameters=True,
-                **({} if _in_memory(url) else options),
-            )
-        except ImportError as exc:
-            raise ConfigurationError(f'bad setting cron.store: {exc}; install the driver of {url.drivername}') from exc
-        except SQLAlchemyError as exc:
-            raise ConfigurationError(f'bad setting cron.store: {exc}') from None
+        made = _made(_resolve(value) if isinstance(value, str) else value, registry)
+        # an application whose own pool is used up must not keep the store from saying that it is alive
+        engine = create_engine(made.url, pool=made.pool.recreate(), hide_parameters=True, **_isolation(made.url))
     if _in_memory(engine.url):
         raise ConfigurationError(
             'bad setting cron.store: a database in memory is another one for each connection, and forgets; '
@@ -180,12 +171,35 @@ def make_engine(value: Any, registry: Any) -> Engine:
     return engine
 
 
-def _resolve(name: str) -> Any:
-    if (':' in name and '.' not in name.partition(':')[0]) or '/' in name:
-        # perhaps a URL, which may hold a password
+def _of_url(value: URL | str) -> Engine:
+    try:
+        url = make_url(value)
+    except (SQLAlchemyError, ValueError):
         raise ConfigurationError(
-            'bad setting cron.store: it is no URL such as postgresql+psycopg://user@host/name, '
-            'and no dotted name of an engine or a function'
+            f'bad setting cron.store: it is no URL such as {EXAMPLE}; '
+            'its port has to be a number, and in a password @ is written %40, / %2F and : %3A'
+        ) from None
+    options: dict[str, Any] = {'pool_size': 2, 'max_overflow': 3, 'pool_timeout': MOST_SECONDS}
+    try:
+        arguments = {**CONNECT_ARGS.get(url.get_backend_name(), {}), **CONNECT_ARGS.get(url.get_driver_name(), {})}
+        return create_engine(
+            url,
+            connect_args={name: value for name, value in arguments.items() if name not in url.query},
+            hide_parameters=True,
+            **_isolation(url),
+            **({} if _in_memory(url) else options),
+        )
+    except ImportError as exc:
+        raise ConfigurationError(f'bad setting cron.store: {exc}; install the driver of {url.drivername}') from exc
+    except SQLAlchemyError as exc:
+        raise ConfigurationError(f'bad setting cron.store: {exc}') from None
+
+
+def _resolve(name: str) -> Any:
+    if not DOTTED_NAME.fullmatch(name):
+        # perhaps a URL that is miswritten, which may hold a password
+        raise ConfigurationError(
+            f'bad setting cron.store: it is no URL such as {EXAMPLE}, and no dotted name of an engine or a function'
         )
     try:
         return DottedNameResolver().resolve(name)
@@ -195,13 +209,26 @@ def _resolve(name: str) -> Any:
         ) from exc
 
 
-def _call(function: Any, registry: Any) -> Engine:
-    made = function(registry) if callable(function) else function
+def _made(value: Any, registry: Any) -> Engine:
+    if isinstance(value, Engine):
+        return value
+    # by its type, because any other value may hold a password too
+    if not callable(value):
+        raise ConfigurationError(
+            f'bad setting cron.store: a {type(value).__name__} is no URL, no engine of SQLAlchemy, '
+            'and no function that returns one'
+        )
+    made = value(registry)
     if not isinstance(made, Engine):
         raise ConfigurationError(
-            f'bad setting cron.store: {function!r} is no URL, no engine of SQLAlchemy and no function that returns one'
+            f'bad setting cron.store: {dotted_path(value)} returned a {type(made).__name__}, no engine of SQLAlchemy'
         )
     return made
+
+
+def _isolation(url: URL) -> dict[str, str]:
+    """Return what makes the store's transactions wait for one another's rows, where others would fail for them."""
+    return {} if url.get_backend_name() == 'sqlite' else {'isolation_level': 'READ COMMITTED'}
 
 
 def sqlite_file(url: URL) -> Path | None:
@@ -212,6 +239,5 @@ def sqlite_file(url: URL) -> Path | None:
 
 
 def _in_memory(url: URL) -> bool:
-    return url.get_backend_name() == 'sqlite' and (
-        url.database in (None, '', ':memory:') or 'mode=memory' in str(url.query) or url.query.get('mode') == 'memory'
-    )
+    name = url.database or ':memory:'
+    return url.get_backend_name() == 'sqlite' and (':memory:' in name or url.query.get('mode') == 'memory')

@@ -65,7 +65,8 @@ def judge(task: Task, row: Mapping[str, Any], now: datetime, grace: timedelta) -
         return NOTHING
     if again == FAILED and row['busy_until'] is not None and now <= row['busy_until']:
         return NOTHING
-    if again == LOST and now - minute > grace:
+    # 0 is for tasks that must not be repeated, not even within the minute
+    if again == LOST and (now - minute > grace or not grace):
         return Verdict(given_up=True)
     return Verdict(minute, row['attempt'] + 1)
 

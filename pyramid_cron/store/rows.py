@@ -45,11 +45,13 @@ def tick(connection: Connection, app: str, minute: datetime, most_ahead: float) 
     attention = exists().where(tasks.c.app == app, or_(HELD, tasks.c.again.is_not(None)))
     told = ticks.c.last_minute, ticks.c.minute_before, attention.label('attention'), database_clock().label('clock')
     in_time = database_clock() >= minute.timestamp() - most_ahead
-    first = select(literal(app), literal(minute, ticks.c.last_minute.type)).where(in_time)
+    # with its type, without which PostgreSQL would read it in the time zone of its own
+    this_minute = literal(minute, ticks.c.last_minute.type)
+    first = select(literal(app), this_minute).where(in_time)
     newer = ticks.c.last_minute < minute
     values = {
         'minute_before': case((newer, ticks.c.last_minute), else_=ticks.c.minute_before),
-        'last_minute': case((newer, minute), else_=ticks.c.last_minute),
+        'last_minute': case((newer, this_minute), else_=ticks.c.last_minute),
     }
     upsert = UPSERTS.get(connection.dialect.name)
     if upsert is not None:
@@ -186,10 +188,12 @@ def give_up(connection: Connection, app: str, task: str, minute: datetime) -> bo
     return _change(connection, waiting, again=None)
 
 
-def mark_not_transactional(connection: Connection, app: str, task: str, run_id: str) -> bool:
-    """Take note that a run has committed something before its end, and tell whether it is still this one's."""
+def mark(connection: Connection, app: str, task: str, run_id: str, *, transactional: bool) -> bool:
+    """Take note of whether a run commits with its record, and tell whether it is still this one's."""
     mine = and_(_is(app, task), tasks.c.run_id == run_id)
-    return connection.execute(update(tasks).where(mine).values(transactional=False)).rowcount == 1
+    # no new version of the row for each savepoint of a task that has many
+    changed = update(tasks).where(mine, tasks.c.transactional != transactional).values(transactional=transactional)
+    return connection.execute(changed).rowcount == 1 or bool(connection.scalar(select(exists().where(mine))))
 
 
 def _change(connection: Connection, condition: ColumnElement[bool], **values: Any) -> bool:

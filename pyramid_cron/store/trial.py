@@ -63,8 +63,14 @@ class Trial:
         try:
             with transactions.around(NAME, system):
                 session = session_of(request, self._session)
-                require_same_database(session, self._session, self._process.id)
-                joined = Joined(session, self._refuse, lambda connection: None, time.monotonic)
+                joined = Joined(
+                    session,
+                    lambda: None,
+                    lambda connection: require_same_database(connection, self._session, self._process.id),
+                    self._refuse,
+                    lambda connection: None,
+                    time.monotonic,
+                )
                 with joined:
                     # zope.sqlalchemy commits no session to which the ORM has not written
                     session.add(self._row(mapping))

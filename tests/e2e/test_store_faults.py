@@ -84,7 +84,10 @@ class Store:
 
     def ask(self, query):
         with self._engine.connect() as connection:
-            return list(map(tuple, connection.execute(text(query))))
+            result = connection.execute(text(query))
+            rows = list(map(tuple, result)) if result.returns_rows else []
+            connection.commit()
+            return rows
 
     @property
     def effects(self):
@@ -329,6 +332,23 @@ def test_an_application_may_isolate_its_transactions_more(on_postgresql, isolati
     by_task = store.ask("SELECT task, scheduled_for FROM cron_runs WHERE status = 'ok'")
     assert len(by_task) == len(set(by_task))
     assert 'running' not in store.statuses
+
+
+def test_a_run_that_could_not_be_serialized_has_failed_and_may_be_retried(on_postgresql, waiting, go):
+    store, options = on_postgresql, {'engine': {'isolation_level': 'SERIALIZABLE'}}
+    tasks = {'writes_and_waits again': '5 * * * *', 'writes': '1,6 * * * *'}
+    ticker, other = store.ticker(tasks=tasks, **options), store.ticker(tasks=tasks, **options)
+    other.tick(1)
+    # PostgreSQL then reads all of a small table, and so each run depends on the others that end meanwhile
+    store.ask('ANALYZE')
+    ticker.begin(5)
+    waiting()
+    assert other.tick(6)['tasks'] == {'writes': 'ok'}
+    go()
+    assert 'SerializationFailure' in ticker.answer()['errors']['writes_and_waits again']
+    assert other.tick(7)['tasks'] == {'writes_and_waits again': 'ok'}
+    assert store.effects == [('writes', 1), ('writes_and_waits', 5), ('writes', 6)]
+    assert Counter(store.statuses) == {'ok': 3, 'failed': 1}
 
 
 def test_an_engine_with_a_single_connection_may_be_given_as_the_store(on_postgresql, waiting, go):

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from pyramid.config import Configurator
-from sqlalchemy import create_engine, event, select, update
+from sqlalchemy import create_engine, event, make_url, select, update
 from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateTable
 
@@ -109,6 +109,8 @@ def test_mysql_keeps_clocks_with_more_digits_than_a_float_has_there(table):
 def test_connections_that_were_lost_between_ticks_cost_no_tick(make_registry, postgresql, postgresql_server):
     registry = make_registry('* * * * *', postgresql)
     assert tick(registry, minute(0)).names('ok') == ['task']
-    database = postgresql.rpartition('/')[2].partition('?')[0]
-    postgresql_server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")
+    database = make_url(postgresql).database
+    # and wait until that is done
+    ends = 'SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity'
+    postgresql_server.execute(f"{ends} WHERE datname = '{database}'")
     assert str(tick(registry, minute(1))) == 'ok'

@@ -181,6 +181,14 @@ def test_a_named_run_is_recorded_as_manual_and_claims_no_minute(servers):
         server.tick(0, names=['none'])
 
 
+def test_a_named_idle_run_for_which_no_time_was_left_passes_nothing_over(servers):
+    server = servers.start(window='1e-9').add('idle', min=0, idle=True)
+    server.tick(-1)
+    assert [task.reason for task in server.tick(-1, names=['idle']).tasks] == ['no time left']
+    assert servers.row('idle')['last_minute'] is None
+    assert servers.history() == []
+
+
 def test_a_named_run_that_fails_is_not_tried_again(servers):
     server = servers.start().add(body=failing(9), min=0, retries=3)
     server.tick(1, names=['task'])
@@ -348,6 +356,20 @@ def test_an_interrupted_task_that_is_not_durable_is_released_in_the_process(serv
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             server.tick(0)
+
+
+def test_a_process_of_another_number_than_before_was_forked(servers):
+    # as in the next test, where nobody sees into the child
+    server = servers.start().add(min='*')
+    server.tick(0)
+    mine, pool = server.claims.process, server.engine.pool
+    mine.pid = server.claims.database._process = 0
+    server.tick(1)
+    assert server.claims.process is not mine
+    assert server.engine.pool is not pool
+    # which is left open for the parent, here this very process
+    pool.dispose()
+    assert {row['id'] for row in servers.rows(processes)} == {mine.id, server.claims.process.id}
 
 
 def test_a_process_that_was_forked_is_another_one(servers):

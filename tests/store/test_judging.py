@@ -15,6 +15,10 @@ INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
 GRACE = timedelta(minutes=5)
 
 
+def test_a_task_that_is_not_caught_up_is_not_repeated_in_its_minute_either():
+    assert judge(task('0 * * * *'), row(last=0, again='lost'), at(0), timedelta(0)) == verdict(given_up=True)
+
+
 def at(minute):
     return None if minute is None else INSTANT + minute * MINUTE
 
@@ -103,7 +107,7 @@ def model(job, known, now, grace):
     if known['again'] == 'failed' and not (known['busy_until'] and now <= known['busy_until']):
         return Verdict(known['last_minute'], known['attempt'] + 1)
     if known['again'] == 'lost':
-        if now - known['last_minute'] <= grace:
+        if grace and now - known['last_minute'] <= grace:
             return Verdict(known['last_minute'], known['attempt'] + 1)
         return Verdict(given_up=True)
     return NOTHING

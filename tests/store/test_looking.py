@@ -86,6 +86,16 @@ def test_older_misses_are_recorded_once_each_with_one_warning_over_all_servers(s
     assert servers.history('task', 'status', 'reason', 'attempt')[1] == ('once', 'missed', 'nobody asked in time', 0)
 
 
+def test_what_another_server_passes_over_at_the_same_time_is_told_once(servers, warnings):
+    first, second = (servers.start().add(min=0) for _ in range(2))
+    first.tick(-1)
+    second.tick(-1)
+    with second.overtaken(('SELECT cron_tasks.task', 'UPDATE cron_tasks'), lambda: first.tick(6)):
+        second.tick(6)
+    assert servers.minutes('missed') == [('task', 0)]
+    assert len([told for told in warnings() if 'was missed' in told]) == 1
+
+
 def test_a_deploy_at_noon_does_not_lose_the_noon_job(servers):
     servers.start().add(min=0).tick(-1)
     after = servers.start().add(min=0)

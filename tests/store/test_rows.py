@@ -1,5 +1,6 @@
 """The statements by which processes agree, each in the situation that it is for."""
 
+import functools
 from datetime import datetime, timezone
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from pyramid_cron import Task
 from pyramid_cron.clock import MINUTE
 from pyramid_cron.store import rows
-from pyramid_cron.store.schema import tasks, ticks
+from pyramid_cron.store.schema import metadata, tasks, ticks
 
 INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
 AHEAD = datetime(2100, 1, 1, tzinfo=timezone.utc)
@@ -134,7 +135,7 @@ def test_a_run_for_no_minute_takes_none_and_changes_nothing_of_what_is_owed(conn
 
 def test_a_run_is_given_back_by_its_token_alone(connection):
     take(connection, 1)
-    for end in (rows.give_back, rows.lose, rows.mark_not_transactional):
+    for end in (rows.give_back, rows.lose, functools.partial(rows.mark, transactional=False)):
         assert not end(connection, 'app', 'task', 'theirs')
         assert not end(connection, 'other', 'task', 'mine')
     assert row(connection)['run_id'] == 'mine'
@@ -156,7 +157,7 @@ def test_what_died_is_to_run_once_more_if_nothing_of_it_was_committed(
     for number in range(1, attempt + 1):
         assert take(connection, 1, number, transactional=transactional)
         if marked:
-            assert rows.mark_not_transactional(connection, 'app', 'task', 'mine')
+            assert rows.mark(connection, 'app', 'task', 'mine', transactional=False)
         assert rows.lose(connection, 'app', 'task', 'mine')
     assert row(connection)['again'] == again
     assert (row(connection)['run_id'], row(connection)['process']) == (None, None)
@@ -213,3 +214,18 @@ def test_tasks_are_known_with_the_process_that_has_them(servers, connection):
     assert set(rows.known(connection, 'app', ['other'])) == {'other', 'task'}
     assert set(rows.known(connection, 'app', None)) == {'other', 'task', 'third'}
     assert set(rows.known(connection, 'app', [str(number) for number in range(101)])) == {'other', 'task', 'third'}
+
+
+def test_minutes_do_not_depend_on_the_time_zone_of_the_database(postgresql):
+    engine = create_engine(postgresql)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"ALTER DATABASE {engine.url.database} SET timezone TO 'Asia/Tokyo'")
+    engine.dispose()
+    metadata.create_all(engine)
+    try:
+        for number in range(3):
+            with engine.begin() as connection:
+                told = rows.tick(connection, 'app', INSTANT + number * MINUTE, 60)
+        assert (told.last, told.before) == (INSTANT + 2 * MINUTE, INSTANT + MINUTE)
+    finally:
+        engine.dispose()

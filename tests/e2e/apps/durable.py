@@ -20,7 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 from pyramid_cron.inprocess import run_through
 
 BEGIN = datetime(2024, 1, 1, tzinfo=timezone.utc)
-RETRIES = {'unsteady': 2}
+RETRIES = {'writes_and_waits again': 1}
 
 
 class Base(DeclarativeBase):

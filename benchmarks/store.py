@@ -1,0 +1,178 @@
+"""What a store costs, and how often a minute runs when several processes ask for it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
+from apscheduler.schedulers.background import BackgroundScheduler
+from pyramid.config import Configurator
+
+from benchmarks.application import PATHS, caller, not_now
+from benchmarks.measure import Row, Size, WrongResult, medians
+from pyramid_cron.testing import tick
+from tests.conftest import find_postgresql
+from tests.kills.databases import DATABASES
+
+GROUP = 'A store'
+SHOWN = {'sqlite': 'SQLite', 'postgresql': 'PostgreSQL'}
+TASKS = 5
+# some minutes ago, because a store believes no minute of the future
+BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)
+SECONDS_OF_PEER = 6
+
+
+def rows(size: Size) -> Iterator[Row]:
+    """Yield the rows; a database that is not installed has none."""
+    for name, shown in SHOWN.items():
+        if name == 'postgresql' and find_postgresql() is None:
+            continue
+        with tempfile.TemporaryDirectory() as folder, DATABASES[name](Path(folder)) as url:
+            yield from _nothing_due(shown, url, size)
+            yield from _a_run(shown, url, size)
+            for processes in (4, 8):
+                yield from _several(shown, url, processes, size)
+    yield _peer(4)
+
+
+def _registry(url: str | None, app: str = 'benchmarks', task: Any = lambda system: None, due: int = TASKS) -> Any:
+    settings = {} if url is None else {'cron.store': url, 'cron.app': app}
+    with Configurator(settings={**settings, 'cron.timezone': 'UTC'}) as config:
+        config.include('pyramid_cron')
+        for number in range(due):
+            config.add_cron_task(partial(task, str(number)) if due else task, name=str(number), min='*')
+        config.add_cron_task(_nothing, name='not due', **not_now())
+    return config
+
+
+def _nothing(system: Any) -> None: ...
+
+
+def _with_name(name: str, system: Any) -> None: ...
+
+
+def _dispose(registry: Any) -> None:
+    registry['cron_claims'].database.engine.dispose()
+
+
+def _nothing_due(shown: str, url: str, size: Size) -> Iterator[Row]:
+    configs = {'store': _registry(url, due=0), 'none': _registry(None, due=0)}
+    functions = {name: caller(config.make_wsgi_app(), PATHS['tick']) for name, config in configs.items()}
+    if {function() for function in functions.values()} != {b'ok'}:
+        raise WrongResult('a tick with nothing due did not answer ok')
+    seconds = medians(functions, size.rounds)
+    _dispose(configs['store'].registry)
+    yield Row(GROUP, f'nothing due, {shown}', 'no store', seconds['store'], seconds['none'])
+    added = seconds['store'] - seconds['none']
+    most = 1e-3 if shown == 'SQLite' else None
+    yield Row(GROUP, f'what {shown} adds to it', 'no store', added, seconds['none'], most=most)
+
+
+def _a_run(shown: str, url: str, size: Size) -> Iterator[Row]:
+    urls = {'store': url, 'none': None}
+    registries = {name: _registry(urls[name], app='a run', task=_with_name).registry for name in urls}
+    seconds: dict[str, list[float]] = {name: [] for name in registries}
+    for number in range(size.rounds):
+        for name, registry in registries.items():
+            began = time.perf_counter()
+            report = tick(registry, BEGIN + timedelta(minutes=number))
+            seconds[name].append((time.perf_counter() - began) / TASKS)
+            if len(report.names('ok')) != TASKS:
+                raise WrongResult(f'not every task ran with {name}: {report}')
+    _dispose(registries['store'])
+    stored, free = (statistics.median(seconds[name]) for name in ('store', 'none'))
+    yield Row(GROUP, f'a claim, run and end, {shown}', 'no store', stored, free)
+
+
+def _append(file: str, name: str, system: Any) -> None:
+    with open(file, 'a', encoding='utf-8') as effects:
+        effects.write(f'{name} {system["scheduled_for"]:%Y-%m-%dT%H:%M}\n')
+
+
+def _walk(url: str, app: str, file: str, minutes: int, barrier: Any) -> None:
+    """Tick minute by minute, each when all the others have come to it."""
+    registry = _registry(url, app=app, task=partial(_append, file)).registry
+    for number in range(minutes):
+        barrier.wait()
+        tick(registry, BEGIN + timedelta(minutes=number))
+    _dispose(registry)
+
+
+def _several(shown: str, url: str, processes: int, size: Size) -> Iterator[Row]:
+    minutes = 10 * max(size.counts[0], size.counts[1] // 10)
+    context = multiprocessing.get_context('spawn')
+    with tempfile.NamedTemporaryFile('r') as effects:
+        barrier = context.Barrier(processes + 1)
+        arguments = (url, f'{processes} processes', effects.name, minutes, barrier)
+        started = [context.Process(target=_walk, args=arguments) for _ in range(processes)]
+        for process in started:
+            process.start()
+        barrier.wait()
+        began = time.perf_counter()
+        for _ in range(minutes - 1):
+            barrier.wait()
+        for process in started:
+            process.join()
+        seconds = time.perf_counter() - began
+        runs = Counter(effects.read().split('\n')[:-1])
+    expected = minutes * TASKS
+    if sum(runs.values()) != expected or len(runs) != expected:
+        raise WrongResult(
+            f'{processes} processes, {shown}: {expected} runs were due, '
+            f'{expected - len(runs)} were lost and {sum(runs.values()) - len(runs)} were duplicates'
+        )
+    yield Row(GROUP, f'{processes} processes, {shown}, a minute', '60 s', seconds / minutes, 60.0)
+
+
+def _schedule(url: str, file: str, seconds: float, ready: Any) -> None:
+    scheduler = BackgroundScheduler(jobstores={'default': SQLAlchemyJobStore(url)}, timezone=timezone.utc)
+    scheduler.start(paused=True)
+    for number in range(TASKS):
+        scheduler.add_job(
+            _record, 'interval', [file, str(number)], seconds=1, id=str(number), replace_existing=True, start_date=BEGIN
+        )
+    ready.wait()
+    scheduler.resume()
+    time.sleep(seconds)
+    scheduler.shutdown()
+
+
+def _record(file: str, name: str) -> None:
+    with open(file, 'a', encoding='utf-8') as effects:
+        effects.write(f'{name} {time.time():.0f}\n')
+
+
+def _peer(processes: int) -> Row:
+    """Return how often APScheduler runs a job that is due once, in processes that share a job store."""
+    context = multiprocessing.get_context('spawn')
+    with tempfile.TemporaryDirectory() as folder:
+        effects = Path(folder, 'effects')
+        effects.touch()
+        url = f'sqlite:///{folder}/jobs.sqlite?timeout=30'
+        ready = context.Barrier(processes)
+        arguments = (url, str(effects), SECONDS_OF_PEER, ready)
+        started = [context.Process(target=_schedule, args=arguments) for _ in range(processes)]
+        for process in started:
+            process.start()
+        for process in started:
+            process.join()
+        runs = effects.read_text(encoding='utf-8').split('\n')[:-1]
+    if not runs:
+        raise WrongResult('APScheduler ran nothing')
+    return Row(
+        GROUP,
+        f'{processes} processes, runs of a due job',
+        'APScheduler job store',
+        1.0,
+        len(runs) / len(set(runs)),
+        unit='',
+    )

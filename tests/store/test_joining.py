@@ -1,0 +1,495 @@
+"""The record of a run in the transaction of its task: real sessions, requested through the whole application."""
+
+import contextlib
+
+import pytest
+import transaction
+import zope.sqlalchemy
+from pyramid_tm import explicit_manager
+from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, event, insert, select, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import scoped_session, sessionmaker
+from webtest import TestApp
+from zope.sqlalchemy.datamanager import ZopeTransactionEvents
+
+from pyramid_cron.store import Fenced, NotJoined
+from pyramid_cron.store.schema import processes
+
+METADATA = MetaData()
+EFFECTS = Table('effects', METADATA, Column('id', Integer, primary_key=True), Column('what', String(50)))
+
+
+class Site:
+    """Servers whose tasks write to the database of the store by sessions that pyramid_tm commits."""
+
+    def __init__(self, servers, settings):
+        self.servers = servers
+        self.settings = {'session': 'dbsession', **settings}
+        self.engines = []
+        self.bind = self.engine(servers.url)
+
+    def engine(self, url, **options):
+        self.engines.append(create_engine(url, **options))
+        METADATA.create_all(self.engines[-1])
+        with self.engines[-1].begin() as connection:
+            connection.execute(EFFECTS.delete())
+        return self.engines[-1]
+
+    def session(self, request):
+        session = sessionmaker(bind=self.bind)()
+        zope.sqlalchemy.register(session, transaction_manager=request.tm)
+        return session
+
+    def start(self, body=None, make_session=None, include=('pyramid_tm',), tasks=None, options=None, **settings):
+        def setup(config):
+            for name in include:
+                config.include(name)
+            config.add_request_method(make_session or self.session, 'dbsession', reify=True)
+
+        server = self.servers.start(include=setup, **{**self.settings, **settings})
+        for name, function in (tasks or {'task': body}).items():
+            server.add(name, function, **(options or {}))
+        server.ready()
+        server.target = TestApp(server.config.make_wsgi_app())
+        server.ready()
+        return server
+
+    def effects(self):
+        return [row['what'] for row in self.servers.rows(EFFECTS)]
+
+
+@pytest.fixture(params=['explicit', 'thread-local'])
+def site(request, servers):
+    hook = {'tm.manager_hook': explicit_manager} if request.param == 'explicit' else {}
+    site = Site(servers, hook)
+    yield site
+    transaction.abort()
+    for engine in site.engines:
+        engine.dispose()
+
+
+def write(system, what='done'):
+    session = system['request'].dbsession
+    session.execute(insert(EFFECTS).values(what=what))
+    zope.sqlalchemy.mark_changed(session() if isinstance(session, scoped_session) else session)
+
+
+@contextlib.contextmanager
+def ends(server):
+    """Give a list of the connections by which the ends of runs are written: the store's own, and the session's."""
+    found = []
+
+    def note(connection, cursor, statement, *_):
+        if statement.startswith('UPDATE cron_tasks SET busy_until'):
+            found.append('store' if connection.engine is server.engine else 'session')
+
+    engines = [server.engine, *server.site.engines]
+    for engine in engines:
+        event.listen(engine, 'before_cursor_execute', note)
+    yield found
+    for engine in engines:
+        event.remove(engine, 'before_cursor_execute', note)
+
+
+def run(site, body, **options):
+    """Run a task, and return its report, its row's status, and what wrote its end."""
+    server = site.start(body, **options)
+    server.site = site
+    with ends(server) as found:
+        (report,) = server.tick().tasks
+    (kept,) = site.servers.history()
+    assert site.servers.row()['run_id'] is None
+    return report, kept, found
+
+
+def test_the_work_of_a_task_and_its_record_are_committed_together(site):
+    report, kept, ends = run(site, write)
+    assert (report.status, kept, ends) == ('ok', 'ok', ['session'])
+    assert site.effects() == ['done']
+    assert site.servers.history('seconds')[0] >= 0
+
+
+def test_a_task_that_fails_leaves_nothing_but_its_record(site):
+    def body(system):
+        write(system)
+        raise ValueError
+
+    report, kept, ends = run(site, body)
+    assert (report.status, kept, ends) == ('failed', 'failed', ['store'])
+    assert site.effects() == []
+
+
+def doom(system):
+    write(system)
+    system['request'].tm.doom()
+
+
+def read(system):
+    system['request'].dbsession.execute(select(EFFECTS)).all()
+
+
+def write_unmarked(system):
+    # zope.sqlalchemy does not know that Core has written something, and rolls it back
+    system['request'].dbsession.execute(text("INSERT INTO effects (what) VALUES ('unmarked')"))
+
+
+@pytest.mark.parametrize('body', [doom, read, write_unmarked, lambda system: None])
+def test_a_task_of_which_nothing_is_committed_is_recorded_beside_it(site, body):
+    report, kept, ends = run(site, body)
+    assert (report.status, kept, ends) == ('ok', 'ok', ['store'])
+    assert site.effects() == []
+
+
+def test_savepoints_are_no_commits_whether_they_are_released_or_left_open(site):
+    def body(system):
+        session = system['request'].dbsession
+        with session.begin_nested():
+            write(system, 'released')
+        with contextlib.suppress(ValueError), session.begin_nested():
+            write(system, 'rolled back')
+            raise ValueError
+        session.begin_nested()
+        write(system, 'open')
+
+    report, kept, ends = run(site, body)
+    assert (report.status, kept, ends) == ('ok', 'ok', ['session'])
+    assert site.effects() == ['released', 'open']
+
+
+def test_each_task_of_a_run_is_recorded_with_its_own_work(site):
+    def bad(system):
+        write(system, 'bad')
+        raise ValueError
+
+    server = site.start(tasks={'first': write, 'bad': bad, 'last': write})
+    assert [task.status for task in server.tick().tasks] == ['ok', 'failed', 'ok']
+    assert site.effects() == ['done', 'done']
+    assert sorted(site.servers.history('task', 'status')) == [('bad', 'failed'), ('first', 'ok'), ('last', 'ok')]
+    # and at the next tick as well
+    server.tick(5)
+    assert len(site.effects()) == 4
+
+
+def test_a_task_that_fails_is_tried_again_without_what_it_did_before(site):
+    failures = iter([ValueError])
+
+    def body(system):
+        write(system)
+        for failure in failures:
+            raise failure
+
+    server = site.start(body, options={'retries': 1})
+    server.tick(0)
+    server.tick(1)
+    assert site.servers.history() == ['failed', 'ok']
+    assert site.effects() == ['done']
+
+
+def test_a_server_whose_run_was_taken_over_cannot_commit(site, warnings):
+    def body(system):
+        read(system)
+        site.servers.change(run_id='theirs')
+        write(system)
+
+    server = site.start(body)
+    (report,) = server.tick().tasks
+    assert (report.status, type(report.exception)) == ('failed', Fenced)
+    assert site.effects() == []
+    assert site.servers.row()['run_id'] == 'theirs'
+
+
+def test_a_server_whose_run_was_taken_over_cannot_commit_in_the_middle_of_a_task_either(site):
+    def body(system):
+        read(system)
+        # before it writes, because in SQLite a writer excludes all others
+        site.servers.change(run_id='theirs')
+        write(system)
+        system['request'].tm.commit()
+
+    (report,) = site.start(body).tick().tasks
+    assert isinstance(report.exception, Fenced)
+    assert site.effects() == []
+
+
+def commit(system):
+    write(system, 'first')
+    system['request'].tm.commit()
+    system['request'].tm.begin()
+    write(system, 'second')
+
+
+def commit_with_open_savepoint(system):
+    write(system, 'first')
+    system['request'].dbsession.begin_nested()
+    system['request'].tm.commit()
+    system['request'].tm.begin()
+    write(system, 'second')
+
+
+@pytest.mark.parametrize('begin', [commit, commit_with_open_savepoint])
+def test_a_task_that_commits_by_itself_and_dies_does_not_run_again(site, begin):
+    def body(system):
+        begin(system)
+        raise KeyboardInterrupt
+
+    server = site.start(body)
+    with pytest.raises(KeyboardInterrupt):
+        server.tick(0)
+    assert site.effects() == ['first']
+    assert site.servers.history() == ['lost']
+    assert site.servers.row()['again'] is None
+    assert server.tick(1).tasks == ()
+
+
+@pytest.mark.parametrize('begin', [write, read])
+def test_a_task_that_dies_before_it_has_committed_what_it_did_in_the_session_runs_again(site, begin):
+    stops = iter([KeyboardInterrupt])
+
+    def body(system):
+        begin(system)
+        for stop in stops:
+            raise stop
+
+    server = site.start(body)
+    with pytest.raises(KeyboardInterrupt):
+        server.tick(0)
+    assert site.effects() == []
+    server.tick(1)
+    assert site.servers.history('status', 'attempt') == [('lost', 1), ('ok', 2)]
+    assert len(site.effects()) == (begin is write)
+
+
+def test_a_task_that_dies_without_a_look_at_the_session_does_not_run_again(site):
+    def body(system):
+        raise KeyboardInterrupt
+
+    server = site.start(body)
+    with pytest.raises(KeyboardInterrupt):
+        server.tick(0)
+    assert server.tick(1).tasks == ()
+    assert site.servers.history() == ['lost']
+
+
+def test_a_task_that_fails_at_its_first_look_at_the_session_because_it_was_taken_over_changes_nothing(site):
+    def body(system):
+        site.servers.change(run_id='theirs')
+        read(system)
+
+    (report,) = site.start(body).tick().tasks
+    assert isinstance(report.exception, Fenced)
+    assert site.servers.row()['run_id'] == 'theirs'
+
+
+def test_that_a_task_uses_the_session_is_not_worth_an_answer_of_the_database(site, warnings):
+    def body(system):
+        with server.outage('UPDATE cron_tasks SET transactional'):
+            write(system)
+
+    server = site.start(body)
+    assert [task.status for task in server.tick().tasks] == ['ok']
+    assert site.effects() == ['done']
+    assert 'the store cannot be told that task task uses the session: the database has gone' in warnings()
+
+
+def test_the_work_of_a_savepoint_is_nothing_once_it_is_rolled_back_unless_the_driver_has_committed_it(site):
+    def body(system):
+        with system['request'].dbsession.begin_nested():
+            write(system)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        site.start(body).tick(0)
+    # to the driver of SQLite the end of a savepoint without a BEGIN before it is a commit
+    assert site.effects() == (['done'] if site.servers.url.startswith('sqlite') else [])
+    assert site.servers.row()['again'] == (None if site.effects() else 'lost')
+
+
+def test_a_task_that_commits_by_itself_is_recorded_with_its_last_commit(site):
+    report, kept, ends = run(site, commit)
+    assert (report.status, kept, ends) == ('ok', 'ok', ['session'])
+    assert site.effects() == ['first', 'second']
+
+
+@pytest.mark.parametrize('after', [False, True])
+def test_a_commit_that_was_not_answered_is_told_by_what_the_database_has(site, warnings, after):
+    server = site.start(write)
+    left = [1]
+
+    def fail(connection):
+        if left:
+            left.pop()
+            driver = connection.connection.dbapi_connection
+            driver.commit() if after else driver.rollback()
+            raise OperationalError('COMMIT', {}, Exception('the database has gone'))
+
+    event.listen(site.bind, 'commit', fail)
+    (report,) = server.tick().tasks
+    status = 'ok' if after else 'failed'
+    assert (report.status, site.servers.history()) == (status, [status])
+    assert len(site.effects()) == after
+    assert any('the answer to that was lost' in warning for warning in warnings()) is after
+
+
+class Objector:
+    """A data manager that votes against the commit, before sessions or after them."""
+
+    def __init__(self, key):
+        self.key = key
+
+    def sortKey(self):
+        return self.key
+
+    def tpc_vote(self, _):
+        raise ValueError('no')
+
+    def abort(self, _):
+        pass
+
+    tpc_begin = commit = tpc_abort = abort
+
+
+def test_a_failure_at_commit_leaves_nothing(site):
+    def body(system):
+        write(system)
+        system['request'].tm.get().join(Objector('!'))
+
+    report, kept, _ = run(site, body)
+    assert (report.status, kept) == ('failed', 'failed')
+    assert site.effects() == []
+
+
+def test_a_second_session_commits_nothing_of_the_record(site, tmp_path):
+    elsewhere = site.engine(f'sqlite:///{tmp_path}/elsewhere.sqlite')
+
+    def body(system):
+        session = sessionmaker(bind=elsewhere)()
+        zope.sqlalchemy.register(session, transaction_manager=system['request'].tm)
+        session.execute(insert(EFFECTS).values(what='elsewhere'))
+        zope.sqlalchemy.mark_changed(session)
+
+    report, kept, ends = run(site, body)
+    assert (report.status, kept, ends) == ('ok', 'ok', ['store'])
+    with elsewhere.connect() as connection:
+        assert connection.execute(select(EFFECTS.c.what)).scalars().all() == ['elsewhere']
+
+
+def test_a_named_run_is_recorded_with_its_work_too(site):
+    server = site.start(write)
+    server.tick(1)
+    (report,) = server.tick(1, names=['task']).tasks
+    assert report.status == 'ok'
+    assert site.servers.history('trigger', 'status') == [('manual', 'ok')]
+    assert site.effects() == ['done']
+
+
+def test_a_session_of_a_registry_of_sessions_is_joined(site):
+    def session(request):
+        registry = scoped_session(sessionmaker(bind=site.bind))
+        zope.sqlalchemy.register(registry, transaction_manager=request.tm)
+        return registry
+
+    report, kept, ends = run(site, write, make_session=session)
+    assert (report.status, kept, ends) == ('ok', 'ok', ['session'])
+
+
+def not_joined(site, **options):
+    report, kept, _ = run(site, write, **options)
+    assert (report.status, kept, type(report.exception)) == ('failed', 'failed', NotJoined)
+    assert site.effects() == []
+    return str(report.exception)
+
+
+def test_a_session_on_another_database_is_a_clear_error(site, tmp_path):
+    other = tmp_path / 'other.sqlite'
+    site.bind = site.engine(f'sqlite:///{other}')
+    message = not_joined(site)
+    assert message.startswith('cron.session = dbsession: its database has no table cron_processes: ')
+    assert message.endswith('it has to be that of cron.store')
+
+
+def test_a_session_on_the_database_of_another_store_is_a_clear_error(site, made_sqlite, tmp_path):
+    copy = tmp_path / 'copy.sqlite'
+    copy.write_bytes(made_sqlite.read_bytes())
+    site.bind = site.engine(f'sqlite:///{copy}')
+    assert not_joined(site) == (
+        'cron.session = dbsession leads to another database than cron.store: let both name the same one, '
+        'or leave cron.session out, which makes runs at most once'
+    )
+
+
+def test_an_attribute_that_holds_no_session_is_a_clear_error(site):
+    message = not_joined(site, make_session=lambda request: sessionmaker(bind=site.bind))
+    assert message == 'cron.session = dbsession is a sessionmaker, and no session of SQLAlchemy'
+
+
+def test_a_request_without_the_attribute_is_a_clear_error(site):
+    assert not_joined(site, session='db') == 'cron.session = db: the request has no such attribute'
+
+
+@pytest.mark.parametrize('level', ['REPEATABLE READ', 'SERIALIZABLE'])
+def test_sessions_of_any_isolation_level_are_joined(site, level):
+    if site.servers.url.startswith('sqlite'):
+        pytest.skip('SQLite has one isolation level')
+    site.bind = site.engine(site.servers.url, isolation_level=level)
+    other = site.servers.start(window='10e9').add(min='*')
+
+    def body(system):
+        write(system)
+        # what other servers do meanwhile is no conflict
+        assert other.tick(1).tasks[0].reason.startswith('still running')
+        site.servers.execute(processes.update().values(lease_until=10.0**12))
+
+    server = site.start(body, options={'min': '*'})
+    assert [task.status for task in server.tick(0).tasks] == ['ok']
+    assert site.effects() == ['done']
+
+
+def test_the_transactions_of_an_application_without_pyramid_tm_are_joined_too(servers):
+    @contextlib.contextmanager
+    def own(system):
+        with system['request'].dbsession.begin():
+            yield
+
+    def body(system):
+        system['request'].dbsession.execute(insert(EFFECTS).values(what='done'))
+
+    site = Site(servers, {'transaction': own})
+    report, kept, ends = run(site, body, make_session=lambda request: sessionmaker(bind=site.bind)(), include=())
+    assert (report.status, kept, ends) == ('ok', 'ok', ['session'])
+    assert site.effects() == ['done']
+    site.bind.dispose()
+
+
+def test_where_nobody_commits_but_the_task_its_end_is_written_beside_it_and_it_does_not_run_again(servers):
+    def body(system):
+        system['request'].dbsession.execute(insert(EFFECTS).values(what='done'))
+        system['request'].dbsession.commit()
+        if len(site.effects()) == 2:
+            raise KeyboardInterrupt
+
+    site = Site(servers, {})
+    report, kept, ends = run(site, body, make_session=lambda request: sessionmaker(bind=site.bind)(), include=())
+    assert (report.status, kept, ends) == ('ok', 'ok', ['store'])
+    with pytest.raises(KeyboardInterrupt):
+        site.start(body, make_session=lambda request: sessionmaker(bind=site.bind)(), include=()).tick(5)
+    assert servers.row()['again'] is None
+    site.bind.dispose()
+
+
+def test_a_task_that_is_not_durable_is_not_joined(site):
+    server = site.start(write, options={'durable': False})
+    assert [task.status for task in server.tick().tasks] == ['ok']
+    assert site.effects() == ['done']
+    assert site.servers.history() == []
+
+
+def test_the_session_is_left_as_it_was_after_each_run(site):
+    held = []
+
+    def body(system):
+        held.append(system['request'].dbsession)
+        write(system)
+
+    site.start(body).tick()
+    (session,) = held
+    assert [type(listener.__self__) for listener in session.dispatch.before_commit] == [ZopeTransactionEvents]

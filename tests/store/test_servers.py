@@ -1,0 +1,104 @@
+"""Several servers for hours: clocks that differ, ticks that come late or not at all, processes that die."""
+
+import random
+import threading
+from collections import Counter
+from datetime import datetime, timezone
+
+import pytest
+from sqlalchemy import update
+
+from pyramid_cron.clock import MINUTE
+from pyramid_cron.store.schema import processes
+
+INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize('seed', range(2))
+def test_clocks_that_differ_by_two_seconds_lose_nothing_and_run_nothing_twice(servers, seed, warnings):
+    """Each server ticks when its own clock begins a minute, or up to a second later."""
+    chance = random.Random(seed)
+    count = 3
+    nodes = [
+        servers.start().add('often', min='*').add('third', min='*/3').add('eighth', min='*/8') for _ in range(count)
+    ]
+    skews = [chance.uniform(-2, 2) for _ in nodes]
+    ticks = [
+        (60 * minute - skew + chance.uniform(0, 1), minute, node)
+        for node, skew in zip(nodes, skews, strict=True)
+        for minute in range(17)
+        # a server is away for a while
+        if chance.random() > 0.2
+    ]
+    for _, minute, node in sorted(ticks, key=lambda tick: tick[0]):
+        node.tick(minute)
+    asked = {minute for _, minute, _ in ticks}
+    ran = Counter(run for node in nodes for run in node.ran)
+    assert set(ran.values()) == {1}
+    for name, apart in (('often', 1), ('third', 3), ('eighth', 8)):
+        due = {minute for minute in range(17) if minute % apart == 0}
+        got = {minute for task, minute in ran if task == name}
+        missed = {minute for task, minute in servers.minutes('missed') if task == name}
+        assert got | missed == {minute for minute in due if minute <= max(asked)}
+        # what a tick came for has run
+        assert got >= due & asked
+        assert not got & missed
+
+
+@pytest.mark.parametrize('seed', range(2))
+def test_every_due_minute_is_run_once_or_told_however_ticks_come_and_processes_die(servers, seed, warnings):
+    chance = random.Random(seed)
+    nodes = [servers.start(catch_up='180').add('task', min='*/2') for _ in range(2)]
+    begun = Counter()
+    minute = 0
+    nodes[0].tick(-1)
+    while minute < 60:
+        minute += chance.choice([0, 1, 1, 1, 2, 7])
+        node = chance.choice(nodes)
+        if chance.random() < 0.15:
+            # it takes its turn, and that is the last of it
+            for turn in node.turns(minute):
+                if turn.held is None and node.claims.claim(turn) is None:
+                    begun[turn.minute] += 1
+            servers.execute(update(processes).values(lease_until=0.0, place='another boot'))
+            nodes[nodes.index(node)] = servers.start(catch_up='180').add('task', min='*/2')
+        else:
+            node.tick(minute)
+    minute += 1 + minute % 2
+    nodes[0].tick(minute)
+    told = Counter(servers.history('scheduled_for', 'status'))
+    ok, lost, missed, skipped = (
+        {when: count for (when, status), count in told.items() if status == wanted}
+        for wanted in ('ok', 'lost', 'missed', 'skipped')
+    )
+    assert set(ok.values()) == {1}
+    assert not set(ok) & set(lost)
+    assert lost == begun
+    assert not any(status == 'running' for _, status in told)
+    due = {INSTANT + when * MINUTE for when in range(0, minute + 1, 2)}
+    assert {*ok, *lost, *missed, *skipped} == due
+    assert not {*missed} & {*ok, *lost}
+
+
+def test_servers_that_tick_at_the_very_same_time_run_each_minute_once(servers):
+    nodes = [servers.start().add('one', min='*').add('two', min='*') for _ in range(4)]
+    barrier = threading.Barrier(len(nodes))
+    reports = []
+    for node in nodes:
+        node.ready()
+
+    def work(node):
+        for minute in range(8):
+            barrier.wait()
+            reports.append(node.tick(minute))
+
+    threads = [threading.Thread(target=work, args=[node]) for node in nodes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ran = Counter(run for node in nodes for run in node.ran)
+    assert len(ran) == 16
+    assert set(ran.values()) == {1}
+    assert [str(report) for report in reports if report.failed] == []
+    assert servers.history() == ['ok'] * 16
