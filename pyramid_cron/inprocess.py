@@ -9,6 +9,7 @@ from typing import Any
 from pyramid.interfaces import IRoutesMapper
 from pyramid.request import Request
 
+from pyramid_cron.clock import current_minute
 from pyramid_cron.reports import RunReport
 
 # no header of a request can set it: those begin with HTTP_
@@ -26,6 +27,7 @@ class Order:
     :param instant: the minute to run for, aware.
     :param names: the tasks to run, due or not; ``None`` for those that are due.
     :param stop: asked before each turn; once it returns true, the tasks left over are skipped.
+    :param call: what to call with the request in place of all tasks.
     """
 
     def __init__(
@@ -34,11 +36,13 @@ class Order:
         instant: datetime,
         names: tuple[str, ...] | None = None,
         stop: Callable[[], bool] = lambda: False,
+        call: Callable[[Any], None] | None = None,
     ) -> None:
         self.registry = registry
         self.instant = instant
         self.names = names
         self.stop = stop
+        self.call = call
         self.report: RunReport | None = None
         # it came to an application with a registry of its own
         self.strayed = False
@@ -69,11 +73,27 @@ def run_through(
     order = Order(registry, instant, None if names is None else tuple(names), stop)
     # before an exception view can make a page of the error
     registry['cron_tasks'].named(order.names or ())
-    url = registry['cron_settings'].url
+    return _send(app, order, environ or {}, method)
+
+
+def call_through(app: Any, registry: Any, call: Callable[[Any], None], *, method: str = 'GET') -> None:
+    """Call something with a request that goes through a whole WSGI application, where a run would call its tasks.
+
+    :param app: the WSGI application.
+    :param registry: its registry, as for :func:`run_through`.
+    :param call: what to call with the request.
+    :param method: the method of the request.
+    :raises NotRun: if something in the application answers before.
+    """
+    _send(app, Order(registry, current_minute(), call=call), {}, method)
+
+
+def _send(app: Any, order: Order, environ: Mapping[str, Any], method: str) -> RunReport:
+    url = order.registry['cron_settings'].url
     # from the start, for applications that turn away what does not come to their own address
     outside = url.environ() if url is not None else {}
     request = Request.blank(
-        cron_path(registry), environ={**(environ or {}), **outside, ENVIRON_KEY: order}, method=method
+        cron_path(order.registry), environ={**environ, **outside, ENVIRON_KEY: order}, method=method
     )
     response = request.get_response(app)
     if order.report is None:

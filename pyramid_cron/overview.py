@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from itertools import islice
@@ -66,7 +67,7 @@ class Overview:
             return ''
         began = clock.minute_of(clock.to_zone(self.last.started, self.task.timezone))
         shown = f'{self.last.status}, {began:%a %Y-%m-%d %H:%M}'
-        return shown if self.last.started > self.instant else f'{shown}, {_length(began, self.instant)} ago'
+        return shown if began > self.instant else f'{shown}, {_length(began, self.instant)} ago'
 
     def why(self) -> str:
         """Say why the task is due or not."""
@@ -121,6 +122,12 @@ def _length(start: datetime, end: datetime) -> str:
     days, hours = minutes // 1440, minutes // 60 % 24
     parts = [(days, 'd'), (hours, 'h'), (0 if days else minutes % 60, 'min')]
     return ' '.join(f'{number} {unit}' for number, unit in parts if number) or '0 min'
+
+
+def due_within(tasks: Iterable[Task], first: datetime, last: datetime) -> list[str]:
+    """Return the names of the tasks that are due in a minute from ``first`` to ``last``."""
+    coming = ((task.name, next(task.runs(first - clock.MINUTE), None)) for task in tasks)
+    return [name for name, run in coming if run is not None and clock.to_instant(run) <= last]
 
 
 def run_as_dict(run: PastRun, zone: tzinfo | None) -> dict[str, Any]:

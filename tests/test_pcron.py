@@ -235,6 +235,7 @@ def test_json_has_all_of_it(pcron, ini):
                 'idle': False,
                 'description': 'Delete what is old.',
                 'next': ['2026-12-24T02:00:00+01:00', '2026-12-25T02:00:00+01:00'],
+                'last': None,
             },
             {
                 'name': 'report',
@@ -243,6 +244,7 @@ def test_json_has_all_of_it(pcron, ini):
                 'idle': True,
                 'description': 'Write the report.',
                 'next': ['2026-12-28T07:00:00-05:00', '2026-12-28T07:30:00-05:00'],
+                'last': None,
             },
         ],
     }

@@ -1,4 +1,4 @@
-"""What ``pcron`` shows of tasks as text."""
+"""What ``pcron`` shows of tasks and of a run as text."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime, tzinfo
 
 from pyramid_cron import clock
 from pyramid_cron.overview import LOCAL_TIME, Overview
+from pyramid_cron.reports import LOST, RunReport
 
 HEADINGS = ('NAME', 'SCHEDULE', 'TIME ZONE', 'IDLE', 'LAST RUN', 'NEXT RUN', 'DESCRIPTION')
 
@@ -72,12 +73,31 @@ def blocks(entries: Sequence[Overview], width: int, at: bool) -> Iterator[str]:
 
 
 def _labelled(label: str, text: str, width: int) -> list[str]:
-    indent = ' ' * 12
+    return wrapped(f'  {label:10}' if label else ' ' * 12, text, width)
+
+
+def wrapped(start: str, text: str, width: int) -> list[str]:
+    """Return a text with something before its first line, which is not cut inside of a word."""
     return textwrap.wrap(
         text,
         width,
-        initial_indent=f'  {label:10}' if label else indent,
-        subsequent_indent=indent,
+        initial_indent=start,
+        subsequent_indent=' ' * len(start),
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def report_lines(report: RunReport) -> Iterator[str]:
+    """Yield a line for each task of a run, and for what was in the way of others."""
+    if report.problem is not None:
+        yield f'problem  {report.problem}'
+    for task in report.tasks:
+        detail = type(task.exception).__name__ if task.exception else task.reason
+        # how long a run took that was lost, nobody knows
+        told = task.name if task.status == LOST else f'{task.name}, {task.seconds:.3f} s'
+        if task.scheduled_for is not None:
+            told += f', for {task.scheduled_for.isoformat(" ", "minutes")}'
+        if task.attempt > 1:
+            told += f', attempt {task.attempt}'
+        yield f'{task.status:8} {told}{f": {detail}" if detail else ""}'

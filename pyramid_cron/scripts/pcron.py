@@ -1,33 +1,32 @@
-"""The command ``pcron``: list the tasks of an application, run them, or run what is due minute by minute."""
+"""The command ``pcron``: list the tasks of an application, run them, and show what became of them."""
 
 from __future__ import annotations
 
-import argparse
-import difflib
 import json
 import logging
 import shutil
 import signal
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
+from typing import Any
 
 from pyramid.paster import setup_logging
 from pyramid.scripts.common import get_config_loader, parse_vars
 
 from pyramid_cron import clock
-from pyramid_cron.inprocess import NotRun, cron_path, run_through
+from pyramid_cron.claims import Claims, Unavailable
+from pyramid_cron.inprocess import NotRun, call_through, cron_path, run_through
 from pyramid_cron.overview import Overview
-from pyramid_cron.reports import RunReport
-from pyramid_cron.scripts.listing import blocks, counted, outlook, table
+from pyramid_cron.reports import PastRun, RunReport
+from pyramid_cron.scripts.arguments import make_parser, parse_minute, require_known
+from pyramid_cron.scripts.listing import blocks, counted, outlook, report_lines, table, wrapped
 from pyramid_cron.scripts.loading import Refused, load
 from pyramid_cron.scripts.worker import Ending, work
-from pyramid_cron.tasks import Task, Tasks
+from pyramid_cron.tasks import Tasks
 
 log = logging.getLogger(__name__)
-
-YEARS = range(1970, 9999)
 
 # a line of the log of a run then fits a terminal of 80 columns
 PLAIN_FORMAT = '%(levelname).1s %(message)s'
@@ -41,54 +40,6 @@ def main(argv: Sequence[str] = sys.argv, quiet: bool = False) -> int:
     return PCronCommand(argv, quiet).run()
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f'{text!r} is not a number above 0')
-    return int(text)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog='pcron',
-        description='Show and run the scheduled tasks of a Pyramid application.',
-        epilog='Each command has a --help of its own.',
-    )
-    commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
-    variables = 'variables of the configuration file, as in http_port=8080'
-    at = "the minute to look at, such as '2026-12-24 00:00', in the time zone of the application or with an offset"
-
-    def add(name: str, text: str, metavar: str = 'NAME=VALUE', words: str = variables) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=f'{text[0].upper()}{text[1:]}.')
-        command.add_argument(
-            'config_uri', metavar='CONFIG_URI', help='the configuration file, as in app.ini or app.ini#name'
-        )
-        command.add_argument('words', metavar=metavar, nargs='*', help=words)
-        return command
-
-    command = add('list', 'show the tasks, their schedules and their next runs')
-    command.add_argument('--next', metavar='N', type=_count, default=1, help='show the next N runs of each task')
-    command.add_argument('--at', metavar='TIME', help=f'{at}: show which tasks are due then, and why')
-    command.add_argument('--json', action='store_true', help='print JSON')
-    command = add('tick', 'run what is due, once')
-    command.add_argument('--at', metavar='TIME', help=f'{at}; now if it is left out')
-    command.add_argument('--dry-run', action='store_true', help='show what would run, and run nothing')
-    runs = [
-        command,
-        add('run', 'run tasks now, due or not', 'TASK', f'names of tasks, and {variables}'),
-        add('work', 'run what is due at each minute, until SIGTERM or SIGINT'),
-    ]
-    for command in runs:
-        command.add_argument(
-            '--post',
-            dest='method',
-            action='store_const',
-            const='POST',
-            default='GET',
-            help='request it by POST, not GET',
-        )
-    return parser
-
-
 class PCronCommand:
     """One call of the command, in the way of Pyramid's own.
 
@@ -98,7 +49,7 @@ class PCronCommand:
     """
 
     script_name = 'pcron'
-    parser = _parser()
+    parser = make_parser()
     setup_logging = staticmethod(setup_logging)
     now = staticmethod(clock.now)
 
@@ -114,24 +65,37 @@ class PCronCommand:
         )
 
     def run(self) -> int:
-        commands = {'list': self.list, 'tick': self.tick, 'run': self.run_named, 'work': self.work}
+        commands = {
+            'list': self.list,
+            'tick': self.tick,
+            'run': self.run_named,
+            'work': self.work,
+            'history': self.history,
+            'store': self.check_store,
+        }
         try:
             self.load()
             return commands[self.args.command]()
         except Refused as exc:
-            print(f'{self.script_name}: {exc}', file=sys.stderr)
+            self.warn(str(exc))
             return 2
-        except NotRun as exc:
-            print(f'{self.script_name}: {exc}', file=sys.stderr)
+        except (NotRun, Unavailable) as exc:
+            self.warn(str(exc))
             return 1
         except KeyboardInterrupt:
             number = self.ending.number or signal.SIGINT
-            print(f'{self.script_name}: interrupted by {number.name}', file=sys.stderr)
+            self.warn(f'interrupted by {number.name}')
             return 128 + number
 
     def out(self, text: str) -> None:
         if not self.quiet:
             print(text, flush=True)
+
+    def width(self) -> int:
+        return shutil.get_terminal_size().columns
+
+    def warn(self, text: str) -> None:
+        print(f'{self.script_name}: {text}', file=sys.stderr)
 
     def load(self) -> None:
         """Load the application.
@@ -140,7 +104,7 @@ class PCronCommand:
             it do.
         """
         uri, words = self.args.config_uri, self.args.words
-        if self.args.command == 'run':
+        if self.args.command in ('run', 'history'):
             words = [word for word in words if '=' in word]
         try:
             config_vars = parse_vars(words)
@@ -157,6 +121,7 @@ class PCronCommand:
         self.setup_logging(uri, global_conf=config_vars)
         self.app, self.registry, self.remedy = load(uri, config_vars)
         self.tasks: Tasks = self.registry['cron_tasks']
+        self.claims: Claims = self.registry['cron_claims']
         self.zone: tzinfo | None = self.registry['cron_settings'].timezone
 
     def minute(self, text: str | None = None) -> datetime:
@@ -166,19 +131,7 @@ class PCronCommand:
         """
         if text is None:
             return clock.minute_of(self.now())
-        try:
-            moment = datetime.fromisoformat(f'{text[:-1]}+00:00' if text.endswith('Z') else text)
-        except ValueError:
-            raise Refused(f"--at {text!r} is not a time such as '2026-12-24 00:00'") from None
-        if moment.year not in YEARS:
-            raise Refused(f'--at {text!r} is not in the years {YEARS[0]} to {YEARS[-1]}')
-        if moment.tzinfo is not None:
-            return clock.minute_of(clock.to_instant(moment))
-        wall = clock.minute_of(moment)
-        instant = clock.to_instant(wall.replace(tzinfo=self.zone))
-        if clock.to_wall(instant, self.zone) != wall:
-            raise Refused(f'--at {text!r} is a time that the clocks skip in {self.zone or "local time"}')
-        return instant
+        return parse_minute(text, '--at', self.zone)
 
     def shown(self, instant: datetime) -> str:
         return clock.to_zone(instant, self.zone).isoformat(' ', 'minutes')
@@ -186,14 +139,15 @@ class PCronCommand:
     def list(self) -> int:
         """Show the tasks."""
         instant, at = self.minute(self.args.at), self.args.at is not None
-        entries = [Overview.of(task, instant, self.args.next) for task in self.tasks]
+        last = self.last_runs()
+        entries = [Overview.of(task, instant, self.args.next, last.get(task.name)) for task in self.tasks]
         if self.args.json:
             tasks = [entry.as_dict(at) for entry in entries]
             at_zone = clock.to_zone(instant, self.zone).isoformat()
             shown = {'at': at_zone, 'path': cron_path(self.registry), 'tasks': tasks}
             self.out(json.dumps(shown, indent=2))
             return 0
-        width = shutil.get_terminal_size().columns
+        width = self.width()
         lines = [] if at or self.args.next > 1 else table(entries)
         if not lines or max(map(len, lines)) > width:
             lines = list(blocks(entries, width, at))
@@ -204,6 +158,13 @@ class PCronCommand:
             lines = ['The application has no cron tasks.']
         self.out('\n'.join([*lines, '', f'Trigger: {cron_path(self.registry)}']))
         return 0
+
+    def last_runs(self) -> Mapping[str, PastRun]:
+        try:
+            return self.claims.last_runs()
+        except Unavailable as exc:
+            self.warn(f'without the last runs: {exc}')
+            return {}
 
     def tick(self) -> int:
         """Run what is due, or show it."""
@@ -216,13 +177,15 @@ class PCronCommand:
             self.out(f'{"idle" if task.idle else "":8} {task.name}')
         return 0
 
+    def named(self) -> Sequence[str]:
+        """Return the words that are no variables."""
+        names = {task.name for task in self.tasks}
+        return [word for word in self.args.words if word in names or '=' not in word]
+
     def run_named(self) -> int:
         """Run the tasks that are named."""
-        names = {task.name for task in self.tasks}
-        wanted = [word for word in self.args.words if word in names or '=' not in word]
-        for name in wanted:
-            if name not in names:
-                raise Refused(f'no cron task is named {name!r}{_hint(name, self.tasks)}')
+        wanted = self.named()
+        require_known(wanted, self.tasks)
         if not wanted:
             raise Refused("name the tasks to run; 'pcron list' shows their names")
         return self.report(self.run_for(self.minute(), wanted))
@@ -239,11 +202,45 @@ class PCronCommand:
         since = self.minute()
         entries = [Overview.of(task, since, 1) for task in self.tasks]
         text = f'{outlook(entries, since, self.zone)} Ctrl-C stops after the running task.'
-        self.out(textwrap.fill(text, shutil.get_terminal_size().columns, break_on_hyphens=False))
+        self.out(textwrap.fill(text, self.width(), break_on_hyphens=False))
         with self.ending.by_signals():
             # what becomes of each run is in the log
             work(tick, since=since, zone=self.zone, now=self.now, wait=self.ending.wait)
         return 0
+
+    def history(self) -> int:
+        """Show what is remembered."""
+        claims = self.stored_claims()
+        # slow to import, and needs what the extra installs
+        from pyramid_cron.scripts.history import history
+
+        self.args.names = self.named()
+        self.out(history(claims, self.tasks, self.zone, self.now(), self.args, self.width()))
+        return 0
+
+    def check_store(self) -> int:
+        """Say whether the store can be used."""
+        claims = self.stored_claims()
+        from pyramid_cron.store.checking import check
+
+        findings = []
+        for finding in check(claims, lambda call: call_through(self.app, self.registry, call)):
+            findings.append(finding)
+            start = f'{"ok" if finding.ok else "fail":4}  {finding.subject:8}  '
+            self.out('\n'.join(wrapped(start, finding.text, self.width())))
+        return 0 if all(finding.ok for finding in findings) else 1
+
+    def stored_claims(self) -> Any:
+        """Return the claims of the store.
+
+        :raises Refused: if there is no store.
+        """
+        if self.registry['cron_settings'].store is None:
+            raise Refused(
+                f'{self.args.command} needs cron.store, which is not set; write, for example, '
+                'cron.store = sqlite:///%(here)s/cron.sqlite'
+            )
+        return self.claims
 
     def run_for(
         self, instant: datetime, names: Iterable[str] | None = None, stop: Callable[[], bool] = lambda: False
@@ -260,15 +257,6 @@ class PCronCommand:
     def report(self, report: RunReport) -> int:
         """Print what became of the tasks of a run, and return the exit status that says so."""
         self.out(f'{self.shown(report.minute)}: {counted(report.tasks)} in {report.seconds:.3f} s')
-        for task in report.tasks:
-            detail = type(task.exception).__name__ if task.exception else task.reason
-            self.out(f'{task.status:8} {task.name}, {task.seconds:.3f} s{f": {detail}" if detail else ""}')
+        for line in report_lines(report):
+            self.out(line)
         return 1 if report.failed else 0
-
-
-def _hint(name: str, tasks: Iterable[Task]) -> str:
-    """Suggest the names whose last part comes close: a dotted path that two share makes any names look alike."""
-    last = {task.name: task.name.rpartition('.')[2] for task in tasks}
-    close = difflib.get_close_matches(name.rpartition('.')[2], set(last.values()))
-    near = [known for known in last if last[known] in close]
-    return f'; is {" or ".join(near)} meant?' if near else "; 'pcron list' shows their names"

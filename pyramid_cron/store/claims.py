@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -163,7 +163,7 @@ class StoreClaims(Claims):
             now = connection.scalars(select(database_clock())).one()
         if row['run_id'] is None or (turn.minute is not None and row['last_minute'] >= turn.minute):
             return ALREADY
-        return still_running(row, now)
+        return still_running(row, self.options.zone, now)
 
     def joined(self, turn: Turn, request: Any) -> AbstractContextManager[None]:
         name = self.options.session
@@ -221,9 +221,18 @@ class StoreClaims(Claims):
             log.warning('the store cannot be told that task %s is skipped: %s', task, in_a_line(exc))
 
     def last_runs(self) -> dict[str, PastRun]:
+        with self.reading() as connection:
+            return {} if connection is None else reading.last_runs(connection, self.options.app)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection | None]:
+        """Give a connection to look at what is remembered, or ``None`` if there are no tables yet.
+
+        :raises Unavailable: if the database cannot be asked, or an answer fails.
+        """
         try:
             with self.database.reading() as connection:
-                return {} if connection is None else reading.last_runs(connection, self.options.app)
+                yield connection
         except SQLAlchemyError as exc:
             raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}') from exc
 

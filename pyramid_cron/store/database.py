@@ -53,6 +53,7 @@ class Database:
 
     def __init__(self, engine: Engine, create_tables: bool) -> None:
         self.engine = engine
+        self.creates_tables = create_tables
         self._ready = not create_tables
         self._process = os.getpid()
         self._lock = threading.Lock()

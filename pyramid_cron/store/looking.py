@@ -70,7 +70,7 @@ class Look:
             row, lost = self.released(known[name], instant)
             if name in durable:
                 if lost and row['again'] is None:
-                    held = Held(whose(known[name]), None, logging.DEBUG, LOST)
+                    held = Held(whose(known[name], self._options.zone), None, logging.DEBUG, LOST)
                     turns.append(StoredTurn(durable[name], row['last_minute'], held=held))
                 turns += self._judged(durable[name], row, instant, tick.clock)
         return turns
@@ -112,10 +112,10 @@ class Look:
         """Return the turn of a task that is due and that somebody is running, perhaps for this very minute."""
         if row['last_minute'] is not None and row['last_minute'] >= instant:
             return StoredTurn(task, instant, held=ALREADY)
-        reason = f'{STILL_RUNNING}: {whose(row)}'
+        reason = f'{STILL_RUNNING}: {whose(row, self._options.zone)}'
         with self._database.begin() as connection:
             history.record_unbegun(connection, self._options.app, task.name, [instant], SKIPPED, reason, clock.now())
-        return StoredTurn(task, instant, held=still_running(row, now))
+        return StoredTurn(task, instant, held=still_running(row, self._options.zone, now))
 
     def released(self, row: Row, instant: datetime) -> tuple[Row, bool]:
         """Release a task whose process has ended, and return its row as it is then, and whether that was done here."""
@@ -125,14 +125,19 @@ class Look:
         with self._database.begin() as connection:
             lost = rows.lose(connection, app, name, row['run_id'], busy_until=instant - clock.MINUTE)
             if lost:
-                history.end(connection, row['run_id'], TaskReport(name, LOST, reason=whose(row)), clock.now())
+                history.end(
+                    connection,
+                    row['run_id'],
+                    TaskReport(name, LOST, reason=whose(row, self._options.zone)),
+                    clock.now(),
+                )
             now = rows.known(connection, app, [name])[name]
         if lost:
             log.log(
                 logging.WARNING if now['again'] else logging.ERROR,
                 'task %s was lost: its process has ended or says nothing any more: %s%s',
                 name,
-                whose(row),
+                whose(row, self._options.zone),
                 '; nothing of it was committed, and it is to run once more' if now['again'] else '',
             )
             event = TaskLost(name, row['last_minute'], row['host'], row['pid'], now['again'] is not None)

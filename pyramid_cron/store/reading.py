@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -106,6 +106,28 @@ def gaps_since(connection: Connection, app: str, limit: int, since: datetime | N
     if since is not None:
         query = query.where(gaps.c.last >= since)
     return [Gap(*row) for row in connection.execute(query)]
+
+
+def in_order(
+    past: Iterable[PastRun], passed_over: Iterable[Missed], without_tick: Iterable[Gap], limit: int
+) -> list[PastRun | Missed | Gap]:
+    """Return what happened in the order in which it did, the newest last.
+
+    :param limit: how many of the newest; to none of the three any may be lacking that is among them.
+    """
+    # a gap comes before what was missed in it
+    entries: list[PastRun | Missed | Gap] = [*without_tick, *passed_over, *past]
+    return sorted(entries, key=when)[-limit:]
+
+
+def when(entry: PastRun | Missed | Gap) -> datetime:
+    """Return the instant at which something has its place among the others."""
+    if isinstance(entry, Gap):
+        return entry.first
+    if isinstance(entry, Missed):
+        return entry.last
+    # what did not begin belongs to its minute, and not to the time at which that was noticed
+    return entry.started if entry.attempt or entry.scheduled_for is None else entry.scheduled_for
 
 
 def last_tick(connection: Connection, app: str) -> datetime | None:

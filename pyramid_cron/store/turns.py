@@ -83,10 +83,10 @@ class StoredTurn(Turn):
         return self.joined is not None and self.joined.written
 
 
-def whose(row: Mapping[str, Any]) -> str:
-    """Say which process runs a task, and since when."""
-    began = datetime.fromtimestamp(row['began'], timezone.utc).isoformat(' ', 'seconds')
-    return f'process {row["pid"]} on {row["host"]}, since {began}'
+def whose(row: Mapping[str, Any], zone: tzinfo | None) -> str:
+    """Say which process runs a task, and since when in a time zone."""
+    began = clock.to_zone(datetime.fromtimestamp(row['began'], timezone.utc), zone)
+    return f'process {row["pid"]} on {row["host"]}, since {began.isoformat(" ", "seconds")}'
 
 
 def paused_reason(row: Mapping[str, Any]) -> str:
@@ -95,12 +95,13 @@ def paused_reason(row: Mapping[str, Any]) -> str:
     return f'paused{by}: {row["pause_reason"]}'
 
 
-def still_running(row: Mapping[str, Any], now: float) -> Held:
+def still_running(row: Mapping[str, Any], zone: tzinfo | None, now: float) -> Held:
     """Return why a task may not begin that a process is running.
 
+    :param zone: the time zone to show that in.
     :param now: what the database's clock says.
     """
-    return Held(f'{STILL_RUNNING}: {whose(row)}', now - row['began'])
+    return Held(f'{STILL_RUNNING}: {whose(row, zone)}', now - row['began'])
 
 
 def in_a_line(exc: Exception) -> str:

@@ -1,0 +1,146 @@
+"""The arguments of ``pcron``, and the times that they name."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta, tzinfo
+
+from pyramid_cron import clock
+from pyramid_cron.scripts.loading import Refused
+from pyramid_cron.tasks import Task
+
+YEARS = range(1970, 9999)
+
+VARIABLES = 'variables of the configuration file, as in http_port=8080'
+AT = "the minute to look at, such as '2026-12-24 00:00', in the time zone of the application or with an offset"
+
+UNITS = {'d': 'days', 'h': 'hours', 'min': 'minutes'}
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number above 0')
+    return int(text)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
+    parser = argparse.ArgumentParser(
+        prog='pcron',
+        description='Show and run the scheduled tasks of a Pyramid application.',
+        epilog='Each command has a --help of its own.',
+    )
+    commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
+
+    def add(
+        name: str, text: str, metavar: str = 'NAME=VALUE', words: str = VARIABLES, more: str = '', to: object = commands
+    ) -> argparse.ArgumentParser:
+        command: argparse.ArgumentParser = to.add_parser(  # type: ignore[attr-defined]
+            name, help=text, description=f'{text[0].upper()}{text[1:]}.{more}'
+        )
+        command.add_argument(
+            'config_uri', metavar='CONFIG_URI', help='the configuration file, as in app.ini or app.ini#name'
+        )
+        command.add_argument('words', metavar=metavar, nargs='*', help=words)
+        return command
+
+    command = add('list', 'show the tasks, their schedules, and their next and last runs')
+    command.add_argument('--next', metavar='N', type=_count, default=1, help='show the next N runs of each task')
+    command.add_argument('--at', metavar='TIME', help=f'{AT}: show which tasks are due then, and why')
+    command.add_argument('--json', action='store_true', help='print JSON')
+    command = add('tick', 'run what is due, once')
+    command.add_argument('--at', metavar='TIME', help=f'{AT}; now if it is left out')
+    command.add_argument('--dry-run', action='store_true', help='show what would run, and run nothing')
+    runs = [
+        command,
+        add('run', 'run tasks now, due or not', 'TASK', f'names of tasks, and {VARIABLES}'),
+        add('work', 'run what is due at each minute, until SIGTERM or SIGINT'),
+    ]
+    for command in runs:
+        command.add_argument(
+            '--post',
+            dest='method',
+            action='store_const',
+            const='POST',
+            default='GET',
+            help='request it by POST, not GET',
+        )
+    command = add(
+        'history',
+        'show what ran, what did not, and when nobody asked',
+        'TASK',
+        f'names of tasks, all if there is none, and {VARIABLES}',
+        more=' The newest comes last. Needs cron.store.',
+    )
+    command.add_argument('--failed', action='store_true', help='show only what failed, was lost or was missed')
+    command.add_argument(
+        '--since',
+        metavar='TIME',
+        help="show nothing before this time, such as '2026-12-24 00:00', or 90min, 2h, 3d ago",
+    )
+    command.add_argument('--limit', metavar='N', type=_count, default=50, help='show the last N; 50 if it is left out')
+    command.add_argument('--json', action='store_true', help='print JSON')
+    command.add_argument('-v', '--verbose', action='store_true', help='show the ends of tracebacks')
+    text = 'look after cron.store'
+    actions = commands.add_parser('store', help=text, description=f'{text[0].upper()}{text[1:]}.').add_subparsers(
+        dest='action', metavar='ACTION', required=True
+    )
+    add('check', 'say whether the store can be used, and with the session of the application', to=actions)
+    return parser
+
+
+def parse_minute(text: str, option: str, zone: tzinfo | None) -> datetime:
+    """Return the minute that an option names, as an instant.
+
+    :param text: its value.
+    :param option: the option, for messages.
+    :param zone: the time zone of a time without an offset, ``None`` for the machine's.
+    :raises Refused: if it names none.
+    """
+    try:
+        moment = datetime.fromisoformat(f'{text[:-1]}+00:00' if text.endswith('Z') else text)
+    except ValueError:
+        raise Refused(f"{option} {text!r} is not a time such as '2026-12-24 00:00'") from None
+    if moment.year not in YEARS:
+        raise Refused(f'{option} {text!r} is not in the years {YEARS[0]} to {YEARS[-1]}')
+    if moment.tzinfo is not None:
+        return clock.minute_of(clock.to_instant(moment))
+    wall = clock.minute_of(moment)
+    instant = clock.to_instant(wall.replace(tzinfo=zone))
+    if clock.to_wall(instant, zone) != wall:
+        raise Refused(f'{option} {text!r} is a time that the clocks skip in {zone or "local time"}')
+    return instant
+
+
+def parse_since(text: str, now: datetime, zone: tzinfo | None) -> datetime:
+    """Return the instant that ``--since`` names: a time, or how long ago that is.
+
+    :raises Refused: if it names none.
+    """
+    ago = re.fullmatch(r'([0-9]{1,5})\s*(d|h|min)', text)
+    if ago is None:
+        return parse_minute(text, '--since', zone)
+    return now - timedelta(**{UNITS[ago[2]]: int(ago[1])})
+
+
+def require_known(names: Iterable[str], tasks: Iterable[Task], others: Collection[str] = ()) -> None:
+    """Make sure that tasks are known by their names.
+
+    :param others: names that are known beside those of the tasks.
+    :raises Refused: if one is not, with those that may be meant.
+    """
+    known = {task.name for task in tasks} | set(others)
+    for name in names:
+        if name not in known:
+            raise Refused(f'no cron task is named {name!r}{_hint(name, known)}')
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    """Suggest the names whose last part comes close: a dotted path that two share makes any names look alike."""
+    last = {other: other.rpartition('.')[2] for other in known}
+    close = difflib.get_close_matches(name.rpartition('.')[2], set(last.values()))
+    near = sorted(other for other in last if last[other] in close)
+    return f'; is {" or ".join(near)} meant?' if near else "; 'pcron list' shows their names"
