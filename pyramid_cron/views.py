@@ -47,10 +47,10 @@ class CronView:
         settings: Settings = request.registry['cron_settings']
         environ = _wsgi_headers(request)
         order = pending(request.environ)
-        trigger, exits = 'command', isolation.OF_COMMANDS
+        trigger = 'command'
         if order is None:
-            order = Order(request.registry, instant)
-            trigger, exits = 'request', isolation.OF_SERVERS
+            order = Order(request.registry, instant, exits=isolation.OF_SERVERS)
+            trigger = 'request'
             refusals: RefusalLog = request.registry['cron_refusals']
             refusal = access.refuse(
                 request.method,
@@ -78,7 +78,8 @@ class CronView:
                 window=settings.window,
                 zone=settings.timezone,
                 trigger=trigger,
-                exits=exits,
+                by=order.by,
+                exits=order.exits,
                 stop=order.stop,
             )
         status = 500 if report.failed else 200
