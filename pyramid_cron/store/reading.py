@@ -176,9 +176,9 @@ def for_minute(connection: Connection, app: str, names: Collection[str], minute:
     return [PastRun(*row) for row in connection.execute(query)]
 
 
-def last_by_hand(connection: Connection, app: str, name: str) -> datetime | None:
-    """Return when a task last began because somebody asked for it by name."""
-    by_hand = and_(runs.c.app == app, runs.c.task == name, runs.c.trigger == 'manual')
+def by_hand_since(connection: Connection, app: str, name: str, since: datetime) -> datetime | None:
+    """Return when a task last began because somebody asked for it by name, if that was not before ``since``."""
+    by_hand = and_(runs.c.app == app, runs.c.task == name, runs.c.trigger == 'manual', runs.c.started >= since)
     return connection.scalar(select(runs.c.started).where(by_hand).order_by(runs.c.started.desc()).limit(1))
 
 
