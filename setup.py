@@ -5,10 +5,12 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 
 TESTING = [
+    'alembic',
     'cronsim',
     'gevent',
     'gunicorn',
     'hypothesis',
+    'prometheus_client',
     'psycopg[binary]',
     'pyramid_debugtoolbar',
     'pyramid_retry',
@@ -24,6 +26,7 @@ TESTING = [
     'zope.sqlalchemy',
 ]
 STORE = ['SQLAlchemy >= 2']
+METRICS = ['prometheus_client', *STORE]
 BENCHMARKS = ['APScheduler < 4', 'celery', 'croniter', 'cronsim', 'pycron', 'waitress']
 DOCS = ['pylons-sphinx-themes', 'Sphinx']
 
@@ -46,6 +49,7 @@ setup(
         'Programming Language :: Python :: 3.11',
         'Programming Language :: Python :: 3.12',
         'Programming Language :: Python :: 3.13',
+        'Programming Language :: Python :: 3.14',
         'Topic :: Internet :: WWW/HTTP :: WSGI',
         'Typing :: Typed',
     ],
@@ -56,5 +60,5 @@ setup(
     # Windows has no time zone database of its own
     install_requires=['pyramid>=2.0', 'tzdata; sys_platform == "win32"'],
     entry_points={'console_scripts': ['pcron = pyramid_cron.scripts.pcron:main']},
-    extras_require={'store': STORE, 'testing': TESTING, 'docs': DOCS, 'benchmarks': BENCHMARKS},
+    extras_require={'store': STORE, 'metrics': METRICS, 'testing': TESTING, 'docs': DOCS, 'benchmarks': BENCHMARKS},
 )
