@@ -151,21 +151,23 @@ def strips(connection: Connection, app: str, limit: int) -> dict[str, list[str]]
     :param limit: how many of each task at most.
     """
     mine = and_(runs.c.app == tasks.c.app, runs.c.task == tasks.c.task)
-    newest_first = runs.c.started.desc()
-    query = select(tasks.c.task, runs.c.status).where(tasks.c.app == app)
     if connection.dialect.name == 'postgresql':
         # by what it knows of their sizes, it would read whole tables to join them
         columns = select(runs.c.status, runs.c.started, runs.c.scheduled_for)
-        newest = columns.where(mine).order_by(newest_first).limit(limit).correlate(tasks).lateral()
+        newest_first = (runs.c.started.desc(), runs.c.scheduled_for.desc())
+        newest = columns.where(mine).order_by(*newest_first).limit(limit).correlate(tasks).lateral()
         query = select(tasks.c.task, newest.c.status).where(tasks.c.app == app).join_from(tasks, newest, true())
         query = query.order_by(tasks.c.task, newest.c.started, newest.c.scheduled_for)
     else:
         older = runs.alias()
         of_task = and_(older.c.app == tasks.c.app, older.c.task == tasks.c.task)
         begin = select(older.c.started).where(of_task).order_by(older.c.started.desc()).limit(1).offset(limit - 1)
-        since = func.coalesce(begin.correlate(tasks).scalar_subquery(), EPOCH)
-        query = query.join_from(tasks, runs, and_(mine, runs.c.started >= since))
-        query = query.order_by(tasks.c.task, runs.c.started, runs.c.scheduled_for)
+        since = func.coalesce(begin.correlate(tasks).scalar_subquery(), EPOCH).label('since')
+        # distinct, or else SQLite would begin with all runs and look for the time once for each of them
+        known = select(tasks.c.app, tasks.c.task, since).where(tasks.c.app == app).distinct().subquery()
+        of_known = and_(runs.c.app == known.c.app, runs.c.task == known.c.task, runs.c.started >= known.c.since)
+        query = select(known.c.task, runs.c.status).join_from(known, runs, of_known)
+        query = query.order_by(known.c.task, runs.c.started, runs.c.scheduled_for)
     found: dict[str, list[str]] = {}
     for task, status in connection.execute(query):
         found.setdefault(task, []).append(status)
