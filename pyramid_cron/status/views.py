@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote_plus
 
+from markupsafe import Markup, escape
 from pyramid.csrf import get_csrf_token
 from pyramid.httpexceptions import HTTPBadRequest, HTTPNotFound, HTTPSeeOther
 from pyramid.interfaces import IDefaultCSRFOptions
@@ -134,11 +135,17 @@ class StatusViews:
                 # the path of a task is asked for as often as there are tasks
                 'to_task': lambda name: f'{to_task}?name={quote_plus(name)}',
                 'style': style,
+                'breakable': breakable,
                 'zone': str(request.registry['cron_settings'].timezone or LOCAL_TIME),
                 'said': said(request),
                 **values,
             }
         }
+
+
+def breakable(name: str) -> Markup:
+    """Return the name of a task that a narrow column may break where its words end."""
+    return escape(name).replace('.', Markup('.<wbr>')).replace('_', Markup('_<wbr>'))
 
 
 def _named(request: Any, form: Any) -> Task:

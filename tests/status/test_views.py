@@ -212,11 +212,12 @@ def test_a_task_that_there_is_not_is_not_found(make_page, path):
 
 
 def test_names_of_all_kinds_have_a_page(make_page):
-    name = 'a&b=c/d "<é>" +%20'
+    name = 'a&b=c/d "<é>" +%20.run_it'
     page = make_page(lambda config: config.add_cron_task(print, name=name, min=0))
     link = page.get().text.partition('<th role="rowheader" scope="row"><a href="')[2].partition('"')[0]
-    assert '<h1>a&amp;b=c/d &#34;&lt;é&gt;&#34; +%20</h1>' in page.browser.get(link)
-    assert '"status">a&amp;b=c/d &#34;&lt;é&gt;&#34; +%20 ran: ok' in page.press('run', quote(name))
+    assert '>a&amp;b=c/d &#34;&lt;é&gt;&#34; +%20.<wbr>run_<wbr>it</a>' in page.get()
+    assert '<h1>a&amp;b=c/d &#34;&lt;é&gt;&#34; +%20.run_it</h1>' in page.browser.get(link)
+    assert '"status">a&amp;b=c/d &#34;&lt;é&gt;&#34; +%20.run_it ran: ok' in page.press('run', quote(name))
 
 
 def test_what_was_due_is_told_with_the_reason_for_each_task(make_page, store, now):
