@@ -19,11 +19,11 @@ LOOKS = {
     OK: ('✓', 'good', 'V8'),
     FAILED: ('✗', 'bad', 'V0'),
     LOST: ('?', 'bad', 'v-7m0-6V0'),
-    STUCK: ('!', 'bad', 'V0'),
+    STUCK: ('!', 'bad', 'v-3m0-3V0'),
     MISSED: ('○', 'warn', 'v-3m0-5v-3'),
     SKIPPED: ('»', 'warn', 'v-4'),
-    PAUSED: ('‖', 'quiet', 'v-4'),
-    RUNNING: ('▸', 'quiet', 'V8'),
+    PAUSED: ('‖', 'quiet', 'v-2m0-2v-2'),
+    RUNNING: ('▸', 'quiet', 'v-2m0-2v-2m0-2v-2'),
 }
 OTHER = ('·', 'quiet', 'v-2')
 PITCH = 6
