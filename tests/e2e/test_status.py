@@ -1,6 +1,7 @@
 """The status page in a real browser: Debian's chromium, with axe-core looking for what people could not use.
 
-``AXE_FOLDER`` names the folder of axe-core's npm package. ``SCREENSHOTS`` names one that pictures are put into.
+``AXE_FOLDER`` names the folder of axe-core's npm package. ``SCREENSHOTS`` names one that pictures are put into:
+``tasks-1280.png`` is that of the docs.
 """
 
 import os
@@ -13,6 +14,7 @@ from wsgiref.simple_server import WSGIServer, make_server
 
 import pytest
 from filling import fill, record, record_silence
+from playwright.sync_api import sync_playwright
 from pyramid.config import Configurator
 from pyramid.csrf import CookieCSRFStoragePolicy
 from pyramid.httpexceptions import HTTPNoContent
@@ -123,10 +125,9 @@ def remember(registry):
 
 
 @pytest.fixture(scope='module')
-def chromium():
-    sync_api = pytest.importorskip('playwright.sync_api')
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path='/usr/bin/chromium', args=ARGUMENTS)
+def chromium(program):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program('chromium'), args=ARGUMENTS)
         yield browser
         browser.close()
 
