@@ -102,9 +102,10 @@ class Claims:
         """
         return [Turn(task, instant) for task in tasks.due(instant)]
 
-    def named(self, tasks: Tasks, names: Collection[str]) -> list[Turn]:
+    def named(self, tasks: Tasks, names: Collection[str], by: str | None = None) -> list[Turn]:
         """Return what is to run when somebody asks for it by name.
 
+        :param by: who does, for the record.
         :raises LookupError: if there is no task of one of the names.
         :raises Unavailable: if it cannot be told.
         """

@@ -10,6 +10,7 @@ from pyramid.interfaces import IRoutesMapper
 from pyramid.request import Request
 
 from pyramid_cron.clock import current_minute
+from pyramid_cron.isolation import OF_COMMANDS, Exits
 from pyramid_cron.reports import RunReport
 
 # no header of a request can set it: those begin with HTTP_
@@ -28,6 +29,8 @@ class Order:
     :param names: the tasks to run, due or not; ``None`` for those that are due.
     :param stop: asked before each turn; once it returns true, the tasks left over are skipped.
     :param call: what to call with the request in place of all tasks.
+    :param by: who asks for tasks by their names, for the record.
+    :param exits: what ends the process if a task raises it in the main thread.
     """
 
     def __init__(
@@ -37,12 +40,16 @@ class Order:
         names: tuple[str, ...] | None = None,
         stop: Callable[[], bool] = lambda: False,
         call: Callable[[Any], None] | None = None,
+        by: str | None = None,
+        exits: Exits = OF_COMMANDS,
     ) -> None:
         self.registry = registry
         self.instant = instant
         self.names = names
         self.stop = stop
         self.call = call
+        self.by = by
+        self.exits = exits
         self.report: RunReport | None = None
         # it came to an application with a registry of its own
         self.strayed = False
@@ -57,6 +64,8 @@ def run_through(
     *,
     method: str = 'GET',
     stop: Callable[[], bool] = lambda: False,
+    by: str | None = None,
+    exits: Exits = OF_COMMANDS,
 ) -> RunReport:
     """Run what is ordered through a whole WSGI application, tweens and all, and return the report.
 
@@ -67,10 +76,12 @@ def run_through(
     :param environ: more keys for the WSGI environ of the request.
     :param method: the method of the request.
     :param stop: asked before each turn; once it returns true, the tasks left over are skipped.
+    :param by: who asks for tasks by their names, for the record.
+    :param exits: what ends the process if a task raises it in the main thread.
     :raises LookupError: if there is no task of that name.
     :raises NotRun: if something in the application answers before the run.
     """
-    order = Order(registry, instant, None if names is None else tuple(names), stop)
+    order = Order(registry, instant, None if names is None else tuple(names), stop, by=by, exits=exits)
     # before an exception view can make a page of the error
     registry['cron_tasks'].named(order.names or ())
     return _send(app, order, environ or {}, method)

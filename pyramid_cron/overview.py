@@ -47,13 +47,18 @@ class Overview:
         return self.task.check(self.instant)
 
     @property
-    def description(self) -> str:
-        """The first line of the docstring."""
+    def docstring(self) -> str:
+        """The docstring of the task, empty if it has none."""
         f = self.task.f
-        # the docstring of a partial object is that of functools.partial
+        # that of a partial object is that of functools.partial
         while isinstance(f, functools.partial):
             f = f.func
-        lines = (f.__doc__ or '').strip().splitlines()
+        return f.__doc__ or ''
+
+    @property
+    def description(self) -> str:
+        """The first line of the docstring."""
+        lines = self.docstring.strip().splitlines()
         return lines[0] if lines else ''
 
     def next_runs(self) -> list[str]:

@@ -71,6 +71,7 @@ class PastRun(NamedTuple):
     :param reason: why it was not run, or not to its end.
     :param error: the class of what it raised.
     :param traceback: the end of the traceback.
+    :param by: who asked for it, if that was by name and is known.
     """
 
     task: str
@@ -86,6 +87,7 @@ class PastRun(NamedTuple):
     reason: str | None
     error: str | None
     traceback: str | None
+    by: str | None = None
 
 
 class RunReport(NamedTuple):

@@ -39,6 +39,7 @@ def run(
     zone: tzinfo | None = None,
     names: Collection[str] | None = None,
     trigger: str = 'request',
+    by: str | None = None,
     exits: Exits = OF_COMMANDS,
     stop: Callable[[], bool] = lambda: False,
     monotonic: Callable[[], float] = time.monotonic,
@@ -54,6 +55,7 @@ def run(
     :param zone: the time zone of the report, ``None`` for the machine's.
     :param names: the tasks to run in place of those that are due.
     :param trigger: what asked for the run, for the record.
+    :param by: who asked for tasks by their names, for the record.
     :param exits: what ends the process if it is raised in the main thread.
     :param stop: asked before each turn; once it returns true, no other task begins.
     :param monotonic: a clock in seconds that nobody sets.
@@ -65,7 +67,7 @@ def run(
     claims: Claims = registry['cron_claims']
     problem = None
     try:
-        due = claims.turns(tasks, instant, trigger) if names is None else claims.named(tasks, names)
+        due = claims.turns(tasks, instant, trigger) if names is None else claims.named(tasks, names, by)
     except Unavailable as exc:
         due, problem = list(exc.turns), str(exc)
         log.error('run for %s: %s', clock.to_zone(instant, zone), problem, exc_info=exc.__cause__)

@@ -34,7 +34,7 @@ SECRETS = ('secret', 'store')
 MAKE_SECRET = 'python3 -c "import secrets; print(secrets.token_urlsafe())" makes one'
 
 
-def _path(value: Any) -> str:
+def fixed_path(value: Any) -> str:
     if (
         not isinstance(value, str)
         or not value.strip('/')
@@ -114,7 +114,7 @@ def _days(value: Any) -> timedelta:
 
 # each with its default and what makes a value of a text
 TABLE: dict[str, tuple[str | None, Callable[[Any], Any]]] = {
-    'path': ('/cron', _path),
+    'path': ('/cron', fixed_path),
     'allowed_ips': ('127.0.0.1 ::1', _networks),
     'secret': (None, _secret),
     'window': ('60', _seconds),

@@ -131,6 +131,25 @@ def application_transaction(wrapper: Wrapper, system: System) -> Iterator[None]:
         raise raised
 
 
+@contextmanager
+def set_aside(request: Any) -> Iterator[None]:
+    """Run the body of a ``with`` while a request has no transaction of pyramid_tm open, and is not tried again.
+
+    For a body in which the application answers another request: of a database with one writer the two would wait for
+    one another, and a thread-local manager would be told to begin twice. What was done before is rolled back.
+    """
+    forbid_retry(request)
+    manager = active_manager(request)
+    if manager is None:
+        yield
+        return
+    _abort(manager)
+    try:
+        yield
+    finally:
+        reopen(request, manager)
+
+
 def reopen(request: Any, manager: Any) -> None:
     """Begin an empty transaction for pyramid_tm to end, once the last task is through."""
     if request.environ.get('tm.active'):

@@ -49,10 +49,10 @@ class CronView:
         request = self.request
         settings: Settings = request.registry['cron_settings']
         order = pending(request.environ)
-        trigger, exits = 'command', isolation.OF_COMMANDS
+        trigger = 'command'
         if order is None:
-            order = Order(request.registry, instant)
-            trigger, exits = 'request', isolation.OF_SERVERS
+            order = Order(request.registry, instant, exits=isolation.OF_SERVERS)
+            trigger = 'request'
             refusal = refused(request)
             if refusal is not None:
                 return refusal
@@ -71,7 +71,8 @@ class CronView:
                 window=settings.window,
                 zone=settings.timezone,
                 trigger=trigger,
-                exits=exits,
+                by=order.by,
+                exits=order.exits,
                 stop=order.stop,
             )
         status = 500 if report.failed else 200

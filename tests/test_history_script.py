@@ -196,6 +196,7 @@ def test_history_in_json_has_all_of_it(night):
         'scheduled_for': '2026-12-23T23:00:00+01:00',
         'attempt': 1,
         'trigger': 'request',
+        'by': None,
         'host': 'web1',
         'pid': 4711,
         'started': '2026-12-23T23:00:02+01:00',

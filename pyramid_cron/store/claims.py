@@ -79,14 +79,14 @@ class StoreClaims(Claims):
         turns.sort(key=lambda turn: turn.task.position)
         return turns
 
-    def named(self, tasks: Tasks, names: Collection[str]) -> list[Turn]:
+    def named(self, tasks: Tasks, names: Collection[str], by: str | None = None) -> list[Turn]:
         wanted = tasks.named(names)
         durable = [task for task in wanted if task.durable]
         instant = clock.current_minute()
 
         def look() -> list[StoredTurn]:
             self._look.named(durable, instant)
-            return [StoredTurn(task, None) for task in durable]
+            return [StoredTurn(task, None, by=by) for task in durable]
 
         free = [Turn(task, None) for task in wanted if not task.durable]
         turns = free + self._stored(look, instant, 'manual', free)
@@ -151,6 +151,7 @@ class StoreClaims(Claims):
                         scheduled_for=turn.minute,
                         attempt=turn.attempt,
                         trigger=turn.trigger,
+                        by=turn.by,
                         host=process.host,
                         pid=process.pid,
                         started=clock.now(),

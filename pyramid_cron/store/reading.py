@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select, true
 
+from pyramid_cron.clock import EPOCH
 from pyramid_cron.reports import FAILED, LOST, OK, STUCK, PastRun
 from pyramid_cron.store.history import MISSED
 from pyramid_cron.store.schema import database_clock, gaps, runs, tasks, ticks
 
 # what somebody has to hear of, beside what was missed
 FAULTS = (FAILED, LOST, STUCK)
+
+# how long after its minute a run is looked for
+LONGEST_DELAY = timedelta(days=7)
 
 COLUMNS = [runs.c[name] for name in PastRun._fields]
 
@@ -104,7 +108,8 @@ def missed(
         .limit(limit)
     )
     if since is not None:
-        query = query.having(func.max(minute) >= since)
+        # found out afterwards; what is older need not be read
+        query = query.where(runs.c.finished >= since).having(func.max(minute) >= since)
     return [Missed(*row) for row in connection.execute(query)]
 
 
@@ -136,6 +141,55 @@ def when(entry: PastRun | Missed | Gap) -> datetime:
         return entry.last
     # what did not begin belongs to its minute, and not to the time at which that was noticed
     return entry.started if entry.attempt or entry.scheduled_for is None else entry.scheduled_for
+
+
+def strips(connection: Connection, app: str, limit: int) -> dict[str, list[str]]:
+    """Return the statuses of the last runs of each task, by the names of the tasks, the newest last.
+
+    What was missed, skipped or paused is among them. However long the history is, no more of it is read than is shown.
+
+    :param limit: how many of each task at most.
+    """
+    mine = and_(runs.c.app == tasks.c.app, runs.c.task == tasks.c.task)
+    if connection.dialect.name == 'postgresql':
+        # by what it knows of their sizes, it would read whole tables to join them
+        columns = select(runs.c.status, runs.c.started, runs.c.scheduled_for)
+        last = columns.where(mine).order_by(runs.c.started.desc()).fetch(limit, with_ties=True)
+        newest = last.correlate(tasks).lateral()
+        query = select(tasks.c.task, newest.c.status).where(tasks.c.app == app).join_from(tasks, newest, true())
+        query = query.order_by(tasks.c.task, newest.c.started, newest.c.scheduled_for)
+    else:
+        older = runs.alias()
+        of_task = and_(older.c.app == tasks.c.app, older.c.task == tasks.c.task)
+        begin = select(older.c.started).where(of_task).order_by(older.c.started.desc()).limit(1).offset(limit - 1)
+        since = func.coalesce(begin.correlate(tasks).scalar_subquery(), EPOCH).label('since')
+        # distinct, or else SQLite would begin with all runs and look for the time once for each of them
+        known = select(tasks.c.app, tasks.c.task, since).where(tasks.c.app == app).distinct().subquery()
+        of_known = and_(runs.c.app == known.c.app, runs.c.task == known.c.task, runs.c.started >= known.c.since)
+        query = select(known.c.task, runs.c.status).join_from(known, runs, of_known)
+        query = query.order_by(known.c.task, runs.c.started, runs.c.scheduled_for)
+    found: dict[str, list[str]] = {}
+    for task, status in connection.execute(query):
+        found.setdefault(task, []).append(status)
+    # what was missed at once has all begun at once
+    return {task: statuses[-limit:] for task, statuses in found.items()}
+
+
+def for_minute(connection: Connection, app: str, names: Collection[str], minute: datetime) -> list[PastRun]:
+    """Return what became of tasks that were due in a minute, as far as that was recorded within a week.
+
+    :param names: those of the tasks.
+    """
+    within = and_(runs.c.started >= minute, runs.c.started < minute + LONGEST_DELAY)
+    wanted = and_(runs.c.app == app, runs.c.task.in_(names), within, runs.c.scheduled_for == minute)
+    query = select(*COLUMNS).where(wanted).order_by(runs.c.task, runs.c.started)
+    return [PastRun(*row) for row in connection.execute(query)]
+
+
+def by_hand_since(connection: Connection, app: str, name: str, since: datetime) -> datetime | None:
+    """Return when a task last began because somebody asked for it by name, if that was not before ``since``."""
+    by_hand = and_(runs.c.app == app, runs.c.task == name, runs.c.trigger == 'manual', runs.c.started >= since)
+    return connection.scalar(select(runs.c.started).where(by_hand).order_by(runs.c.started.desc()).limit(1))
 
 
 def clock(connection: Connection) -> float:

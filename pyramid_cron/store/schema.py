@@ -147,6 +147,8 @@ runs = Table(
     Column('scheduled_for', Instant),
     Column('attempt', Integer, nullable=False),
     Column('trigger', String(20), nullable=False),
+    # who asked for it by name
+    Column('by', NAME),
     Column('host', NAME),
     Column('pid', Integer),
     Column('started', Instant, nullable=False),

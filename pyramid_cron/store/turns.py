@@ -54,9 +54,10 @@ class StoredTurn(Turn):
 
     :param passed: the verdict with the minutes that are passed over with it.
     :param row: the row that it was judged by.
+    :param by: who asked for it by name, if that is known.
     """
 
-    __slots__ = ('began', 'instant', 'joined', 'passed', 'row', 'run_id', 'trigger')
+    __slots__ = ('began', 'by', 'instant', 'joined', 'passed', 'row', 'run_id', 'trigger')
 
     #: the minute of the tick, the time on the monotonic clock at which it came, and what asked for it
     instant: datetime
@@ -71,11 +72,13 @@ class StoredTurn(Turn):
         held: Held | None = None,
         passed: Verdict = NOTHING,
         row: Mapping[str, Any] | None = None,
+        by: str | None = None,
     ) -> None:
         super().__init__(task, minute, attempt, held)
         self.run_id = uuid4().hex
         self.passed = passed
         self.row = row or {}
+        self.by = by
         self.joined: Joined | None = None
 
     def is_committed(self) -> bool:
