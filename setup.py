@@ -11,6 +11,7 @@ TESTING = [
     'hypothesis',
     'psycopg[binary]',
     'pyramid_debugtoolbar',
+    'pyramid_jinja2',
     'pyramid_retry',
     'pyramid_tm',
     'pytest',
@@ -24,6 +25,8 @@ TESTING = [
     'zope.sqlalchemy',
 ]
 STORE = ['SQLAlchemy >= 2']
+STATUS = ['pyramid_jinja2 >= 2.10']
+BROWSER = ['playwright']
 BENCHMARKS = ['APScheduler < 4', 'celery', 'croniter', 'cronsim', 'pycron', 'waitress']
 DOCS = ['pylons-sphinx-themes', 'Sphinx']
 
@@ -50,11 +53,14 @@ setup(
         'Typing :: Typed',
     ],
     packages=find_packages(include=['pyramid_cron', 'pyramid_cron.*']),
-    package_data={'pyramid_cron': ['py.typed']},
+    package_data={
+        'pyramid_cron': ['py.typed'],
+        'pyramid_cron.status': ['static/*.css', 'templates/*.pyramid_cron_jinja2'],
+    },
     zip_safe=False,
     python_requires='>=3.10',
     # Windows has no time zone database of its own
     install_requires=['pyramid>=2.0', 'tzdata; sys_platform == "win32"'],
     entry_points={'console_scripts': ['pcron = pyramid_cron.scripts.pcron:main']},
-    extras_require={'store': STORE, 'testing': TESTING, 'docs': DOCS, 'benchmarks': BENCHMARKS},
+    extras_require={'store': STORE, 'status': STATUS, 'testing': TESTING, 'docs': DOCS, 'benchmarks': BENCHMARKS},
 )

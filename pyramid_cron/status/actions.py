@@ -13,7 +13,7 @@ from pyramid_cron.isolation import OF_SERVERS
 from pyramid_cron.reports import FAILED, OK, RunReport
 from pyramid_cron.scripts.arguments import parse_minute
 from pyramid_cron.scripts.loading import Refused
-from pyramid_cron.status.memory import last_by_hand
+from pyramid_cron.status.memory import by_hand_since
 from pyramid_cron.status.shown import moment, seconds
 from pyramid_cron.tasks import Task
 
@@ -28,10 +28,10 @@ def run_now(request: Any, task: Task, seen: datetime) -> str:
     """
     registry, by = request.registry, _who(request)
     try:
-        last = last_by_hand(registry, task.name)
+        last = by_hand_since(registry, task.name, seen)
     except Unavailable as exc:
         return f'{task.name} was not run: {exc}'
-    if last is not None and last >= seen:
+    if last is not None:
         shown = moment(last, clock.now(), registry['cron_settings'].timezone)
         return f'{task.name} was not run again: it has been run by hand since the page was loaded, {shown.distance}'
     log.warning('task %s is run by hand%s', task.name, f' by {by}' if by else '')

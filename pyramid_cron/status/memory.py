@@ -124,8 +124,8 @@ def recall_minute(registry: Any, names: Collection[str], minute: datetime) -> tu
     return found, ''
 
 
-def last_by_hand(registry: Any, name: str) -> datetime | None:
-    """Return when a task last began because somebody asked for it, ``None`` if that is not known.
+def by_hand_since(registry: Any, name: str, since: datetime) -> datetime | None:
+    """Return when a task last began because somebody asked for it, if that is known and was not before ``since``.
 
     :raises Unavailable: if the store cannot be asked.
     """
@@ -135,4 +135,4 @@ def last_by_hand(registry: Any, name: str) -> datetime | None:
 
     claims = registry['cron_claims']
     with claims.reading() as connection:
-        return None if connection is None else reading.last_by_hand(connection, claims.options.app, name)
+        return None if connection is None else reading.by_hand_since(connection, claims.options.app, name, since)

@@ -114,8 +114,8 @@ class StatusViews:
         """Send the browser to the page of the task, which says what became of its button."""
         return HTTPSeeOther(self._path(request, 'task', name=task.name, **say(request, text)))
 
-    def _path(self, request: Any, name: str, **query: str) -> str:
-        path: str = request.route_path(self.page.route(name), _query=query or None)
+    def _path(self, request: Any, view: str, /, **query: str) -> str:
+        path: str = request.route_path(self.page.route(view), _query=query or None)
         return path
 
     def _values(self, request: Any, **values: Any) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def record_gap(connection: Connection, app: str, first: datetime, last: datetime
 
 def prune(connection: Connection, app: str, before: datetime) -> int:
     """Remove some of what is older than ``before``, and return how many runs that were."""
-    old = select(runs.c.id).where(runs.c.finished < before).limit(MOST_PRUNED)
+    old = select(runs.c.id).where(runs.c.app == app, runs.c.finished < before).limit(MOST_PRUNED)
     # a list, because MySQL has no limit in a subquery
     keys = list(connection.scalars(old))
     connection.execute(delete(runs).where(runs.c.id.in_(keys)))

@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, true
+from sqlalchemy import ColumnElement, Connection, String, and_, cast, func, select
 
-from pyramid_cron.clock import EPOCH
 from pyramid_cron.reports import FAILED, LOST, STUCK, PastRun
 from pyramid_cron.store.history import MISSED
 from pyramid_cron.store.schema import gaps, runs, tasks, ticks
@@ -18,6 +17,9 @@ FAULTS = (FAILED, LOST, STUCK)
 
 # how long after its minute a run is looked for
 LONGEST_DELAY = timedelta(days=7)
+
+# what puts texts together to one, where that can be asked of another query's rows
+JOINED = {'sqlite': func.group_concat, 'postgresql': func.string_agg}
 
 COLUMNS = [runs.c[name] for name in PastRun._fields]
 
@@ -138,31 +140,31 @@ def when(entry: PastRun | Missed | Gap) -> datetime:
 def strips(connection: Connection, app: str, limit: int) -> dict[str, list[str]]:
     """Return the statuses of the last runs of each task, by the names of the tasks, the newest last.
 
-    What was missed, skipped or paused is among them. However long the history is, no more of it is read than is shown.
+    What was missed, skipped or paused is among them. However long the history is, no more of it is read than that.
 
     :param limit: how many of each task at most.
     """
+    joined = JOINED.get(connection.dialect.name)
+    if joined is None:
+        return strips_one_by_one(connection, app, limit)
+    # for each task by itself: databases that are left to join these tables read all of the history
     mine = and_(runs.c.app == tasks.c.app, runs.c.task == tasks.c.task)
-    newest_first = runs.c.started.desc()
-    query = select(tasks.c.task, runs.c.status).where(tasks.c.app == app)
-    if connection.dialect.name == 'postgresql':
-        # by what it knows of their sizes, it would read whole tables to join them
-        columns = select(runs.c.status, runs.c.started, runs.c.scheduled_for)
-        newest = columns.where(mine).order_by(newest_first).limit(limit).correlate(tasks).lateral()
-        query = select(tasks.c.task, newest.c.status).where(tasks.c.app == app).join_from(tasks, newest, true())
-        query = query.order_by(tasks.c.task, newest.c.started, newest.c.scheduled_for)
-    else:
-        older = runs.alias()
-        of_task = and_(older.c.app == tasks.c.app, older.c.task == tasks.c.task)
-        begin = select(older.c.started).where(of_task).order_by(older.c.started.desc()).limit(1).offset(limit - 1)
-        since = func.coalesce(begin.correlate(tasks).scalar_subquery(), EPOCH)
-        query = query.join_from(tasks, runs, and_(mine, runs.c.started >= since))
-        query = query.order_by(tasks.c.task, runs.c.started, runs.c.scheduled_for)
+    told = cast(runs.c.started, String) + ' ' + runs.c.status
+    newest = select(told.label('told')).where(mine).order_by(runs.c.started.desc()).limit(limit).correlate(tasks)
+    all_told = select(joined(newest.subquery().c.told, ',')).scalar_subquery()
+    rows = connection.execute(select(tasks.c.task, all_told).where(tasks.c.app == app))
+    # in which order they are put together is not said
+    return {task: [one.rpartition(' ')[2] for one in sorted(text.split(','))] for task, text in rows if text}
+
+
+def strips_one_by_one(connection: Connection, app: str, limit: int) -> dict[str, list[str]]:
+    """Do what :func:`strips` does, for databases that cannot do it at once."""
     found: dict[str, list[str]] = {}
-    for task, status in connection.execute(query):
-        found.setdefault(task, []).append(status)
-    # what was missed at once has all begun at once
-    return {task: statuses[-limit:] for task, statuses in found.items()}
+    for task in connection.scalars(select(tasks.c.task).where(tasks.c.app == app)).all():
+        mine = and_(runs.c.app == app, runs.c.task == task)
+        statuses = connection.scalars(select(runs.c.status).where(mine).order_by(runs.c.started.desc()).limit(limit))
+        found[task] = list(statuses)[::-1]
+    return {task: statuses for task, statuses in found.items() if statuses}
 
 
 def for_minute(connection: Connection, app: str, names: Collection[str], minute: datetime) -> list[PastRun]:
@@ -176,9 +178,9 @@ def for_minute(connection: Connection, app: str, names: Collection[str], minute:
     return [PastRun(*row) for row in connection.execute(query)]
 
 
-def last_by_hand(connection: Connection, app: str, name: str) -> datetime | None:
-    """Return when a task last began because somebody asked for it by name."""
-    by_hand = and_(runs.c.app == app, runs.c.task == name, runs.c.trigger == 'manual')
+def by_hand_since(connection: Connection, app: str, name: str, since: datetime) -> datetime | None:
+    """Return when a task last began because somebody asked for it by name, if that was not before ``since``."""
+    by_hand = and_(runs.c.app == app, runs.c.task == name, runs.c.trigger == 'manual', runs.c.started >= since)
     return connection.scalar(select(runs.c.started).where(by_hand).order_by(runs.c.started.desc()).limit(1))
 
 

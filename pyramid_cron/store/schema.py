@@ -156,5 +156,5 @@ runs = Table(
     Column('error', NAME),
     Column('traceback', Text),
     Index('cron_runs_by_task', 'app', 'task', 'started'),
-    Index('cron_runs_by_end', 'finished'),
+    Index('cron_runs_by_end', 'app', 'finished'),
 )
