@@ -62,5 +62,12 @@ setup(
     # Windows has no time zone database of its own
     install_requires=['pyramid>=2.0', 'tzdata; sys_platform == "win32"'],
     entry_points={'console_scripts': ['pcron = pyramid_cron.scripts.pcron:main']},
-    extras_require={'store': STORE, 'status': STATUS, 'testing': TESTING, 'docs': DOCS, 'benchmarks': BENCHMARKS},
+    extras_require={
+        'store': STORE,
+        'status': STATUS,
+        'browser': BROWSER,
+        'testing': TESTING,
+        'docs': DOCS,
+        'benchmarks': BENCHMARKS,
+    },
 )

@@ -1,4 +1,5 @@
 import contextlib
+import importlib.util
 import os
 import pwd
 import shlex
@@ -127,3 +128,13 @@ def postgresql(postgresql_server):
     """The URL for SQLAlchemy of an empty PostgreSQL database, which is dropped after the test."""
     with postgresql_server.database() as url:
         yield url
+
+
+@pytest.fixture(scope='session')
+def filling():
+    """The module ``filling.py``, which makes a history to look at."""
+    path = Path(__file__).with_name('filling.py')
+    spec = importlib.util.spec_from_file_location('filling', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
