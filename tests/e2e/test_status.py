@@ -21,14 +21,8 @@ from pyramid_cron.testing import tick
 
 CHROMIUM = '/usr/bin/chromium'
 FLAGS = [
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
+    *('--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync'),
+    *('--disable-background-networking', '--disable-component-update'),
 ]
 AXE = 'axe-core@4.14.1'
 
