@@ -5,10 +5,12 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 
 TESTING = [
+    'alembic',
     'cronsim',
     'gevent',
     'gunicorn',
     'hypothesis',
+    'prometheus_client',
     'psycopg[binary]',
     'pyramid_debugtoolbar',
     'pyramid_jinja2',
@@ -27,6 +29,7 @@ TESTING = [
 STORE = ['SQLAlchemy >= 2']
 STATUS = ['pyramid_jinja2 >= 2.10']
 BROWSER = ['playwright']
+METRICS = ['prometheus_client', *STORE]
 BENCHMARKS = ['APScheduler < 4', 'celery', 'croniter', 'cronsim', 'pycron', 'waitress']
 DOCS = ['pylons-sphinx-themes', 'Sphinx']
 
@@ -49,6 +52,7 @@ setup(
         'Programming Language :: Python :: 3.11',
         'Programming Language :: Python :: 3.12',
         'Programming Language :: Python :: 3.13',
+        'Programming Language :: Python :: 3.14',
         'Topic :: Internet :: WWW/HTTP :: WSGI',
         'Typing :: Typed',
     ],
@@ -65,6 +69,7 @@ setup(
     extras_require={
         'store': STORE,
         'status': STATUS,
+        'metrics': METRICS,
         'browser': BROWSER,
         'testing': TESTING,
         'docs': DOCS,

@@ -43,7 +43,8 @@ def _due(size: Size) -> Iterator[Row]:
     one, many = (configurator(0, due_tasks=count).make_wsgi_app() for count in (1, 1 + MANY))
     ran: list[dict[str, Any]] = []
     counted = configurator(0, due_tasks=1 + MANY, task=ran.append).make_wsgi_app()
-    if statuses(many) != ['ok'] * (1 + MANY) or len(statuses(counted)) != len(ran):
+    # more than once, because what has already run for the minute would be skipped
+    if any(statuses(many) != ['ok'] * (1 + MANY) for _ in range(2)) or len(statuses(counted)) != len(ran):
         raise WrongResult('not every task that was due ran')
     request = Request.blank(PATHS['tick'])
     functions = {

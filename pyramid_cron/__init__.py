@@ -16,7 +16,7 @@ from pyramid_cron.reports import RunReport, TaskReport
 from pyramid_cron.schedule import Schedule
 from pyramid_cron.settings import Settings, warn_of_misspelt
 from pyramid_cron.tasks import Task, Tasks
-from pyramid_cron.views import CronView
+from pyramid_cron.views import PATH_INFO, CronView
 
 __all__ = [
     'CronView',
@@ -36,7 +36,8 @@ def includeme(config: Any) -> None:
 
     :raises pyramid.exceptions.ConfigurationError: for a bad ``cron.*`` setting, see :class:`.Settings`.
     """
-    path = Settings.parse(config.get_settings()).path
+    settings = Settings.parse(config.get_settings())
+    path = settings.path
 
     def apply_settings() -> None:
         # parsed once more, because what is included later may add settings
@@ -54,9 +55,10 @@ def includeme(config: Any) -> None:
     config.registry.setdefault('cron_refusals', RefusalLog())
     config.action('cron settings', apply_settings)
     config.add_directive('add_cron_task', add_cron_task)
-    # a route's own pattern matches a path with a newline at its end, which passes what proxies refuse
-    config.add_route('cron', path, path_info=r'[^\n]*\Z')
+    config.add_route('cron', path, path_info=PATH_INFO)
     config.add_view(CronView, attr='answer', route_name='cron', permission=NO_PERMISSION_REQUIRED, require_csrf=False)
+    if settings.store is not None:
+        config.include(_store().views)
 
 
 def use_store(config: Any, settings: Settings) -> None:
@@ -64,8 +66,11 @@ def use_store(config: Any, settings: Settings) -> None:
 
     :raises pyramid.exceptions.ConfigurationError: if what the store needs is not installed.
     """
+    config.registry['cron_claims'] = _store().make_claims(config.registry, settings)
+
+
+def _store() -> Any:
     try:
-        store = importlib.import_module('pyramid_cron.store')
+        return importlib.import_module('pyramid_cron.store')
     except ImportError as exc:
         raise ConfigurationError(f"cron.store: {exc}; run: pip install 'pyramid_cron[store]'") from exc
-    config.registry['cron_claims'] = store.make_claims(config.registry, settings)

@@ -124,16 +124,18 @@ class Claims:
             if task in self._running:
                 return Held('still running', self._monotonic() - self._running[task][0])
             last = self._begun.get(task)
+            set_back = False
             if minute is not None:
                 if last is not None and last >= minute:
                     if last - minute < THREE_HOURS:
                         return Held(ALREADY_RUN, level=logging.INFO)
-                    log.warning(
-                        'task %s runs for %s after it ran for %s: the clock was set back', task.name, minute, last
-                    )
+                    set_back = True
                 self._begun[task] = minute
             self._running[task] = self._monotonic(), last
-            return None
+        if set_back:
+            # not under the lock, because who writes a log may wait
+            log.warning('task %s runs for %s after it ran for %s: the clock was set back', task.name, minute, last)
+        return None
 
     def joined(self, turn: Turn, request: Any) -> AbstractContextManager[None]:
         """Return what to call a task in, within its transaction, so that its record can be written there."""

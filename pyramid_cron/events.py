@@ -12,7 +12,7 @@ from typing import Any
 
 from zope.interface import Attribute, Interface, implementedBy, implementer
 
-from pyramid_cron.isolation import OF_SERVERS, ends_process
+from pyramid_cron.isolation import Exits, ends_process
 
 log = logging.getLogger(__name__)
 
@@ -177,11 +177,14 @@ def has_subscribers(registry: Any, event_class: type) -> bool:
     return registry.has_listeners and bool(registry.adapters.subscriptions([implementedBy(event_class)], None))
 
 
-def notify(registry: Any, event: object) -> None:
-    """Send an event to its subscribers; one of them that raises is logged."""
+def notify(registry: Any, event: object, exits: Exits) -> None:
+    """Send an event to its subscribers; one of them that raises is logged.
+
+    :param exits: what ends the process if it is raised in the main thread, and passes through.
+    """
     try:
         registry.notify(event)
     except BaseException as exc:
-        if ends_process(exc, OF_SERVERS):
+        if ends_process(exc, exits):
             raise
         log.exception('a subscriber of %s failed', type(event).__name__)

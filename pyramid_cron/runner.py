@@ -79,11 +79,11 @@ def run(
     minute = clock.to_zone(instant, zone)
     log.info('run for %s begins, tasks due: %d', minute, len(due))
     due.sort(key=lambda turn: turn.task.idle)
-    notify(registry, RunStarted(request, minute, tuple(turn.task for turn in due)))
+    notify(registry, RunStarted(request, minute, tuple(turn.task for turn in due)), exits)
     reports = _Turns(request, instant, started, window, exits, monotonic).take_all(due, stop)
     result = RunReport(instant, zone, monotonic() - started, tuple(reports), problem)
     _log_end(result, window)
-    notify(registry, RunFinished(request, result))
+    notify(registry, RunFinished(request, result), exits)
     return result
 
 
@@ -154,6 +154,7 @@ class _Turns:
             notify(
                 self.registry,
                 TaskFinished(self.request, task, scheduled_for, report.status, report.seconds, report.exception),
+                self.exits,
             )
         return report
 
@@ -183,7 +184,7 @@ class _Turns:
         if log.isEnabledFor(logging.INFO):
             log.info('task %s begins%s', task.name, _meant_for(turn, self.instant, scheduled_for))
         if self.tell_started:
-            notify(self.registry, TaskStarted(self.request, task, scheduled_for))
+            notify(self.registry, TaskStarted(self.request, task, scheduled_for), self.exits)
         system = {
             'request': self.request,
             'registry': self.registry,
@@ -198,7 +199,7 @@ class _Turns:
             if ends_process(exc, self.exits):
                 raise
             seconds = self.monotonic() - began
-            log.exception('task %s failed after %.3f s', task.name, seconds)
+            _log_failure(task, seconds, exc)
             return TaskReport(task.name, FAILED, seconds, exception=exc)
         seconds = self.monotonic() - began
         log.info('task %s ended in %.3f s', task.name, seconds)
@@ -234,6 +235,14 @@ class _Turns:
         """Report a task that is not run."""
         log.log(level, 'task %s is %s: %s', task.name, status, reason)
         return TaskReport(task.name, status, reason=reason)
+
+
+def _log_failure(task: Task, seconds: float, exc: BaseException) -> None:
+    try:
+        log.error('task %s failed after %.3f s', task.name, seconds, exc_info=exc)
+    except Exception:
+        # what shows a traceback asks the exception for a lot, and lets pass what that raises
+        log.error('task %s failed after %.3f s: %s, which cannot be shown', task.name, seconds, type(exc).__name__)
 
 
 def _log_end(report: RunReport, window: float) -> None:

@@ -19,6 +19,8 @@ from pyramid_cron.urls import seen_from_outside
 def tick(target: Any, instant: datetime, names: Iterable[str] | None = None) -> RunReport:
     """Run what is due at ``instant`` and return the report.
 
+    Unless they are named, tasks that have run for this minute, or for one less than three hours later, are skipped.
+
     :param target: a WebTest ``TestApp``, whose application gets a request through all of its tweens, or a Pyramid
         registry, whose tasks are run with a request that no tween has seen.
     :param instant: the minute to run for, aware.

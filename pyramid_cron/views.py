@@ -12,10 +12,13 @@ from webob.acceptparse import create_accept_header
 
 from pyramid_cron import access, clock, isolation, runner
 from pyramid_cron.inprocess import Order, pending
-from pyramid_cron.refusals import Refusal, RefusalLog
+from pyramid_cron.refusals import RefusalLog
 from pyramid_cron.reports import RunReport
 from pyramid_cron.settings import Settings
 from pyramid_cron.urls import seen_from_outside
+
+# what a route's own pattern lets through: a newline at the end of a path, which passes what proxies refuse
+PATH_INFO = r'[^\n]*\Z'
 
 TEXT, JSON = 'text/plain; charset=UTF-8', 'application/json'
 
@@ -45,32 +48,22 @@ class CronView:
         instant = clock.current_minute()
         request = self.request
         settings: Settings = request.registry['cron_settings']
-        environ = _wsgi_headers(request)
         order = pending(request.environ)
         trigger = 'command'
         if order is None:
             order = Order(request.registry, instant, exits=isolation.OF_SERVERS)
             trigger = 'request'
-            refusals: RefusalLog = request.registry['cron_refusals']
-            refusal = access.refuse(
-                request.method,
-                request.remote_addr,
-                environ,
-                secret=settings.secret,
-                allowed_ips=settings.allowed_ips,
-                unchecked=refusals.unchecked,
-            )
-            refusals.note(refusal, time.monotonic())
+            refusal = refused(request)
             if refusal is not None:
-                return _refused(refusal, request.remote_addr)
+                return refusal
         elif order.registry is not request.registry:
             order.strayed = True
-            return _response(404, TEXT, 'fail: the run was ordered from another application')
+            return respond(404, TEXT, 'fail: the run was ordered from another application')
         with seen_from_outside(request.environ, settings.url):
             if order.call is not None:
                 order.call(request)
                 order.report = RunReport(order.instant, settings.timezone, 0.0, ())
-                return _response(200, TEXT, 'ok')
+                return respond(200, TEXT, 'ok')
             report = order.report = runner.run(
                 request,
                 order.instant,
@@ -83,15 +76,29 @@ class CronView:
                 stop=order.stop,
             )
         status = 500 if report.failed else 200
-        if _prefers_json(environ.get('HTTP_ACCEPT', '')):
-            return _response(status, JSON, json.dumps(report.as_dict()))
-        return _response(status, TEXT, str(report))
+        if prefers_json(request):
+            return respond(status, JSON, json.dumps(report.as_dict()))
+        return respond(status, TEXT, str(report))
 
 
-def _refused(refusal: Refusal, peer: str | None) -> Response:
-    address = access.parse_address(peer)
+def refused(request: Any) -> Response | None:
+    """Return the answer to a request that may not trigger a run, ``None`` if it may."""
+    settings: Settings = request.registry['cron_settings']
+    refusals: RefusalLog = request.registry['cron_refusals']
+    refusal = access.refuse(
+        request.method,
+        request.remote_addr,
+        _wsgi_headers(request),
+        secret=settings.secret,
+        allowed_ips=settings.allowed_ips,
+        unchecked=refusals.unchecked,
+    )
+    refusals.note(refusal, time.monotonic())
+    if refusal is None:
+        return None
+    address = access.parse_address(request.remote_addr)
     headers = [REFUSAL_HEADERS[refusal.status]] if refusal.status in REFUSAL_HEADERS else []
-    return _response(refusal.status, TEXT, f'fail {address}' if address else 'fail', *headers)
+    return respond(refusal.status, TEXT, f'fail {address}' if address else 'fail', *headers)
 
 
 def _wsgi_headers(request: Any) -> Mapping[str, Any]:
@@ -102,14 +109,17 @@ def _wsgi_headers(request: Any) -> Mapping[str, Any]:
     return {'HTTP_' + name.upper().replace('-', '_'): value for name, value in request.headers.items()}
 
 
-def _prefers_json(accept: str) -> bool:
+def prefers_json(request: Any) -> bool:
+    """Tell whether a request asks for JSON rather than for text."""
+    accept = _wsgi_headers(request).get('HTTP_ACCEPT', '')
     if accept in ('', '*/*'):
         return False
     offers = create_accept_header(accept).acceptable_offers(['text/plain', JSON])
     return bool(offers) and offers[0][0] == JSON
 
 
-def _response(status: int, content_type: str, text: str, *headers: tuple[str, str]) -> Response:
+def respond(status: int, content_type: str, text: str, *headers: tuple[str, str]) -> Response:
+    """Return an answer that is never cached."""
     body = text.encode()
     return Response(
         status=status,

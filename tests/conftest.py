@@ -1,9 +1,9 @@
 import contextlib
-import importlib.util
 import os
 import pwd
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -28,6 +28,14 @@ def local_time():
     set_zone(before)
 
 
+def find_postgresql():
+    """Return the folder of PostgreSQL's programs, ``None`` where it is not installed."""
+    # Debian keeps what is not for users in a folder of the version
+    folders = sorted(Path('/usr/lib/postgresql').glob('*/bin'), key=lambda folder: float(folder.parent.name))
+    found = shutil.which('initdb', path=os.pathsep.join([*map(str, reversed(folders)), os.environ['PATH']]))
+    return None if found is None else Path(found).resolve().parent
+
+
 class PostgreSQL:
     """A PostgreSQL server of the tests, which listens on a socket in its folder and nowhere else."""
 
@@ -43,12 +51,12 @@ class PostgreSQL:
             os.chown(self.folder, owner.pw_uid, owner.pw_gid)
         # for processes that tests start under other accounts
         self.folder.chmod(0o755)
-        flags = ['-c', 'listen_addresses=', '-c', f'unix_socket_directories={self.folder}']
+        self._flags = ['-c', 'listen_addresses=', '-c', f'unix_socket_directories={self.folder}']
         for name, value in options.items():
-            flags += ['-c', f'{name}={value}']
+            self._flags += ['-c', f'{name}={value}']
         try:
             self._run('initdb', '--username=cron', '--auth=trust', '--encoding=UTF8', '--locale=C', '--no-sync')
-            self._run('pg_ctl', 'start', '--wait', f'--log={self.folder / "log"}', f'--options={shlex.join(flags)}')
+            self.start()
         except BaseException:
             shutil.rmtree(self.folder)
             raise
@@ -61,6 +69,13 @@ class PostgreSQL:
             done = subprocess.run(command, cwd=self.folder, stdout=output, stderr=output, **self._account)
             output.seek(0)
             assert done.returncode == 0, output.read()
+
+    def start(self):
+        self._run('pg_ctl', 'start', '--wait', f'--log={self.folder / "log"}', f'--options={shlex.join(self._flags)}')
+
+    def kill(self):
+        """Kill the server's first process, whose children end once they notice."""
+        os.kill(int((self.folder / 'data' / 'postmaster.pid').read_text().split()[0]), signal.SIGKILL)
 
     def url(self, database):
         return f'postgresql+psycopg://cron@/{database}?host={self.folder}'
@@ -103,13 +118,11 @@ def start_postgresql():
 
     def start(**options):
         """Start one with these options of its configuration file, such as ``fsync='on'``."""
-        # Debian keeps what is not for users in a folder of the version
-        folders = sorted(Path('/usr/lib/postgresql').glob('*/bin'), key=lambda folder: float(folder.parent.name))
-        found = shutil.which('initdb', path=os.pathsep.join([*map(str, reversed(folders)), os.environ['PATH']]))
-        if found is None:
+        programs = find_postgresql()
+        if programs is None:
             lacking = pytest.fail if os.environ.get('CI') else pytest.skip
             lacking('PostgreSQL is not installed')
-        servers.append(PostgreSQL(Path(found).resolve().parent, DEFAULTS | options))
+        servers.append(PostgreSQL(programs, DEFAULTS | options))
         return servers[-1]
 
     yield start
@@ -128,13 +141,3 @@ def postgresql(postgresql_server):
     """The URL for SQLAlchemy of an empty PostgreSQL database, which is dropped after the test."""
     with postgresql_server.database() as url:
         yield url
-
-
-@pytest.fixture(scope='session')
-def filling():
-    """The module ``filling.py``, which makes a history to look at."""
-    path = Path(__file__).with_name('filling.py')
-    spec = importlib.util.spec_from_file_location('filling', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

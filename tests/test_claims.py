@@ -1,4 +1,5 @@
 import logging
+import threading
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -71,3 +72,23 @@ def test_a_clock_that_ran_ahead_is_not_believed_for_ever(task, caplog):
     assert 'the clock was set back' in caplog.text
     claims.release(Turn(task, None), OK)
     assert claims.claim(Turn(task, INSTANT + MINUTE)) is None
+
+
+def test_others_have_their_turn_while_the_log_is_written(task):
+    claims, other, asked = Claims(), Task(lambda system: None, name='other'), []
+
+    class Slow(logging.Handler):
+        def emit(self, record):
+            thread = threading.Thread(target=lambda: asked.append(claims.claim(Turn(other, INSTANT))), daemon=True)
+            thread.start()
+            thread.join(5)
+
+    claims.claim(Turn(task, INSTANT + timedelta(days=1)))
+    claims.release(Turn(task, None), OK)
+    logger, handler = logging.getLogger('pyramid_cron.claims'), Slow()
+    logger.addHandler(handler)
+    try:
+        assert claims.claim(Turn(task, INSTANT)) is None
+        assert asked == [None]
+    finally:
+        logger.removeHandler(handler)

@@ -1,4 +1,5 @@
 from asyncio import CancelledError
+from datetime import datetime, timezone
 
 import pytest
 from pyramid.config import Configurator
@@ -16,6 +17,7 @@ from pyramid_cron.events import (
     TaskFinished,
     TaskStarted,
 )
+from pyramid_cron.testing import tick
 
 LOCAL = {'REMOTE_ADDR': '127.0.0.1', 'HTTP_HOST': 'localhost'}
 
@@ -121,3 +123,14 @@ def test_a_subscriber_in_the_main_thread_can_end_the_process(config):
     config.add_subscriber(end, IRunFinished)
     with pytest.raises(KeyboardInterrupt):
         run(config)
+
+
+@pytest.mark.parametrize('interface', [IRunStarted, ITaskStarted, ITaskFinished, IRunFinished])
+def test_where_no_server_runs_a_subscriber_that_exits_is_logged_and_changes_nothing(config, caplog, interface):
+    def end(event):
+        raise SystemExit('the subscriber gives up')
+
+    config.add_subscriber(end, interface)
+    report = tick(config.make_wsgi_app().registry, datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc))
+    assert [(task.name, task.status) for task in report.tasks] == [('good', 'ok'), ('bad', 'failed')]
+    assert 'SystemExit: the subscriber gives up' in caplog.text

@@ -7,14 +7,55 @@ import pytest
 from pyramid_cron import isolation
 
 
-def test_a_process_that_came_back_from_a_fork_is_ended_with_a_word(caplog):
+@pytest.mark.parametrize(
+    ('exc', 'status'),
+    [
+        (None, 0),
+        (LookupError('in the child'), 1),
+        (KeyboardInterrupt(), 1),
+        (SystemExit(), 0),
+        (SystemExit(3), 3),
+        (SystemExit(2**70), 0),
+        (SystemExit('the child gives up'), 1),
+    ],
+    ids=repr,
+)
+def test_a_process_that_came_back_from_a_fork_is_ended_with_a_word(caplog, exc, status):
     ended = []
-    guard = isolation.Guard(process=0, end=ended.append)
-    guard.after('forking', None)
-    guard.after('forking', LookupError('in the child'))
-    assert ended == [0, 1]
+    isolation.Guard(process=0, end=ended.append).after('forking', exc)
+    assert ended == [status]
     assert 'task forking came back in process' in caplog.text
-    assert 'LookupError: in the child' in caplog.text
+    assert str(exc or '') in caplog.text
+
+
+def test_it_is_ended_even_if_that_cannot_be_logged():
+    def refuse(record):
+        raise LookupError('the log is broken')
+
+    ended = []
+    isolation.log.addFilter(refuse)
+    try:
+        with pytest.raises(LookupError):
+            isolation.Guard(process=0, end=ended.append).after('forking', None)
+    finally:
+        isolation.log.removeFilter(refuse)
+    assert ended == [0]
+
+
+def test_levels_that_a_task_disabled_are_enabled_again_and_others_are_left_alone():
+    try:
+        for before, during, after in (
+            (logging.NOTSET, logging.CRITICAL, logging.NOTSET),
+            (logging.INFO, logging.ERROR, logging.INFO),
+            (logging.INFO, logging.NOTSET, logging.NOTSET),
+        ):
+            logging.disable(before)
+            guard = isolation.Guard()
+            logging.disable(during)
+            guard.after('task', None)
+            assert logging.root.manager.disable == after
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def test_what_was_off_before_a_task_stays_off():

@@ -23,6 +23,7 @@ NOW = datetime(2026, 12, 23, 23, 7, 30, tzinfo=UTC)
 APP = '''
 import functools
 import signal
+import sys
 
 from pyramid.config import Configurator
 from pyramid.response import Response
@@ -55,6 +56,9 @@ def interrupted(system):
 
 def interrupts(system):
     raise KeyboardInterrupt
+
+def exits(system):
+    sys.exit(0)
 
 def method(system):
     print(system['request'].method, system['request'].url)
@@ -392,6 +396,18 @@ def test_a_task_that_fails_makes_the_exit_status_1(pcron, ini):
     assert plain.startswith('ok       plain, 0.')
 
 
+@pytest.mark.parametrize('command', [('tick',), ('run', 'exits', 'plain')], ids=str)
+def test_a_task_that_exits_has_failed_and_the_next_one_runs(pcron, ini, caplog, command):
+    name, *tasks = command
+    status, out, err = pcron(name, ini("exits, min='*', name='exits'", "plain, min='*', name='plain'"), *tasks)
+    assert (status, err) == (1, '')
+    assert [re.sub(r'0\.\d+ s', 'N s', line) for line in out.splitlines()[1:]] == [
+        'failed   exits, N s: SystemExit',
+        'ok       plain, N s',
+    ]
+    assert 'SystemExit: 0' in caplog.text
+
+
 def test_a_task_that_is_skipped_says_why(pcron, ini):
     path = ini("plain, min='*', idle=True, name='plain'")
     with open(path, 'a') as file:
@@ -706,6 +722,22 @@ def test_a_signal_says_what_it_does_unless_nothing_runs(capfd):
     assert capfd.readouterr() == ('', '')
 
 
+def test_a_signal_that_does_not_wake_the_main_thread_is_noticed_all_the_same():
+    ending = Ending()
+
+    def interrupt():
+        while not ending.waiting:
+            pass
+        # in this thread, so that nothing is interrupted in the main one
+        signal.raise_signal(signal.SIGINT)
+
+    with ending.by_signals():
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        assert ending.wait(20) is True
+        thread.join()
+
+
 def test_a_child_that_a_task_has_forked_is_ended_as_if_there_were_no_pcron():
     came = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
@@ -746,6 +778,22 @@ def test_work_ends_after_the_task_in_which_the_signal_comes(pcron, ini, caplog):
     ]
 
 
+def test_work_goes_on_after_a_task_that_exits(pcron, ini, caplog):
+    path = ini("exits, min='*', name='exits'", "plain, min='*', name='plain'", settings='cron.timezone = UTC')
+    status, _, err = pcron('work', path, command=TwoMinutesCommand)
+    assert (status, err) == (0, '')
+    said = [message.partition(' after')[0].partition(' in ')[0] for message in caplog.messages]
+    assert [message for message in said if re.search('failed|ended', message)] == [
+        'task exits failed',
+        'task plain ended',
+        'run for 2026-12-24 12:00:00+00:00 ended',
+        'task exits failed',
+        'task plain ended',
+        'run for 2026-12-24 12:01:00+00:00 ended',
+        'ended by SIGTERM',
+    ]
+
+
 @pytest.mark.parametrize(
     ('task', 'name', 'status'), [('interrupted', 'SIGINT', 130), ('interrupts', 'SIGINT', 130)], ids=str
 )
@@ -761,6 +809,21 @@ def test_whatever_is_interrupted_ends_with_130(pcron, ini, command):
     name, *tasks = command
     status, out, err = pcron(name, ini("interrupts, min='*', name='interrupts'"), *tasks)
     assert (status, out, err) == (130, '', 'pcron: interrupted by SIGINT\n')
+
+
+class TwoMinutesCommand(PCronCommand):
+    """Starts a moment before noon, and is asked to end in the third minute."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+
+        def instants():
+            # each wait is over at once, for the clock has got there by then
+            yield from (noon(seconds=-1), noon(), noon(), noon(1), noon(1))
+            signal.raise_signal(signal.SIGTERM)
+            yield noon(1)
+
+        self.now = instants().__next__
 
 
 class EndingCommand(WorkingCommand):

@@ -196,6 +196,24 @@ def test_whatever_a_task_raises_in_a_thread_is_its_failure(app, exc, caplog):
     assert exc.__name__ in caplog.text
 
 
+class Elusive(Exception):
+    """Raises when a traceback of it is to be shown."""
+
+    @property
+    def __class__(self):
+        raise LookupError('the class is not to be had')
+
+
+def test_an_exception_that_cannot_be_shown_is_a_failure_like_any_other(app, caplog):
+    def fail(system):
+        raise Elusive
+
+    app.add('elusive', fail)
+    app.add('next')
+    assert statuses(app.run()) == [('elusive', 'failed'), ('next', 'ok')]
+    assert 'task elusive failed after 0.000 s: Elusive, which cannot be shown' in caplog.messages
+
+
 def test_an_exit_is_a_failure_where_no_server_runs_in_the_main_thread(app):
     app.add('exiting', lambda system: sys.exit(0))
     app.add('next')
@@ -348,6 +366,16 @@ def test_a_task_that_configures_logging_silences_nobody(app, caplog):
     assert 'task configuring ended' in caplog.text
 
 
+def test_a_task_that_disables_all_logging_silences_nobody(app, caplog):
+    app.add('hushing', lambda system: logging.disable(logging.CRITICAL))
+    try:
+        with caplog.at_level(logging.INFO, 'pyramid_cron'):
+            app.run()
+    finally:
+        logging.disable(logging.NOTSET)
+    assert 'task hushing ended' in caplog.text
+
+
 def test_a_task_that_forks_goes_on_in_its_own_process_only(app, tmp_path, caplog):
     children = []
 
@@ -361,13 +389,14 @@ def test_a_task_that_forks_goes_on_in_its_own_process_only(app, tmp_path, caplog
 
     app.add('forking', fork)
     app.add('failing', lambda system: fork(system) or (children[1:] or fail(system)))
+    app.add('exiting', lambda system: fork(system) or (children[2:] or sys.exit(3)))
     app.add('writing', write)
     process = os.getpid()
     report = app.run()
     # nobody but the process itself comes here
     assert os.getpid() == process
-    assert statuses(report) == [('forking', 'ok'), ('failing', 'ok'), ('writing', 'ok')]
-    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 1]
+    assert report.names('ok') == ['forking', 'failing', 'exiting', 'writing']
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 1, 3]
     assert [path.name for path in tmp_path.iterdir()] == [str(process)]
 
 

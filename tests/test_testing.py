@@ -85,7 +85,7 @@ def test_the_environ_of_the_test_reaches_the_tasks(config, nightly):
 
 
 @pytest.mark.parametrize('name', [ENVIRON_KEY, ENVIRON_KEY.replace('.', '-')])
-def test_no_header_opens_what_a_trigger_opens(config, name):
+def test_no_header_opens_what_an_order_opens(config, name):
     app = TestApp(config.make_wsgi_app(), extra_environ={'REMOTE_ADDR': '10.0.0.1'})
     app.get('/internal/cron', headers={name: 'x'}, status=403)
     # what a careless server might put there is not the object that the process itself makes

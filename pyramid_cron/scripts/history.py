@@ -86,7 +86,8 @@ def look_back(
     :param faults: only what failed, was lost or was missed, and gaps in which something was due.
     """
     runs = reading.past_runs(connection, app, limit, names, since, faults)
-    missed = reading.missed(connection, app, limit, names, since)
+    # what was missed before all of these would not be shown
+    missed = reading.missed(connection, app, limit, names, runs[-1].started if len(runs) == limit else since)
     wanted = [task for task in tasks if not names or task.name in names]
     due = {gap: due_within(wanted, *gap) for gap in reading.gaps_since(connection, app, limit, since)}
     gaps = [gap for gap in due if due[gap] or not (names or faults)]

@@ -6,6 +6,7 @@ import logging
 import os
 import queue
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, tzinfo
@@ -19,6 +20,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 # the longest wait, after which the clock is read again: somebody may have set it
 LONGEST_WAIT = MINUTE.total_seconds()
+
+# after so many seconds at the most a signal is noticed that came just before the waiting began, or in another thread:
+# Python handles it in the main thread only, and does not wake that for it
+LONGEST_SLEEP = 1.0
 
 
 def work(
@@ -95,14 +100,18 @@ class Ending:
     def wait(self, seconds: float) -> bool:
         """Wait for so many seconds, or return true at once when it is time to end."""
         self.waiting = True
+        until = time.monotonic() + seconds
         try:
-            number = self._came.get(timeout=seconds)
-        except queue.Empty:
-            return False
+            while True:
+                left = until - time.monotonic()
+                with suppress(queue.Empty):
+                    number = self._came.get(timeout=max(0.0, min(left, LONGEST_SLEEP)))
+                    log.info('ended by %s', number.name)
+                    return True
+                if left <= LONGEST_SLEEP:
+                    return False
         finally:
             self.waiting = False
-        log.info('ended by %s', number.name)
-        return True
 
     @contextmanager
     def by_signals(self) -> Iterator[None]:

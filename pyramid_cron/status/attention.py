@@ -42,9 +42,6 @@ class Notice(NamedTuple):
     tasks: Sequence[str] = ()
     after: str = ''
 
-    def __str__(self) -> str:
-        return ' '.join(filter(None, [self.before, ', '.join(self.tasks), self.after]))
-
 
 def attention(tasks: Tasks, memory: Memory, now: datetime, window: float, zone: tzinfo | None) -> list[Notice]:
     """Return what needs attention.
@@ -76,7 +73,7 @@ def _silence(tasks: Tasks, memory: Memory, now: datetime, zone: tzinfo | None) -
         due = due_within(tasks, first, end)
         told = f'No tick since {moment(last, now, zone).text}, for {_length(first, end)}'
         yield Notice(
-            NO_TICK, '!', 'bad', f'{told}; due since then: ' if due else f'{told}; nothing was due', *_some(due)
+            NO_TICK, '!', 'bad', f'{told}; due since then:' if due else f'{told}; nothing was due', *_some(due)
         )
 
 

@@ -91,7 +91,8 @@ def _settings(task: Task, zone: str, catch_up: timedelta | None) -> list[tuple[s
         grace = catch_up if task.catch_up is None else task.catch_up
         late = f'up to {duration(grace.total_seconds())} late' if grace else 'never late'
         shown += [('Catch up', late), ('Retries', str(task.retries or 'none'))]
-    shown.append(('Durable', 'yes' if task.durable else 'no: each process is on its own'))
+    if catch_up is not None:
+        shown.append(('Durable', 'yes' if task.durable else 'no: each process is on its own'))
     return shown
 
 

@@ -13,8 +13,10 @@ from pyramid.csrf import get_csrf_token
 from pyramid.httpexceptions import HTTPBadRequest, HTTPNotFound, HTTPSeeOther
 from pyramid.interfaces import IDefaultCSRFOptions
 from pyramid.path import AssetResolver
+from pyramid.security import NO_PERMISSION_REQUIRED
 
 from pyramid_cron import clock
+from pyramid_cron.overview import LOCAL_TIME
 from pyramid_cron.scripts.arguments import parse_minute
 from pyramid_cron.scripts.loading import Refused
 from pyramid_cron.status import actions
@@ -27,11 +29,10 @@ from pyramid_cron.tasks import Task
 
 HEADERS = {
     'Cache-Control': 'no-store',
-    'Content-Security-Policy': (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
-    ),
+    'Content-Security-Policy': "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'",
     'X-Content-Type-Options': 'nosniff',
+    # a page of somebody else, with this one in it, could get its buttons pressed
+    'X-Frame-Options': 'DENY',
     # the next request to the application needs it, nobody else does
     'Referrer-Policy': 'same-origin',
 }
@@ -68,12 +69,12 @@ class StatusViews:
         task, now = _named(request, request.GET), clock.now()
         faults = 'faults' in request.GET
         detail = detail_of(request.registry, task, recall_task(request.registry, task.name, faults), now)
-        buttons = request.has_permission(self.page.write_permission)
+        buttons = self._may_write(request)
         return self._values(
             request,
             task=detail,
             faults=faults,
-            buttons=bool(buttons),
+            buttons=buttons,
             seen=now.timestamp(),
             csrf={'name': _token_name(request.registry), 'value': get_csrf_token(request)} if buttons else None,
         )
@@ -110,6 +111,11 @@ class StatusViews:
         task = _named(request, request.POST)
         return self._back(request, task, actions.resume(request, task))
 
+    def _may_write(self, request: Any) -> bool:
+        permission = self.page.write_permission
+        # a security policy has not heard of the permission that views ask nobody for
+        return permission == NO_PERMISSION_REQUIRED or bool(request.has_permission(permission))
+
     def _back(self, request: Any, task: Task, text: str) -> HTTPSeeOther:
         """Send the browser to the page of the task, which says what became of its button."""
         return HTTPSeeOther(self._path(request, 'task', name=task.name, **say(request, text)))
@@ -128,6 +134,7 @@ class StatusViews:
                 # the path of a task is asked for as often as there are tasks
                 'to_task': lambda name: f'{to_task}?name={quote_plus(name)}',
                 'style': style,
+                'zone': str(request.registry['cron_settings'].timezone or LOCAL_TIME),
                 'said': said(request),
                 **values,
             }

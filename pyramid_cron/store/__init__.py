@@ -6,7 +6,9 @@ import functools
 from typing import Any
 
 from pyramid_cron.events import notify
+from pyramid_cron.isolation import OF_SERVERS
 from pyramid_cron.settings import Settings
+from pyramid_cron.store import views
 from pyramid_cron.store.claims import StoreClaims
 from pyramid_cron.store.database import Database, make_engine
 from pyramid_cron.store.ending import Fenced
@@ -14,7 +16,7 @@ from pyramid_cron.store.joining import NotJoined
 from pyramid_cron.store.schema import metadata
 from pyramid_cron.store.turns import Options
 
-__all__ = ['Fenced', 'NotJoined', 'make_claims', 'metadata']
+__all__ = ['Fenced', 'NotJoined', 'make_claims', 'metadata', 'views']
 
 
 def make_claims(registry: Any, settings: Settings) -> StoreClaims:
@@ -30,6 +32,6 @@ def make_claims(registry: Any, settings: Settings) -> StoreClaims:
         keep_history=settings.keep_history,
         session=settings.session,
         zone=settings.timezone,
-        tell=functools.partial(notify, registry),
+        tell=functools.partial(notify, registry, exits=OF_SERVERS),
     )
     return StoreClaims(database, options)

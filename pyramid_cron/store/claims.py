@@ -11,13 +11,13 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pyramid_cron import clock
 from pyramid_cron.claims import NOT_JOINED, Claims, Held, Pause, Turn, Unavailable
 from pyramid_cron.events import TaskPaused, TaskResumed
 from pyramid_cron.reports import OK, SKIPPED, PastRun, TaskReport
-from pyramid_cron.store import history, passing, pausing, reading, rows
+from pyramid_cron.store import history, leases, passing, pausing, reading, rows
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.ending import Ends, Fenced
 from pyramid_cron.store.joining import Joined, require_same_database, session_of
@@ -103,8 +103,13 @@ class StoreClaims(Claims):
         """
         began = self._monotonic()
         try:
-            self._ends.write_late()
-            turns = look()
+            try:
+                turns = self._found(look)
+            except DBAPIError as exc:
+                if not exc.connection_invalidated:
+                    raise
+                # idle while the database was started again, which is no reason to call off a tick
+                turns = self._found(look)
         except SQLAlchemyError as exc:
             raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}', free) from exc
         except Unavailable as exc:
@@ -113,6 +118,10 @@ class StoreClaims(Claims):
         for turn in turns:
             turn.instant, turn.began, turn.trigger = instant, began, trigger
         return turns
+
+    def _found(self, look: Callable[[], list[StoredTurn]]) -> list[StoredTurn]:
+        self._ends.write_late()
+        return look()
 
     def claim(self, turn: Turn) -> Held | None:
         if not isinstance(turn, StoredTurn):
@@ -176,7 +185,7 @@ class StoreClaims(Claims):
             self._same_database = True
 
         def at_end(connection: Connection, seconds: float) -> None:
-            if not self._ends.end(connection, turn, TaskReport(turn.task.name, OK, seconds)):
+            if not self._ends.end(connection, turn, TaskReport(turn.task.name, OK, seconds), self._monotonic()):
                 raise Fenced
 
         def before_end(connection: Connection) -> None:
@@ -225,18 +234,6 @@ class StoreClaims(Claims):
         with self.reading() as connection:
             return {} if connection is None else reading.last_runs(connection, self.options.app)
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection | None]:
-        """Give a connection to look at what is remembered, or ``None`` if there are no tables yet.
-
-        :raises Unavailable: if the database cannot be asked, or an answer fails.
-        """
-        try:
-            with self.database.reading() as connection:
-                yield connection
-        except SQLAlchemyError as exc:
-            raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}') from exc
-
     def pause(
         self, names: Collection[str], *, reason: str, until: datetime | None = None, by: str | None = None
     ) -> None:
@@ -253,7 +250,20 @@ class StoreClaims(Claims):
         return resumed
 
     def paused(self) -> dict[str, Pause]:
-        return self._write(lambda connection: pausing.paused(connection, self.options.app, clock.now()))
+        with self.reading() as connection:
+            return {} if connection is None else pausing.paused(connection, self.options.app, clock.now())
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection | None]:
+        """Give a connection to look at what is remembered, or ``None`` if there are no tables yet.
+
+        :raises Unavailable: if the database cannot be asked, or an answer fails.
+        """
+        try:
+            with self.database.reading() as connection:
+                yield connection
+        except SQLAlchemyError as exc:
+            raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}') from exc
 
     def _write(self, write: Callable[[Connection], Written]) -> Written:
         try:
@@ -276,5 +286,6 @@ class StoreClaims(Claims):
         try:
             with self.database.begin() as connection:
                 history.prune(connection, self.options.app, clock.now() - self.options.keep_history)
+                leases.prune(connection)
         except SQLAlchemyError as exc:
             log.warning('the history cannot be pruned: %s', in_a_line(exc))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -60,20 +61,23 @@ class Ends:
 
         :return: the report, or one that is truer.
         """
-        began = self._monotonic()
+        ended = self._monotonic()
         while True:
             try:
                 with self._database.begin() as connection:
-                    if self.end(connection, turn, report):
+                    if self.end(connection, turn, report, ended):
                         return report
                     status = connection.scalar(select(runs.c.status).where(runs.c.id == turn.run_id))
                 break
             except SQLAlchemyError as exc:
-                if self._monotonic() - began > WRITING:
+                if self._monotonic() - ended > WRITING:
                     log.error('the store cannot be told the end of task %s: %s', turn.task.name, in_a_line(exc))
-                    self._late.append(lambda connection: self.end(connection, turn, report))
+                    self._late.append(lambda connection: self.end(connection, turn, report, ended))
                     return report
                 self._sleep(PAUSE)
+        if status == report.status:
+            # an attempt before this one was kept, and only the answer was lost
+            return report
         if status == OK and turn.is_committed():
             log.warning('task %s was committed, although the answer to that was lost', turn.task.name)
             return TaskReport(turn.task.name, OK, report.seconds)
@@ -83,13 +87,13 @@ class Ends:
         log.error('task %s: %s', turn.task.name, fenced)
         return TaskReport(turn.task.name, FAILED, report.seconds, exception=fenced)
 
-    def end(self, connection: Connection, turn: StoredTurn, report: TaskReport) -> bool:
-        """Write the end of a run, and tell whether the run was still this process's."""
-        values: dict[str, Any] = {}
+    def end(self, connection: Connection, turn: StoredTurn, report: TaskReport, ended: float) -> bool:
+        """Write the end of a run, and tell whether the run was still this process's.
+
+        :param ended: when it ended, on the monotonic clock.
+        """
+        values = _busy(turn, ended)
         if turn.minute is not None:
-            # by the clock that the tick was told: minutes that came while it ran are not owed
-            elapsed = timedelta(seconds=self._monotonic() - turn.began)
-            values['busy_until'] = clock.minute_of(turn.instant + elapsed)
             retry = report.status == FAILED and turn.attempt <= turn.task.retries
             values['again'] = judging.FAILED if retry else None
         if not rows.give_back(connection, self._app, turn.task.name, turn.run_id, **values):
@@ -103,14 +107,16 @@ class Ends:
         :param has_begun: without that it is to be run once more whatever it might have done.
         """
 
+        ended = self._monotonic()
+
         def write(connection: Connection) -> None:
             task, run_id = turn.task.name, turn.run_id
             if has_begun or turn.minute is None:
-                written = rows.lose(connection, self._app, task, run_id)
+                written = rows.lose(connection, self._app, task, run_id, **_busy(turn, ended))
             else:
                 written = rows.give_back(connection, self._app, task, run_id, again=judging.LOST)
             if written:
-                report = TaskReport(turn.task.name, LOST, self._monotonic() - turn.began, reason)
+                report = TaskReport(task, LOST, ended - turn.began, reason)
                 history.end(connection, turn.run_id, report, clock.now())
 
         self._late.append(write)
@@ -122,5 +128,13 @@ class Ends:
             with self._database.begin() as connection:
                 write(connection)
             # another thread may have written it too, which changes nothing
-            if write in self._late:
+            with suppress(ValueError):
                 self._late.remove(write)
+
+
+def _busy(turn: StoredTurn, ended: float) -> dict[str, Any]:
+    """Return until which minute a task was running, if it was for one: minutes that came meanwhile are not owed."""
+    if turn.minute is None:
+        return {}
+    # by the clock that the tick was told
+    return {'busy_until': clock.minute_of(turn.instant + timedelta(seconds=ended - turn.began))}

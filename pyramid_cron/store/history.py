@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from pyramid_cron.reports import TaskReport
-from pyramid_cron.store.schema import gaps, runs
+from pyramid_cron.store.schema import gaps, insert_new, runs
 
 # of a traceback, its end
 MOST_CHARACTERS = 8000
@@ -36,7 +36,7 @@ def end(connection: Connection, run_id: str, report: TaskReport, now: datetime) 
 
 def _result(report: TaskReport) -> dict[str, Any]:
     exc = report.exception
-    shown = None if exc is None else ''.join(traceback.format_exception(exc))
+    shown = None if exc is None else _storable(''.join(traceback.format_exception(exc)))
     return {
         'status': report.status,
         'seconds': report.seconds,
@@ -46,15 +46,18 @@ def _result(report: TaskReport) -> dict[str, Any]:
     }
 
 
+def _storable(text: str) -> str:
+    """Return a text without what a database may not take: it must not keep the end of a run from being written."""
+    return text.replace('\x00', r'\x00').encode(errors='backslashreplace').decode()
+
+
 def record_unbegun(
     connection: Connection, app: str, task: str, minutes: Iterable[datetime], status: str, reason: str, now: datetime
 ) -> None:
     """Record minutes for which a task was due and did not begin, each once, whoever else records them too."""
-    rows = {_unbegun_id(app, task, minute, status): minute for minute in minutes}
-    known = set(connection.scalars(select(runs.c.id).where(runs.c.id.in_(rows))))
     values = [
         {
-            'id': key,
+            'id': _unbegun_id(app, task, minute, status),
             'app': app,
             'task': task,
             'scheduled_for': minute,
@@ -65,11 +68,10 @@ def record_unbegun(
             'status': status,
             'reason': reason,
         }
-        for key, minute in rows.items()
-        if key not in known
+        for minute in minutes
     ]
     if values:
-        connection.execute(insert(runs), values)
+        connection.execute(insert_new(connection, runs), values)
 
 
 def _unbegun_id(app: str, task: str, minute: datetime, status: str) -> str:
@@ -88,7 +90,7 @@ def record_gap(connection: Connection, app: str, first: datetime, last: datetime
 
 def prune(connection: Connection, app: str, before: datetime) -> int:
     """Remove some of what is older than ``before``, and return how many runs that were."""
-    old = select(runs.c.id).where(runs.c.app == app, runs.c.finished < before).limit(MOST_PRUNED)
+    old = select(runs.c.id).where(runs.c.finished < before).limit(MOST_PRUNED)
     # a list, because MySQL has no limit in a subquery
     keys = list(connection.scalars(old))
     connection.execute(delete(runs).where(runs.c.id.in_(keys)))

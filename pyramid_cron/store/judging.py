@@ -43,7 +43,8 @@ def judge(task: Task, row: Mapping[str, Any], now: datetime, grace: timedelta) -
     """Return what is to be done about a task that is not running.
 
     The newest minute for which it is due and was not begun is the one to run it for, unless it is too long ago. What
-    failed or was lost is run once more, until that makes way for a newer minute.
+    failed or was lost is run once more, until that makes way for a newer minute. A failure waits for another minute,
+    because every server asks in the same one.
 
     :param row: of the task, from the table ``cron_tasks``.
     :param now: the minute of the tick.
@@ -61,6 +62,8 @@ def judge(task: Task, row: Mapping[str, Any], now: datetime, grace: timedelta) -
         return Verdict(paused[-1], paused=paused)
     minute, again = row['last_minute'], row['again']
     if again is None or (until is not None and now < until):
+        return NOTHING
+    if again == FAILED and row['busy_until'] is not None and now <= row['busy_until']:
         return NOTHING
     if again == LOST and now - minute > grace:
         return Verdict(given_up=True)

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, delete, exists, insert, update
 
-from pyramid_cron.store.schema import database_clock, processes
+from pyramid_cron.store.schema import database_clock, processes, tasks
 
 log = logging.getLogger(__name__)
 
 PROC = Path('/proc')
 ENDED = ('Z', 'X', 'x')
+# seconds for which a process is remembered after its lease; one that renews it later is made known again
+REMEMBERED = 3600
 
 
 class Place(NamedTuple):
@@ -130,3 +132,9 @@ class Heartbeat:
                 self._beat()
             except Exception as exc:
                 log.warning('the lease of this process could not be renewed: %s', exc)
+
+
+def prune(connection: Connection) -> None:
+    """Forget processes that have been silent for long and have no run."""
+    silent = processes.c.lease_until < database_clock() - REMEMBERED
+    connection.execute(delete(processes).where(silent, ~exists().where(tasks.c.process == processes.c.id)))

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 
+from sqlalchemy import Connection
+
 from pyramid_cron import clock
 from pyramid_cron.claims import Held, Unavailable
 from pyramid_cron.events import TaskLost
@@ -67,12 +69,16 @@ class Look:
         turns: list[StoredTurn] = []
         # with those that are running, or are to be run once more
         for name in {**wanted, **known} if tick.attention else wanted:
-            row, lost = self.released(known[name], instant)
+            row, lost = self.released(known[name], durable.get(name), instant)
             if name in durable:
                 if lost and row['again'] is None:
                     held = Held(whose(known[name], self._options.zone), None, logging.DEBUG, LOST)
                     turns.append(StoredTurn(durable[name], row['last_minute'], held=held))
                 turns += self._judged(durable[name], row, instant, tick.clock)
+            elif row['again'] is not None and instant - row['last_minute'] > self._options.catch_up:
+                # nobody knows it any more, and every tick would look at it
+                with self._database.begin() as connection:
+                    rows.give_up(connection, app, name, row['last_minute'])
         return turns
 
     def named(self, wanted: Collection[Task], instant: datetime) -> None:
@@ -81,7 +87,7 @@ class Look:
             known = rows.known(connection, self._options.app, [task.name for task in wanted])
         known = self.deployed(wanted, known, instant)
         for task in wanted:
-            self.released(known[task.name], instant)
+            self.released(known[task.name], task, instant)
 
     def deployed(self, wanted: Collection[Task], known: Rows, instant: datetime) -> Rows:
         """Return the rows of tasks, after what is new in this process was made known."""
@@ -112,18 +118,29 @@ class Look:
         """Return the turn of a task that is due and that somebody is running, perhaps for this very minute."""
         if row['last_minute'] is not None and row['last_minute'] >= instant:
             return StoredTurn(task, instant, held=ALREADY)
-        reason = f'{STILL_RUNNING}: {whose(row, self._options.zone)}'
         with self._database.begin() as connection:
-            history.record_unbegun(connection, self._options.app, task.name, [instant], SKIPPED, reason, clock.now())
+            self._record_skipped(connection, task, row, [instant])
         return StoredTurn(task, instant, held=still_running(row, self._options.zone, now))
 
-    def released(self, row: Row, instant: datetime) -> tuple[Row, bool]:
-        """Release a task whose process has ended, and return its row as it is then, and whether that was done here."""
+    def _record_skipped(self, connection: Connection, task: Task, row: Row, minutes: Collection[datetime]) -> None:
+        """Record minutes at which a task was still running."""
+        reason = f'{STILL_RUNNING}: {whose(row, self._options.zone)}'
+        history.record_unbegun(connection, self._options.app, task.name, minutes, SKIPPED, reason, clock.now())
+
+    def released(self, row: Row, task: Task | None, instant: datetime) -> tuple[Row, bool]:
+        """Release a task whose process has ended, and return its row as it is then, and whether that was done here.
+
+        Minutes that had a tick while it seemed to be running are skipped. Those that had none are missed: it may have
+        ended long ago.
+
+        :param task: the task, ``None`` if this process has none of that name.
+        """
         if row['run_id'] is None or not self._place().has_ended(row):
             return row, False
         app, name = self._options.app, row['task']
         with self._database.begin() as connection:
-            lost = rows.lose(connection, app, name, row['run_id'], busy_until=instant - clock.MINUTE)
+            # first, for SQLite
+            lost = rows.lose(connection, app, name, row['run_id'])
             if lost:
                 history.end(
                     connection,
@@ -131,6 +148,11 @@ class Look:
                     TaskReport(name, LOST, reason=whose(row, self._options.zone)),
                     clock.now(),
                 )
+                until = rows.last_tick_before(connection, app, instant)
+                if until is not None and task is not None:
+                    # by those ticks, unless they were killed before they could
+                    self._record_skipped(connection, task, row, judging.owed_minutes(task, row, until))
+                    rows.skip_until(connection, app, name, until)
             now = rows.known(connection, app, [name])[name]
         if lost:
             log.log(

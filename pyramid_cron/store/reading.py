@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, String, and_, cast, func, select
 
-from pyramid_cron.reports import FAILED, LOST, STUCK, PastRun
+from pyramid_cron.reports import FAILED, LOST, OK, STUCK, PastRun
 from pyramid_cron.store.history import MISSED
-from pyramid_cron.store.schema import gaps, runs, tasks, ticks
+from pyramid_cron.store.schema import database_clock, gaps, runs, tasks, ticks
 
 # what somebody has to hear of, beside what was missed
 FAULTS = (FAILED, LOST, STUCK)
@@ -91,8 +91,16 @@ def past_runs(
 def missed(
     connection: Connection, app: str, limit: int, names: Collection[str] = (), since: datetime | None = None
 ) -> list[Missed]:
-    """Return what was missed, the newest first: one value for all minutes of a task that were found out at once."""
+    """Return what was missed, the newest first: one value for all minutes of a task that were found out at once.
+
+    :param limit: how many at most.
+    :param names: the tasks, all if there is none.
+    :param since: the instant that the last of the minutes is not before.
+    """
     wanted = [*_wanted(app, names), runs.c.status == MISSED]
+    if since is not None:
+        # found out later than it happened
+        wanted.append(runs.c.started >= since)
     minute = runs.c.scheduled_for
     query = (
         select(runs.c.task, func.min(minute), func.max(minute), func.count(), runs.c.started)
@@ -102,8 +110,7 @@ def missed(
         .limit(limit)
     )
     if since is not None:
-        # found out afterwards; what is older need not be read
-        query = query.where(runs.c.finished >= since).having(func.max(minute) >= since)
+        query = query.having(func.max(minute) >= since)
     return [Missed(*row) for row in connection.execute(query)]
 
 
@@ -182,6 +189,43 @@ def by_hand_since(connection: Connection, app: str, name: str, since: datetime) 
     """Return when a task last began because somebody asked for it by name, if that was not before ``since``."""
     by_hand = and_(runs.c.app == app, runs.c.task == name, runs.c.trigger == 'manual', runs.c.started >= since)
     return connection.scalar(select(runs.c.started).where(by_hand).order_by(runs.c.started.desc()).limit(1))
+
+
+def clock(connection: Connection) -> float:
+    """Return what the database's clock says, in seconds since 1970."""
+    return connection.scalars(select(database_clock())).one()
+
+
+def running(connection: Connection, app: str) -> dict[str, float]:
+    """Return the tasks that are running, each with when that began by the database's clock."""
+    query = select(tasks.c.task, tasks.c.began).where(tasks.c.app == app, tasks.c.run_id.is_not(None))
+    return {row.task: row.began for row in connection.execute(query)}
+
+
+def outcomes(connection: Connection, app: str) -> dict[str, str]:
+    """Return how each task ended the last time that it should have run: ok, failed, lost or missed."""
+    mine = and_(runs.c.app == tasks.c.app, runs.c.task == tasks.c.task, runs.c.status.in_((OK, *FAULTS, MISSED)))
+    newest = select(runs.c.status).where(mine).order_by(runs.c.started.desc(), runs.c.attempt.desc()).limit(1)
+    query = select(tasks.c.task, newest.correlate(tasks).scalar_subquery()).where(tasks.c.app == app)
+    return {name: status for name, status in connection.execute(query) if status is not None}
+
+
+def last_successes(connection: Connection, app: str) -> dict[str, datetime]:
+    """Return when each task that is remembered to have succeeded last did."""
+    mine = and_(runs.c.app == tasks.c.app, runs.c.task == tasks.c.task, runs.c.status == OK)
+    newest = select(func.max(runs.c.finished)).where(mine)
+    query = select(tasks.c.task, newest.correlate(tasks).scalar_subquery()).where(tasks.c.app == app)
+    return {name: finished for name, finished in connection.execute(query) if finished is not None}
+
+
+def counts(connection: Connection, app: str, since: datetime) -> dict[tuple[str, str], int]:
+    """Return how many runs ended since an instant, by task and status."""
+    query = (
+        select(runs.c.task, runs.c.status, func.count())
+        .where(runs.c.app == app, runs.c.finished >= since)
+        .group_by(runs.c.task, runs.c.status)
+    )
+    return {(task, status): count for task, status, count in connection.execute(query)}
 
 
 def last_tick(connection: Connection, app: str) -> datetime | None:

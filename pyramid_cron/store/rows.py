@@ -6,19 +6,15 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, case, exists, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, literal, or_, select, update
 
 from pyramid_cron.clock import MINUTE
 from pyramid_cron.store.judging import LOST, MOST_ATTEMPTS_OF_LOST, write_schedule
-from pyramid_cron.store.schema import database_clock, pauses, processes, tasks, ticks
+from pyramid_cron.store.schema import UPSERTS, database_clock, insert_new, pauses, processes, tasks, ticks
 from pyramid_cron.tasks import Task
 
 # names of tasks that one statement asks for; for more it asks for all
 MOST_NAMES = 100
-
-UPSERTS: dict[str, Any] = {'postgresql': postgresql.insert, 'sqlite': sqlite.insert}
 
 Row = Mapping[str, Any]
 Rows = Mapping[str, Row]
@@ -48,23 +44,25 @@ def tick(connection: Connection, app: str, minute: datetime, most_ahead: float) 
     """
     attention = exists().where(tasks.c.app == app, or_(HELD, tasks.c.again.is_not(None)))
     told = ticks.c.last_minute, ticks.c.minute_before, attention.label('attention'), database_clock().label('clock')
-    newer = and_(ticks.c.last_minute < minute, database_clock() >= minute.timestamp() - most_ahead)
+    in_time = database_clock() >= minute.timestamp() - most_ahead
+    first = select(literal(app), literal(minute, ticks.c.last_minute.type)).where(in_time)
+    newer = ticks.c.last_minute < minute
     values = {
         'minute_before': case((newer, ticks.c.last_minute), else_=ticks.c.minute_before),
         'last_minute': case((newer, minute), else_=ticks.c.last_minute),
     }
     upsert = UPSERTS.get(connection.dialect.name)
     if upsert is not None:
-        inserted = upsert(ticks).values(app=app, last_minute=minute)
-        row = connection.execute(
-            inserted.on_conflict_do_update(index_elements=['app'], set_=values).returning(*told)
-        ).one()
-        return Tick(*row)
-    # MySQL assigns from the left to the right
-    changed = update(ticks).where(ticks.c.app == app).ordered_values(*values.items())
-    if connection.execute(changed).rowcount == 0 and not connection.scalar(select(exists().where(ticks.c.app == app))):
-        connection.execute(insert(ticks).values(app=app, last_minute=minute))
-    return Tick(*connection.execute(select(*told).where(ticks.c.app == app)).one())
+        inserted = upsert(ticks).from_select(['app', 'last_minute'], first)
+        kept = inserted.on_conflict_do_update(index_elements=['app'], set_=values).returning(*told)
+    else:
+        # MySQL assigns from the left to the right
+        changed = update(ticks).where(ticks.c.app == app, in_time).ordered_values(*values.items())
+        if connection.execute(changed).rowcount == 0:
+            connection.execute(insert_new(connection, ticks).from_select(['app', 'last_minute'], first))
+        kept = select(*told).where(ticks.c.app == app, in_time)
+    row = connection.execute(kept).one_or_none()
+    return Tick(minute, None, False, connection.scalars(select(database_clock())).one()) if row is None else Tick(*row)
 
 
 def known(connection: Connection, app: str, names: Collection[str] | None) -> Rows:
@@ -110,22 +108,17 @@ def deploy(connection: Connection, app: str, wanted: Iterable[Task], rows: Mappi
     for task in wanted:
         row, schedule = rows.get(task.name), write_schedule(task)
         if row is None:
-            try:
-                with connection.begin_nested():
-                    connection.execute(
-                        insert(tasks).values(
-                            app=app,
-                            task=task.name,
-                            schedule=schedule,
-                            # it is owed what comes later than this
-                            since=minute - MINUTE,
-                            attempt=0,
-                            transactional=False,
-                        )
-                    )
-            except IntegrityError:
-                # another process has just done it
-                continue
+            connection.execute(
+                insert_new(connection, tasks).values(
+                    app=app,
+                    task=task.name,
+                    schedule=schedule,
+                    # it is owed what comes later than this
+                    since=minute - MINUTE,
+                    attempt=0,
+                    transactional=False,
+                )
+            )
         elif row['schedule'] != schedule and row['run_id'] is None:
             # while it runs its row is left alone: its own transaction may have to update it
             connection.execute(
@@ -148,13 +141,7 @@ def take(connection: Connection, app: str, task: str, minute: datetime | None, a
         else:
             free = and_(free, or_(tasks.c.last_minute.is_(None), tasks.c.last_minute < minute))
         values |= {'last_minute': minute, 'attempt': attempt, 'again': None}
-    if connection.dialect.name == 'postgresql':
-        # a process that is frozen in its claim makes nobody wait
-        query = select(tasks.c.task).where(free).with_for_update(skip_locked=True)
-        if connection.scalar(query) is None:
-            return False
-    # SQLite waits for other writers only if the first statement of a transaction is one that writes
-    return connection.execute(update(tasks).where(free).values(**values)).rowcount == 1
+    return _change(connection, free, **values)
 
 
 def give_back(connection: Connection, app: str, task: str, run_id: str, **values: Any) -> bool:
@@ -171,25 +158,49 @@ def lose(connection: Connection, app: str, task: str, run_id: str, **values: Any
     row as it is now: the run may have committed something since it was read.
     """
     harmless = and_(tasks.c.transactional, tasks.c.attempt < MOST_ATTEMPTS_OF_LOST)
-    return give_back(connection, app, task, run_id, again=case((harmless, LOST), else_=None), **values)
+    its = and_(_is(app, task), tasks.c.run_id == run_id)
+    return _change(connection, its, run_id=None, process=None, again=case((harmless, LOST), else_=None), **values)
+
+
+def last_tick_before(connection: Connection, app: str, minute: datetime) -> datetime | None:
+    """Return the newest minute before another one that is known to have had a tick, or ``None``."""
+    row = connection.execute(select(ticks.c.last_minute, ticks.c.minute_before).where(ticks.c.app == app)).one_or_none()
+    return max((known for known in row or () if known is not None and known < minute), default=None)
+
+
+def skip_until(connection: Connection, app: str, task: str, minute: datetime) -> None:
+    """Take note that a task was still running until a minute."""
+    busy_before = or_(tasks.c.busy_until.is_(None), tasks.c.busy_until < minute)
+    connection.execute(update(tasks).where(_is(app, task), busy_before).values(busy_until=minute))
 
 
 def pass_over(connection: Connection, app: str, task: str, minute: datetime) -> bool:
     """Take note that a task is not run for a minute and those before, and tell whether nobody else had."""
     free = and_(_is(app, task), ~HELD, or_(tasks.c.last_minute.is_(None), tasks.c.last_minute < minute))
-    return connection.execute(update(tasks).where(free).values(last_minute=minute, again=None)).rowcount == 1
+    return _change(connection, free, last_minute=minute, again=None)
 
 
 def give_up(connection: Connection, app: str, task: str, minute: datetime) -> bool:
     """Take note that a minute is not run once more, and tell whether nobody else had."""
     waiting = and_(_is(app, task), ~HELD, tasks.c.last_minute == minute, tasks.c.again.is_not(None))
-    return connection.execute(update(tasks).where(waiting).values(again=None)).rowcount == 1
+    return _change(connection, waiting, again=None)
 
 
 def mark_not_transactional(connection: Connection, app: str, task: str, run_id: str) -> bool:
     """Take note that a run has committed something before its end, and tell whether it is still this one's."""
     mine = and_(_is(app, task), tasks.c.run_id == run_id)
     return connection.execute(update(tasks).where(mine).values(transactional=False)).rowcount == 1
+
+
+def _change(connection: Connection, condition: ColumnElement[bool], **values: Any) -> bool:
+    """Change the row of a task if it meets a condition and is not locked, and tell whether it was changed."""
+    if connection.dialect.name == 'postgresql':
+        # a process that is frozen in its claim, or in the commit of its task, makes nobody wait
+        query = select(tasks.c.task).where(condition).with_for_update(skip_locked=True)
+        if connection.scalar(query) is None:
+            return False
+    # SQLite waits for other writers only if the first statement of a transaction is one that writes
+    return connection.execute(update(tasks).where(condition).values(**values)).rowcount == 1
 
 
 def _is(app: str, task: str) -> ColumnElement[bool]:

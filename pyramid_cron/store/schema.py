@@ -8,8 +8,10 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     Column,
+    Connection,
     DateTime,
     Dialect,
+    Double,
     Float,
     Index,
     Integer,
@@ -18,8 +20,9 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    insert,
 )
-from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
@@ -84,10 +87,10 @@ tasks = Table(
     # why last_minute is to be run once more: 'failed', 'lost', or null if it is not
     Column('again', String(8)),
     # the fencing token of the run in progress, null if there is none, the process that has it, and when it began by the
-    # database's clock
+    # database's clock, which MySQL rounds to minutes in a Float
     Column('run_id', ID),
     Column('process', ID),
-    Column('began', Float),
+    Column('began', Double),
     # whether the run in progress commits with its record: then what died has had no effect
     Column('transactional', Boolean, nullable=False, default=False),
 )
@@ -114,7 +117,7 @@ processes = Table(
     # where pid means something, and when that process began there; null where neither can be told
     Column('place', NAME),
     Column('born', String(40)),
-    Column('lease_until', Float, nullable=False),
+    Column('lease_until', Double, nullable=False),
 )
 
 ticks = Table(
@@ -156,5 +159,17 @@ runs = Table(
     Column('error', NAME),
     Column('traceback', Text),
     Index('cron_runs_by_task', 'app', 'task', 'started'),
-    Index('cron_runs_by_end', 'app', 'finished'),
+    Index('cron_runs_by_start', 'app', 'started'),
+    Index('cron_runs_by_end', 'finished'),
 )
+
+# the INSERT of databases that can do something else with a row whose key is taken
+UPSERTS: dict[str, Any] = {'postgresql': postgresql.insert, 'sqlite': sqlite.insert}
+
+
+def insert_new(connection: Connection, table: Table) -> Any:
+    """Return an INSERT that leaves out rows whose key is taken, if only a moment ago by another process."""
+    upsert = UPSERTS.get(connection.dialect.name)
+    if upsert is not None:
+        return upsert(table).on_conflict_do_nothing()
+    return insert(table).prefix_with('IGNORE', dialect='mysql').prefix_with('IGNORE', dialect='mariadb')

@@ -86,7 +86,7 @@ class StoredTurn(Turn):
         return self.joined is not None and self.joined.written
 
 
-def whose(row: Mapping[str, Any], zone: tzinfo | None) -> str:
+def whose(row: Mapping[str, Any], zone: tzinfo | None = timezone.utc) -> str:
     """Say which process runs a task, and since when in a time zone."""
     began = clock.to_zone(datetime.fromtimestamp(row['began'], timezone.utc), zone)
     return f'process {row["pid"]} on {row["host"]}, since {began.isoformat(" ", "seconds")}'

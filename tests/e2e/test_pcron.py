@@ -149,10 +149,14 @@ def test_tick_runs_what_is_due(pcron, ini, journal):
     )
 
 
-def test_tick_tells_its_caller_that_a_task_failed(start, program, ini):
-    process = start(program('pcron'), 'tick', str(ini(tasks='fails works')))
+@pytest.mark.parametrize('name', ['fails', 'exits'])
+@pytest.mark.parametrize('command', ['tick', 'run'])
+def test_it_tells_its_caller_that_a_task_failed_and_runs_the_next(start, program, ini, journal, command, name):
+    tasks = [f'trouble.{name}', 'trouble.works'] if command == 'run' else []
+    process = start(program('pcron'), command, str(ini(tasks=f'{name} works')), *tasks)
     assert process.wait(60) == 1
-    assert 'failed   trouble.fails, ' in process.log.read_text()
+    assert f'failed   trouble.{name}, ' in process.log.read_text()
+    assert journal() == ['works']
 
 
 def test_a_dry_run_runs_nothing(pcron, ini, journal):

@@ -98,7 +98,8 @@ def test_with_a_secret_no_proxy_matters(serve, server_kind, nginx, curl):
     assert curl(f'{proxy}/cron', *OUTSIDER, '-H', 'Host: localhost').status == 401
     assert server.journal == ''
     for header in (f'Authorization: Bearer {secret}', f'Cron-Secret: {secret}'):
-        assert curl(f'{proxy}/cron', *OUTSIDER, '-H', header).body == 'ok'
+        # the second one may be for the same minute
+        assert curl(f'{proxy}/cron', *OUTSIDER, '-H', header).body.startswith('ok')
 
 
 def test_apache_accepts_the_documented_configuration(program, root, tmp_path):

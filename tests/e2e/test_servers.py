@@ -97,24 +97,43 @@ def test_curl_notices_a_task_that_raises(serve, server_kind, curl):
     assert 'RuntimeError: a detail' in server.log
 
 
-def test_a_task_that_still_runs_is_skipped(serve, server_kind, curl, until, tmp_path):
-    server = serve(server_kind, tasks='waits works', settings={'trouble.any_minute': 'true'})
-    answers = []
-    first = threading.Thread(target=lambda: answers.append(curl(f'{server.url}/cron')))
-    first.start()
-    try:
-        until((tmp_path / 'var' / 'waiting').exists, 'the first request waits')
-        second = curl(f'{server.url}/cron', '-H', 'Accept: application/json')
-    finally:
-        (tmp_path / 'var' / 'go').touch()
-        first.join()
+@pytest.fixture
+def two_ticks(serve, server_kind, curl, until, tmp_path):
+    """Return a server, and its answers to a tick that waits and to another one beside it."""
+
+    def run(*options, **settings):
+        server = serve(server_kind, tasks='waits works', settings={'trouble.any_minute': 'true', **settings})
+        answers = []
+        first = threading.Thread(target=lambda: answers.append(curl(f'{server.url}/cron')))
+        first.start()
+        try:
+            until((tmp_path / 'var' / 'waiting').exists, 'the first request waits')
+            second = curl(f'{server.url}/cron', *options)
+        finally:
+            (tmp_path / 'var' / 'go').touch()
+            first.join()
+        return server, answers[0], second
+
+    return run
+
+
+def test_a_task_that_still_runs_is_skipped(two_ticks, curl):
+    server, first, second = two_ticks('-H', 'Accept: application/json')
     assert second.status == 200
     waits, works = json.loads(second.body)['tasks']
     assert (waits['status'], waits['reason']) == ('skipped', 'still running')
     assert works['status'] == 'ok'
-    assert [answer.body for answer in answers] == ['ok']
+    assert first.body == 'ok'
     # and it is not skipped for ever
     assert json.loads(curl(f'{server.url}/cron', '-H', 'Accept: application/json').body)['tasks'][0]['status'] == 'ok'
+
+
+def test_curl_notices_a_task_that_is_stuck(two_ticks):
+    server, first, second = two_ticks('--fail-with-body', **{'cron.window': '0.001'})
+    assert (second.exit_code, second.status) == (22, 500)
+    assert re.fullmatch(r'fail: 1 of 2 tasks is stuck: trouble\.waits \(running for \d+ s\)', second.body)
+    assert first.body == 'ok'
+    assert server.journal == 'works\n' * 2
 
 
 @pytest.mark.parametrize('kind', ['waitress', 'gunicorn', 'gunicorn gevent'])
@@ -131,6 +150,15 @@ def test_a_task_that_exits_has_failed_and_costs_no_connection(serve, curl, kind)
     assert open_files() <= before + 2
     assert curl(f'{server.url}/', max_time=3).status == 404
     assert server.log.count('task trouble.exits failed') == server.journal.count('works') == 150
+
+
+@pytest.mark.parametrize('kind', ['waitress', 'gunicorn', 'gunicorn sync'])
+def test_the_child_of_a_task_that_forks_does_not_run_the_rest(serve, curl, kind):
+    server = serve(kind, tasks='forks works')
+    assert curl(f'{server.url}/cron').body == 'ok'
+    assert server.journal == 'works\n'
+    assert 'task trouble.forks came back in process' in server.log
+    assert curl(f'{server.url}/', max_time=3).status == 404
 
 
 def test_an_exit_in_the_main_thread_of_a_server_ends_the_run_and_leaves_the_task_due(serve, curl, until):

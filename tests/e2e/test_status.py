@@ -10,6 +10,7 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 
+import filling
 import pytest
 from pyramid.config import Configurator
 from pyramid.csrf import CookieCSRFStoragePolicy
@@ -90,7 +91,7 @@ TASKS = [
 
 
 @pytest.fixture
-def shop(tmp_path, filling):
+def shop(tmp_path):
     """Serve a shop whose night was not a good one, and give its registry and the address of its page."""
     settings = {'cron.store': f'sqlite:///{tmp_path}/shop.sqlite', 'cron.app': 'shop', 'cron.timezone': 'Europe/Berlin'}
     with Configurator(settings=settings) as config:

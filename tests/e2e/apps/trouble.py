@@ -1,5 +1,6 @@
 """An application whose tasks misbehave: the setting ``trouble.tasks`` tells which of them it has."""
 
+import os
 import time
 from pathlib import Path
 
@@ -59,6 +60,12 @@ def stall(request):
 
 def exits(system):
     raise SystemExit(1)
+
+
+def forks(system):
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
 
 
 def exits_once(system):

@@ -1,0 +1,87 @@
+"""Whether all is well with the tasks of an application, for whoever watches it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta, timezone
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from pyramid_cron.reports import FAILED, LOST, STUCK, duration
+from pyramid_cron.store import pausing, reading
+from pyramid_cron.store.history import MISSED
+
+# for how long there may be no tick
+LONGEST_SILENCE = timedelta(minutes=2)
+
+
+class Health(NamedTuple):
+    """What is wrong, if anything is.
+
+    :param last_tick: the newest minute that had a tick, in UTC; ``None`` if none ever came.
+    :param silence: how long ago that is, by the database's clock.
+    :param faults: the names of tasks by what is wrong with them, ``'failed'``, ``'lost'``, ``'missed'`` or ``'stuck'``,
+        each with how that is told.
+    :param paused: the names of the tasks that somebody has paused.
+    :param problem: why nothing can be told.
+    """
+
+    last_tick: datetime | None = None
+    silence: timedelta | None = None
+    faults: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+    paused: tuple[str, ...] = ()
+    problem: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong. A paused task is not wrong."""
+        return self.problem is None and not self.faults and self.silence is not None and self.silence <= LONGEST_SILENCE
+
+    def __str__(self) -> str:
+        if self.problem is not None:
+            return f'fail: {self.problem}'
+        if self.silence is None:
+            told = ['no tick has come yet']
+        else:
+            told = [f'last tick {duration(self.silence.total_seconds())} ago']
+        told += [f'{status}: {", ".join(tasks.values())}' for status, tasks in self.faults.items()]
+        if self.paused:
+            told.append(f'paused: {", ".join(self.paused)}')
+        return f'ok, {"; ".join(told)}' if self.ok else f'fail: {"; ".join(told)}'
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            'status': 'ok' if self.ok else 'fail',
+            'last_tick': self.last_tick and self.last_tick.isoformat(),
+            'seconds_since_last_tick': self.silence and round(self.silence.total_seconds(), 3),
+            **{status: list(self.faults.get(status, {})) for status in (FAILED, STUCK, LOST, MISSED)},
+            'paused': list(self.paused),
+            'problem': self.problem,
+        }
+
+
+def examine(connection: Connection, app: str, names: Collection[str], window: float) -> Health:
+    """Return the health of an application.
+
+    :param names: those of its tasks: what was renamed or removed does not count any more.
+    :param window: seconds after which a task that runs is stuck.
+    """
+    now = reading.clock(connection)
+    last_tick = reading.last_tick(connection, app)
+    faults: dict[str, dict[str, str]] = {}
+    for name, status in reading.outcomes(connection, app).items():
+        if name in names and status in (FAILED, LOST, MISSED):
+            faults.setdefault(status, {})[name] = name
+    for name, began in reading.running(connection, app).items():
+        if name in names and now - began > window:
+            faults.setdefault(STUCK, {})[name] = f'{name} (running for {duration(now - began)})'
+    instant = datetime.fromtimestamp(now, timezone.utc)
+    return Health(
+        last_tick,
+        None if last_tick is None else max(instant - last_tick, timedelta(0)),
+        faults,
+        tuple(name for name in pausing.paused(connection, app, instant) if name in names),
+    )

@@ -1,0 +1,452 @@
+"""What happens to the store when what it stands on fails: real processes, real databases."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+APPS = Path(__file__).parent / 'apps'
+
+
+class Ticker:
+    """A process of apps/durable.py."""
+
+    def __init__(self, folder, options, *arguments):
+        with (folder / 'log').open('ab') as log:
+            self._process = subprocess.Popen(
+                [sys.executable, APPS / 'durable.py', json.dumps(options), *map(str, arguments)],
+                cwd=folder,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+
+    def tick(self, minute):
+        """Tick a minute and return what became of its tasks."""
+        self.begin(minute)
+        return self.answer()
+
+    def begin(self, minute):
+        self._process.stdin.write(f'{minute}\n')
+        self._process.stdin.flush()
+
+    def answer(self):
+        answer = json.loads(self._process.stdout.readline())
+        print(self._process.pid, answer)
+        return answer
+
+    def answers(self):
+        """Return all answers until the process ends."""
+        answers = list(map(json.loads, self._process.stdout))
+        assert self._process.wait() == 0
+        return answers
+
+    def send(self, number):
+        os.kill(self._process.pid, number)
+
+    def kill(self):
+        self._process.kill()
+        self._process.wait()
+
+    def is_frozen(self):
+        return Path(f'/proc/{self._process.pid}/stat').read_text().rpartition(')')[2].split()[0] == 'T'
+
+    def end(self):
+        self._process.kill()
+        self._process.communicate()
+
+
+class Store:
+    """A database, and processes that tick over it."""
+
+    def __init__(self, url, folder):
+        self.url = url
+        self.folder = folder
+        self._engine = create_engine(url)
+        self._tickers = []
+
+    def ticker(self, *arguments, tasks, **options):
+        self._tickers.append(Ticker(self.folder, self.options(tasks, **options), *arguments))
+        return self._tickers[-1]
+
+    def options(self, tasks, **options):
+        return {'store': self.url, 'tasks': tasks, **options}
+
+    def ask(self, query):
+        with self._engine.connect() as connection:
+            return list(map(tuple, connection.execute(text(query))))
+
+    @property
+    def effects(self):
+        return self.ask('SELECT task, minute FROM effects ORDER BY minute, id')
+
+    @property
+    def statuses(self):
+        return [
+            status for (status,) in self.ask('SELECT status FROM cron_runs ORDER BY scheduled_for, started, attempt')
+        ]
+
+    def end(self):
+        for ticker in self._tickers:
+            ticker.end()
+        self._engine.dispose()
+        log = self.folder / 'log'
+        print(log.read_text() if log.exists() else '')
+
+
+@pytest.fixture
+def open_store(tmp_path, monkeypatch):
+    """Return a function that makes the tables of apps/durable.py, but not those of the store."""
+    monkeypatch.syspath_prepend(APPS)
+    from durable import Base
+
+    stores = []
+
+    def open_it(url):
+        store = Store(url, tmp_path)
+        stores.append(store)
+        Base.metadata.create_all(store._engine)
+        store._engine.dispose()
+        return store
+
+    yield open_it
+    for store in stores:
+        store.end()
+
+
+@pytest.fixture
+def on_sqlite(open_store, tmp_path):
+    return open_store(f'sqlite:///{tmp_path / "store"}')
+
+
+@pytest.fixture
+def on_postgresql(open_store, postgresql):
+    return open_store(postgresql)
+
+
+@pytest.fixture(params=['on_sqlite', 'on_postgresql'])
+def store(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def waiting(until, tmp_path):
+    """Wait until a task waits."""
+    return lambda: until((tmp_path / 'waiting').exists, 'a task waits')
+
+
+@pytest.fixture
+def go(tmp_path):
+    """Let tasks go on that wait."""
+    return (tmp_path / 'go').touch
+
+
+@pytest.fixture
+def own_server(start_postgresql):
+    """A server of PostgreSQL that may be killed."""
+    # what was committed outlives the server, though not the machine
+    server = start_postgresql(synchronous_commit='on')
+    yield server
+    # it is stopped with the others
+    if not (server.folder / 'data' / 'postmaster.pid').exists():
+        server.start()
+
+
+def restart(server, until):
+    """Start a server that was killed, once what is left of it has ended."""
+
+    def starts():
+        try:
+            server.start()
+        except AssertionError:
+            return False
+        return True
+
+    until(starts, 'PostgreSQL starts again')
+
+
+def test_a_database_that_was_killed_between_ticks_is_made_up_for(own_server, open_store, until):
+    with own_server.database() as url:
+        store = open_store(url)
+        ticker = store.ticker(tasks={'writes': '*/5 * * * *', 'forgets': '* * * * *'})
+        assert ticker.tick(0)['tasks'] == {'writes': 'ok', 'forgets': 'ok'}
+        own_server.kill()
+        answer = ticker.tick(5)
+        assert answer['problem'].startswith('the store cannot be asked: ')
+        assert answer['tasks'] == {'forgets': 'ok'}
+        restart(own_server, until)
+        assert ticker.tick(6)['tasks'] == {'writes': 'ok', 'forgets': 'ok'}
+        assert store.effects == [('writes', 0), ('writes', 5)]
+
+
+def test_the_end_of_a_run_is_written_again_once_the_database_is_back(own_server, open_store, until, waiting, go):
+    with own_server.database() as url:
+        store = open_store(url)
+        ticker = store.ticker(tasks={'writes': '0 * * * *', 'only_waits': '5 * * * *'})
+        # a process looks at the session at its first run
+        ticker.tick(0)
+        ticker.begin(5)
+        waiting()
+        own_server.kill()
+        restart(own_server, until)
+        go()
+        assert ticker.answer()['tasks'] == {'only_waits': 'ok'}
+        assert store.statuses == ['ok', 'ok']
+
+
+def test_what_a_killed_database_has_rolled_back_has_failed(own_server, open_store, until, waiting, go):
+    with own_server.database() as url:
+        store = open_store(url)
+        ticker = store.ticker(tasks={'writes_and_waits': '*/5 * * * *'})
+        ticker.begin(0)
+        waiting()
+        own_server.kill()
+        restart(own_server, until)
+        go()
+        assert ticker.answer()['tasks'] == {'writes_and_waits': 'failed'}
+        assert (store.effects, store.statuses) == ([], ['failed'])
+
+
+def test_an_end_that_is_too_long_in_coming_is_written_by_a_later_tick(own_server, open_store, until, waiting, go):
+    with own_server.database() as url:
+        store = open_store(url)
+        ticker = store.ticker(tasks={'writes': '0 * * * *', 'only_waits': '5 * * * *'})
+        ticker.tick(0)
+        ticker.begin(5)
+        waiting()
+        own_server.kill()
+        go()
+        # after some seconds
+        assert ticker.answer()['tasks'] == {'only_waits': 'ok'}
+        restart(own_server, until)
+        assert ticker.tick(6)['tasks'] == {}
+        assert store.statuses == ['ok', 'ok']
+
+
+def test_a_process_that_was_frozen_over_its_lease_cannot_commit(store, waiting, go):
+    tasks, short = {'waits': '*/5 * * * *'}, {'cron.lease': '1'}
+    frozen, other = store.ticker(tasks=tasks, cron=short), store.ticker(tasks=tasks, cron=short)
+    frozen.begin(0)
+    waiting()
+    frozen.send(signal.SIGSTOP)
+    go()
+    # its lease is not over
+    assert other.tick(1)['tasks'] == {}
+    time.sleep(1.1)
+    assert other.tick(2)['tasks'] == {'waits': 'ok'}
+    frozen.send(signal.SIGCONT)
+    answer = frozen.answer()
+    assert answer['tasks'] == {'waits': 'failed'}
+    assert answer['errors']['waits'].startswith('Fenced')
+    assert store.effects == [('waits', 0)]
+    assert store.statuses == ['lost', 'ok']
+
+
+def test_a_process_that_is_frozen_in_its_claim_makes_nobody_wait(on_postgresql, until):
+    store, tasks = on_postgresql, {'writes': '*/5 * * * *', 'writes too': '*/5 * * * *'}
+    other = store.ticker(tasks=tasks)
+    # the tables, and nothing that is due
+    other.tick(4)
+    frozen = store.ticker(tasks=tasks, freeze=True)
+    frozen.begin(5)
+    until(frozen.is_frozen, 'the process is frozen')
+    answer = other.tick(5)
+    assert answer['tasks'] == {'writes': 'skipped', 'writes too': 'ok'}
+    assert answer['milliseconds'] < 1000
+
+    def repaired():
+        # within the simulated minutes that are caught up
+        answer = other.tick(5)
+        assert answer['milliseconds'] < 1000
+        return answer['tasks'].get('writes') == 'ok'
+
+    until(repaired, 'the server has ended the transaction')
+    frozen.send(signal.SIGCONT)
+    assert frozen.answer()['tasks']['writes'] in ('failed', 'skipped')
+    assert Counter(store.effects) == {('writes', 5): 2}
+    assert store.statuses == ['ok', 'ok']
+
+
+def test_a_process_that_is_frozen_in_its_claim_blocks_sqlite_until_the_busy_timeout(on_sqlite, until):
+    store, tasks = on_sqlite, {'writes': '*/5 * * * *', 'forgets': '* * * * *'}
+    other = store.ticker(tasks=tasks)
+    other.tick(4)
+    frozen = store.ticker(tasks=tasks, freeze=True)
+    frozen.begin(5)
+    until(frozen.is_frozen, 'the process is frozen')
+    answer = other.tick(5)
+    assert 'database is locked' in answer['problem']
+    assert answer['tasks'] == {'forgets': 'ok'}
+    assert 3000 < answer['milliseconds'] < 6000
+    frozen.kill()
+    assert other.tick(6)['tasks'] == {'writes': 'ok', 'forgets': 'ok'}
+    assert store.effects == [('writes', 5)]
+
+
+def test_an_open_write_transaction_of_a_task_blocks_sqlite_until_the_busy_timeout(on_sqlite, waiting, go):
+    store, tasks = on_sqlite, {'writes_and_waits': '*/5 * * * *', 'writes': '1-59/5 * * * *'}
+    writer, other = store.ticker(tasks=tasks), store.ticker(tasks=tasks)
+    writer.begin(0)
+    waiting()
+    answer = other.tick(1)
+    assert 'database is locked' in answer['problem']
+    assert 3000 < answer['milliseconds'] < 6000
+    go()
+    assert writer.answer()['tasks'] == {'writes_and_waits': 'ok'}
+    assert other.tick(2)['tasks'] == {'writes': 'ok'}
+    assert store.effects == [('writes_and_waits', 0), ('writes', 1)]
+
+
+@pytest.mark.parametrize('processes', [2, 8])
+def test_processes_may_make_the_tables_at_once(store, processes):
+    answers = store.ticker(processes, tasks={'writes': '* * * * *'}).answers()
+    assert [answer['problem'] for answer in answers] == [None] * processes
+    assert Counter(answer['tasks'].get('writes') for answer in answers)['ok'] == 1
+    assert store.effects == [('writes', 0)]
+
+
+@pytest.mark.parametrize('isolation', ['READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'])
+def test_an_application_may_isolate_its_transactions_more(on_postgresql, isolation):
+    store = on_postgresql
+    tasks = {f'writes {number}': '* * * * *' for number in range(3)}
+    answers = store.ticker(3, 20, tasks=tasks, engine={'isolation_level': isolation}).answers()
+    errors = Counter(error[:60] for answer in answers for error in answer['errors'].values())
+    print(isolation, errors)
+    # PostgreSQL calls off a transaction rather than let it see what it must not; then nothing of it is kept
+    assert all('SerializationFailure' in error for error in errors)
+    assert isolation == 'SERIALIZABLE' or not errors
+    assert len(store.effects) == store.statuses.count('ok')
+    by_task = store.ask("SELECT task, scheduled_for FROM cron_runs WHERE status = 'ok'")
+    assert len(by_task) == len(set(by_task))
+    assert 'running' not in store.statuses
+
+
+def test_an_engine_with_a_single_connection_may_be_given_as_the_store(on_postgresql, waiting, go):
+    store, tasks = on_postgresql, {'writes_and_waits': '*/5 * * * *'}
+    options = {'share': True, 'engine': {'pool_size': 1, 'max_overflow': 0}, 'cron': {'cron.lease': '1'}}
+    ticker, other = store.ticker(tasks=tasks, **options), store.ticker(tasks=tasks)
+    ticker.begin(0)
+    waiting()
+    # over the lease, while the task has the application's only connection
+    time.sleep(1.5)
+    assert other.tick(1)['tasks'] == {}
+    go()
+    assert ticker.answer()['tasks'] == {'writes_and_waits': 'ok'}
+    assert store.statuses == ['ok']
+
+
+def test_a_session_on_another_database_is_told_of_at_the_first_run(on_postgresql, postgresql_server):
+    with postgresql_server.database() as url:
+        ticker = on_postgresql.ticker(tasks={'writes': '* * * * *'}, session=url)
+        answer = ticker.tick(0)
+        assert answer['tasks'] == {'writes': 'failed'}
+        assert 'cron.session = dbsession' in answer['errors']['writes']
+        assert 'it has to be that of cron.store' in answer['errors']['writes']
+    assert on_postgresql.effects == []
+
+
+def test_a_task_that_has_committed_by_itself_is_not_repeated(store, waiting):
+    tasks = {'commits_and_waits': '*/5 * * * *'}
+    killed, other = store.ticker(tasks=tasks), store.ticker(tasks=tasks)
+    killed.begin(0)
+    waiting()
+    killed.kill()
+    assert other.tick(1)['tasks'] == {'commits_and_waits': 'lost'}
+    assert other.tick(2)['tasks'] == {}
+    assert store.effects == [('commits_and_waits', 0)]
+    assert store.statuses == ['lost']
+
+
+def test_a_run_whose_transaction_is_doomed_is_over_and_has_no_effect(store):
+    ticker = store.ticker(tasks={'dooms': '* * * * *'})
+    assert ticker.tick(0)['tasks'] == {'dooms': 'ok'}
+    assert ticker.tick(1)['tasks'] == {'dooms': 'ok'}
+    assert (store.effects, store.statuses) == ([], ['ok', 'ok'])
+
+
+def test_a_run_whose_commit_fails_has_failed(on_postgresql):
+    ticker = on_postgresql.ticker(tasks={'fails_at_commit': '*/5 * * * *'})
+    assert ticker.tick(0)['tasks'] == {'fails_at_commit': 'failed'}
+    assert (on_postgresql.effects, on_postgresql.statuses) == ([], ['failed'])
+    assert ticker.tick(1)['tasks'] == {}
+
+
+def test_a_task_that_forks_has_one_effect_and_one_end(store):
+    ticker = store.ticker(tasks={'forks': '* * * * *'})
+    assert ticker.tick(0)['tasks'] == {'forks': 'ok'}
+    assert ticker.tick(1)['tasks'] == {'forks': 'ok'}
+    assert store.effects == [('forks', 0), ('forks', 1)]
+    assert store.statuses == ['ok', 'ok']
+
+
+def test_tasks_that_a_deploy_renames_or_moves_owe_nothing_from_before(store, waiting, go):
+    old = store.ticker(tasks={'waits old': '*/5 * * * *', 'writes': '*/10 * * * *'})
+    old.begin(0)
+    waiting()
+    old.kill()
+    go()
+    new = store.ticker(tasks={'waits new': '*/5 * * * *', 'writes': '*/3 * * * *'})
+    # 3 is a minute of the new schedule alone; 0 was never begun
+    answer = new.tick(4)
+    assert answer['tasks'] == {'writes': 'ok'}
+    assert new.tick(5)['tasks'] == {'waits new': 'ok'}
+    assert store.effects == [('writes', 0), ('waits', 5)]
+    assert Counter(store.statuses) == {'lost': 1, 'ok': 2}
+
+
+@pytest.fixture
+def served(start, program, free_port):
+    """Serve apps/durable.py with gunicorn and return where."""
+
+    def serve(store, *arguments, **options):
+        port = free_port()
+        made = f'durable:make({json.dumps(store.options(**options))!r})'
+        start(program('gunicorn'), made, '--bind', f'127.0.0.1:{port}', *arguments, listen=('127.0.0.1', port))
+        return f'http://127.0.0.1:{port}'
+
+    return serve
+
+
+def test_workers_that_gunicorn_forks_after_a_tick_share_no_connection(store, served):
+    # the first process has ticked minute 0 and has a connection open
+    url = served(store, '--preload', '--workers', '3', tasks={'writes': '* * * * *'}, tick=True)
+
+    def tick(minute):
+        with urllib.request.urlopen(f'{url}/tick/{minute}') as response:
+            return json.load(response)
+
+    with ThreadPoolExecutor(3) as pool:
+        answers = [answer for minute in range(1, 21) for answer in pool.map(tick, [minute] * 3)]
+    assert [answer['problem'] for answer in answers] == [None] * 60
+    assert store.effects == [('writes', minute) for minute in range(21)]
+    assert len(store.ask('SELECT DISTINCT pid FROM effects')) > 2
+
+
+def test_a_worker_that_a_task_ends_leaves_the_run_to_the_next(store, served, curl):
+    url = served(store, tasks={'exits_once': '* * * * *'})
+    assert curl(f'{url}/cron').status != 200
+    assert curl(f'{url}/cron', '--retry', '5', '--retry-connrefused').status == 200
+    assert len(store.effects) == 1
+    assert Counter(store.statuses) == {'lost': 1, 'ok': 1}
+
+
+def test_the_trigger_says_500_and_why_while_the_database_is_away(own_server, open_store, served, curl, until):
+    with own_server.database() as url:
+        trigger = f'{served(open_store(url), tasks={"writes": "* * * * *"})}/cron'
+        assert curl(trigger).status == 200
+        own_server.kill()
+        answer = curl(trigger)
+        assert answer.status == 500
+        assert answer.body.startswith('fail: the store cannot be asked: ')
+        restart(own_server, until)
+        assert curl(trigger).status == 200

@@ -1,0 +1,119 @@
+"""The script. It ends with status 1 if a promise was broken, or if a control went unnoticed."""
+
+import argparse
+import json
+import random
+import re
+import sys
+import tempfile
+import time
+from collections import Counter
+from multiprocessing import Process
+from pathlib import Path
+
+from sqlalchemy import create_engine, or_, select
+from sqlalchemy.sql.functions import count
+
+from pyramid_cron.clock import MINUTE
+from pyramid_cron.inprocess import run_through
+from pyramid_cron.store.schema import tasks
+
+from .application import Base, make_app
+from .checks import compare
+from .controls import CONTROLS
+from .databases import DATABASES
+from .processes import BEGIN, Walkers
+
+# simulated minutes within which everything that was lost has come to an end
+MOST_MINUTES = 200
+
+
+def main():
+    parser = argparse.ArgumentParser(prog='python -m tests.kills', description=sys.modules['tests.kills'].__doc__)
+    parser.add_argument('--database', choices=DATABASES, default='sqlite')
+    parser.add_argument('--kills', type=int, default=500, help='how many processes to kill (default: 500)')
+    parser.add_argument('--seed', type=int, default=0, help='of everything that is left to chance (default: 0)')
+    parser.add_argument(
+        '--alone', action='store_true', help='without cron.session: runs are at most once, and lost ones not repeated'
+    )
+    parser.add_argument(
+        '--control',
+        choices=CONTROLS,
+        nargs='?',
+        const='repeated',
+        help='break something that has to be found: repeat lost runs without cron.session, leave out the fencing '
+        'token, or let a process take a task that another runs',
+    )
+    arguments = parser.parse_args()
+    joined = not arguments.alone
+    if arguments.control:
+        fault, joined = CONTROLS[arguments.control]
+        fault()
+    with tempfile.TemporaryDirectory(prefix='kills-') as name, DATABASES[arguments.database](Path(name)) as url:
+        figures = kill(url, Path(name), arguments.kills, random.Random(arguments.seed), joined)
+    print(json.dumps(vars(arguments) | figures, indent=2))
+    found = any(figures['wrong'].values())
+    if arguments.control and not found:
+        print(f'the control {arguments.control} went unnoticed', file=sys.stderr)
+    sys.exit(found != bool(arguments.control))
+
+
+def kill(url, folder, kills, chance, joined):
+    """Kill so many processes over a database, and return figures."""
+    # in a process of its own, because those that are forked must not inherit connections
+    in_another_process(make_effects, url)
+    began = time.monotonic()
+    walkers = Walkers(chance, folder, url=url, session=joined)
+    try:
+        while walkers.kills < kills:
+            walkers.step()
+            time.sleep(0.002)
+    finally:
+        walkers.end()
+    seconds = time.monotonic() - began
+    app, registry = make_app(url, folder, joined)
+    minute = walkers.clock.minute(2)
+    for _ in range(MOST_MINUTES):
+        minute += MINUTE
+        run_through(app, registry, minute)
+        if is_quiet(url):
+            break
+    figures = compare(url, registry, minute, folder / 'overlaps', joined)
+    log = (folder / 'log').read_text()
+    figures['wrong']['processes that ended by themselves'] = walkers.crashed
+    figures['fenced'] = log.count('the run was taken over by')
+    # SQLite has a single lock, and a process may be frozen with it
+    figures['refused by the database'] = dict(Counter(re.findall(r'the store cannot be asked: (.*)', log)))
+    if any(figures['wrong'].values()):
+        sys.stderr.write(log[-20000:])
+    return {
+        'seconds': round(seconds, 1),
+        'simulated minutes': (minute - BEGIN) // MINUTE,
+        'killed': walkers.killed_at,
+        'frozen': walkers.frozen,
+        **figures,
+    }
+
+
+def make_effects(url):
+    Base.metadata.create_all(create_engine(url))
+
+
+def in_another_process(function, *arguments):
+    process = Process(target=function, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+
+
+def is_quiet(url):
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        busy = connection.scalar(
+            select(count()).select_from(tasks).where(or_(tasks.c.run_id.is_not(None), tasks.c.again.is_not(None)))
+        )
+    engine.dispose()
+    return busy == 0
+
+
+main()

@@ -1,0 +1,91 @@
+"""Comparing what the tasks did with what the store says that they did."""
+
+from collections import Counter, defaultdict
+from datetime import timedelta
+
+from sqlalchemy import create_engine, select
+
+from pyramid_cron.clock import MINUTE
+from pyramid_cron.store.schema import gaps, runs, tasks
+from pyramid_cron.testing import due_between
+
+from .application import ENDS_EARLY, NOT_JOINED, PARTS, Effect, written
+
+
+def compare(url, registry, end, overlaps, joined):
+    """Return figures, of which those under ``'wrong'`` have to be 0.
+
+    :param end: the last simulated minute.
+    :param overlaps: the file in which tasks wrote down who else was in them.
+    :param joined: whether effects and records are committed together.
+    """
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        effects = Counter(map(tuple, connection.execute(select(Effect.task, Effect.minute, Effect.part))))
+        records = connection.execute(select(runs).order_by(runs.c.started)).mappings().all()
+        rows = connection.execute(select(tasks)).mappings().all()
+        pauses = connection.execute(select(gaps.c.first, gaps.c.last)).all()
+    engine.dispose()
+    by_minute = defaultdict(list)
+    for record in records:
+        by_minute[record['task'], written(record['scheduled_for'])].append(record['status'])
+    ok = {key for key, statuses in by_minute.items() if 'ok' in statuses}
+    parts = defaultdict(set)
+    for task, minute, part in effects:
+        parts[task, minute].add(part)
+    due = {
+        (name, written(minute))
+        for row in rows
+        for minute, name in due_between(registry, row['since'] + MINUTE, end + MINUTE)
+        if name == row['task']
+    }
+    silent = {
+        written(first + timedelta(minutes=number))
+        for first, last in pauses
+        for number in range((last - first) // MINUTE + 1)
+    }
+    unrecorded = due - by_minute.keys()
+    outside = {key: number for key, number in effects.items() if key[0] == NOT_JOINED and number > 1}
+    twice = {key: number for key, number in effects.items() if number > 1 and key not in outside}
+    wrong = {
+        # what a session did
+        'duplicates': sum(number - 1 for number in twice.values()),
+        # what a task did otherwise, without a record of a run that was lost
+        'duplicates outside of the session': sum(
+            number > len(by_minute[task, minute]) - by_minute[task, minute].count('skipped')
+            for (task, minute, _), number in outside.items()
+        ),
+        'successes twice': sum(statuses.count('ok') > 1 for statuses in by_minute.values()),
+        'successes without their effect': sum(parts[key] != set(range(PARTS[key[0]])) for key in ok),
+        'effects without a success': sum(_unexplained(key, parts[key], joined) for key in parts.keys() - ok),
+        'effects without a record': len(parts.keys() - by_minute.keys()),
+        'due minutes that nothing tells of': sum(minute not in silent for _, minute in unrecorded),
+        'runs without an end': sum(record['status'] == 'running' for record in records),
+        'tasks without an end': sum(row['run_id'] is not None for row in rows),
+        'overlaps': _overlaps(overlaps, by_minute),
+    }
+    return {
+        'due': len(due),
+        'effects': effects.total(),
+        'records': dict(Counter(record['status'] for record in records)),
+        'runs repeated': sum(record['attempt'] > 1 for record in records),
+        'repeated outside of the session': len(outside),
+        'due minutes that only a gap tells of': sum(minute in silent for _, minute in unrecorded),
+        'gaps': len(pauses),
+        'wrong': wrong,
+    }
+
+
+def _unexplained(key, parts, joined):
+    """Tell whether a run without a success cannot have had these effects."""
+    if not joined or key[0] == NOT_JOINED:
+        return False
+    return parts != {0} or key[0] != ENDS_EARLY
+
+
+def _overlaps(file, by_minute):
+    """Count those that no loss explains: a process that is frozen is still in its task."""
+    if not file.exists():
+        return 0
+    others = [tuple(line.split('\t')) for line in file.read_text().splitlines()]
+    return sum('lost' not in by_minute[other] for other in others)

@@ -1,0 +1,103 @@
+import pytest
+from pyramid.config import Configurator
+from pyramid.csrf import CookieCSRFStoragePolicy
+from pyramid.security import NO_PERMISSION_REQUIRED
+from webtest import TestApp
+
+from pyramid_cron.clock import current_minute
+
+PERMISSIONS = {'ada': {'read', 'write'}, 'bob': {'read'}}
+
+
+class Policy:
+    """Believes whom a header names: ada may do anything, bob may read."""
+
+    def authenticated_userid(self, request):
+        return request.headers.get('User')
+
+    identity = authenticated_userid
+
+    def permits(self, request, context, permission):
+        return permission in PERMISSIONS.get(self.authenticated_userid(request), ())
+
+
+class Page:
+    """An application with a status page, in a browser that keeps cookies."""
+
+    def __init__(self, configure, settings, **options):
+        self.config = Configurator(settings={'cron.timezone': 'UTC', 'cron.app': 'shop', **settings})
+        self.config.set_csrf_storage_policy(CookieCSRFStoragePolicy())
+        self.config.include('pyramid_cron')
+        self.config.include('pyramid_cron.status')
+        configure(self.config)
+        self.config.add_cron_status('/admin/cron', **({'permission': NO_PERMISSION_REQUIRED} | options))
+        self.registry = self.config.registry
+        self.browser = TestApp(self.config.make_wsgi_app())
+
+    def get(self, path='', user=None, status=200):
+        return self.browser.get(f'/admin/cron{path}', headers=who(user), status=status)
+
+    def task(self, name='shop.task', user=None, **query):
+        return self.get(f'/task?name={name}{"".join(f"&{key}={value}" for key, value in query.items())}', user)
+
+    def press(self, action, name='shop.task', user=None, **fields):
+        """Press a button on the page of a task, and return the page that comes then."""
+        return self.press_on(self.task(name, user), action, user, **fields)
+
+    def press_on(self, page, action, user=None, **fields):
+        (form,) = (form for form in page.forms.values() if form.action.endswith(f'/{action}'))
+        for key, value in fields.items():
+            form[key] = value
+        answer = form.submit(headers=who(user))
+        assert (answer.status_int, answer.headers['Cache-Control']) == (303, 'no-store')
+        return answer.follow(headers=who(user))
+
+    @property
+    def engine(self):
+        return self.registry['cron_claims'].database.engine
+
+
+def who(user):
+    return {'User': user} if user else {}
+
+
+@pytest.fixture
+def make_page():
+    """Return a function that makes a :class:`Page`; its first argument registers tasks, the settings are its others."""
+    pages = []
+
+    def make(configure=add_task, policy=False, settings=None, **options):
+        def prepare(config):
+            if policy:
+                config.set_security_policy(Policy())
+            configure(config)
+
+        pages.append(Page(prepare, settings or {}, **options))
+        return pages[-1]
+
+    yield make
+    for page in pages:
+        if page.registry['cron_settings'].store is not None:
+            page.engine.dispose()
+
+
+def add_task(config):
+    config.add_cron_task(do_nothing, name='shop.task', min=0)
+
+
+def do_nothing(system):
+    """Do nothing.
+
+    And do it well.
+    """
+
+
+@pytest.fixture
+def store(tmp_path):
+    """The settings of a store in a file."""
+    return {'cron.store': f'sqlite:///{tmp_path}/cron.sqlite'}
+
+
+@pytest.fixture
+def now():
+    return current_minute()
