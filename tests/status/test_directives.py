@@ -37,7 +37,10 @@ def configurator(policy=True, storage=True, **settings):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        ({}, "cron status '/cron-tasks': permission is nothing, not the name of a permission; write permission='admin'"),
+        (
+            {},
+            "cron status '/cron-tasks': permission is nothing, not the name of a permission; write permission='admin'",
+        ),
         ({'permission': None}, 'permission is None'),
         ({'permission': ''}, "permission is ''"),
         ({'permission': 'admin', 'write_permission': 5}, 'write_permission is 5'),
