@@ -96,8 +96,10 @@ def away(instant: datetime, now: datetime) -> str:
 
 
 def span(first: datetime, last: datetime, now: datetime, zone: tzinfo | None) -> str:
-    """Return two minutes as ``01:58 to 02:07``, with the date of the second only where that is another."""
+    """Return two minutes as ``01:58 to 02:07``, with the second, or its date, only where that is another."""
     begin, end = moment(first, now, zone), moment(last, now, zone)
+    if begin == end:
+        return begin.text
     same_day = begin.iso[:10] == end.iso[:10]
     return f'{begin.text} to {end.text.rpartition(" ")[2] if same_day else end.text}'
 
@@ -111,7 +113,7 @@ def strip(statuses: Sequence[str]) -> Strip:
     # the commonest first
     counts = ', '.join(f'{count} {status}' for status, count in Counter(statuses).most_common())
     last = f'; the last is {statuses[-1]}' if len(set(statuses)) > 1 else ''
-    text = f'Last {len(statuses)} runs: {counts}{last}'
+    text = f'Last run: {statuses[0]}' if len(statuses) == 1 else f'Last {len(statuses)} runs: {counts}{last}'
     return Strip(text, PITCH * len(statuses), [(look, ''.join(paths)) for look, paths in bars.items()])
 
 

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, String, and_, cast, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select, true
 
+from pyramid_cron.clock import EPOCH
 from pyramid_cron.reports import FAILED, LOST, OK, STUCK, PastRun
 from pyramid_cron.store.history import MISSED
 from pyramid_cron.store.schema import database_clock, gaps, runs, tasks, ticks
@@ -17,9 +18,6 @@ FAULTS = (FAILED, LOST, STUCK)
 
 # how long after its minute a run is looked for
 LONGEST_DELAY = timedelta(days=7)
-
-# what puts texts together to one, where that can be asked of another query's rows
-JOINED = {'sqlite': func.group_concat, 'postgresql': func.string_agg}
 
 COLUMNS = [runs.c[name] for name in PastRun._fields]
 
@@ -110,7 +108,8 @@ def missed(
         .limit(limit)
     )
     if since is not None:
-        query = query.having(func.max(minute) >= since)
+        # found out afterwards; what is older need not be read
+        query = query.where(runs.c.finished >= since).having(func.max(minute) >= since)
     return [Missed(*row) for row in connection.execute(query)]
 
 
@@ -147,31 +146,33 @@ def when(entry: PastRun | Missed | Gap) -> datetime:
 def strips(connection: Connection, app: str, limit: int) -> dict[str, list[str]]:
     """Return the statuses of the last runs of each task, by the names of the tasks, the newest last.
 
-    What was missed, skipped or paused is among them. However long the history is, no more of it is read than that.
+    What was missed, skipped or paused is among them. However long the history is, no more of it is read than is shown.
 
     :param limit: how many of each task at most.
     """
-    joined = JOINED.get(connection.dialect.name)
-    if joined is None:
-        return strips_one_by_one(connection, app, limit)
-    # for each task by itself: databases that are left to join these tables read all of the history
     mine = and_(runs.c.app == tasks.c.app, runs.c.task == tasks.c.task)
-    told = cast(runs.c.started, String) + ' ' + runs.c.status
-    newest = select(told.label('told')).where(mine).order_by(runs.c.started.desc()).limit(limit).correlate(tasks)
-    all_told = select(joined(newest.subquery().c.told, ',')).scalar_subquery()
-    rows = connection.execute(select(tasks.c.task, all_told).where(tasks.c.app == app))
-    # in which order they are put together is not said
-    return {task: [one.rpartition(' ')[2] for one in sorted(text.split(','))] for task, text in rows if text}
-
-
-def strips_one_by_one(connection: Connection, app: str, limit: int) -> dict[str, list[str]]:
-    """Do what :func:`strips` does, for databases that cannot do it at once."""
+    if connection.dialect.name == 'postgresql':
+        # by what it knows of their sizes, it would read whole tables to join them
+        columns = select(runs.c.status, runs.c.started, runs.c.scheduled_for)
+        newest_first = (runs.c.started.desc(), runs.c.scheduled_for.desc())
+        newest = columns.where(mine).order_by(*newest_first).limit(limit).correlate(tasks).lateral()
+        query = select(tasks.c.task, newest.c.status).where(tasks.c.app == app).join_from(tasks, newest, true())
+        query = query.order_by(tasks.c.task, newest.c.started, newest.c.scheduled_for)
+    else:
+        older = runs.alias()
+        of_task = and_(older.c.app == tasks.c.app, older.c.task == tasks.c.task)
+        begin = select(older.c.started).where(of_task).order_by(older.c.started.desc()).limit(1).offset(limit - 1)
+        since = func.coalesce(begin.correlate(tasks).scalar_subquery(), EPOCH).label('since')
+        # distinct, or else SQLite would begin with all runs and look for the time once for each of them
+        known = select(tasks.c.app, tasks.c.task, since).where(tasks.c.app == app).distinct().subquery()
+        of_known = and_(runs.c.app == known.c.app, runs.c.task == known.c.task, runs.c.started >= known.c.since)
+        query = select(known.c.task, runs.c.status).join_from(known, runs, of_known)
+        query = query.order_by(known.c.task, runs.c.started, runs.c.scheduled_for)
     found: dict[str, list[str]] = {}
-    for task in connection.scalars(select(tasks.c.task).where(tasks.c.app == app)).all():
-        mine = and_(runs.c.app == app, runs.c.task == task)
-        statuses = connection.scalars(select(runs.c.status).where(mine).order_by(runs.c.started.desc()).limit(limit))
-        found[task] = list(statuses)[::-1]
-    return {task: statuses for task, statuses in found.items() if statuses}
+    for task, status in connection.execute(query):
+        found.setdefault(task, []).append(status)
+    # what was missed at once has all begun at once
+    return {task: statuses[-limit:] for task, statuses in found.items()}
 
 
 def for_minute(connection: Connection, app: str, names: Collection[str], minute: datetime) -> list[PastRun]:

@@ -54,7 +54,7 @@ def test_a_permission_has_to_be_named(options, message):
 
 @pytest.mark.parametrize('path', ['', '/', 'a//b', '/{task}', 5])
 def test_the_path_is_a_fixed_one(path):
-    with pytest.raises(ConfigurationError, match='cron status .* it has to be one fixed path'):
+    with pytest.raises(ConfigurationError, match=r'cron status .* it has to be one fixed path'):
         configurator().add_cron_status(path, permission='admin')
 
 
@@ -179,13 +179,14 @@ def test_it_works_under_a_route_prefix_and_a_script_name():
 def test_templates_and_stylesheet_can_be_overridden_and_those_of_the_application_are_left_alone(tmp_path, monkeypatch):
     package = tmp_path / 'overriding'
     package.mkdir()
-    (package / '__init__.py').touch()
+    # it looks in the folder of the package that includes it
+    (package / '__init__.py').write_text('def includeme(config):\n    config.include("pyramid_jinja2")\n')
     (package / 'base.pyramid_cron_jinja2').write_text('<p>Ours</p>{% block main %}{% endblock %}')
     (package / 'own.jinja2').write_text('{{ missing }}own')
     (package / 'status.css').write_text('body { color: red }')
     monkeypatch.syspath_prepend(tmp_path)
     config = configurator()
-    config.include('pyramid_jinja2')
+    config.include('overriding')
     for part, name in {'templates': 'base.pyramid_cron_jinja2', 'static': 'status.css'}.items():
         config.override_asset(f'pyramid_cron:status/{part}/{name}', f'overriding:{name}')
     config.add_route('own', '/own')
@@ -193,7 +194,8 @@ def test_templates_and_stylesheet_can_be_overridden_and_those_of_the_application
     config.add_cron_status('/admin/cron', permission='open')
     browser = TestApp(config.make_wsgi_app())
     page = browser.get('/admin/cron')
-    assert page.text.startswith('<p>Ours</p>') and 'Last tick' in page.text
+    assert page.text.startswith('<p>Ours</p>')
+    assert 'Last tick' in page.text
     assert browser.get('/admin/cron/static/status.css').text == 'body { color: red }'
     # their undefined names are not strict
     assert browser.get('/own').text == 'own'
