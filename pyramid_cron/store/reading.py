@@ -154,8 +154,8 @@ def strips(connection: Connection, app: str, limit: int) -> dict[str, list[str]]
     if connection.dialect.name == 'postgresql':
         # by what it knows of their sizes, it would read whole tables to join them
         columns = select(runs.c.status, runs.c.started, runs.c.scheduled_for)
-        newest_first = (runs.c.started.desc(), runs.c.scheduled_for.desc())
-        newest = columns.where(mine).order_by(*newest_first).limit(limit).correlate(tasks).lateral()
+        last = columns.where(mine).order_by(runs.c.started.desc()).fetch(limit, with_ties=True)
+        newest = last.correlate(tasks).lateral()
         query = select(tasks.c.task, newest.c.status).where(tasks.c.app == app).join_from(tasks, newest, true())
         query = query.order_by(tasks.c.task, newest.c.started, newest.c.scheduled_for)
     else:
