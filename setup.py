@@ -10,6 +10,7 @@ TESTING = [
     'gevent',
     'gunicorn',
     'hypothesis',
+    'playwright',
     'prometheus_client',
     'psycopg[binary]',
     'pyramid_debugtoolbar',
@@ -27,8 +28,7 @@ TESTING = [
     'zope.sqlalchemy',
 ]
 STORE = ['SQLAlchemy >= 2']
-STATUS = ['pyramid_jinja2 >= 2.10']
-BROWSER = ['playwright']
+STATUS = ['pyramid_jinja2']
 METRICS = ['prometheus_client', *STORE]
 BENCHMARKS = ['APScheduler < 4', 'celery', 'croniter', 'cronsim', 'pycron', 'waitress']
 DOCS = ['pylons-sphinx-themes', 'Sphinx']
@@ -70,7 +70,6 @@ setup(
         'store': STORE,
         'status': STATUS,
         'metrics': METRICS,
-        'browser': BROWSER,
         'testing': TESTING,
         'docs': DOCS,
         'benchmarks': BENCHMARKS,

@@ -63,7 +63,7 @@ def detail_of(registry: Any, task: Task, memory: TaskMemory, now: datetime) -> D
     pause, paused = memory.pause, ''
     if pause is not None:
         until = f'until {moment(pause.until, now, settings.timezone).text}' if pause.until else 'until it is resumed'
-        paused = f'Paused {until}{f", by {pause.by}" if pause.by else ""}: {pause.reason}'
+        paused = f'{until}{f", by {pause.by}" if pause.by else ""}: {pause.reason}'
     return Detail(
         name=task.name,
         zone=overview.zone,
