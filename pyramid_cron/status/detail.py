@@ -35,6 +35,7 @@ class Detail(NamedTuple):
     """What the page of a task shows.
 
     :param name: the name of the task.
+    :param zone: its time zone, which its times are in.
     :param docstring: its docstring.
     :param settings: what it was registered with, for people.
     :param next: its next runs.
@@ -45,6 +46,7 @@ class Detail(NamedTuple):
     """
 
     name: str
+    zone: str
     docstring: str
     settings: Sequence[tuple[str, str]]
     next: Sequence[NextRun]
@@ -64,6 +66,7 @@ def detail_of(registry: Any, task: Task, memory: TaskMemory, now: datetime) -> D
         paused = f'{until}{f", by {pause.by}" if pause.by else ""}: {pause.reason}'
     return Detail(
         name=task.name,
+        zone=overview.zone,
         docstring=inspect.cleandoc(overview.docstring),
         settings=_settings(task, overview.zone, settings.catch_up if settings.store is not None else None),
         next=_next_runs(overview.runs, now, zone),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
 from pyramid_cron import clock
@@ -71,7 +71,7 @@ def status_of(registry: Any, memory: Memory, now: datetime) -> Status:
     # compared in UTC: within one time zone it would be the wall clock
     order = {entry.task.name: clock.to_instant(entry.runs[0]) if entry.runs else None for entry in overviews}
     overviews.sort(key=lambda entry: order[entry.task.name] or CALENDAR_ENDS)
-    rows = [_row(entry, memory, now, window, str(zone or LOCAL_TIME)) for entry in overviews]
+    rows = [_row(entry, memory, now, window, zone) for entry in overviews]
     coming = next((row for row in rows if row.next and not row.paused), None)
     first = order[coming.name] if coming else None
     return Status(
@@ -85,7 +85,7 @@ def status_of(registry: Any, memory: Memory, now: datetime) -> Status:
     )
 
 
-def _row(entry: Overview, memory: Memory, now: datetime, window: float, zone: str) -> Row:
+def _row(entry: Overview, memory: Memory, now: datetime, window: float, zone: tzinfo | None) -> Row:
     task = entry.task
     words, crontab = in_words(task.schedule), str(task.schedule)
     statuses = memory.strips.get(task.name)
@@ -94,10 +94,10 @@ def _row(entry: Overview, memory: Memory, now: datetime, window: float, zone: st
         description=entry.description,
         words=words,
         crontab='' if crontab == words else crontab,
-        zone='' if entry.zone == zone else entry.zone,
+        zone='' if entry.zone == str(zone or LOCAL_TIME) else entry.zone,
         idle=bool(task.idle),
-        last=None if entry.last is None else line(entry.last, now, window, task.timezone),
+        last=None if entry.last is None else line(entry.last, now, window, zone),
         strip=strip(statuses) if statuses else None,
-        next=moment(entry.runs[0], now, task.timezone) if entry.runs else None,
+        next=moment(entry.runs[0], now, zone) if entry.runs else None,
         paused=task.name in memory.paused,
     )

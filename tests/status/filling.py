@@ -1,6 +1,8 @@
 """A history to look at: what a store would hold after days of ticks, written at once."""
 
 from datetime import timedelta
+from heapq import merge
+from itertools import islice, takewhile
 from uuid import uuid4
 
 from sqlalchemy import insert
@@ -26,21 +28,17 @@ def fill(registry, days, now=None, most=None):
     with claims.database.begin() as connection:
         deploy(connection, app, tasks, {}, now)
         connection.execute(insert(ticks).values(app=app, last_minute=now, minute_before=now - MINUTE))
-        batch = []
-        for number, task in enumerate(tasks):
-            minutes = []
-            for run in task.runs(now - timedelta(days=days)):
-                minute = to_instant(run)
-                if minute > now:
-                    break
-                minutes.append(minute)
-            for minute in minutes[-most:] if most else minutes:
-                batch.append(ran(app, task.name, minute, seconds=0.05 + number % 40 / 7))
-                if len(batch) == BATCH:
-                    connection.execute(insert(runs), batch)
-                    batch.clear()
-        if batch:
+        # in the order in which a server would have written them
+        minutes = merge(*(due(task, now - timedelta(days=days), now, most) for task in tasks))
+        rows = (ran(app, name, minute, seconds=0.05 + len(name) % 40 / 7) for minute, name in minutes)
+        while batch := list(islice(rows, BATCH)):
             connection.execute(insert(runs), batch)
+
+
+def due(task, start, end, most):
+    """Yield the minutes at which a task is due until ``end``, with its name."""
+    found = takewhile(lambda minute: minute <= end, map(to_instant, task.runs(start)))
+    return ((minute, task.name) for minute in (list(found)[-most:] if most else found))
 
 
 def ran(app, task, minute, status='ok', seconds=0.2, **values):
