@@ -15,6 +15,7 @@ from pyramid_cron.testing import tick
 
 # long ago, because a minute ahead of the database's clock is refused
 INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
+NEVER = datetime.max.replace(tzinfo=timezone.utc)
 
 
 class Clock:
@@ -164,9 +165,12 @@ class Servers:
         return row
 
     def history(self, *columns):
-        """Return of each run its status, or these columns, in the order of their minutes."""
+        """Return of each run its status, or these columns, in the order of their minutes and of their ends."""
         columns = columns or ('status',)
-        found = sorted(self.rows(runs), key=lambda row: (row['scheduled_for'] or row['started'], row['attempt']))
+        found = sorted(
+            self.rows(runs),
+            key=lambda row: (row['scheduled_for'] or row['started'], row['attempt'], row['finished'] or NEVER),
+        )
         shown = [tuple(row[column] for column in columns) for row in found]
         return [values[0] for values in shown] if len(columns) == 1 else shown
 
