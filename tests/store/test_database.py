@@ -60,9 +60,8 @@ def python(code, folder='.'):
 
 def test_without_sqlalchemy_the_setting_says_what_to_install_and_nothing_else_changes(tmp_path):
     told = python(MISSING, tmp_path)
-    assert (
-        "ConfigurationError'>: cron.store: No module named 'sqlalchemy'; run: pip install 'pyramid_cron[store]'" in told
-    )
+    assert 'ConfigurationError' in told
+    assert "cron.store: No module named 'sqlalchemy'; run: pip install 'pyramid_cron[store]'" in told
 
 
 def test_without_the_setting_nothing_of_the_store_is_imported(tmp_path):

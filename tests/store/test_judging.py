@@ -31,6 +31,7 @@ def row(since=-1000, last=None, busy=None, again=None, attempt=1, changed=None, 
         'again': again,
         'attempt': attempt,
         'changed': at(changed),
+        'paused_until': None,
         'schedule_before': None if before is None else write_schedule(task(before)),
     }
 
@@ -40,7 +41,7 @@ def task(cron, timezone='UTC'):
 
 
 def verdict(minute=None, attempt=0, missed=(), given_up=False):
-    return Verdict(at(minute), attempt, tuple(at(minute) for minute in missed), given_up)
+    return Verdict(at(minute), attempt, tuple(at(minute) for minute in missed), given_up=given_up)
 
 
 @pytest.mark.parametrize(
