@@ -36,7 +36,7 @@ def end(connection: Connection, run_id: str, report: TaskReport, now: datetime) 
 
 def _result(report: TaskReport) -> dict[str, Any]:
     exc = report.exception
-    shown = None if exc is None else _storable(''.join(traceback.format_exception(exc)))
+    shown = None if exc is None else _storable(_traceback(exc))
     return {
         'status': report.status,
         'seconds': report.seconds,
@@ -44,6 +44,14 @@ def _result(report: TaskReport) -> dict[str, Any]:
         'error': None if exc is None else type(exc).__qualname__[:255],
         'traceback': shown and shown[-MOST_CHARACTERS:],
     }
+
+
+def _traceback(exc: BaseException) -> str:
+    try:
+        return ''.join(traceback.format_exception(exc))
+    except Exception:
+        # it is asked for a lot, and lets pass what that raises
+        return f'{type(exc).__qualname__}, which cannot be shown'
 
 
 def _storable(text: str) -> str:

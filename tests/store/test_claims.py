@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from pyramid.scripting import prepare
-from sqlalchemy import insert, update
+from sqlalchemy import column, func, insert, select, table, update
 from webtest import TestApp
 
 from pyramid_cron import TaskReport
@@ -227,6 +227,22 @@ def test_if_the_store_cannot_be_asked_nothing_runs_that_is_under_it_and_the_answ
     assert [task['name'] for task in answer.json['tasks']] == ['free']
     assert [name for name, _ in server.ran] == ['free']
     assert any('the store cannot be asked: the database has gone' in warning for warning in warnings())
+
+
+def test_a_database_that_was_started_again_while_nobody_asked_calls_off_no_tick(servers, warnings):
+    if servers.engine.dialect.name == 'sqlite':
+        pytest.skip('SQLite has no server')
+    server = servers.start().add(min='*')
+    server.tick(0)
+    pid = column('pid')
+    others = select(func.pg_terminate_backend(pid, 10000)).select_from(table('pg_stat_activity'))
+    ended = servers.execute(
+        others.where(column('datname') == func.current_database(), pid != func.pg_backend_pid())
+    ).all()
+    assert set(ended) == {(True,)}
+    assert str(server.tick(1)) == 'ok'
+    assert server.ran == [('task', 0), ('task', 1)]
+    assert warnings() == []
 
 
 def test_a_tick_after_an_outage_catches_up(servers):

@@ -112,3 +112,22 @@ def test_whatever_an_exception_says_can_be_kept(servers, warnings, text):
     assert len(kept) <= 8000
     assert servers.row()['run_id'] is None
     assert server.clock.now == 1000
+
+
+class Elusive(Exception):
+    """Raises when a traceback of it is to be shown."""
+
+    @property
+    def __class__(self):
+        raise LookupError('the class is not to be had')
+
+
+def test_the_end_of_a_run_is_written_even_if_its_exception_cannot_be_shown(servers, warnings):
+    def body(system):
+        raise Elusive
+
+    server = servers.start().add(body=body)
+    assert server.tick().failed
+    assert servers.history('status', 'error', 'traceback') == [('failed', 'Elusive', 'Elusive, which cannot be shown')]
+    assert servers.row()['run_id'] is None
+    assert server.clock.now == 1000

@@ -10,7 +10,6 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, 
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import scoped_session, sessionmaker
 from webtest import TestApp
-from zope.sqlalchemy.datamanager import ZopeTransactionEvents
 
 from pyramid_cron.store import Fenced, NotJoined
 from pyramid_cron.store.schema import processes
@@ -484,12 +483,18 @@ def test_a_task_that_is_not_durable_is_not_joined(site):
 
 
 def test_the_session_is_left_as_it_was_after_each_run(site):
-    held = []
+    def listeners(session):
+        names = 'after_transaction_create', 'after_begin', 'before_commit'
+        return [listener for name in names for listener in getattr(session.dispatch, name)]
 
-    def body(system):
-        held.append(system['request'].dbsession)
-        write(system)
+    made = []
 
-    site.start(body).tick()
-    (session,) = held
-    assert [type(listener.__self__) for listener in session.dispatch.before_commit] == [ZopeTransactionEvents]
+    def make_session(request):
+        session = site.session(request)
+        made.append((session, listeners(session)))
+        return session
+
+    server = site.start(tasks={'good': write, 'bad': lambda system: 1 / 0}, make_session=make_session)
+    assert [task.status for task in server.tick().tasks] == ['ok', 'failed']
+    ((session, before),) = made
+    assert listeners(session) == before
