@@ -52,10 +52,7 @@ class Watched:
         assert answer.content_type == 'text/plain'
         samples = [sample for family in text_string_to_metric_families(answer.text) for sample in family.samples]
         return {
-            (
-                sample.name.removeprefix('pyramid_cron_'),
-                *(sample.labels[key] for key in LABELS if key in sample.labels),
-            ): (sample.value)
+            (sample.name.removeprefix('pyramid_cron_'), *filter(None, map(sample.labels.get, LABELS))): sample.value
             for sample in samples
         }
 
