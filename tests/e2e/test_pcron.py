@@ -88,6 +88,7 @@ def test_list_can_be_json(pcron, ini):
         'idle': False,
         'description': '',
         'next': ['2026-12-28T07:30:00+00:00', '2027-01-04T07:30:00+00:00'],
+        'last': None,
         'due': False,
         'why': 'min is 0, not 30; hour is 2, not 7; dow is thu, not mon',
     }

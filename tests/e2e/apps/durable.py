@@ -134,6 +134,8 @@ def writes(system):
 
 
 def waits(system):
+    # from its first use of the session on it may be run again, and holds no lock yet
+    system['request'].dbsession.connection()
     wait()
     effect(system)
 
