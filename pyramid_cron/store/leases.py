@@ -106,32 +106,41 @@ class Heartbeat:
         self._seconds = seconds
         self._count = 0
         self._lock = threading.Lock()
-        self._stop: threading.Event | None = None
+        # closed to end the thread: a clock that is set, or replaced, does not lengthen the wait for a socket
+        self._stop: socket.socket | None = None
 
     def begin(self) -> None:
         """Beat until there was an :meth:`end` for each call of this."""
         with self._lock:
             self._count += 1
             if self._stop is None:
-                self._stop = threading.Event()
-                threading.Thread(
-                    target=self._run, args=[self._stop], name='pyramid_cron heartbeat', daemon=True
-                ).start()
+                self._stop, stopped = socket.socketpair()
+                threading.Thread(target=self._run, args=[stopped], name='pyramid_cron heartbeat', daemon=True).start()
 
     def end(self) -> None:
         """Take back one :meth:`begin`."""
         with self._lock:
             self._count -= 1
             if self._count == 0 and self._stop is not None:
-                self._stop.set()
+                # a process that a task has forked has it open too
+                self._stop.shutdown(socket.SHUT_RDWR)
+                self._stop.close()
                 self._stop = None
 
-    def _run(self, stop: threading.Event) -> None:
-        while not stop.wait(self._seconds):
-            try:
-                self._beat()
-            except Exception as exc:
-                log.warning('the lease of this process could not be renewed: %s', exc)
+    def _run(self, stopped: socket.socket) -> None:
+        with stopped:
+            stopped.settimeout(self._seconds)
+            while True:
+                try:
+                    stopped.recv(1)
+                except TimeoutError:
+                    pass
+                else:
+                    return
+                try:
+                    self._beat()
+                except Exception as exc:
+                    log.warning('the lease of this process could not be renewed: %s', exc)
 
 
 def prune(connection: Connection) -> None:
