@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 from urllib.parse import unquote, unquote_to_bytes
+
+UNCHANGED = nullcontext()
 
 DEFAULT_PORTS = {'http': 80, 'https': 443}
 
@@ -64,8 +66,7 @@ class BaseURL(NamedTuple):
         }
 
 
-@contextmanager
-def seen_from_outside(environ: dict[str, Any], url: BaseURL | None) -> Iterator[None]:
+def seen_from_outside(environ: dict[str, Any], url: BaseURL | None) -> AbstractContextManager[None]:
     """Let a request say in the body of a ``with`` that it came to ``url``, and afterwards what it said before.
 
     The path that follows the script name stays.
@@ -73,7 +74,11 @@ def seen_from_outside(environ: dict[str, Any], url: BaseURL | None) -> Iterator[
     :param environ: that of the request.
     :param url: ``None`` to change nothing.
     """
-    keys = url.environ() if url is not None else {}
+    return UNCHANGED if url is None else _changed(environ, url.environ())
+
+
+@contextmanager
+def _changed(environ: dict[str, Any], keys: dict[str, str]) -> Iterator[None]:
     before = {key: environ[key] for key in keys if key in environ}
     environ.update(keys)
     try:
