@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 # seconds until a statement, a lock or a connection is given up
 MOST_SECONDS = 4
+# and until a transaction is rolled back in which nothing happens, because its process is frozen: others pass its locks
+# by, and a process that is only slow must not lose its claim
+MOST_SECONDS_IDLE = 10
 # what a URL leaves to its driver, some of which would wait for ever
 CONNECT_ARGS: dict[str, dict[str, Any]] = {
     'sqlite': {'timeout': MOST_SECONDS},
@@ -36,9 +39,9 @@ CONNECT_ARGS: dict[str, dict[str, Any]] = {
 # of the server, for each session
 LIMITS = {
     'postgresql': [
-        f'SET {name} = {MOST_SECONDS * 1000}'
-        # the last, so that a process that was frozen in a transaction holds its locks no longer than this
-        for name in ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout')
+        f'SET statement_timeout = {MOST_SECONDS * 1000}',
+        f'SET lock_timeout = {MOST_SECONDS * 1000}',
+        f'SET idle_in_transaction_session_timeout = {MOST_SECONDS_IDLE * 1000}',
     ],
     'mysql': [f'SET SESSION innodb_lock_wait_timeout = {MOST_SECONDS}'],
     'sqlite': ['PRAGMA synchronous = FULL'],

@@ -234,8 +234,8 @@ def test_an_application_starts_while_the_database_is_away(tmp_path):
 def test_statements_of_the_store_have_time_limits(postgresql, engines):
     engine = engines(make_engine(postgresql, None))
     with engine.connect() as connection:
-        for name in ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout'):
-            assert connection.scalar(text(f'SHOW {name}')) == '4s'
+        limits = {'statement_timeout': '4s', 'lock_timeout': '4s', 'idle_in_transaction_session_timeout': '10s'}
+        assert {name: connection.scalar(text(f'SHOW {name}')) for name in limits} == limits
 
 
 def test_what_a_url_says_itself_is_left_alone(postgresql, engines):
