@@ -11,6 +11,7 @@ from sqlalchemy import insert, update
 from webtest import TestApp
 
 from pyramid_cron.clock import now
+from pyramid_cron.store.health import Health
 from pyramid_cron.store.schema import processes, runs, tasks, ticks
 from pyramid_cron.testing import tick
 
@@ -94,6 +95,10 @@ def test_after_a_tick_all_is_well(watch):
     assert told.pop('last_tick').endswith('+00:00')
     assert told == {'status': 'ok', 'failed': [], 'stuck': [], 'lost': [], 'missed': [], 'paused': [], 'problem': None}
     assert answer.headers['Cache-Control'] == 'no-store'
+
+
+def test_a_tick_of_this_very_moment_is_zero_seconds_ago_in_json():
+    assert json.loads(json.dumps(Health(silence=timedelta(0)).as_dict()))['seconds_since_last_tick'] == 0
 
 
 def test_over_two_minutes_without_a_tick_are_not_well(watch):
