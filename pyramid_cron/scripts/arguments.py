@@ -7,6 +7,7 @@ import difflib
 import re
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta, tzinfo
+from typing import Any
 
 from pyramid_cron import clock
 from pyramid_cron.scripts.loading import Refused
@@ -36,9 +37,9 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
 
     def add(
-        name: str, text: str, metavar: str = 'NAME=VALUE', words: str = VARIABLES, more: str = '', to: object = commands
+        name: str, text: str, metavar: str = 'NAME=VALUE', words: str = VARIABLES, more: str = '', to: Any = commands
     ) -> argparse.ArgumentParser:
-        command: argparse.ArgumentParser = to.add_parser(  # type: ignore[attr-defined]
+        command: argparse.ArgumentParser = to.add_parser(
             name, help=text, description=f'{text[0].upper()}{text[1:]}.{more}'
         )
         command.add_argument(

@@ -154,10 +154,10 @@ def _named(request: Any, form: Any) -> Task:
     :raises pyramid.httpexceptions.HTTPNotFound: if there is none of that name.
     """
     try:
-        [task] = request.registry['cron_tasks'].named([form.get('name', '')])
+        found: list[Task] = request.registry['cron_tasks'].named([form.get('name', '')])
     except LookupError as exc:
         raise HTTPNotFound(str(exc)) from exc
-    return task  # type: ignore[no-any-return]
+    return found[0]
 
 
 def _token_name(registry: Any) -> str:
