@@ -124,7 +124,7 @@ def test_a_store_that_can_be_used_has_status_0(check, url):
     assert [line.replace('behind', 'ahead of') for line in lines] == [
         f'ok    database  {url}, SQLite {version}, answered in 1 ms',
         "ok    clock     this machine's is 0.0 s ahead of the database's",
-        'ok    tables    all 5 are there',
+        'ok    tables    all 6 are there',
         'ok    writing   it can be written',
         UNSET,
     ]
@@ -232,7 +232,7 @@ def test_a_file_that_nobody_is_to_make_is_lacking(check, tmp_path):
     ],
 )
 def test_tables_that_are_lacking_are_named_and_not_made(check, postgresql, create, status, mark, remedy):
-    names = 'cron_gaps, cron_processes, cron_runs, cron_tasks, cron_ticks'
+    names = 'cron_gaps, cron_pauses, cron_processes, cron_runs, cron_tasks, cron_ticks'
     ended, lines = check(postgresql, **{'cron.create_tables': create})
     assert (ended, lines[2:]) == (status, [f'{mark} tables    not there{remedy.format(names)}', UNSET])
     engine = create_engine(postgresql)

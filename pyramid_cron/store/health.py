@@ -56,7 +56,7 @@ class Health(NamedTuple):
         return {
             'status': 'ok' if self.ok else 'fail',
             'last_tick': self.last_tick and self.last_tick.isoformat(),
-            'seconds_since_last_tick': self.silence and round(self.silence.total_seconds(), 3),
+            'seconds_since_last_tick': None if self.silence is None else round(self.silence.total_seconds(), 3),
             **{status: list(self.faults.get(status, {})) for status in (FAILED, STUCK, LOST, MISSED)},
             'paused': list(self.paused),
             'problem': self.problem,

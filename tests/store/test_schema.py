@@ -41,7 +41,14 @@ def test_mysql_keeps_fractions_of_a_second_and_tells_the_time_of_the_statement()
 
 
 def test_the_tables_are_named_for_the_package_so_that_they_can_live_beside_an_applications_own():
-    assert sorted(metadata.tables) == ['cron_gaps', 'cron_processes', 'cron_runs', 'cron_tasks', 'cron_ticks']
+    assert sorted(metadata.tables) == [
+        'cron_gaps',
+        'cron_pauses',
+        'cron_processes',
+        'cron_runs',
+        'cron_tasks',
+        'cron_ticks',
+    ]
 
 
 def test_a_row_whose_key_is_taken_is_left_out(servers):
