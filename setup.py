@@ -6,6 +6,7 @@ HERE = Path(__file__).parent
 
 TESTING = [
     'alembic',
+    'argcomplete',
     'cronsim',
     'gevent',
     'gunicorn',
@@ -26,7 +27,8 @@ TESTING = [
     'zope.sqlalchemy',
 ]
 STORE = ['SQLAlchemy >= 2']
-METRICS = ['prometheus_client', *STORE]
+METRICS = ['prometheus_client >= 0.22', *STORE]
+COMPLETION = ['argcomplete']
 BENCHMARKS = ['APScheduler < 4', 'celery', 'croniter', 'cronsim', 'pycron', 'waitress']
 DOCS = ['pylons-sphinx-themes', 'Sphinx']
 
@@ -60,5 +62,12 @@ setup(
     # Windows has no time zone database of its own
     install_requires=['pyramid>=2.0', 'tzdata; sys_platform == "win32"'],
     entry_points={'console_scripts': ['pcron = pyramid_cron.scripts.pcron:main']},
-    extras_require={'store': STORE, 'metrics': METRICS, 'testing': TESTING, 'docs': DOCS, 'benchmarks': BENCHMARKS},
+    extras_require={
+        'store': STORE,
+        'metrics': METRICS,
+        'completion': COMPLETION,
+        'testing': TESTING,
+        'docs': DOCS,
+        'benchmarks': BENCHMARKS,
+    },
 )
