@@ -181,7 +181,7 @@ def test_every_list_shows_what_is_paused(ticked):
     assert [re.sub(r' +(in [0-9]+ (d 1 )?h)? +(?=[opf])', ' ', line, count=1) for line in lines] == [
         '13:30 own    30 * * * *',
         '2100-01-02 14:00 purge  0 14 * * *  paused',
-        'paused fail   * * * * *   paused, failed 0 min ago',
+        'paused fail   * * * * *   paused, failed',
     ]
     assert ticked('list', columns=30)[1].splitlines()[3] == 'paused      fail   paused'
     lines = ticked('list --next 2 purge fail')[1].splitlines()
