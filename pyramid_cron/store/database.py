@@ -120,7 +120,8 @@ def create_all(engine: Engine, sleep: Callable[[float], object] = time.sleep) ->
     if engine.dialect.name == 'sqlite':
         with engine.connect() as connection:
             # readers and a writer do not wait for one another, and a commit is one write to the disk
-            connection.exec_driver_sql('PRAGMA journal_mode = WAL')
+            # closed at once: SQLite commits nothing while somebody, such as the debug toolbar, holds its answer open
+            connection.exec_driver_sql('PRAGMA journal_mode = WAL').close()
     for attempt in range(ATTEMPTS_TO_CREATE):
         try:
             metadata.create_all(engine)
