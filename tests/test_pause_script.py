@@ -197,7 +197,7 @@ def test_every_list_shows_what_is_paused(ticked):
         f'paused   purge  until Fri 2100-01-01 15:00, by {by}: why',
         f'paused   fail   until it is resumed, by {by}: it fails',
     ]
-    assert ticked("list --at '2100-01-02 14:00' purge")[1].splitlines()[1] == 'due      purge  all fields match'
+    assert ticked("list --at '2100-01-02 14:00' purge")[1].splitlines()[1] == 'due  purge  all fields match'
     shown = {task['name']: task['paused'] for task in json.loads(ticked('list --json')[1])['tasks']}
     assert shown == {
         'purge': {'until': '2100-01-01T15:00:00+00:00', 'reason': 'why', 'by': by},
