@@ -6,6 +6,7 @@ HERE = Path(__file__).parent
 
 TESTING = [
     'alembic',
+    'argcomplete',
     'cronsim',
     'gevent',
     'gunicorn',
@@ -29,7 +30,8 @@ TESTING = [
 ]
 STORE = ['SQLAlchemy >= 2']
 STATUS = ['pyramid_jinja2']
-METRICS = ['prometheus_client', *STORE]
+METRICS = ['prometheus_client >= 0.22', *STORE]
+COMPLETION = ['argcomplete']
 BENCHMARKS = [
     'APScheduler < 4',
     'celery',
@@ -81,6 +83,7 @@ setup(
         'store': STORE,
         'status': STATUS,
         'metrics': METRICS,
+        'completion': COMPLETION,
         'testing': TESTING,
         'docs': DOCS,
         'benchmarks': BENCHMARKS,

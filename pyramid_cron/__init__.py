@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import Any
 
 from pyramid.exceptions import ConfigurationError
@@ -18,6 +19,8 @@ from pyramid_cron.schedule import Schedule
 from pyramid_cron.settings import Settings, warn_of_lacking_store, warn_of_misspelt
 from pyramid_cron.tasks import Task, Tasks
 from pyramid_cron.views import PATH_INFO, CronView
+
+log = logging.getLogger(__name__)
 
 __all__ = [
     'CronView',
@@ -38,7 +41,7 @@ def includeme(config: Any) -> None:
     :raises pyramid.exceptions.ConfigurationError: for a bad ``cron.*`` setting, see :class:`.Settings`.
     """
     settings = Settings.parse(config.get_settings())
-    path = settings.path
+    path, watched = settings.path, settings.store is not None
 
     def apply_settings() -> None:
         # parsed once more, because what is included later may add settings
@@ -49,6 +52,11 @@ def includeme(config: Any) -> None:
         config.registry['cron_settings'] = settings
         if settings.store is not None:
             use_store(config, settings)
+            if not watched:
+                log.warning(
+                    "cron.store was set after config.include('pyramid_cron'): there are no routes cron_health and "
+                    'cron_metrics; set it before'
+                )
 
     # an include after a commit is a second one, and must not lose what the first has registered
     config.registry.setdefault('cron_tasks', Tasks())
@@ -60,7 +68,7 @@ def includeme(config: Any) -> None:
     config.add_directive('add_cron_task', add_cron_task)
     config.add_route('cron', path, path_info=PATH_INFO)
     config.add_view(CronView, attr='answer', route_name='cron', permission=NO_PERMISSION_REQUIRED, require_csrf=False)
-    if settings.store is not None:
+    if watched:
         config.include(_store().views)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+import inspect
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, timezone, tzinfo
 from itertools import islice
 from typing import Any
 
 from pyramid_cron import clock
+from pyramid_cron.claims import Pause
 from pyramid_cron.fields import DAY, DOW, HOUR, MIN, MONTH, Field, write
 from pyramid_cron.reports import PastRun
 from pyramid_cron.schedule import Schedule
@@ -26,53 +28,73 @@ class Overview:
     :param instant: the minute it is looked at, aware.
     :param runs: its next runs after it, in the time zone of the task.
     :param last: its last run, if one is remembered, whatever the instant is.
+    :param pause: its pause, if somebody has paused it.
     """
 
     task: Task
     instant: datetime
     runs: tuple[datetime, ...]
     last: PastRun | None = None
+    pause: Pause | None = None
 
     @classmethod
-    def of(cls, task: Task, instant: datetime, count: int, last: PastRun | None = None) -> Overview:
-        """Return the overview of ``task`` with its next ``count`` runs."""
-        return cls(task, instant, tuple(islice(task.runs(instant), count)), last)
+    def of(
+        cls, task: Task, instant: datetime, count: int, last: PastRun | None = None, pause: Pause | None = None
+    ) -> Overview:
+        """Return the overview of ``task`` with its next ``count`` runs, which come after its pause."""
+        return cls(task, instant, tuple(islice(_runs(task, instant, pause), count)), last, pause)
 
     @property
     def zone(self) -> str:
         return str(self.task.timezone or LOCAL_TIME)
 
     @property
+    def at(self) -> datetime:
+        """The instant in the time zone of the task."""
+        return clock.to_zone(self.instant, self.task.timezone)
+
+    @property
     def due(self) -> bool:
         return self.task.check(self.instant)
 
     @property
+    def is_paused(self) -> bool:
+        """Whether it is paused at the instant, so that it does not run although it is due."""
+        return self.pause is not None and (self.pause.until is None or self.instant < self.pause.until)
+
+    @property
     def docstring(self) -> str:
-        """The docstring of the task, empty if it has none."""
         f = self.task.f
         # that of a partial object is that of functools.partial
         while isinstance(f, functools.partial):
             f = f.func
-        return f.__doc__ or ''
+        return inspect.cleandoc(f.__doc__ or '').strip()
 
     @property
     def description(self) -> str:
         """The first line of the docstring."""
-        lines = self.docstring.strip().splitlines()
-        return lines[0] if lines else ''
+        return self.docstring.partition('\n')[0]
+
+    def paused(self) -> str:
+        """Say for people until when somebody has paused the task, and why; empty if nobody has."""
+        if self.pause is None:
+            return ''
+        until = 'until it is resumed'
+        if self.pause.until is not None:
+            until = f'until {clock.to_zone(self.pause.until, self.task.timezone):%a %Y-%m-%d %H:%M}'
+        return f'{until}{f", by {self.pause.by}" if self.pause.by else ""}: {self.pause.reason}'
 
     def next_runs(self) -> list[str]:
         """Return the next runs for people."""
-        shown = [f'{run:%a %Y-%m-%d %H:%M}, {distance(self.instant, run)}' for run in self.runs]
-        return shown or ['never']
+        shown = [f'{run:%a %Y-%m-%d %H:%M} {offset(run)}, {distance(self.instant, run)}' for run in self.runs]
+        return shown or ['none before it is resumed' if self.is_paused else 'never']
 
     def last_run(self) -> str:
-        """Return the last run for people, empty if none is remembered."""
+        """Return how the last run ended, and how long ago it began; empty if none is remembered."""
         if self.last is None:
             return ''
-        began = clock.minute_of(clock.to_zone(self.last.started, self.task.timezone))
-        shown = f'{self.last.status}, {began:%a %Y-%m-%d %H:%M}'
-        return shown if began > self.instant else f'{shown}, {_length(began, self.instant)} ago'
+        began = clock.minute_of(self.last.started)
+        return self.last.status if began > self.instant else f'{self.last.status} {_length(began, self.instant)} ago'
 
     def why(self) -> str:
         """Say why the task is due or not."""
@@ -103,9 +125,24 @@ class Overview:
             'idle': bool(self.task.idle),
             'description': self.description,
             'next': [run.isoformat() for run in self.runs],
+            'next_utc': [clock.to_instant(run).isoformat() for run in self.runs],
             'last': self.last and run_as_dict(self.last, self.task.timezone),
+            'last_utc': self.last and run_as_dict(self.last, timezone.utc),
+            'paused': self.pause and pause_as_dict(self.pause),
         }
         return {**shown, 'due': self.due, 'why': self.why()} if at else shown
+
+
+def _runs(task: Task, instant: datetime, pause: Pause | None) -> Iterator[datetime]:
+    """Yield the runs of a task after an instant that are not paused."""
+    if pause is None:
+        return task.runs(instant)
+    if pause.until is None:
+        return iter(())
+    until = pause.until
+    coming = task.runs(max(instant, clock.minute_of(until) - clock.MINUTE))
+    # it may end within a minute, which is paused then
+    return (run for run in coming if clock.to_instant(run) >= until)
 
 
 def _differ(schedule: Schedule, wall: datetime, fields: list[Field]) -> str:
@@ -121,6 +158,11 @@ def distance(start: datetime, end: datetime) -> str:
     return f'in {_length(start, end)}'
 
 
+def offset(moment: datetime) -> str:
+    """Return the offset of a moment from UTC for people, as in ``+01:00``."""
+    return moment.isoformat()[-6:]
+
+
 def _length(start: datetime, end: datetime) -> str:
     # in UTC: within one time zone the difference would be that of the wall clock
     minutes = (clock.to_instant(end) - clock.to_instant(start)) // clock.MINUTE
@@ -133,6 +175,11 @@ def due_within(tasks: Iterable[Task], first: datetime, last: datetime) -> list[s
     """Return the names of the tasks that are due in a minute from ``first`` to ``last``."""
     coming = ((task.name, next(task.runs(first - clock.MINUTE), None)) for task in tasks)
     return [name for name, run in coming if run is not None and clock.to_instant(run) <= last]
+
+
+def pause_as_dict(pause: Pause) -> dict[str, Any]:
+    """Return a pause for JSON, in UTC."""
+    return {'until': pause.until and pause.until.isoformat(), 'reason': pause.reason, 'by': pause.by}
 
 
 def run_as_dict(run: PastRun, zone: tzinfo | None) -> dict[str, Any]:

@@ -17,6 +17,9 @@ from pyramid_cron.reports import RunReport
 from pyramid_cron.settings import Settings
 from pyramid_cron.urls import seen_from_outside
 
+# where the report of a run is left for what shows it, such as the debug toolbar's panel
+REPORT_KEY = 'pyramid_cron.report'
+
 # what a route's own pattern lets through: a newline at the end of a path, which passes what proxies refuse
 PATH_INFO = r'[^\n]*\Z'
 
@@ -75,6 +78,7 @@ class CronView:
                 exits=order.exits,
                 stop=order.stop,
             )
+        request.environ[REPORT_KEY] = report
         status = 500 if report.failed else 200
         if prefers_json(request):
             return respond(status, JSON, json.dumps(report.as_dict()))

@@ -1,13 +1,16 @@
 import argparse
+import contextlib
 import itertools
 import json
 import logging
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 from datetime import datetime, timedelta, timezone
+from importlib.metadata import version
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -152,74 +155,108 @@ PURGE = "purge, min=0, hour='2', name='purge'"
 REPORT = "Report(), cron='*/30 7 * * mon', name='report', idle=True, timezone='America/New_York'"
 
 
-def test_a_terminal_that_is_wide_enough_gets_a_table(pcron, ini):
-    status, out, err = pcron('list', ini(PURGE, REPORT), columns=120)
+END = '\n\nTimes are in Europe/Berlin. Trigger: /cron\n'
+
+
+def test_the_list_is_a_line_for_each_task_and_what_runs_next_comes_first(pcron, ini):
+    status, out, err = pcron('list', ini(REPORT, PURGE))
     assert (status, err) == (0, '')
     assert out == (
-        'NAME    SCHEDULE        TIME ZONE         IDLE  NEXT RUN                             DESCRIPTION\n'
-        '----    --------        ---------         ----  --------                             -----------\n'
-        'purge   0 2 * * *       Europe/Berlin           Thu 2026-12-24 02:00, in 1 h 53 min  Delete what is old.\n'
-        'report  */30 7 * * mon  America/New_York  idle  Mon 2026-12-28 07:00, in 4 d 12 h    Write the report.\n'
-        '\n'
-        'Trigger: /cron\n'
+        'NEXT RUN                  TASK    SCHEDULE\n'
+        '02:00      in 1 h 53 min  purge   0 2 * * *\n'
+        'Mon 13:00  in 4 d 12 h    report  */30 7 * * mon America/New_York\n' + END[1:]
     )
 
 
-def test_another_one_gets_a_paragraph_for_each_task(pcron, ini):
-    _, out, _ = pcron('list', ini(PURGE, REPORT), columns=80)
-    assert out == (
-        'purge\n'
-        '            Delete what is old.\n'
-        '  schedule  0 2 * * * (Europe/Berlin)\n'
-        '  next run  Thu 2026-12-24 02:00, in 1 h 53 min\n'
-        '\n'
-        'report\n'
-        '            Write the report.\n'
-        '  schedule  */30 7 * * mon (America/New_York, idle)\n'
-        '  next run  Mon 2026-12-28 07:00, in 4 d 12 h\n'
-        '\n'
-        'Trigger: /cron\n'
-    )
+MANY = [
+    f"plain, min={number}, hour=9, name='shop.maintenance.of_something.task_number_{number}'" for number in range(30)
+]
 
 
-def test_nothing_long_is_cut_off(pcron, ini):
+@pytest.mark.parametrize('columns', [40, 80, 120])
+def test_thirty_tasks_are_about_thirty_lines_that_fit(pcron, ini, columns):
+    _, out, _ = pcron('list', ini(*MANY), columns=columns)
+    lines = out.splitlines()
+    assert len(lines) in (33, 34)
+    assert max(map(len, lines)) <= columns
+    assert [line[:5] for line in lines[1:31]] == [f'09:{number:02}' for number in range(30)]
+    assert all(line.rstrip().endswith(f'_{number}') for number, line in enumerate(lines[1:31])) is (columns == 40)
+
+
+def test_what_is_long_is_shortened_in_its_middle(pcron, ini):
     name = '.'.join(['a_long_name'] * 10)
     minutes = '1,2,4,8,16,32,3,5,9,17,33,7,15,31,6,14,30,10,20,40,11,21,41,12,22,42,13,23,43'
-    _, out, _ = pcron('list', ini(f"purge, cron='{minutes} 10 1-15 jan,feb,mar,apr mon,tue,wed', name='{name}'"))
-    assert {name, minutes} <= set(out.split())
-    assert ' '.join(out.split()).count('10 1-15 jan,feb,mar,apr mon,tue,wed (Europe/Berlin)') == 1
-    # one word is longer than the line
-    assert [line for line in out.splitlines() if len(line) > 80] == [name, f'  schedule  {minutes}']
-
-
-def test_next_shows_that_many_runs(pcron, ini):
-    _, out, _ = pcron('list', ini("plain, min=8, name='plain'"), '--next', '3', columns=200)
-    assert out == (
-        'plain\n'
-        '  schedule  8 * * * * (Europe/Berlin)\n'
-        '  next run  Thu 2026-12-24 00:08, in 1 min\n'
-        '            Thu 2026-12-24 01:08, in 1 h 1 min\n'
-        '            Thu 2026-12-24 02:08, in 2 h 1 min\n'
-        '\n'
-        'Trigger: /cron\n'
+    task = f"purge, cron='{minutes} 10 1-15 jan,feb,mar,apr mon,tue,wed', name='{name}'"
+    assert pcron('list', ini(task))[1].splitlines()[1] == (
+        '2027-01-01 10:01  in 8 d 9 h  a_long_name....e.a_long_name  1,2,4,8,...n,tue,wed'
     )
+    [line] = pcron('list', ini(task), columns=40)[1].splitlines()[1:2]
+    assert line == '2027-01-01  a_long_name....e.a_long_name'
+    # no line can be as short as that
+    [line] = pcron('list', ini(task), columns=10)[1].splitlines()[1:2]
+    assert line == '2027-01-01  a_...ame'
+
+
+def test_the_docstring_is_shown_if_it_is_asked_for(pcron, ini):
+    path = ini(PURGE, "plain, min=3, name='plain'")
+    assert 'Delete' not in pcron('list', path)[1]
+    assert pcron('list', path, '-v')[1] == (
+        'NEXT RUN                 TASK   SCHEDULE\n'
+        '01:03     in 56 min      plain  3 * * * *\n'
+        '02:00     in 1 h 53 min  purge  0 2 * * *\n'
+        '    Delete what is old.\n' + END[1:]
+    )
+
+
+def test_some_tasks_are_listed_by_their_names(pcron, ini):
+    path = ini(PURGE, REPORT, "plain, min=3, name='plain'")
+    _, out, _ = pcron('list', path, 'report', 'purge', 'http_port=8080')
+    assert [line.split()[0] for line in out.splitlines()[1:3]] == ['02:00', 'Mon']
+    assert [task['name'] for task in json.loads(pcron('list', path, 'plain', '--json')[1])['tasks']] == ['plain']
+    status, out, err = pcron('list', path, 'plane')
+    assert (status, out, err) == (2, '', "pcron: no cron task is named 'plane'; is plain meant?\n")
+
+
+def test_next_shows_that_many_runs_of_whichever_tasks(pcron, ini):
+    path = ini("plain, min=8, name='plain'", "purge, min='20', hour=1, name='a.rather.long.name.of.a.task'")
+    assert pcron('list', path, '--next', '4')[1] == (
+        'Thu 2026-12-24 00:08 +01:00  in 1 min       plain\n'
+        'Thu 2026-12-24 01:08 +01:00  in 1 h 1 min   plain\n'
+        'Thu 2026-12-24 01:20 +01:00  in 1 h 13 min  a.rather.long.name.of.a.task\n'
+        'Thu 2026-12-24 02:08 +01:00  in 2 h 1 min   plain\n' + END[1:]
+    )
+    assert (
+        pcron('list', path, '--next', '3', columns=40)[1].splitlines()[2] == 'Thu 2026-12-24 01:20 +01:00  a.ra...task'
+    )
+    assert len(pcron('list', path, '--next', '40')[1].splitlines()) == 42
 
 
 def test_the_time_until_a_run_is_not_that_of_the_wall_clock(pcron, ini):
     _, out, _ = pcron('list', ini("plain, min=0, name='plain'"), '--at', '2026-10-25 01:30', '--next', '3')
-    assert '02:00, in 30 min\n' in out
-    assert '02:00, in 1 h 30 min\n' in out
-    assert '03:00, in 2 h 30 min\n' in out
+    assert [line[15:] for line in out.splitlines()[:3]] == [
+        '02:00 +02:00  in 30 min      plain',
+        '02:00 +01:00  in 1 h 30 min  plain',
+        '03:00 +01:00  in 2 h 30 min  plain',
+    ]
 
 
-def test_a_task_that_has_no_next_run_says_so(pcron, ini):
-    _, out, _ = pcron('list', ini("plain, min=0, hour=0, name='plain'"), '--at', '9998-12-31 23:59')
-    assert '  next run  never\n' in out
+def test_a_task_that_has_no_next_run_says_so_and_comes_last(pcron, ini):
+    class Late(PCronCommand):
+        now = staticmethod(lambda: datetime(9998, 12, 30, 12, 0, tzinfo=UTC))
+
+    path = ini("plain, cron='0 0 1 1 *', name='never'", "plain, cron='0 0 31 12 *', name='last'")
+    _, out, _ = pcron('list', path, command=Late)
+    assert [line.split() for line in out.splitlines()[1:3]] == [
+        ['Thu', '00:00', 'in', '11', 'h', 'last', '0', '0', '31', '12', '*'],
+        ['never', 'never', '0', '0', '1', '1', '*'],
+    ]
+    assert pcron('list', path, 'never', '--next', '2', command=Late)[1] == END[1:]
 
 
 def test_an_application_without_tasks_says_so(pcron, ini):
     path = ini()
-    assert pcron('list', path) == (0, 'The application has no cron tasks.\n\nTrigger: /cron\n', '')
+    for options in [], ['--due'], ['--next', '3'], ['-v']:
+        assert pcron('list', path, *options) == (0, f'The application has no cron tasks.{END}', '')
     assert json.loads(pcron('list', path, '--json')[1])['tasks'] == []
     status, out, _ = pcron('tick', path)
     assert (status, out[:34]) == (0, '2026-12-24 00:07+01:00: no tasks i')
@@ -230,6 +267,7 @@ def test_json_has_all_of_it(pcron, ini):
     assert status == 0
     assert json.loads(out) == {
         'at': '2026-12-24T00:07:00+01:00',
+        'at_utc': '2026-12-23T23:07:00+00:00',
         'path': '/cron',
         'tasks': [
             {
@@ -239,7 +277,10 @@ def test_json_has_all_of_it(pcron, ini):
                 'idle': False,
                 'description': 'Delete what is old.',
                 'next': ['2026-12-24T02:00:00+01:00', '2026-12-25T02:00:00+01:00'],
+                'next_utc': ['2026-12-24T01:00:00+00:00', '2026-12-25T01:00:00+00:00'],
                 'last': None,
+                'last_utc': None,
+                'paused': None,
             },
             {
                 'name': 'report',
@@ -248,7 +289,10 @@ def test_json_has_all_of_it(pcron, ini):
                 'idle': True,
                 'description': 'Write the report.',
                 'next': ['2026-12-28T07:00:00-05:00', '2026-12-28T07:30:00-05:00'],
+                'next_utc': ['2026-12-28T12:00:00+00:00', '2026-12-28T12:30:00+00:00'],
                 'last': None,
+                'last_utc': None,
+                'paused': None,
             },
         ],
     }
@@ -265,7 +309,7 @@ def test_json_has_all_of_it(pcron, ini):
 )
 def test_the_path_of_the_trigger_is_told_with_its_prefix(pcron, ini, settings, path):
     app = ini(PURGE, settings=settings, include='' if 'prefix' in settings else 'pyramid_cron')
-    assert pcron('list', app)[1].splitlines()[-1] == f'Trigger: {path}'
+    assert pcron('list', app)[1].splitlines()[-1] == f'Times are in local time. Trigger: {path}'
     assert json.loads(pcron('list', app, '--json')[1])['path'] == path
 
 
@@ -278,8 +322,11 @@ def test_the_time_zone_may_be_the_machines(pcron, ini, local_time):
     local_time('Asia/Tokyo')
     path = ini("plain, min=8, name='plain'", settings='')
     _, out, _ = pcron('list', path)
-    assert '  local time  ' in out
-    assert '2026-12-24 08:08' in out
+    assert out.splitlines()[1:] == [
+        '08:08     in 1 min  plain  8 * * * *',
+        '',
+        'Times are in local time. Trigger: /cron',
+    ]
     _, out, _ = pcron('list', path, '--json', '--at', '2026-12-24 08:08')
     shown = json.loads(out)
     assert shown['at'] == '2026-12-24T08:08:00+09:00'
@@ -290,23 +337,44 @@ def test_the_time_zone_may_be_the_machines(pcron, ini, local_time):
 
 
 def test_at_tells_what_would_be_due(pcron, ini):
-    status, out, _ = pcron('list', ini(PURGE, "plain, min='*', name='plain'"), '--at', '2026-12-24 00:00', columns=200)
+    path = ini(PURGE, "plain, min='*', name='plain'")
+    status, out, _ = pcron('list', path, '--at', '2026-12-24 00:00')
     assert status == 0
     assert out == (
         'At 2026-12-24 00:00+01:00 1 of 2 tasks are due.\n'
-        '\n'
-        'purge\n'
-        '            Delete what is old.\n'
-        '  schedule  0 2 * * * (Europe/Berlin)\n'
-        '  not due   hour is 0, not 2\n'
-        '  next run  Thu 2026-12-24 02:00, in 2 h\n'
-        '\n'
-        'plain\n'
-        '  schedule  * * * * * (Europe/Berlin)\n'
-        '  due       all fields match\n'
-        '  next run  Thu 2026-12-24 00:01, in 1 min\n'
-        '\n'
-        'Trigger: /cron\n'
+        'not due  purge  hour is 0, not 2\n'
+        'due      plain  all fields match\n' + END[1:]
+    )
+    # a time without a date is one of today
+    assert pcron('list', path, '--at', '2:00', '--due')[1].splitlines()[:3] == [
+        'At 2026-12-24 02:00+01:00 2 of 2 tasks are due.',
+        'due  purge  all fields match',
+        'due  plain  all fields match',
+    ]
+
+
+def test_due_leaves_out_what_is_not_due_now(pcron, ini):
+    path = ini(PURGE, "plain, min='*', name='plain'")
+    assert pcron('list', path, '--due')[1] == (
+        'At 2026-12-24 00:07+01:00 1 of 2 tasks are due.\ndue  plain  all fields match\n' + END[1:]
+    )
+    [task] = json.loads(pcron('list', path, '--due', '--json')[1])['tasks']
+    assert (task['name'], task['due'], task['why']) == ('plain', True, 'all fields match')
+    assert pcron('list', path, 'purge', '--due')[1] == 'At 2026-12-24 00:07+01:00 0 of 1 tasks are due.\n' + END[1:]
+
+
+def test_a_reason_is_cut_where_there_is_no_room_for_all_of_it(pcron, ini):
+    path = ini(
+        "plain, cron='1,3,5,7,9,11,13,15,17 1,3,5,7,9 1,3,5,7,9 1,3,5 *', name='a.name.that.is.rather.long.indeed'"
+    )
+    lines = pcron('list', path, '--due', '--at', '2026-12-24 00:01')[1].splitlines()
+    assert lines[0] == 'At 2026-12-24 00:01+01:00 0 of 1 tasks are due.'
+    assert pcron('list', path, '--at', '00:00')[1].splitlines()[1] == (
+        'not due  a.name.tha...long.indeed  min is 0, not 1-17/2; hour is 0, not 1-9/2...'
+    )
+    assert (
+        pcron('list', path, '--at', '00:00', columns=40)[1].splitlines()[1]
+        == 'not due  a.name.that.is...er.long.indeed'
     )
 
 
@@ -355,8 +423,8 @@ def test_at_tells_why(listed, arguments, at, due, why):
 @pytest.mark.parametrize(
     ('at', 'message'),
     [
-        ('tomorrow', "--at 'tomorrow' is not a time such as '2026-12-24 00:00'"),
-        ('2026-02-30 00:00', "--at '2026-02-30 00:00' is not a time such as '2026-12-24 00:00'"),
+        ('tomorrow', "--at 'tomorrow' is not a time such as '2026-12-24 00:00' or 02:00"),
+        ('2026-02-30 00:00', "--at '2026-02-30 00:00' is not a time such as '2026-12-24 00:00' or 02:00"),
         ('0001-01-01 00:00', "--at '0001-01-01 00:00' is not in the years 1970 to 9998"),
         ('9999-12-31 23:59', "--at '9999-12-31 23:59' is not in the years 1970 to 9998"),
         ('2026-03-29 02:30', "--at '2026-03-29 02:30' is a time that the clocks skip in Europe/Berlin"),
@@ -439,7 +507,7 @@ def test_variables_may_stand_among_the_arguments(pcron, ini):
     path = ini(PURGE, settings='cron.timezone = %(zone)s')
     status, out, _ = pcron('run', path, 'purge', 'zone=Asia/Tokyo')
     assert (status, out[:22]) == (0, '2026-12-24 08:07+09:00')
-    status, out, _ = pcron('list', path, '--at', '2026-12-24 00:00', 'zone=Asia/Tokyo', '--next', '2')
+    status, out, _ = pcron('list', path, '--at', '2026-12-24 00:00', 'zone=Asia/Tokyo', 'purge', '--due')
     assert (status, out[:25]) == (0, 'At 2026-12-24 00:00+09:00')
 
 
@@ -484,10 +552,36 @@ def test_an_application_without_pyramid_cron_is_refused(pcron, ini):
     assert pcron('list', path) == (2, '', f'pcron: {message}\n')
 
 
-def test_a_word_that_is_no_variable_is_refused(pcron, ini):
-    status, out, err = pcron('list', ini(PURGE), 'word')
+@pytest.mark.parametrize('command', ['tick', 'work'])
+def test_a_word_that_is_no_variable_is_refused(pcron, ini, command):
+    status, out, err = pcron(command, ini(PURGE), 'word')
     assert (status, out) == (2, '')
     assert "'word'" in err
+
+
+@pytest.mark.parametrize(
+    ('settings', 'problem'),
+    [
+        ('cron.timezone = Europe/Berln', "ConfigurationError: bad setting cron.timezone = 'Europe/Berln'"),
+        ('use = call:no_such_module:main', "ModuleNotFoundError: No module named 'no_such_module'"),
+        ('use = call:pyramid_cron:no_such_function', "module 'pyramid_cron' has no attribute 'no_such_function'"),
+        ('use = egg:no_such_package', 'PackageNotFoundError: '),
+        ('use = other', "No section 'other'"),
+    ],
+)
+def test_an_application_that_cannot_be_made_is_one_line_and_status_2(pcron, ini, settings, problem):
+    path = ini(PURGE, settings='')
+    with open(path, 'a') as file:
+        file.write(f'[app:broken]\nuse = main\n{settings}\n'.replace('use = main\nuse', 'use'))
+    status, out, err = pcron('list', f'{path}#broken')
+    assert (status, out, err.count('\n')) == (2, '', 1)
+    assert err.startswith(f'pcron: the application of {path}#broken cannot be made: {problem}')
+
+
+def test_an_application_that_raises_shows_where(pcron, ini):
+    # a mistake in it, and not in how the command is used
+    with pytest.raises(KeyError):
+        pcron('list', ini('purge, **{}["missing"]'))
 
 
 @pytest.mark.parametrize(
@@ -507,7 +601,41 @@ def test_an_unknown_option_ends_with_2(pcron, capsys):
 def test_the_help_names_the_commands():
     text = PCronCommand.parser.format_help()
     assert isinstance(PCronCommand.parser, argparse.ArgumentParser)
-    assert all(f'\n    {command} ' in text for command in ('list', 'tick', 'run', 'work'))
+    commands = ('list', 'show', 'tick', 'run', 'work', 'history', 'pause', 'resume', 'store')
+    assert all(f'\n    {command} ' in text for command in commands)
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit, match='0'):
+        main(['pcron', '--version'])
+    assert capsys.readouterr().out == f'pyramid_cron {version("pyramid_cron")}\n'
+
+
+def test_a_pipe_that_is_closed_ends_it_quietly(pcron, ini, capsys):
+    path = ini(PURGE, "fails, min='*'")
+    for command, expected in (('list', 0), ('tick', 1)):
+        read, write = os.pipe()
+        os.close(read)
+        with open(write, 'w') as file, contextlib.redirect_stdout(file):
+            # as in | head
+            assert FixedCommand(['pcron', command, path]).run() == expected
+    assert capsys.readouterr() == ('', '')
+
+
+def test_without_argcomplete_the_command_is_the_same(ini, capsys, monkeypatch):
+    # as if it were not installed
+    monkeypatch.setitem(sys.modules, 'argcomplete', None)
+    assert main(['pcron', 'list', ini(PURGE)]) == 0
+    assert 'purge' in capsys.readouterr().out
+
+
+def test_a_shell_is_told_what_may_come_next(tmp_path):
+    line = 'pcron hi'
+    told = tmp_path / 'told'
+    shell = {'_ARGCOMPLETE': '1', 'COMP_LINE': line, 'COMP_POINT': str(len(line)), '_ARGCOMPLETE_STDOUT_FILENAME': told}
+    command = [sys.executable, '-c', 'from pyramid_cron.scripts.pcron import main; main(["pcron"])']
+    subprocess.run(command, env={**os.environ, **shell}, check=True)
+    assert told.read_text().strip() == 'history'
 
 
 def test_main_reads_the_clock_and_can_be_quiet(ini, capsys):

@@ -7,7 +7,8 @@ import difflib
 import re
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta, tzinfo
-from typing import Any
+from importlib.metadata import version
+from typing import Any, NoReturn
 
 from pyramid_cron import clock
 from pyramid_cron.scripts.loading import Refused
@@ -16,9 +17,20 @@ from pyramid_cron.tasks import Task
 YEARS = range(1970, 9999)
 
 VARIABLES = 'variables of the configuration file, as in http_port=8080'
-AT = "the minute to look at, such as '2026-12-24 00:00', in the time zone of the application or with an offset"
+AT = (
+    "the minute to look at, such as '2026-12-24 00:00', in the time zone of the application or with an offset, "
+    'or 02:00 of today'
+)
 
 UNITS = {'d': 'days', 'h': 'hours', 'min': 'minutes'}
+
+
+class _Version(argparse.Action):
+    """Prints the version, which is looked up only if somebody asks for it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *args: object) -> NoReturn:
+        print(f'pyramid_cron {version("pyramid_cron")}')
+        parser.exit()
 
 
 def _count(text: str) -> int:
@@ -34,6 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
         description='Show and run the scheduled tasks of a Pyramid application.',
         epilog='Each command has a --help of its own.',
     )
+    parser.add_argument('--version', action=_Version, nargs=0, help='print the version')
     commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
 
     def add(
@@ -48,16 +61,26 @@ def make_parser() -> argparse.ArgumentParser:
         command.add_argument('words', metavar=metavar, nargs='*', help=words)
         return command
 
-    command = add('list', 'show the tasks, their schedules, and their next and last runs')
-    command.add_argument('--next', metavar='N', type=_count, default=1, help='show the next N runs of each task')
+    one = f'the name of a task, and {VARIABLES}'
+    several = f'names of tasks, and {VARIABLES}'
+    some = f'names of tasks, all if there is none, and {VARIABLES}'
+    command = add('list', 'show the tasks, what is next first, with their schedules and last runs', 'TASK', some)
+    command.add_argument('--next', metavar='N', type=_count, help='show the next N runs, of whichever tasks')
     command.add_argument('--at', metavar='TIME', help=f'{AT}: show which tasks are due then, and why')
+    command.add_argument('--due', action='store_true', help='show only what is due, now or at the time of --at')
     command.add_argument('--json', action='store_true', help='print JSON')
+    command.add_argument('-v', '--verbose', action='store_true', help='show what the tasks do, by their docstrings')
+    command = add('show', 'explain one task: when it runs, when it did, and why it is due or not', 'TASK', one)
+    command.add_argument('--at', metavar='TIME', help=f'{AT}; now if it is left out')
+    command.add_argument(
+        '--next', metavar='N', type=_count, default=5, help='show the next N runs; 5 if it is left out'
+    )
     command = add('tick', 'run what is due, once')
     command.add_argument('--at', metavar='TIME', help=f'{AT}; now if it is left out')
     command.add_argument('--dry-run', action='store_true', help='show what would run, and run nothing')
     runs = [
         command,
-        add('run', 'run tasks now, due or not', 'TASK', f'names of tasks, and {VARIABLES}'),
+        add('run', 'run tasks now, due or not', 'TASK', several),
         add('work', 'run what is due at each minute, until SIGTERM or SIGINT'),
     ]
     for command in runs:
@@ -73,7 +96,7 @@ def make_parser() -> argparse.ArgumentParser:
         'history',
         'show what ran, what did not, and when nobody asked',
         'TASK',
-        f'names of tasks, all if there is none, and {VARIABLES}',
+        some,
         more=' The newest comes last. Needs cron.store.',
     )
     command.add_argument('--failed', action='store_true', help='show only what failed, was lost or was missed')
@@ -85,6 +108,21 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument('--limit', metavar='N', type=_count, default=50, help='show the last N; 50 if it is left out')
     command.add_argument('--json', action='store_true', help='print JSON')
     command.add_argument('-v', '--verbose', action='store_true', help='show the ends of tracebacks')
+    command = add(
+        'pause',
+        'let tasks not run for a while',
+        'TASK',
+        several,
+        more=' What they are due at until then is recorded, and not caught up. Needs cron.store.',
+    )
+    command.add_argument('--reason', metavar='TEXT', required=True, help='why, for whoever looks at the tasks')
+    command.add_argument(
+        '--until',
+        metavar='TIME',
+        help="when the pause ends by itself, such as '2026-12-24 00:00', or the next 02:00; if it is left out, "
+        'pcron resume ends it',
+    )
+    add('resume', 'end the pauses of tasks', 'TASK', several, more=' Needs cron.store.')
     text = 'look after cron.store'
     actions = commands.add_parser('store', help=text, description=f'{text[0].upper()}{text[1:]}.').add_subparsers(
         dest='action', metavar='ACTION', required=True
@@ -93,18 +131,34 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def parse_minute(text: str, option: str, zone: tzinfo | None) -> datetime:
+def parse_minute(text: str, option: str, zone: tzinfo | None, now: datetime, *, future: bool = False) -> datetime:
     """Return the minute that an option names, as an instant.
 
     :param text: its value.
     :param option: the option, for messages.
     :param zone: the time zone of a time without an offset, ``None`` for the machine's.
+    :param now: what time it is: a time without a date is one of today.
+    :param future: it has to be in the future, and a time without a date is that of tomorrow if today's is not.
     :raises Refused: if it names none.
     """
+    time = re.fullmatch(r'([01]?[0-9]|2[0-3]):[0-5][0-9]', text)
+    if time is None:
+        minute = _parse_date_and_time(text, option, zone)
+    else:
+        today = clock.to_zone(now, zone).date()
+        minute = _parse_date_and_time(f'{today} {text:0>5}', option, zone)
+        if future and minute <= now:
+            minute = _parse_date_and_time(f'{today + timedelta(days=1)} {text:0>5}', option, zone)
+    if future and minute <= now:
+        raise Refused(f'{option} {text!r} is not in the future')
+    return minute
+
+
+def _parse_date_and_time(text: str, option: str, zone: tzinfo | None) -> datetime:
     try:
         moment = datetime.fromisoformat(f'{text[:-1]}+00:00' if text.endswith('Z') else text)
     except ValueError:
-        raise Refused(f"{option} {text!r} is not a time such as '2026-12-24 00:00'") from None
+        raise Refused(f"{option} {text!r} is not a time such as '2026-12-24 00:00' or 02:00") from None
     if moment.year not in YEARS:
         raise Refused(f'{option} {text!r} is not in the years {YEARS[0]} to {YEARS[-1]}')
     if moment.tzinfo is not None:
@@ -123,7 +177,7 @@ def parse_since(text: str, now: datetime, zone: tzinfo | None) -> datetime:
     """
     ago = re.fullmatch(r'([0-9]{1,5})\s*(d|h|min)', text)
     if ago is None:
-        return parse_minute(text, '--since', zone)
+        return parse_minute(text, '--since', zone, now)
     return now - timedelta(**{UNITS[ago[2]]: int(ago[1])})
 
 

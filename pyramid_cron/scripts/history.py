@@ -25,6 +25,9 @@ MOST_LINES = 15
 # names of tasks in one line of the listing
 MOST_NAMES = 6
 
+# last runs of one task
+MOST_RUNS = 5
+
 BEHIND_TIME = ' ' * 10
 
 
@@ -47,6 +50,29 @@ def history(claims: StoreClaims, tasks: Tasks, zone: tzinfo | None, now: datetim
     if args.json:
         return as_json(past, app, zone)
     return '\n'.join(as_text(past, now, zone, width, args.verbose))
+
+
+def last_lines(claims: StoreClaims, name: str, zone: tzinfo | None) -> list[str]:
+    """Return a line for each of the last runs of a task, and for what was missed or skipped, the newest first.
+
+    :raises Unavailable: if the store cannot be asked.
+    """
+    with claims.reading() as connection:
+        if connection is None:
+            return ['none yet']
+        runs = reading.past_runs(connection, claims.options.app, MOST_RUNS, [name])
+        passed = reading.missed(connection, claims.options.app, MOST_RUNS, [name])
+    lines = []
+    entries: list[PastRun | Missed] = [*runs, *passed]
+    for entry in sorted(entries, key=reading.when, reverse=True)[:MOST_RUNS]:
+        shown = f'{clock.to_zone(reading.when(entry), zone):%a %Y-%m-%d %H:%M}'
+        if isinstance(entry, Missed):
+            lines.append(f'{shown}, missed{f", {entry.minutes} times until then" if entry.minutes > 1 else ""}')
+            continue
+        took = '' if entry.seconds is None else f' in {entry.seconds:.3f} s'
+        why = entry.error or entry.reason
+        lines.append(f'{shown}, {entry.status}{took if entry.attempt else ""}{f": {why}" if why else ""}')
+    return lines or ['none yet']
 
 
 class Past(NamedTuple):

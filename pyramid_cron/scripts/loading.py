@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from traceback import walk_tb
 from typing import Any, NamedTuple
 
 from pyramid.config import global_registries
+from pyramid.exceptions import ConfigurationError
 from pyramid.paster import get_app
 from pyramid.router import Router
 from pyramid.scripts.common import get_config_loader
@@ -46,7 +48,7 @@ def load(uri: str, variables: Mapping[str, str]) -> Loaded:
     others = [known for known in _names(sections, KINDS) if known != (name or 'main')]
     # kept, because a set that forgets them does not tell what is new
     before = list(global_registries)
-    app = get_app(uri, options=variables)
+    app = _get_app(uri, variables)
     if isinstance(app, Router):
         made = [app.registry]
         others = []
@@ -64,6 +66,24 @@ def load(uri: str, variables: Mapping[str, str]) -> Loaded:
         )
     remedy = f'; if that was another application than the one with the tasks, name its section, {example}{known}'
     return Loaded(app, registries[0], remedy if others else '')
+
+
+def _get_app(uri: str, variables: Mapping[str, str]) -> Any:
+    try:
+        return get_app(uri, options=variables)
+    except (ConfigurationError, ImportError) as exc:
+        problem = f'{type(exc).__name__}: {exc}'
+    except (LookupError, AttributeError) as exc:
+        # one that the application raises is a mistake in it, whose place has to be told
+        if not _raised_by_loader(exc):
+            raise
+        problem = str(exc)
+    raise Refused(f'the application of {uri} cannot be made: {" ".join(problem.split())}')
+
+
+def _raised_by_loader(exc: BaseException) -> bool:
+    *_, (frame, _) = walk_tb(exc.__traceback__)
+    return str(frame.f_globals.get('__name__')).startswith('paste.')
 
 
 def _names(sections: list[str], kinds: tuple[str, ...]) -> list[str]:

@@ -1,14 +1,18 @@
+# PYTHON_ARGCOMPLETE_OK, which argcomplete looks for
 """The command ``pcron``: list the tasks of an application, run them, and show what became of them."""
 
 from __future__ import annotations
 
+import getpass
 import json
 import logging
+import os
 import shutil
 import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -16,17 +20,29 @@ from pyramid.paster import setup_logging
 from pyramid.scripts.common import get_config_loader, parse_vars
 
 from pyramid_cron import clock
-from pyramid_cron.claims import Claims, Unavailable
+from pyramid_cron.claims import Claims, Pause, Unavailable
 from pyramid_cron.inprocess import NotRun, call_through, cron_path, run_through
-from pyramid_cron.overview import Overview
+from pyramid_cron.overview import LOCAL_TIME, Overview
 from pyramid_cron.reports import PastRun, RunReport
 from pyramid_cron.scripts.arguments import make_parser, parse_minute, require_known
-from pyramid_cron.scripts.listing import blocks, counted, outlook, report_lines, table, wrapped
+from pyramid_cron.scripts.listing import (
+    counted,
+    explained,
+    outlook,
+    reasons,
+    report_lines,
+    table,
+    timeline,
+    wrapped,
+)
 from pyramid_cron.scripts.loading import Refused, load
 from pyramid_cron.scripts.worker import Ending, work
-from pyramid_cron.tasks import Tasks
+from pyramid_cron.tasks import Task, Tasks
 
 log = logging.getLogger(__name__)
+
+# the commands whose words are names of tasks too
+WITH_TASKS = ('list', 'show', 'run', 'history', 'pause', 'resume')
 
 # a line of the log of a run then fits a terminal of 80 columns
 PLAIN_FORMAT = '%(levelname).1s %(message)s'
@@ -37,7 +53,20 @@ def main(argv: Sequence[str] = sys.argv, quiet: bool = False) -> int:
 
     If a signal interrupted it, the status is 128 and the number of the signal, as shells have it.
     """
+    with suppress(ImportError):
+        # ends the process if a shell asks what may come next
+        import argcomplete
+
+        argcomplete.autocomplete(PCronCommand.parser)
     return PCronCommand(argv, quiet).run()
+
+
+def login_name() -> str | None:
+    """Return the name of the account that runs the command, ``None`` if it has none, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (OSError, LookupError, ImportError):
+        return None
 
 
 class PCronCommand:
@@ -67,6 +96,9 @@ class PCronCommand:
     def run(self) -> int:
         commands = {
             'list': self.list,
+            'show': self.show,
+            'pause': self.pause,
+            'resume': self.resume,
             'tick': self.tick,
             'run': self.run_named,
             'work': self.work,
@@ -88,8 +120,14 @@ class PCronCommand:
             return 128 + number
 
     def out(self, text: str) -> None:
-        if not self.quiet:
+        if self.quiet:
+            return
+        try:
             print(text, flush=True)
+        except BrokenPipeError:
+            # whoever read it, as in | head, has had enough; Python would complain again at its end
+            self.quiet = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def width(self) -> int:
         return shutil.get_terminal_size().columns
@@ -104,7 +142,7 @@ class PCronCommand:
             it do.
         """
         uri, words = self.args.config_uri, self.args.words
-        if self.args.command in ('run', 'history'):
+        if self.args.command in WITH_TASKS:
             words = [word for word in words if '=' in word]
         try:
             config_vars = parse_vars(words)
@@ -131,50 +169,130 @@ class PCronCommand:
         """
         if text is None:
             return clock.minute_of(self.now())
-        return parse_minute(text, '--at', self.zone)
+        return parse_minute(text, '--at', self.zone, self.now())
 
     def shown(self, instant: datetime) -> str:
         return clock.to_zone(instant, self.zone).isoformat(' ', 'minutes')
 
     def list(self) -> int:
         """Show the tasks."""
-        instant, at = self.minute(self.args.at), self.args.at is not None
-        last = self.last_runs()
-        entries = [Overview.of(task, instant, self.args.next, last.get(task.name)) for task in self.tasks]
-        if self.args.json:
-            tasks = [entry.as_dict(at) for entry in entries]
+        args = self.args
+        instant, at = self.minute(args.at), args.at is not None or args.due
+        entries = self.overviews(instant, args.next or 1, self.chosen())
+        if args.due:
+            entries = [entry for entry in entries if entry.due]
+        if args.json:
             at_zone = clock.to_zone(instant, self.zone).isoformat()
-            shown = {'at': at_zone, 'path': cron_path(self.registry), 'tasks': tasks}
+            shown = {
+                'at': at_zone,
+                'at_utc': instant.isoformat(),
+                'path': cron_path(self.registry),
+                'tasks': [entry.as_dict(at) for entry in entries],
+            }
             self.out(json.dumps(shown, indent=2))
             return 0
         width = self.width()
-        lines = [] if at or self.args.next > 1 else table(entries)
-        if not lines or max(map(len, lines)) > width:
-            lines = list(blocks(entries, width, at))
-        if at:
+        if args.next:
+            lines = timeline(entries, self.zone, width, args.next)
+        elif at:
             due = sum(entry.due for entry in entries)
-            lines[:0] = [f'At {self.shown(instant)} {due} of {len(entries)} tasks are due.', '']
-        if not entries:
+            total = len(self.chosen())
+            lines = [f'At {self.shown(instant)} {due} of {total} tasks are due.', *reasons(entries, width)]
+        else:
+            lines = table(entries, instant, self.zone, width, args.verbose) if entries else []
+        if not len(self.tasks):
             lines = ['The application has no cron tasks.']
-        self.out('\n'.join([*lines, '', f'Trigger: {cron_path(self.registry)}']))
+        paused = [entry.task.name for entry in entries if entry.is_paused]
+        if args.next and paused:
+            lines += wrapped('Paused: ', ', '.join(paused), width)
+        end = f'Times are in {self.zone or LOCAL_TIME}. Trigger: {cron_path(self.registry)}'
+        self.out('\n'.join([*lines, '', *wrapped('', end, width)]))
         return 0
 
-    def last_runs(self) -> Mapping[str, PastRun]:
+    def chosen(self) -> Sequence[Task]:
+        """Return the tasks that are named, all if there is none."""
+        names = self.named()
+        require_known(names, self.tasks)
+        return [task for task in self.tasks if not names or task.name in names]
+
+    def overviews(self, instant: datetime, count: int, tasks: Iterable[Task]) -> Sequence[Overview]:
+        last: Mapping[str, PastRun] = {}
+        pauses: Mapping[str, Pause] = {}
         try:
-            return self.claims.last_runs()
+            last, pauses = self.claims.last_runs(), self.claims.paused()
         except Unavailable as exc:
-            self.warn(f'without the last runs: {exc}')
-            return {}
+            self.warn(f'without last runs and pauses: {exc}')
+        return [Overview.of(task, instant, count, last.get(task.name), pauses.get(task.name)) for task in tasks]
+
+    def show(self) -> int:
+        """Explain one task."""
+        names = self.named()
+        if len(names) != 1:
+            raise Refused("name one task; 'pcron list' shows their names")
+        [entry] = self.overviews(self.minute(self.args.at), self.args.next, self.chosen())
+        remembered = ['not remembered: set cron.store']
+        settings = self.registry['cron_settings']
+        if settings.store is not None:
+            from pyramid_cron.scripts.history import last_lines
+
+            try:
+                remembered = last_lines(self.stored_claims(), names[0], entry.task.timezone)
+            except Unavailable:
+                # which was said
+                remembered = []
+        self.out('\n'.join(explained(entry, self.width(), remembered, settings.catch_up)))
+        return 0
+
+    def pause(self) -> int:
+        """Let tasks not run for a while."""
+        claims, now = self.stored_claims(), self.now()
+        until = None
+        if self.args.until is not None:
+            until = parse_minute(self.args.until, '--until', self.zone, now, future=True)
+        reason = self.args.reason.strip()
+        if not reason:
+            raise Refused('--reason has to say why, for whoever looks at the tasks')
+        names = self.named_at_least_one()
+        require_known(names, self.tasks)
+        try:
+            claims.pause(names, reason=reason, until=until, by=login_name())
+        except LookupError as exc:
+            raise Refused(str(exc)) from None
+        lasts = 'until it is resumed' if until is None else f'until {self.shown(until)}'
+        for name in names:
+            self.out(f'{name} is paused {lasts}')
+        return 0
+
+    def resume(self) -> int:
+        """End the pauses of tasks."""
+        claims = self.stored_claims()
+        names = self.named_at_least_one()
+        # what was paused and renamed since can be resumed too
+        require_known(names, self.tasks, claims.paused())
+        resumed = claims.resume(names, by=login_name())
+        for name in names:
+            self.out(f'{name} {"is resumed" if name in resumed else "was not paused"}')
+        return 0
+
+    def named_at_least_one(self) -> Sequence[str]:
+        names = self.named()
+        if not names:
+            raise Refused(f"name the tasks to {self.args.command}; 'pcron list' shows their names")
+        return names
 
     def tick(self) -> int:
         """Run what is due, or show it."""
         instant = self.minute(self.args.at)
         if not self.args.dry_run:
             return self.report(self.run_for(instant))
-        due = sorted(self.tasks.due(instant), key=lambda task: task.idle)
+        entries = self.overviews(instant, 1, sorted(self.tasks.due(instant), key=lambda task: task.idle))
+        due = [entry.task for entry in entries if not entry.is_paused]
         self.out(f'{self.shown(instant)}: {counted(due)} would run')
         for task in due:
             self.out(f'{"idle" if task.idle else "":8} {task.name}')
+        for entry in entries:
+            if entry.is_paused:
+                self.out(f'paused   {entry.task.name}, {entry.paused()}')
         return 0
 
     def named(self) -> Sequence[str]:
@@ -184,10 +302,8 @@ class PCronCommand:
 
     def run_named(self) -> int:
         """Run the tasks that are named."""
-        wanted = self.named()
+        wanted = self.named_at_least_one()
         require_known(wanted, self.tasks)
-        if not wanted:
-            raise Refused("name the tasks to run; 'pcron list' shows their names")
         return self.report(self.run_for(self.minute(), wanted))
 
     def work(self) -> int:

@@ -75,7 +75,7 @@ def pause(request: Any, task: Task, reason: str, until: str) -> str:
     end = None
     if until:
         try:
-            end = parse_minute(until, 'until', zone)
+            end = parse_minute(until, 'until', zone, now)
         except Refused as exc:
             return f'{task.name} was not paused: {exc}'
         if end <= now:

@@ -86,7 +86,7 @@ class StatusViews:
         text, minute, problem = request.GET.get('at', ''), None, ''
         if text:
             try:
-                minute = minute_of(request.registry, parse_minute(text, 'at', zone), now)
+                minute = minute_of(request.registry, parse_minute(text, 'at', zone, now), now)
             except Refused as exc:
                 problem = str(exc)
         else:

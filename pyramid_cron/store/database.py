@@ -140,6 +140,7 @@ def _create_all(engine: Engine) -> None:
     if engine.dialect.name == 'sqlite':
         with engine.connect() as connection:
             # readers and a writer do not wait for one another, and a commit is one write to the disk
+            # closed at once: SQLite commits nothing while somebody, such as the debug toolbar, holds its answer open
             connection.exec_driver_sql('PRAGMA journal_mode = WAL').close()
     metadata.create_all(engine)
 

@@ -25,7 +25,8 @@ def pause(
     unknown = [name for name in names if name not in known]
     if unknown:
         raise LookupError(
-            f'the store knows no task {", ".join(map(repr, unknown))}: it knows a task from the first tick on'
+            f'the store knows no task {", ".join(map(repr, unknown))}: it knows a task from the first tick on, '
+            'and one with durable=False never'
         )
     for name in names:
         _set(connection, app, name, until=until or FOR_EVER, reason=reason, by=by)

@@ -15,15 +15,11 @@ INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
 GRACE = timedelta(minutes=5)
 
 
-def test_a_task_that_is_not_caught_up_is_not_repeated_in_its_minute_either():
-    assert judge(task('0 * * * *'), row(last=0, again='lost'), at(0), timedelta(0)) == verdict(given_up=True)
-
-
 def at(minute):
     return None if minute is None else INSTANT + minute * MINUTE
 
 
-def row(since=-1000, last=None, busy=None, again=None, attempt=1, changed=None, before=None):
+def row(since=-1000, last=None, busy=None, again=None, attempt=1, changed=None, before=None, until=None):
     return {
         'since': at(since),
         'last_minute': at(last),
@@ -31,8 +27,8 @@ def row(since=-1000, last=None, busy=None, again=None, attempt=1, changed=None, 
         'again': again,
         'attempt': attempt,
         'changed': at(changed),
-        'paused_until': None,
         'schedule_before': None if before is None else write_schedule(task(before)),
+        'paused_until': at(until),
     }
 
 
@@ -40,8 +36,8 @@ def task(cron, timezone='UTC'):
     return Task(print, cron=cron, timezone=timezone)
 
 
-def verdict(minute=None, attempt=0, missed=(), given_up=False):
-    return Verdict(at(minute), attempt, tuple(at(minute) for minute in missed), given_up=given_up)
+def verdict(minute=None, attempt=0, missed=(), paused=(), given_up=False):
+    return Verdict(at(minute), attempt, tuple(map(at, missed)), tuple(map(at, paused)), given_up)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +72,16 @@ def verdict(minute=None, attempt=0, missed=(), given_up=False):
         # until a newer minute is due
         ('*/5 * * * *', row(last=0, again='failed', busy=0), 5, verdict(5, 1)),
         ('*/5 * * * *', row(last=0, again='lost'), 11, verdict(10, 1, [5])),
+        # paused until a minute, which is the first to run for again
+        ('*/5 * * * *', row(last=-15, until=10), 0, verdict(0, 0, paused=[-10, -5, 0])),
+        ('*/5 * * * *', row(last=0, until=10), 4, NOTHING),
+        ('*/5 * * * *', row(last=0, until=10), 10, verdict(10, 1, paused=[5])),
+        ('*/5 * * * *', row(last=0, until=10), 16, verdict(15, 1, [10], [5])),
+        ('*/10 * * * *', row(last=0, until=10), 16, verdict(10, 0, [10])),
+        ('0 * * * *', row(last=0, again='failed', busy=0, until=10), 9, NOTHING),
+        ('0 * * * *', row(last=0, again='failed', busy=0, until=10), 10, verdict(0, 2)),
+        ('0 * * * *', row(last=0, again='lost', until=4), 3, NOTHING),
+        ('0 * * * *', row(last=0, again='lost', until=4), 4, verdict(0, 2)),
         # a schedule that was changed at minute 1: what only the new one has, what both have, what comes later
         ('*/10 * * * *', row(last=-30, changed=1, before='30 * * * *'), 2, NOTHING),
         ('*/10 * * * *', row(last=-30, changed=1, before='0,30 * * * *'), 2, verdict(0, 1)),
@@ -91,7 +97,8 @@ def test_the_newest_minute_that_is_owed_is_the_one_to_run_for(cron, known, now, 
 
 def model(job, known, now, grace):
     """What :func:`judge` says, found by looking at each minute."""
-    owed, minute = [], known['since'] + MINUTE
+    owed, paused, minute = [], [], known['since'] + MINUTE
+    until = known['paused_until'] or at(-(10**6))
     while minute <= now:
         begun = known['last_minute'] is not None and minute <= known['last_minute']
         running = known['busy_until'] is not None and minute <= known['busy_until']
@@ -99,12 +106,14 @@ def model(job, known, now, grace):
         if known['changed'] is not None and minute < known['changed']:
             due = due and Task(print, cron=known['before'], timezone='UTC').check(minute)
         if due and not begun and not running:
-            owed.append(minute)
+            (paused if minute < until else owed).append(minute)
         minute += MINUTE
     if owed and now - owed[-1] <= grace:
-        return Verdict(owed[-1], 1, tuple(owed[:-1]))
-    if owed:
-        return Verdict(owed[-1], 0, tuple(owed))
+        return Verdict(owed[-1], 1, tuple(owed[:-1]), tuple(paused))
+    if owed or paused:
+        return Verdict((owed or paused)[-1], 0, tuple(owed), tuple(paused))
+    if now < until:
+        return NOTHING
     if known['again'] == 'failed' and not (known['busy_until'] and now <= known['busy_until']):
         return Verdict(known['last_minute'], known['attempt'] + 1)
     if known['again'] == 'lost':
@@ -124,7 +133,8 @@ crons = st.sampled_from(
 @given(crons, crons, minutes, st.none() | minutes, st.none() | minutes, st.none() | minutes, minutes, st.data())
 def test_the_verdict_is_that_of_a_model_that_looks_at_each_minute(cron, before, since, last, busy, changed, now, data):
     again = data.draw(st.sampled_from([None, 'failed', 'lost'])) if last is not None else None
-    known = row(since, last, busy, again, data.draw(st.integers(1, 4)), changed, before) | {'before': before}
+    attempt, until = data.draw(st.integers(1, 4)), data.draw(st.none() | minutes)
+    known = row(since, last, busy, again, attempt, changed, before, until) | {'before': before}
     grace = timedelta(minutes=data.draw(st.integers(0, 90)))
     job = task(cron)
     assert judge(job, known, at(now), grace) == model(job, known, at(now), grace)

@@ -1,0 +1,66 @@
+"""The alert rules of the documentation, by Prometheus' own tool."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from pyramid.config import Configurator
+from webtest import TestApp
+
+TESTS = Path(__file__).parent / 'alerts_test.yml'
+
+
+@pytest.fixture
+def rules(root):
+    return root / 'docs' / 'deploy' / 'alerts.yml'
+
+
+@pytest.fixture
+def promtool(program):
+    def run(*arguments):
+        return subprocess.run([program('promtool'), *map(str, arguments)], capture_output=True, text=True)
+
+    return run
+
+
+def test_the_alert_rules_can_be_read(promtool, rules):
+    done = promtool('check', 'rules', rules)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '5 rules found' in done.stdout
+
+
+def test_they_fire_when_they_are_to_and_not_before(promtool, rules, tmp_path):
+    path = tmp_path / 'alerts_test.yml'
+    path.write_text(TESTS.read_text().replace('RULES', str(rules)))
+    done = promtool('test', 'rules', path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    # that a rule which fires later fails here
+    path.write_text(path.read_text().replace('eval_time: 15m', 'eval_time: 14m'))
+    assert promtool('test', 'rules', path).returncode == 1
+
+
+def test_they_ask_for_metrics_that_there_are(rules, tmp_path):
+    config = Configurator(settings={'cron.store': f'sqlite:///{tmp_path}/cron.sqlite'})
+    config.include('pyramid_cron')
+    config.add_cron_task(print, min=0, hour=2, name='shop.backup')
+    app = TestApp(config.make_wsgi_app(), extra_environ={'REMOTE_ADDR': '127.0.0.1', 'HTTP_HOST': 'localhost'})
+    app.get('/cron', status=200)
+    told = {family.name for family in text_string_to_metric_families(app.get('/cron/metrics').text)}
+    asked = set(re.findall(r'pyramid_cron_\w+', rules.read_text()))
+    assert asked <= told
+    assert len(asked) == 4
+    config.registry['cron_claims'].database.engine.dispose()
+
+
+def test_prometheus_accepts_the_metrics(program, tmp_path):
+    config = Configurator(settings={'cron.store': f'sqlite:///{tmp_path}/cron.sqlite'})
+    config.include('pyramid_cron')
+    config.add_cron_task(lambda system: None, min='*', name='every')
+    app = TestApp(config.make_wsgi_app(), extra_environ={'REMOTE_ADDR': '127.0.0.1', 'HTTP_HOST': 'localhost'})
+    app.get('/cron', status=200)
+    text = app.get('/cron/metrics').text
+    done = subprocess.run([program('promtool'), 'check', 'metrics'], input=text, capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, '')
+    config.registry['cron_claims'].database.engine.dispose()
