@@ -72,10 +72,10 @@ def examine(connection: Connection, app: str, names: Collection[str], window: fl
     now = reading.clock(connection)
     last_tick = reading.last_tick(connection, app)
     faults: dict[str, dict[str, str]] = {}
-    for name, status in reading.outcomes(connection, app).items():
+    for name, status in sorted(reading.outcomes(connection, app).items()):
         if name in names and status in (FAILED, LOST, MISSED):
             faults.setdefault(status, {})[name] = name
-    for name, began in reading.running(connection, app).items():
+    for name, began in sorted(reading.running(connection, app).items()):
         if name in names and now - began > window:
             faults.setdefault(STUCK, {})[name] = f'{name} (running for {duration(now - began)})'
     instant = datetime.fromtimestamp(now, timezone.utc)
