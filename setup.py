@@ -7,11 +7,13 @@ HERE = Path(__file__).parent
 TESTING = [
     'alembic',
     'argcomplete',
+    'celery',
     'cronsim',
     'gevent',
     'gunicorn',
     'hypothesis',
     'playwright',
+    'procrastinate',
     'prometheus_client',
     'psycopg[binary]',
     'pyramid_debugtoolbar',
@@ -21,6 +23,7 @@ TESTING = [
     'pytest',
     'pytest-cov',
     'pytest-randomly',
+    'redis',
     'sentry-sdk',
     'SQLAlchemy',
     'sybil',
@@ -32,6 +35,9 @@ STORE = ['SQLAlchemy >= 2']
 STATUS = ['pyramid_jinja2']
 METRICS = ['prometheus_client >= 0.22', *STORE]
 COMPLETION = ['argcomplete']
+# the first that can write a job on a connection that it is given
+PROCRASTINATE = ['procrastinate >= 3.8', 'psycopg[binary,pool]', *STORE]
+CELERY = ['celery >= 5.3']
 BENCHMARKS = [
     'APScheduler < 4',
     'celery',
@@ -84,6 +90,8 @@ setup(
         'status': STATUS,
         'metrics': METRICS,
         'completion': COMPLETION,
+        'procrastinate': PROCRASTINATE,
+        'celery': CELERY,
         'testing': TESTING,
         'docs': DOCS,
         'benchmarks': BENCHMARKS,

@@ -13,6 +13,7 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid_cron.claims import Claims
 from pyramid_cron.directives import add_cron_task, cron_task
 from pyramid_cron.fields import ScheduleWarning
+from pyramid_cron.inprocess import perform
 from pyramid_cron.refusals import RefusalLog
 from pyramid_cron.reports import RunReport, TaskReport
 from pyramid_cron.schedule import Schedule
@@ -32,6 +33,7 @@ __all__ = [
     'add_cron_task',
     'cron_task',
     'includeme',
+    'perform',
 ]
 
 
@@ -65,6 +67,7 @@ def includeme(config: Any) -> None:
     config.action('cron settings', apply_settings)
     # once all tasks are there
     config.action('cron store', lambda: warn_of_lacking_store(config.registry), order=PHASE3_CONFIG + 1)
+    config.action('cron queues', lambda: use_queues(config.registry), order=PHASE3_CONFIG + 1)
     config.add_directive('add_cron_task', add_cron_task)
     config.add_route('cron', path, path_info=PATH_INFO)
     config.add_view(CronView, attr='answer', route_name='cron', permission=NO_PERMISSION_REQUIRED, require_csrf=False)
@@ -78,6 +81,15 @@ def use_store(config: Any, settings: Settings) -> None:
     :raises pyramid.exceptions.ConfigurationError: if what the store needs is not installed.
     """
     config.registry['cron_claims'] = _store().make_claims(config.registry, settings)
+
+
+def use_queues(registry: Any) -> None:
+    """Let tasks be handed over that ask for it, or that ``cron.via`` is for.
+
+    :raises pyramid.exceptions.ConfigurationError: if what they are to be handed over to is not there.
+    """
+    if registry['cron_settings'].via is not None or any(task.via is not None for task in registry['cron_tasks']):
+        importlib.import_module('pyramid_cron.queues').hand_over(registry)
 
 
 def _store() -> Any:

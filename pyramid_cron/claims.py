@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from pyramid_cron import clock
 from pyramid_cron.clock import THREE_HOURS
-from pyramid_cron.reports import ALREADY_RUN, SKIPPED, PastRun, TaskReport
-from pyramid_cron.tasks import Task, Tasks
+from pyramid_cron.reports import ALREADY_RUN, MISSED, SKIPPED, PastRun, TaskReport, duration
+from pyramid_cron.tasks import Handing, Task, Tasks
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +45,41 @@ class Turn:
     :param minute: the minute it runs for, aware; ``None`` for a run that somebody asked for, which is for none.
     :param attempt: how many times it has then begun for this minute.
     :param held: why it may not begin, if that is known already.
+    :param handing: what the task is handed over by, ``None`` for one that is called here.
     """
 
-    __slots__ = ('attempt', 'held', 'minute', 'task')
+    __slots__ = ('attempt', 'handing', 'held', 'minute', 'task')
 
-    def __init__(self, task: Task, minute: datetime | None, attempt: int = 1, held: Held | None = None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        minute: datetime | None,
+        attempt: int = 1,
+        held: Held | None = None,
+        handing: Handing | None = None,
+    ) -> None:
         self.task = task
         self.minute = minute
         self.attempt = attempt
         self.held = held
+        self.handing = handing
+
+    def token(self) -> str | None:
+        """Return what tells it from other turns of the task wherever it is known, ``None`` if it is known nowhere."""
+        return None
+
+
+class Delivery(NamedTuple):
+    """A run that was handed over, and has come to where it is to begin.
+
+    :param task: the name of the task.
+    :param minute: the minute it is for, in UTC; ``None`` if somebody asked for it by name.
+    :param token: what the store knows such a one by.
+    """
+
+    task: str
+    minute: datetime | None
+    token: str | None = None
 
 
 class Pause(NamedTuple):
@@ -79,6 +106,16 @@ class Unavailable(Exception):
         self.turns = turns
 
 
+def too_late(task: Task, minute: datetime | None, catch_up: timedelta) -> Held | None:
+    """Return why a task that was handed over does not begin any more, ``None`` if it does."""
+    if minute is None:
+        return None
+    late = clock.now() - minute
+    if late <= task.patience(catch_up):
+        return None
+    return Held(f'it came {duration(late.total_seconds())} after its minute', status=MISSED)
+
+
 class Claims:
     """Which tasks are running in this process, and for which minutes they have begun: ``registry['cron_claims']``.
 
@@ -100,16 +137,30 @@ class Claims:
         :param trigger: what asked for the run, for the record.
         :raises Unavailable: if it cannot be told.
         """
-        return [Turn(task, instant) for task in tasks.due(instant)]
+        return [Turn(task, instant, handing=task.handing) for task in tasks.due(instant)]
 
-    def named(self, tasks: Tasks, names: Collection[str], by: str | None = None) -> list[Turn]:
+    def named(
+        self, tasks: Tasks, names: Collection[str], by: str | None = None, hands_over: bool = False
+    ) -> list[Turn]:
         """Return what is to run when somebody asks for it by name.
 
         :param by: who does, for the record.
+        :param hands_over: whether what has something to be handed over by is.
         :raises LookupError: if there is no task of one of the names.
         :raises Unavailable: if it cannot be told.
         """
-        return [Turn(task, None) for task in tasks.named(names)]
+        return [Turn(task, None, handing=task.handing if hands_over else None) for task in tasks.named(names)]
+
+    def delivered(self, tasks: Tasks, delivery: Delivery, catch_up: timedelta) -> list[Turn]:
+        """Return what is to run now that was handed over.
+
+        :param catch_up: how long ago a minute may be that is caught up.
+        :raises LookupError: if there is no task of that name.
+        :raises Unavailable: if it cannot be told.
+        """
+        [task] = tasks.named([delivery.task])
+        # it claims no minute: whoever was second to hand it over is not known here
+        return [Turn(task, None, held=too_late(task, delivery.minute, catch_up))]
 
     def claim(self, turn: Turn) -> Held | None:
         """Take a turn until :meth:`release`, or return why it is not to be had.

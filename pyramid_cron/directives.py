@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Hashable, Iterator
 from datetime import timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import venusian
 from pyramid.exceptions import ConfigurationError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 Decorated = TypeVar('Decorated', bound=Callable[[System], object])
+Via = str | Callable[[Any], object] | Literal[False] | None
 
 
 def add_cron_task(
@@ -39,6 +40,7 @@ def add_cron_task(
     catch_up: float | timedelta | None = None,
     retries: int = 0,
     durable: bool = True,
+    via: Via = None,
 ) -> None:
     """Register a task: the directive ``config.add_cron_task``.
 
@@ -68,6 +70,10 @@ def add_cron_task(
     :param retries: with ``cron.store``, how often a failed run is tried again at the ticks that follow, until the next
         minute is due.
     :param durable: false leaves the task out of ``cron.store``: each process that is asked runs it.
+    :param via: hands the task over instead of calling it: the name of an engine with its options, such as
+        ``'procrastinate'`` and ``'celery:queue=slow'``, or a callable, or the dotted name of one, that takes a
+        :class:`.Handover`; the setting ``cron.via`` if it is left out, and false for a task that runs here all the
+        same.
     :raises pyramid.exceptions.ConfigurationError: for a name that does not resolve, a class, and a callable that does
         not take one argument; for a field that can never match, and for the same callable or name twice
         (:class:`~pyramid.exceptions.ConfigurationConflictError`) in one application.
@@ -90,6 +96,7 @@ def add_cron_task(
             catch_up=catch_up,
             retries=retries,
             durable=durable,
+            via=via,
         )
     except ValueError as exc:
         raise ConfigurationError(f'cron task {shown}: {exc}') from exc
@@ -131,6 +138,7 @@ def cron_task(
     catch_up: float | timedelta | None = None,
     retries: int = 0,
     durable: bool = True,
+    via: Via = None,
 ) -> Callable[[Decorated], Decorated]:
     """Register the decorated function when ``config.scan()`` finds it: the declarative :func:`add_cron_task`.
 
@@ -161,6 +169,7 @@ def cron_task(
                 catch_up=catch_up,
                 retries=retries,
                 durable=durable,
+                via=via,
                 _info=(file, line, scope, source),
             )
 

@@ -9,9 +9,10 @@ from typing import Any
 from pyramid.interfaces import IRoutesMapper
 from pyramid.request import Request
 
+from pyramid_cron.claims import Delivery, Unavailable
 from pyramid_cron.clock import current_minute
 from pyramid_cron.isolation import OF_COMMANDS, Exits
-from pyramid_cron.reports import RunReport
+from pyramid_cron.reports import RunReport, TaskReport
 
 # no header of a request can set it: those begin with HTTP_
 ENVIRON_KEY = 'pyramid_cron.order'
@@ -31,6 +32,8 @@ class Order:
     :param call: what to call with the request in place of all tasks.
     :param by: who asks for tasks by their names, for the record.
     :param exits: what ends the process if a task raises it in the main thread.
+    :param hands_over: whether tasks that are named are handed over, where they have something to be handed over by.
+    :param delivery: the run to begin that was handed over.
     """
 
     def __init__(
@@ -42,6 +45,8 @@ class Order:
         call: Callable[[Any], None] | None = None,
         by: str | None = None,
         exits: Exits = OF_COMMANDS,
+        hands_over: bool = False,
+        delivery: Delivery | None = None,
     ) -> None:
         self.registry = registry
         self.instant = instant
@@ -50,6 +55,8 @@ class Order:
         self.call = call
         self.by = by
         self.exits = exits
+        self.hands_over = hands_over
+        self.delivery = delivery
         self.report: RunReport | None = None
         # it came to an application with a registry of its own
         self.strayed = False
@@ -66,6 +73,7 @@ def run_through(
     stop: Callable[[], bool] = lambda: False,
     by: str | None = None,
     exits: Exits = OF_COMMANDS,
+    hands_over: bool = False,
 ) -> RunReport:
     """Run what is ordered through a whole WSGI application, tweens and all, and return the report.
 
@@ -78,13 +86,46 @@ def run_through(
     :param stop: asked before each turn; once it returns true, the tasks left over are skipped.
     :param by: who asks for tasks by their names, for the record.
     :param exits: what ends the process if a task raises it in the main thread.
+    :param hands_over: whether tasks that are named are handed over, where they have something to be handed over by.
     :raises LookupError: if there is no task of that name.
     :raises NotRun: if something in the application answers before the run.
     """
-    order = Order(registry, instant, None if names is None else tuple(names), stop, by=by, exits=exits)
+    wanted = None if names is None else tuple(names)
+    order = Order(registry, instant, wanted, stop, by=by, exits=exits, hands_over=hands_over)
     # before an exception view can make a page of the error
     registry['cron_tasks'].named(order.names or ())
     return _send(app, order, environ or {}, method)
+
+
+def perform(app: Any, key: str, *, registry: Any = None, method: str = 'GET', exits: Exits = OF_COMMANDS) -> TaskReport:
+    """Run a task that was handed over, with a request through the whole application, and return what became of it.
+
+    It has no limit of time: ``system['time_left']()`` is infinite. A second delivery of the same run does nothing where
+    there is a store, and its report is ``'skipped'``. What comes later than ``catch_up`` is ``'missed'``.
+
+    :param app: the WSGI application.
+    :param key: what :attr:`.Handover.key` was.
+    :param registry: the application's registry; that of ``app`` if it is left out.
+    :param method: the method of the request.
+    :param exits: what ends the process if the task raises it in the main thread.
+    :raises ValueError: if the key is none of this application.
+    :raises LookupError: if there is no task of that name any more.
+    :raises Unavailable: if the store cannot be asked: it is to be delivered once more.
+    :raises RuntimeError: if something in the application answers before the run.
+    """
+    from pyramid_cron.queues.contract import app_name, read_key
+
+    registry = app.registry if registry is None else registry
+    delivery = read_key(app_name(registry), key)
+    registry['cron_tasks'].named([delivery.task])
+    order = Order(registry, delivery.minute or current_minute(), exits=exits, delivery=delivery)
+    report = _send(app, order, {}, method)
+    if report.problem is not None:
+        raise Unavailable(report.problem)
+    [task] = report.tasks
+    if isinstance(task.exception, Unavailable):
+        raise task.exception
+    return task
 
 
 def call_through(app: Any, registry: Any, call: Callable[[Any], None], *, method: str = 'GET') -> None:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from pyramid_cron import clock
 
 OK, FAILED, SKIPPED, STUCK, LOST = 'ok', 'failed', 'skipped', 'stuck', 'lost'
+# of a task that runs elsewhere: that it will, and that it was due too long ago to
+HANDED_OVER, MISSED = 'handed over', 'missed'
 
 # of what somebody has to hear, and how it is told of one task and of several
 ALARMING = {
@@ -25,7 +27,8 @@ class TaskReport(NamedTuple):
 
     :param name: the task's name.
     :param status: ``'ok'``, ``'failed'``, ``'skipped'``, ``'stuck'`` if a run of it has been running for longer than
-        ``cron.window``, or ``'lost'`` if the process that ran it has ended.
+        ``cron.window``, ``'lost'`` if the process that ran it has ended, ``'handed over'`` if it runs elsewhere, or
+        there ``'missed'`` if it was due too long ago.
     :param seconds: how long it ran.
     :param reason: why it was not run.
     :param exception: what it raised.
@@ -59,7 +62,8 @@ class PastRun(NamedTuple):
     """What is remembered of one run of a task. Its instants are in UTC.
 
     :param task: the name of the task.
-    :param status: that of a :class:`TaskReport`, or ``'running'``.
+    :param status: that of a :class:`TaskReport`, ``'running'``, or ``'queued'`` for what was handed over and has not
+        begun.
     :param scheduled_for: the minute it was for; ``None`` if somebody asked for it by name.
     :param attempt: how many times it had then begun for this minute; 0 if it did not begin.
     :param trigger: what asked for it: ``'request'``, ``'command'``, ``'manual'``, or ``'none'`` if it did not begin.

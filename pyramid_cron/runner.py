@@ -11,11 +11,12 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
 from pyramid_cron import clock
-from pyramid_cron.claims import Claims, Held, Turn, Unavailable
+from pyramid_cron.claims import Claims, Delivery, Held, Turn, Unavailable
 from pyramid_cron.events import RunFinished, RunStarted, TaskFinished, TaskStarted, has_subscribers, notify
 from pyramid_cron.isolation import OF_COMMANDS, Exits, Guard, ends_process
 from pyramid_cron.reports import (
     FAILED,
+    HANDED_OVER,
     NO_TIME_LEFT,
     OK,
     SKIPPED,
@@ -25,10 +26,13 @@ from pyramid_cron.reports import (
     TaskReport,
     duration,
 )
-from pyramid_cron.tasks import System, Task, Tasks
+from pyramid_cron.tasks import Handing, System, Task, Tasks
 from pyramid_cron.transactions import RunTransactions
 
 log = logging.getLogger(__name__)
+
+# of a run, in the log
+ALWAYS_COUNTED = (OK, FAILED, SKIPPED)
 
 
 def run(
@@ -40,6 +44,8 @@ def run(
     names: Collection[str] | None = None,
     trigger: str = 'request',
     by: str | None = None,
+    hands_over: bool = False,
+    delivery: Delivery | None = None,
     exits: Exits = OF_COMMANDS,
     stop: Callable[[], bool] = lambda: False,
     monotonic: Callable[[], float] = time.monotonic,
@@ -56,6 +62,8 @@ def run(
     :param names: the tasks to run in place of those that are due.
     :param trigger: what asked for the run, for the record.
     :param by: who asked for tasks by their names, for the record.
+    :param hands_over: whether tasks that are named are handed over, where they have something to be handed over by.
+    :param delivery: the run to begin that was handed over, in place of those that are due.
     :param exits: what ends the process if it is raised in the main thread.
     :param stop: asked before each turn; once it returns true, no other task begins.
     :param monotonic: a clock in seconds that nobody sets.
@@ -67,7 +75,12 @@ def run(
     claims: Claims = registry['cron_claims']
     problem = None
     try:
-        due = claims.turns(tasks, instant, trigger) if names is None else claims.named(tasks, names, by)
+        if delivery is not None:
+            due = claims.delivered(tasks, delivery, registry['cron_settings'].catch_up)
+        elif names is not None:
+            due = claims.named(tasks, names, by, hands_over)
+        else:
+            due = claims.turns(tasks, instant, trigger)
     except Unavailable as exc:
         due, problem = list(exc.turns), str(exc)
         log.error('run for %s: %s', clock.to_zone(instant, zone), problem, exc_info=exc.__cause__)
@@ -168,7 +181,7 @@ class _Turns:
         if held is not None:
             return self.hold(turn.task, held)
         try:
-            report = self.run(turn, scheduled_for)
+            report = self.hand_over(turn, turn.handing) if turn.handing else self.run(turn, scheduled_for)
         except BaseException:
             self.claims.interrupt(turn)
             raise
@@ -177,6 +190,21 @@ class _Turns:
         if not late and turn.attempt == 1:
             return report
         return report._replace(attempt=turn.attempt, scheduled_for=scheduled_for if late else None)
+
+    def hand_over(self, turn: Turn, handing: Handing) -> TaskReport:
+        """Hand a task over, unless its claim has done so."""
+        task, began = turn.task, self.monotonic()
+        try:
+            if not handing.within_claim:
+                handing.send(turn)
+        except BaseException as exc:
+            if ends_process(exc, self.exits):
+                raise
+            seconds = self.monotonic() - began
+            _log_failure(task, seconds, exc, 'could not be handed over')
+            return TaskReport(task.name, FAILED, seconds, exception=exc)
+        log.info('task %s is handed over to %s', task.name, handing)
+        return TaskReport(task.name, HANDED_OVER, self.monotonic() - began)
 
     def run(self, turn: Turn, scheduled_for: datetime) -> TaskReport:
         """Run a task that nothing is in the way of."""
@@ -237,21 +265,21 @@ class _Turns:
         return TaskReport(task.name, status, reason=reason)
 
 
-def _log_failure(task: Task, seconds: float, exc: BaseException) -> None:
+def _log_failure(task: Task, seconds: float, exc: BaseException, what: str = 'failed') -> None:
     try:
-        log.error('task %s failed after %.3f s', task.name, seconds, exc_info=exc)
+        log.error('task %s %s after %.3f s', task.name, what, seconds, exc_info=exc)
     except Exception:
         # what shows a traceback asks the exception for a lot, and lets pass what that raises
-        log.error('task %s failed after %.3f s: %s, which cannot be shown', task.name, seconds, type(exc).__name__)
+        log.error('task %s %s after %.3f s: %s, which cannot be shown', task.name, what, seconds, type(exc).__name__)
 
 
 def _log_end(report: RunReport, window: float) -> None:
-    counts = [(status, len(report.names(status))) for status in (OK, FAILED, SKIPPED, STUCK)]
+    counts = [(status, len(report.names(status))) for status in (OK, FAILED, SKIPPED, STUCK, HANDED_OVER)]
     log.info(
         'run for %s ended in %.3f s: %s',
         report.minute,
         report.seconds,
-        ', '.join(f'{count} {status}' for status, count in counts if count or status != STUCK),
+        ', '.join(f'{count} {status}' for status, count in counts if count or status in ALWAYS_COUNTED),
     )
     if report.seconds > window:
         log.warning(

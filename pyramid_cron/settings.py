@@ -106,6 +106,17 @@ def _truth(value: Any) -> bool:
     return bool(asbool(value))
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError('it has to be a text that is not empty')
+    return value.strip()
+
+
+def _named(value: Any) -> Any:
+    # what a name stands for is looked up later: it may need the application
+    return _text(value) if value is None or isinstance(value, str) else value
+
+
 def _days(value: Any) -> timedelta:
     if isinstance(value, bool) or not 0 < float(value) < math.inf:
         raise ValueError('it has to be a number of days above 0')
@@ -128,6 +139,9 @@ TABLE: dict[str, tuple[str | None, Callable[[Any], Any]]] = {
     'lease': ('90', _seconds),
     'keep_history': ('30', _days),
     'create_tables': ('true', _truth),
+    'via': (None, _named),
+    'celery': (None, _named),
+    'config_uri': (None, _text),
 }
 
 
@@ -152,6 +166,9 @@ class Settings:
     :param lease: seconds after which a process that says nothing is taken for dead.
     :param keep_history: how long the history of runs is kept.
     :param create_tables: whether the store makes its tables on first use.
+    :param via: what tasks are handed over to that do not say so themselves and are not idle; ``None`` for nothing.
+    :param celery: the Celery application that tasks are handed over to.
+    :param config_uri: the configuration file of this application, for the command of a task that is handed over.
     """
 
     path: str
@@ -168,6 +185,9 @@ class Settings:
     lease: float
     keep_history: timedelta
     create_tables: bool
+    via: Any
+    celery: Any
+    config_uri: str | None
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> Settings:

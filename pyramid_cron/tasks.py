@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Collection, Hashable, Iterator
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyramid_cron import clock
 from pyramid_cron.fields import LEFT_OUT, NO_LINE, FieldValue
@@ -18,6 +19,19 @@ if TYPE_CHECKING:
 
 System = dict[str, Any]
 BY_POSITION = attrgetter('position')
+
+
+class Handing(Protocol):
+    """What hands a task over, made of ``via`` by the package ``queues``."""
+
+    #: whether it does so on the connection of the store, within the claim
+    within_claim: bool
+
+    def send(self, turn: Any, connection: Any = None) -> None:
+        """Hand over the run that a :class:`.Turn` is.
+
+        :param connection: that of the claim, if it is to be within that.
+        """
 
 
 class Task:
@@ -39,11 +53,25 @@ class Task:
         and the next two are for ``cron.store``.
     :param retries: how often a failed run is tried again, until the next minute is due.
     :param durable: false leaves the task to each process, as if there were no store.
+    :param via: what the task is handed over to when it is due, see :func:`.add_cron_task`; false for nothing, whatever
+        the setting ``cron.via`` says.
     :raises ValueError: for a schedule that can never match, a time zone that does not exist, and a name that is empty
         or not printable.
     """
 
-    __slots__ = ('catch_up', 'durable', 'f', 'idle', 'name', 'position', 'retries', 'schedule', 'timezone')
+    __slots__ = (
+        'catch_up',
+        'durable',
+        'f',
+        'handing',
+        'idle',
+        'name',
+        'position',
+        'retries',
+        'schedule',
+        'timezone',
+        'via',
+    )
 
     #: its place in the order of registration, once it is registered
     position: int
@@ -64,6 +92,7 @@ class Task:
         catch_up: float | timedelta | None = None,
         retries: int = 0,
         durable: bool = True,
+        via: Any = None,
     ) -> None:
         if name is not None and not (isinstance(name, str) and name.strip() and name.isprintable()):
             raise ValueError(f'name={name!r} is not a text of printable characters')
@@ -73,6 +102,11 @@ class Task:
             raise ValueError(f'durable={durable!r} is neither True nor False')
         if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
             raise ValueError(f'retries={retries!r} is not a number of further attempts, 0 or more')
+        if idle and via is not None and via is not False:
+            raise ValueError(
+                f'idle=True and via={via!r}: an idle task waits for the time that a request has left, and whoever it '
+                'is handed over to has a time of its own; leave one of the two out'
+            )
         self.f = f
         self.name = dotted_path(f) if name is None else name
         self.idle = idle
@@ -80,6 +114,9 @@ class Task:
         self.catch_up = None if catch_up is None else parse_catch_up(catch_up)
         self.retries = retries
         self.durable = durable
+        self.via = via
+        #: hands the task over; ``None`` for one that is called here
+        self.handing: Handing | None = None
         fields = (min, hour, day, month, dow)
         if cron is NO_LINE:
             self.schedule = Schedule.from_fields(*fields)
@@ -104,6 +141,20 @@ class Task:
     def scheduled_for(self, instant: datetime) -> datetime:
         """Return the minute that a tick at ``instant`` stands for, aware and in the task's time zone."""
         return clock.to_zone(instant, self.timezone)
+
+    def patience(self, catch_up: timedelta) -> timedelta:
+        """Return how long after its minute a run still begins that was handed over.
+
+        :param catch_up: how long a minute that was missed is caught up, unless the task says so itself.
+        """
+        return max(catch_up if self.catch_up is None else self.catch_up, clock.MINUTE)
+
+    def window(self, seconds: float) -> float:
+        """Return the seconds after which a run of it is stuck: never if it is handed over.
+
+        :param seconds: those of the other tasks.
+        """
+        return seconds if self.handing is None else math.inf
 
     def caught_up(self, instant: datetime) -> list[datetime]:
         """Return the wall-clock minutes that the clocks skipped just before ``instant`` and the task was meant for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -71,10 +72,12 @@ class CronView:
                 request,
                 order.instant,
                 names=order.names,
-                window=settings.window,
+                window=settings.window if order.delivery is None else math.inf,
                 zone=settings.timezone,
                 trigger=trigger,
                 by=order.by,
+                hands_over=order.hands_over,
+                delivery=order.delivery,
                 exits=order.exits,
                 stop=order.stop,
             )

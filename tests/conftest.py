@@ -4,6 +4,7 @@ import pwd
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -141,3 +142,55 @@ def postgresql(postgresql_server):
     """The URL for SQLAlchemy of an empty PostgreSQL database, which is dropped after the test."""
     with postgresql_server.database() as url:
         yield url
+
+
+class Redis:
+    """A Redis server of the tests, which listens on a socket in its folder and nowhere else, and keeps what it has."""
+
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix='redis-'))
+        self.socket = self.folder / 'socket'
+        self.start()
+
+    def start(self):
+        options = {'port': '0', 'unixsocket': self.socket, 'dir': self.folder, 'save': '', 'appendonly': 'yes'}
+        flags = [str(part) for name, value in options.items() for part in (f'--{name}', value)]
+        self._process = subprocess.Popen(['redis-server', *flags], stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 10
+        while not self._answers():
+            assert self._process.poll() is None
+            assert time.monotonic() < deadline
+
+    def _answers(self):
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect(str(self.socket))
+            except OSError:
+                return False
+            client.sendall(b'PING\r\n')
+            # while it reads its file it answers something else
+            return client.recv(100).startswith(b'+PONG')
+
+    @property
+    def url(self):
+        """For Celery."""
+        return f'redis+socket://{self.socket}'
+
+    def stop(self):
+        self._process.terminate()
+        self._process.wait()
+
+    def remove(self):
+        self.stop()
+        shutil.rmtree(self.folder)
+
+
+@pytest.fixture(scope='session')
+def redis_server():
+    """A :class:`Redis` that all tests share. Where there is none the test is skipped, or fails if ``CI`` is set."""
+    if shutil.which('redis-server') is None:
+        lacking = pytest.fail if os.environ.get('CI') else pytest.skip
+        lacking('Redis is not installed')
+    server = Redis()
+    yield server
+    server.remove()

@@ -182,6 +182,7 @@ def test_history_in_json_has_all_of_it(night):
         'last': '2026-12-23T22:00:00+01:00',
         'minutes': 2,
         'found': '2026-12-23T23:00:02+01:00',
+        'reason': 'nobody asked in time',
     }
     assert shown['entries'][4] == {
         'kind': 'gap',

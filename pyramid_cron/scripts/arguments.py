@@ -78,10 +78,21 @@ def make_parser() -> argparse.ArgumentParser:
     command = add('tick', 'run what is due, once')
     command.add_argument('--at', metavar='TIME', help=f'{AT}; now if it is left out')
     command.add_argument('--dry-run', action='store_true', help='show what would run, and run nothing')
+    by_name = add('run', 'run tasks now, due or not', 'TASK', several)
+    by_name.add_argument(
+        '--via', action='store_true', help='hand over, as when they are due, the tasks that are not run here then'
+    )
     runs = [
         command,
-        add('run', 'run tasks now, due or not', 'TASK', several),
+        by_name,
         add('work', 'run what is due at each minute, until SIGTERM or SIGINT'),
+        add(
+            'perform',
+            'run a task that was handed over',
+            'KEY',
+            f'the key under which it was handed over, and {VARIABLES}',
+            more=' What was delivered before, or comes too late, does not run, and is no failure.',
+        ),
     ]
     for command in runs:
         command.add_argument(

@@ -16,7 +16,8 @@ from pyramid_cron.scripts.arguments import parse_since, require_known
 from pyramid_cron.scripts.listing import wrapped
 from pyramid_cron.store import reading
 from pyramid_cron.store.claims import StoreClaims
-from pyramid_cron.store.history import RUNNING
+from pyramid_cron.store.history import QUEUED, RUNNING
+from pyramid_cron.store.passing import NOBODY_ASKED
 from pyramid_cron.store.reading import Gap, Missed
 from pyramid_cron.tasks import Tasks
 
@@ -174,7 +175,7 @@ def as_text(past: Past, now: datetime, zone: tzinfo | None, width: int, verbose:
 
 def _run_lines(run: PastRun, began: datetime, now: datetime, zone: tzinfo | None, width: int) -> list[str]:
     took = ''
-    if run.status == RUNNING:
+    if run.status in (RUNNING, QUEUED):
         took = duration((now - run.started).total_seconds())
     elif run.attempt and run.status != LOST and run.seconds is not None:
         took = f'{run.seconds:.3f} s' if run.seconds < 120 else duration(run.seconds)
@@ -198,6 +199,8 @@ def _missed_lines(missed: Missed, began: datetime, zone: tzinfo | None, width: i
     told = missed.task
     if missed.minutes > 1:
         told += f', {missed.minutes} times since {_time(missed.first, began, zone)}'
+    if missed.reason not in (None, NOBODY_ASKED):
+        told += f': {missed.reason}'
     return wrapped(f'{began:%H:%M}     missed              ', told, width)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from pyramid_cron import clock
 from pyramid_cron.overview import LOCAL_TIME, Overview, distance, offset
-from pyramid_cron.reports import LOST, RunReport, duration
+from pyramid_cron.reports import LOST, RunReport, TaskReport, duration
 
 # columns of a name, which may be longer where there is room, and of a schedule
 MOST_OF_NAME, LEAST_OF_NAME, MOST_OF_SCHEDULE = 24, 8, 20
@@ -165,6 +165,7 @@ def explained(entry: Overview, width: int, remembered: Sequence[str], catch_up: 
     yield ''
     yield from _labelled('schedule', f'{task.schedule} ({entry.zone})', width)
     settings = ['idle: after the others, while there is time'] if task.idle else []
+    settings += [f'handed over to {task.handing}'] if task.handing else []
     if not task.durable:
         settings.append('durable=False: each process for itself')
     else:
@@ -200,12 +201,21 @@ def report_lines(report: RunReport) -> Iterator[str]:
     """Yield a line for each task of a run, and for what was in the way of others."""
     if report.problem is not None:
         yield f'problem  {report.problem}'
+    width = max([8, *(len(task.status) for task in report.tasks)])
     for task in report.tasks:
-        detail = type(task.exception).__name__ if task.exception else task.reason
-        # how long a run took that was lost, nobody knows
-        told = task.name if task.status == LOST else f'{task.name}, {task.seconds:.3f} s'
-        if task.scheduled_for is not None:
-            told += f', for {task.scheduled_for.isoformat(" ", "minutes")}'
-        if task.attempt > 1:
-            told += f', attempt {task.attempt}'
-        yield f'{task.status:8} {told}{f": {detail}" if detail else ""}'
+        yield report_line(task, width)
+
+
+def report_line(task: TaskReport, width: int = 8) -> str:
+    """Return a line for a task of a run.
+
+    :param width: that of the status in it.
+    """
+    detail = type(task.exception).__name__ if task.exception else task.reason
+    # how long a run took that was lost, nobody knows
+    told = task.name if task.status == LOST else f'{task.name}, {task.seconds:.3f} s'
+    if task.scheduled_for is not None:
+        told += f', for {task.scheduled_for.isoformat(" ", "minutes")}'
+    if task.attempt > 1:
+        told += f', attempt {task.attempt}'
+    return f'{task.status:{width}} {told}{f": {detail}" if detail else ""}'

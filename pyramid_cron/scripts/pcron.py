@@ -21,15 +21,16 @@ from pyramid.scripts.common import get_config_loader, parse_vars
 
 from pyramid_cron import clock
 from pyramid_cron.claims import Claims, Pause, Unavailable
-from pyramid_cron.inprocess import NotRun, call_through, cron_path, run_through
+from pyramid_cron.inprocess import NotRun, call_through, cron_path, perform, run_through
 from pyramid_cron.overview import LOCAL_TIME, Overview
-from pyramid_cron.reports import PastRun, RunReport
+from pyramid_cron.reports import ALARMING, PastRun, RunReport
 from pyramid_cron.scripts.arguments import make_parser, parse_minute, require_known
 from pyramid_cron.scripts.listing import (
     counted,
     explained,
     outlook,
     reasons,
+    report_line,
     report_lines,
     table,
     timeline,
@@ -102,6 +103,7 @@ class PCronCommand:
             'tick': self.tick,
             'run': self.run_named,
             'work': self.work,
+            'perform': self.perform,
             'history': self.history,
             'store': self.check_store,
         }
@@ -142,7 +144,9 @@ class PCronCommand:
             it do.
         """
         uri, words = self.args.config_uri, self.args.words
-        if self.args.command in WITH_TASKS:
+        if self.args.command == 'perform':
+            words = words[1:]
+        elif self.args.command in WITH_TASKS:
             words = [word for word in words if '=' in word]
         try:
             config_vars = parse_vars(words)
@@ -304,7 +308,20 @@ class PCronCommand:
         """Run the tasks that are named."""
         wanted = self.named_at_least_one()
         require_known(wanted, self.tasks)
-        return self.report(self.run_for(self.minute(), wanted))
+        return self.report(self.run_for(self.minute(), wanted, hands_over=self.args.via))
+
+    def perform(self) -> int:
+        """Run a task that was handed over."""
+        if not self.args.words:
+            raise Refused('give the key under which the task was handed over')
+        try:
+            report = perform(self.app, self.args.words[0], registry=self.registry, method=self.args.method)
+        except NotRun as exc:
+            raise NotRun(f'{exc}{self.remedy}') from None
+        except (ValueError, LookupError) as exc:
+            raise Refused(str(exc)) from None
+        self.out(report_line(report))
+        return 1 if report.status in ALARMING else 0
 
     def work(self) -> int:
         """Run what is due at each minute."""
@@ -359,14 +376,20 @@ class PCronCommand:
         return self.claims
 
     def run_for(
-        self, instant: datetime, names: Iterable[str] | None = None, stop: Callable[[], bool] = lambda: False
+        self,
+        instant: datetime,
+        names: Iterable[str] | None = None,
+        stop: Callable[[], bool] = lambda: False,
+        hands_over: bool = False,
     ) -> RunReport:
         """Run what is due, or the tasks that are named.
 
         :raises NotRun: if something in the application answers before the run.
         """
         try:
-            return run_through(self.app, self.registry, instant, names, method=self.args.method, stop=stop)
+            return run_through(
+                self.app, self.registry, instant, names, method=self.args.method, stop=stop, hands_over=hands_over
+            )
         except NotRun as exc:
             raise NotRun(f'{exc}{self.remedy}') from None
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyramid_cron import clock
 from pyramid_cron.overview import due_within
-from pyramid_cron.reports import FAILED, LOST, STUCK, duration
+from pyramid_cron.reports import FAILED, LOST, MISSED, STUCK, duration
 from pyramid_cron.status.memory import Memory
-from pyramid_cron.status.shown import LOOKS, MISSED, PAUSED, line, moment, span
+from pyramid_cron.status.shown import LOOKS, PAUSED, line, moment, span
 from pyramid_cron.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _runs(tasks: Tasks, memory: Memory, now: datetime, window: float, zone: tzin
     """Yield the tasks whose last run has not come to a good end."""
     for task in tasks:
         run = memory.last_runs.get(task.name)
-        shown = run and line(run, now, window, zone)
+        shown = run and line(run, now, task.window(window), zone)
         if shown is None or shown.look != 'bad':
             continue
         told = f'{shown.status} at {shown.when.text}'

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from pyramid_cron import clock
 from pyramid_cron.overview import LOCAL_TIME, Overview
-from pyramid_cron.reports import duration
+from pyramid_cron.reports import MISSED, duration
 from pyramid_cron.status.memory import TaskMemory, recall_minute
-from pyramid_cron.status.shown import LOOKS, MISSED, Line, Moment, away, line, moment, span
+from pyramid_cron.status.shown import LOOKS, Line, Moment, away, line, moment, span
 from pyramid_cron.tasks import Task, dotted_path
 from pyramid_cron.words import in_words
 
@@ -73,7 +73,7 @@ def detail_of(registry: Any, task: Task, memory: TaskMemory, now: datetime) -> D
         paused=paused,
         stored=memory.stored and task.durable,
         problem=memory.problem,
-        history=[_entry(entry, now, settings.window, zone) for entry in memory.entries],
+        history=[_entry(entry, now, task.window(settings.window), zone) for entry in memory.entries],
     )
 
 
@@ -87,6 +87,8 @@ def _settings(task: Task, zone: str, catch_up: timedelta | None) -> list[tuple[s
     if words == written:
         del shown[1]
     shown.append(('Idle', 'after the other tasks, while time is left' if task.idle else 'no'))
+    if task.handing is not None:
+        shown.append(('Handed over to', str(task.handing)))
     if catch_up is not None and task.durable:
         grace = catch_up if task.catch_up is None else task.catch_up
         late = f'up to {duration(grace.total_seconds())} late' if grace else 'never late'
@@ -112,7 +114,7 @@ def _entry(entry: Any, now: datetime, window: float, zone: Any) -> Line:
         return line(entry, now, window, zone)
     symbol, look, _ = LOOKS[MISSED]
     about = f'{entry.minutes} times, {span(entry.first, entry.last, now, zone)}' if entry.minutes > 1 else ''
-    return Line(MISSED, symbol, look, moment(entry.last, now, zone), '', 'nobody asked in time', about, '')
+    return Line(MISSED, symbol, look, moment(entry.last, now, zone), '', entry.reason or '', about, '')
 
 
 class Verdict(NamedTuple):
@@ -156,7 +158,7 @@ def minute_of(registry: Any, instant: datetime, now: datetime) -> Minute:
     shown = clock.to_zone(instant, settings.timezone)
 
     def lines(task: Task) -> list[Line]:
-        return [line(run, now, settings.window, settings.timezone) for run in recorded.get(task.name, [])]
+        return [line(run, now, task.window(settings.window), settings.timezone) for run in recorded.get(task.name, [])]
 
     return Minute(
         at=f'{shown:%a %Y-%m-%d %H:%M} {settings.timezone or LOCAL_TIME}',

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from pyramid_cron import clock
 from pyramid_cron.overview import distance
-from pyramid_cron.reports import FAILED, LOST, OK, SKIPPED, STUCK, PastRun, duration
+from pyramid_cron.reports import FAILED, LOST, MISSED, OK, SKIPPED, STUCK, PastRun, duration
 
-MISSED, PAUSED, RUNNING = 'missed', 'paused', 'running'
+PAUSED, QUEUED, RUNNING = 'paused', 'queued', 'running'
 
 # of each status: the symbol beside its word, the class of the stylesheet, and its bar in a strip of 20 units' height.
 # The bars differ in their shape, so that nobody has to tell colours apart
@@ -24,6 +24,7 @@ LOOKS = {
     SKIPPED: ('»', 'warn', 'v-4'),
     PAUSED: ('‖', 'quiet', 'v-2m0-2v-2'),
     RUNNING: ('▸', 'quiet', 'v-2m0-2v-2m0-2v-2'),
+    QUEUED: ('…', 'quiet', 'v-1m0-2v-1m0-2v-1'),
 }
 OTHER = ('·', 'quiet', 'v-2')
 PITCH = 6
@@ -131,6 +132,8 @@ def line(run: PastRun, now: datetime, window: float, zone: tzinfo | None) -> Lin
     if status == RUNNING:
         lasts = (now - run.started).total_seconds()
         status, took = (STUCK if lasts > window else RUNNING), duration(lasts)
+    elif status == QUEUED:
+        took = duration((now - run.started).total_seconds())
     elif run.attempt and run.seconds is not None and status != LOST:
         took = seconds(run.seconds)
     at = run.started

@@ -96,7 +96,7 @@ def _row(entry: Overview, memory: Memory, now: datetime, window: float, zone: tz
         crontab='' if crontab == words else crontab,
         zone='' if entry.zone == str(zone or LOCAL_TIME) else entry.zone,
         idle=bool(task.idle),
-        last=None if entry.last is None else line(entry.last, now, window, zone),
+        last=None if entry.last is None else line(entry.last, now, entry.task.window(window), zone),
         strip=strip(statuses) if statuses else None,
         next=moment(entry.runs[0], now, zone) if entry.runs else None,
         paused=task.name in memory.paused,

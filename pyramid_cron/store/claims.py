@@ -7,16 +7,16 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pyramid_cron import clock
-from pyramid_cron.claims import NOT_JOINED, Claims, Held, Pause, Turn, Unavailable
+from pyramid_cron.claims import NOT_JOINED, Claims, Delivery, Held, Pause, Turn, Unavailable
 from pyramid_cron.events import TaskPaused, TaskResumed
-from pyramid_cron.reports import OK, SKIPPED, PastRun, TaskReport
+from pyramid_cron.reports import ALREADY_RUN, HANDED_OVER, OK, SKIPPED, PastRun, TaskReport
 from pyramid_cron.store import history, leases, passing, pausing, reading, rows
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.ending import Ends, Fenced
@@ -24,7 +24,7 @@ from pyramid_cron.store.joining import Joined, require_same_database, session_of
 from pyramid_cron.store.leases import Heartbeat, Process
 from pyramid_cron.store.looking import Look
 from pyramid_cron.store.schema import database_clock
-from pyramid_cron.store.turns import ALREADY, Options, StoredTurn, in_a_line, still_running
+from pyramid_cron.store.turns import ALREADY, Options, StoredTurn, in_a_line, queued_for, still_running
 from pyramid_cron.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,10 @@ Written = TypeVar('Written')
 
 # seconds between two looks for what is too old to keep
 PRUNING = 60
+
+
+class NotSent(Exception):
+    """A run could not be handed over on the connection of its claim, which is rolled back."""
 
 
 class StoreClaims(Claims):
@@ -79,19 +83,28 @@ class StoreClaims(Claims):
         turns.sort(key=lambda turn: turn.task.position)
         return turns
 
-    def named(self, tasks: Tasks, names: Collection[str], by: str | None = None) -> list[Turn]:
+    def named(
+        self, tasks: Tasks, names: Collection[str], by: str | None = None, hands_over: bool = False
+    ) -> list[Turn]:
         wanted = tasks.named(names)
         durable = [task for task in wanted if task.durable]
         instant = clock.current_minute()
 
         def look() -> list[StoredTurn]:
             self._look.named(durable, instant)
-            return [StoredTurn(task, None, by=by) for task in durable]
+            return [StoredTurn(task, None, by=by, handing=task.handing if hands_over else None) for task in durable]
 
-        free = [Turn(task, None) for task in wanted if not task.durable]
+        free = super().named(tasks, [task.name for task in wanted if not task.durable], by, hands_over)
         turns = free + self._stored(look, instant, 'manual', free)
         turns.sort(key=lambda turn: wanted.index(turn.task))
         return turns
+
+    def delivered(self, tasks: Tasks, delivery: Delivery, catch_up: timedelta) -> list[Turn]:
+        [task] = tasks.named([delivery.task])
+        if not task.durable:
+            return super().delivered(tasks, delivery, catch_up)
+        instant = clock.current_minute()
+        return [*self._stored(lambda: [self._look.delivered(task, delivery, instant)], instant, 'queue', [])]
 
     def _stored(
         self, look: Callable[[], list[StoredTurn]], instant: datetime, trigger: str, free: list[Turn]
@@ -126,38 +139,15 @@ class StoreClaims(Claims):
     def claim(self, turn: Turn) -> Held | None:
         if not isinstance(turn, StoredTurn):
             return super().claim(turn)
-        app, process = self.options.app, self.process
         try:
             with self.database.begin() as connection:
-                taken = rows.take(
-                    connection,
-                    app,
-                    turn.task.name,
-                    turn.minute,
-                    turn.attempt,
-                    run_id=turn.run_id,
-                    process=process.id,
-                    began=database_clock(),
-                    transactional=False,
+                taken = (
+                    self._begin(connection, turn) if turn.queued_id is None else self._begin_queued(connection, turn)
                 )
-                if taken:
-                    process.renew(connection)
-                    passing.record(connection, app, turn.task, turn.passed, turn.row)
-                    history.begin(
-                        connection,
-                        id=turn.run_id,
-                        app=app,
-                        task=turn.task.name,
-                        scheduled_for=turn.minute,
-                        attempt=turn.attempt,
-                        trigger=turn.trigger,
-                        by=turn.by,
-                        host=process.host,
-                        pid=process.pid,
-                        started=clock.now(),
-                    )
             if not taken:
                 return self._why_not(turn)
+        except NotSent as exc:
+            raise Unavailable(f'it cannot be handed over: {in_a_line(exc)}') from exc.__cause__
         except SQLAlchemyError as exc:
             # it may have been committed all the same, although it has not begun
             self._ends.give_back(turn, 'the database did not answer whether it was to begin', has_begun=False)
@@ -166,14 +156,78 @@ class StoreClaims(Claims):
         self._heartbeat.begin()
         return None
 
+    def _begin(self, connection: Connection, turn: StoredTurn) -> bool:
+        """Take a turn, or the right to hand it over, and tell whether it was to be had."""
+        app, process, handing = self.options.app, self.process, turn.handing
+        # whose sending nobody could take up again is nobody's from the start, as what is sent with its claim is
+        waits = handing is not None and (handing.within_claim or turn.minute is None)
+        taken = rows.take(
+            connection,
+            app,
+            turn.task.name,
+            turn.minute,
+            turn.attempt,
+            run_id=turn.run_id,
+            process=None if waits else process.id,
+            began=database_clock(),
+            queued=None if handing is None else queued_for(turn.minute, turn.run_id),
+            transactional=False,
+        )
+        if not taken:
+            return False
+        process.renew(connection)
+        passing.record(connection, app, turn.task, turn.passed, turn.row)
+        history.begin(
+            connection,
+            history.RUNNING if handing is None else history.QUEUED,
+            id=turn.run_id,
+            app=app,
+            task=turn.task.name,
+            scheduled_for=turn.minute,
+            attempt=turn.attempt,
+            trigger=turn.trigger,
+            by=turn.by,
+            host=process.host,
+            pid=process.pid,
+            started=clock.now(),
+        )
+        if handing is not None and handing.within_claim:
+            try:
+                handing.send(turn, connection)
+            except Exception as exc:
+                raise NotSent(exc) from exc
+        return True
+
+    def _begin_queued(self, connection: Connection, turn: StoredTurn) -> bool:
+        """Take a turn that was handed over, and tell whether it was to be had."""
+        queued_id, process = str(turn.queued_id), self.process
+        taken = rows.begin_queued(
+            connection,
+            self.options.app,
+            turn.task.name,
+            queued_id,
+            run_id=turn.run_id,
+            process=process.id,
+            began=database_clock(),
+            transactional=False,
+        )
+        if taken:
+            process.renew(connection)
+            history.begin_queued(
+                connection, queued_id, id=turn.run_id, host=process.host, pid=process.pid, started=clock.now()
+            )
+        return taken
+
     def _why_not(self, turn: StoredTurn) -> Held:
         """Say why a task was not to be had. Who is second to a minute says nothing."""
         with self.database.autocommit() as connection:
             row = rows.known(connection, self.options.app, [turn.task.name])[turn.task.name]
             now = connection.scalars(select(database_clock())).one()
+        if turn.queued_id is not None:
+            return Held(ALREADY_RUN, level=logging.INFO)
         if row['run_id'] is None or (turn.minute is not None and row['last_minute'] >= turn.minute):
             return ALREADY
-        return still_running(row, self.options.zone, now)
+        return still_running(turn.task, row, self.options.zone, now)
 
     def joined(self, turn: Turn, request: Any) -> AbstractContextManager[None]:
         name = self.options.session
@@ -221,7 +275,9 @@ class StoreClaims(Claims):
             return super().release(turn, report)
         if turn.joined is not None:
             turn.joined.leave()
-        if report.status != OK or not turn.is_committed():
+        # with the claim it was either sent or not claimed
+        sent = turn.handing is not None and turn.handing.within_claim and report.status == HANDED_OVER
+        if not sent and (report.status != OK or not turn.is_committed()):
             report = self._ends.write(turn, report)
         self._heartbeat.end()
         self._prune()

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from pyramid_cron import clock
-from pyramid_cron.reports import FAILED, LOST, OK, TaskReport
+from pyramid_cron.reports import FAILED, HANDED_OVER, LOST, OK, TaskReport
 from pyramid_cron.store import history, judging, rows
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.schema import runs
@@ -92,7 +92,10 @@ class Ends:
 
         :param ended: when it ended, on the monotonic clock.
         """
-        values = _busy(turn, ended)
+        values = self._busy(turn, ended)
+        if turn.handing is not None:
+            self._end_handing(connection, turn, report, values)
+            return True
         if turn.minute is not None:
             retry = report.status == FAILED and turn.attempt <= turn.task.retries
             values['again'] = judging.FAILED if retry else None
@@ -100,6 +103,29 @@ class Ends:
             return False
         history.end(connection, turn.run_id, report, clock.now())
         return True
+
+    def _busy(self, turn: StoredTurn, ended: float) -> dict[str, Any]:
+        """Return until which minute a task was running, if it was for one: minutes that came meanwhile are not owed."""
+        if turn.minute is None:
+            return {}
+        if turn.queued_id is not None:
+            # the clock of who runs it is not that of who asks, and it may have waited for long
+            return {'busy_until': rows.last_tick(self._app)}
+        # by the clock that the tick was told
+        return {'busy_until': clock.minute_of(turn.instant + timedelta(seconds=ended - turn.began))}
+
+    def _end_handing(
+        self, connection: Connection, turn: StoredTurn, report: TaskReport, values: dict[str, Any]
+    ) -> None:
+        """Write whether a run was handed over, unless somebody has begun it already: then that is whose it is."""
+        name, run_id = turn.task.name, turn.run_id
+        if report.status == HANDED_OVER:
+            rows.sent(connection, self._app, name, run_id)
+            return
+        if turn.minute is not None:
+            values['again'] = judging.UNSENT
+        if rows.give_back(connection, self._app, name, run_id, **values):
+            history.end(connection, run_id, report, clock.now())
 
     def give_back(self, turn: StoredTurn, reason: str, has_begun: bool = True) -> None:
         """Write soon that a run has not come to its end.
@@ -111,8 +137,10 @@ class Ends:
 
         def write(connection: Connection) -> None:
             task, run_id = turn.task.name, turn.run_id
-            if has_begun or turn.minute is None:
-                written = rows.lose(connection, self._app, task, run_id, **_busy(turn, ended))
+            if turn.minute is None:
+                written = rows.give_back(connection, self._app, task, run_id)
+            elif has_begun:
+                written = rows.lose(connection, self._app, task, run_id, **self._busy(turn, ended))
             else:
                 written = rows.give_back(connection, self._app, task, run_id, again=judging.LOST)
             if written:
@@ -130,11 +158,3 @@ class Ends:
             # another thread may have written it too, which changes nothing
             with suppress(ValueError):
                 self._late.remove(write)
-
-
-def _busy(turn: StoredTurn, ended: float) -> dict[str, Any]:
-    """Return until which minute a task was running, if it was for one: minutes that came meanwhile are not owed."""
-    if turn.minute is None:
-        return {}
-    # by the clock that the tick was told
-    return {'busy_until': clock.minute_of(turn.instant + timedelta(seconds=ended - turn.began))}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from pyramid_cron.reports import FAILED, LOST, STUCK, duration
+from pyramid_cron.reports import FAILED, LOST, MISSED, STUCK, duration
 from pyramid_cron.store import pausing, reading
-from pyramid_cron.store.history import MISSED
 
 # for how long there may be no tick
 LONGEST_SILENCE = timedelta(minutes=2)
@@ -63,25 +63,25 @@ class Health(NamedTuple):
         }
 
 
-def examine(connection: Connection, app: str, names: Collection[str], window: float) -> Health:
+def examine(connection: Connection, app: str, windows: Mapping[str, float]) -> Health:
     """Return the health of an application.
 
-    :param names: those of its tasks: what was renamed or removed does not count any more.
-    :param window: seconds after which a task that runs is stuck.
+    :param windows: for each of its tasks, by their names, the seconds after which it is stuck if it runs. What was
+        renamed or removed does not count any more.
     """
     now = reading.clock(connection)
     last_tick = reading.last_tick(connection, app)
     faults: dict[str, dict[str, str]] = {}
     for name, status in sorted(reading.outcomes(connection, app).items()):
-        if name in names and status in (FAILED, LOST, MISSED):
+        if name in windows and status in (FAILED, LOST, MISSED):
             faults.setdefault(status, {})[name] = name
     for name, began in sorted(reading.running(connection, app).items()):
-        if name in names and now - began > window:
+        if now - began > windows.get(name, math.inf):
             faults.setdefault(STUCK, {})[name] = f'{name} (running for {duration(now - began)})'
     instant = datetime.fromtimestamp(now, timezone.utc)
     return Health(
         last_tick,
         None if last_tick is None else max(instant - last_tick, timedelta(0)),
         faults,
-        tuple(name for name in pausing.paused(connection, app, instant) if name in names),
+        tuple(name for name in pausing.paused(connection, app, instant) if name in windows),
     )

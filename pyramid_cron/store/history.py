@@ -19,14 +19,23 @@ MOST_CHARACTERS = 8000
 # rows that are pruned at once
 MOST_PRUNED = 500
 
-MISSED, PAUSED, RUNNING = 'missed', 'paused', 'running'
+PAUSED, QUEUED, RUNNING = 'paused', 'queued', 'running'
 
 NAMESPACE = UUID('6f3c1f0e-5b1f-4a1e-9d0a-3f6a4f0c9c53')
 
 
-def begin(connection: Connection, **values: Any) -> None:
-    """Record that a run begins."""
-    connection.execute(insert(runs).values(status=RUNNING, **values))
+def begin(connection: Connection, status: str = RUNNING, **values: Any) -> None:
+    """Record that a run begins, or is handed over."""
+    connection.execute(insert(runs).values(status=status, **values))
+
+
+def begin_queued(connection: Connection, queued_id: str, **values: Any) -> None:
+    """Record that a run begins that was handed over.
+
+    :param queued_id: the token that it was handed over under.
+    :param values: its own token, and where and when it begins.
+    """
+    connection.execute(update(runs).where(runs.c.id == queued_id).values(status=RUNNING, **values))
 
 
 def end(connection: Connection, run_id: str, report: TaskReport, now: datetime) -> None:

@@ -16,7 +16,8 @@ MOST_MISSED = 500
 # a run that died is run again until it has begun so many times
 MOST_ATTEMPTS_OF_LOST = 3
 
-FAILED, LOST = 'failed', 'lost'
+# why a minute is to be run once more; the last of a run that could not be handed over
+FAILED, LOST, UNSENT = 'failed', 'lost', 'unsent'
 
 
 class Verdict(NamedTuple):
@@ -43,8 +44,8 @@ def judge(task: Task, row: Mapping[str, Any], now: datetime, grace: timedelta) -
     """Return what is to be done about a task that is not running.
 
     The newest minute for which it is due and was not begun is the one to run it for, unless it is too long ago. What
-    failed or was lost is run once more, until that makes way for a newer minute. A failure waits for another minute,
-    because every server asks in the same one.
+    failed or was lost is run once more, until that makes way for a newer minute, and so is what could not be handed
+    over. A failure waits for another minute, because every server asks in the same one.
 
     :param row: of the task, from the table ``cron_tasks``.
     :param now: the minute of the tick.
@@ -63,10 +64,10 @@ def judge(task: Task, row: Mapping[str, Any], now: datetime, grace: timedelta) -
     minute, again = row['last_minute'], row['again']
     if again is None or (until is not None and now < until):
         return NOTHING
-    if again == FAILED and row['busy_until'] is not None and now <= row['busy_until']:
+    if again != LOST and row['busy_until'] is not None and now <= row['busy_until']:
         return NOTHING
     # 0 is for tasks that must not be repeated, not even within the minute
-    if again == LOST and (now - minute > grace or not grace):
+    if again != FAILED and (now - minute > grace or not grace):
         return Verdict(given_up=True)
     return Verdict(minute, row['attempt'] + 1)
 
@@ -90,6 +91,17 @@ def owed_minutes(task: Task, row: Mapping[str, Any], now: datetime) -> tuple[dat
         before, zone = read_schedule(row['schedule_before'])
         owed = tuple(minute for minute in owed if minute >= changed or before.is_due(clock.wall_minutes(minute, zone)))
     return owed
+
+
+def busy_minutes(task: Task, row: Mapping[str, Any]) -> tuple[datetime, ...]:
+    """Return the minutes for which the task was due while its last run was in progress, the newest of very many.
+
+    The ticks of these minutes have recorded them, unless they were killed before they could.
+    """
+    begun, until = row.get('last_minute'), row.get('busy_until')
+    if begun is None or until is None or begun >= until:
+        return ()
+    return tuple(_due(task, max(begun, until - timedelta(minutes=MOST_MISSED)), until))
 
 
 def _due(task: Task, after: datetime, now: datetime) -> Iterator[datetime]:

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from pyramid_cron import clock
-from pyramid_cron.claims import Held, Unavailable
-from pyramid_cron.events import TaskLost
-from pyramid_cron.reports import LOST, SKIPPED, TaskReport, duration
+from pyramid_cron.claims import Delivery, Held, Unavailable, too_late
+from pyramid_cron.events import TaskLost, TaskMissed
+from pyramid_cron.reports import ALREADY_RUN, LOST, MISSED, SKIPPED, TaskReport, duration
 from pyramid_cron.store import history, judging, passing, rows
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.due import RecentlyDue
 from pyramid_cron.store.leases import Place
 from pyramid_cron.store.rows import Row, Rows
-from pyramid_cron.store.turns import ALREADY, STILL_RUNNING, Options, StoredTurn, paused_reason, still_running, whose
+from pyramid_cron.store.schema import database_clock
+from pyramid_cron.store.turns import (
+    ALREADY,
+    Options,
+    StoredTurn,
+    busy_reason,
+    is_waiting,
+    paused_reason,
+    queued_for,
+    still_running,
+    whose,
+)
 from pyramid_cron.tasks import Task, Tasks
 
 log = logging.getLogger(__name__)
@@ -69,7 +80,7 @@ class Look:
         turns: list[StoredTurn] = []
         # with those that are running, or are to be run once more
         for name in {**wanted, **known} if tick.attention else wanted:
-            row, lost = self.released(known[name], durable.get(name), instant)
+            row, lost = self.released(known[name], durable.get(name), instant, tick.clock)
             if name in durable:
                 if lost and row['again'] is None:
                     held = Held(whose(known[name], self._options.zone), None, logging.DEBUG, LOST)
@@ -85,9 +96,23 @@ class Look:
         """Prepare tasks for a run that somebody asked for by name."""
         with self._database.autocommit() as connection:
             known = rows.known(connection, self._options.app, [task.name for task in wanted])
+            now = connection.scalars(select(database_clock())).one()
         known = self.deployed(wanted, known, instant)
         for task in wanted:
-            self.released(known[task.name], task, instant)
+            self.released(known[task.name], task, instant, now)
+
+    def delivered(self, task: Task, delivery: Delivery, instant: datetime) -> StoredTurn:
+        """Return the turn of a task that was handed over, and is to begin in this process."""
+        minute = delivery.minute
+        with self._database.autocommit() as connection:
+            row = rows.known(connection, self._options.app, [task.name]).get(task.name)
+        if row is None or row['queued'] != queued_for(minute, delivery.token or ''):
+            # delivered for the second time, handed over once more, or given up
+            return StoredTurn(task, minute, held=Held(ALREADY_RUN, level=logging.INFO))
+        held = too_late(task, minute, self._options.catch_up)
+        if held is not None:
+            self._give_up_queued(row, task, instant, held.reason)
+        return StoredTurn(task, minute, row['attempt'], held, queued_id=row['run_id'])
 
     def deployed(self, wanted: Collection[Task], known: Rows, instant: datetime) -> Rows:
         """Return the rows of tasks, after what is new in this process was made known."""
@@ -105,7 +130,7 @@ class Look:
             return
         verdict = judging.judge(task, row, instant, self._options.grace(task))
         if verdict.attempt:
-            yield StoredTurn(task, verdict.minute, verdict.attempt, passed=verdict, row=row)
+            yield StoredTurn(task, verdict.minute, verdict.attempt, passed=verdict, row=row, handing=task.handing)
             return
         if verdict != judging.NOTHING:
             self._pass_over(task, row, verdict)
@@ -120,22 +145,32 @@ class Look:
             return StoredTurn(task, instant, held=ALREADY)
         with self._database.begin() as connection:
             self._record_skipped(connection, task, row, [instant])
-        return StoredTurn(task, instant, held=still_running(row, self._options.zone, now))
+        return StoredTurn(task, instant, held=still_running(task, row, self._options.zone, now))
 
     def _record_skipped(self, connection: Connection, task: Task, row: Row, minutes: Collection[datetime]) -> None:
         """Record minutes at which a task was still running."""
-        reason = f'{STILL_RUNNING}: {whose(row, self._options.zone)}'
+        reason = busy_reason(row, self._options.zone)
         history.record_unbegun(connection, self._options.app, task.name, minutes, SKIPPED, reason, clock.now())
 
-    def released(self, row: Row, task: Task | None, instant: datetime) -> tuple[Row, bool]:
+    def released(self, row: Row, task: Task | None, instant: datetime, now: float) -> tuple[Row, bool]:
         """Release a task whose process has ended, and return its row as it is then, and whether that was done here.
 
         Minutes that had a tick while it seemed to be running are skipped. Those that had none are missed: it may have
         ended long ago.
 
         :param task: the task, ``None`` if this process has none of that name.
+        :param now: what the database's clock says.
         """
-        if row['run_id'] is None or not self._place().has_ended(row):
+        if row['run_id'] is None:
+            return row, False
+        if is_waiting(row):
+            waits = timedelta(seconds=now - row['began'])
+            if waits <= self._options.patience(task):
+                return row, False
+            return self._give_up_queued(
+                row, task, instant, f'nobody took it in {duration(waits.total_seconds())}'
+            ), False
+        if not self._place().has_ended(row):
             return row, False
         app, name = self._options.app, row['task']
         with self._database.begin() as connection:
@@ -148,23 +183,43 @@ class Look:
                     TaskReport(name, LOST, reason=whose(row, self._options.zone)),
                     clock.now(),
                 )
-                until = rows.last_tick_before(connection, app, instant)
-                if until is not None and task is not None:
-                    # by those ticks, unless they were killed before they could
-                    self._record_skipped(connection, task, row, judging.owed_minutes(task, row, until))
-                    rows.skip_until(connection, app, name, until)
-            now = rows.known(connection, app, [name])[name]
+                self._skip_until_last_tick(connection, row, task, instant)
+            left = rows.known(connection, app, [name])[name]
         if lost:
             log.log(
-                logging.WARNING if now['again'] else logging.ERROR,
+                logging.WARNING if left['again'] else logging.ERROR,
                 'task %s was lost: its process has ended or says nothing any more: %s%s',
                 name,
                 whose(row, self._options.zone),
-                '; nothing of it was committed, and it is to run once more' if now['again'] else '',
+                '; nothing of it was committed, and it is to run once more' if left['again'] else '',
             )
-            event = TaskLost(name, row['last_minute'], row['host'], row['pid'], now['again'] is not None)
+            event = TaskLost(name, row['last_minute'], row['host'], row['pid'], left['again'] is not None)
             self._options.tell(event)
-        return now, lost
+        return left, lost
+
+    def _give_up_queued(self, row: Row, task: Task | None, instant: datetime, reason: str) -> Row:
+        """End a run that was handed over and that nobody has begun in time, and return the row as it is then."""
+        app, name = self._options.app, row['task']
+        minute = None if row['queued'] == row['run_id'] else row['last_minute']
+        with self._database.begin() as connection:
+            given_up = rows.give_up_queued(connection, app, name, row['run_id'])
+            if given_up:
+                report = TaskReport(name, LOST if minute is None else MISSED, reason=reason)
+                history.end(connection, row['run_id'], report, clock.now())
+                self._skip_until_last_tick(connection, row, task, instant)
+            left = rows.known(connection, app, [name])[name]
+        if given_up:
+            log.warning('task %s was handed over, and does not run: %s', name, reason)
+            if minute is not None:
+                self._options.tell(TaskMissed(name, (minute,)))
+        return left
+
+    def _skip_until_last_tick(self, connection: Connection, row: Row, task: Task | None, instant: datetime) -> None:
+        until = rows.last_tick_before(connection, self._options.app, instant)
+        if until is not None and task is not None:
+            # by those ticks, unless they were killed before they could
+            self._record_skipped(connection, task, row, judging.owed_minutes(task, row, until))
+            rows.skip_until(connection, self._options.app, task.name, until)
 
     def _record_gap(self, first: datetime, last: datetime) -> None:
         with self._database.begin() as connection:

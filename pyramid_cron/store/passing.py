@@ -11,9 +11,10 @@ from sqlalchemy import Connection
 
 from pyramid_cron import clock
 from pyramid_cron.events import TaskMissed
-from pyramid_cron.store import history
+from pyramid_cron.reports import MISSED, SKIPPED
+from pyramid_cron.store import history, judging
 from pyramid_cron.store.judging import Verdict
-from pyramid_cron.store.turns import Options, paused_reason
+from pyramid_cron.store.turns import STILL_RUNNING, Options, paused_reason
 from pyramid_cron.tasks import Task
 
 log = logging.getLogger(__name__)
@@ -22,10 +23,12 @@ NOBODY_ASKED = 'nobody asked in time'
 
 
 def record(connection: Connection, app: str, task: Task, verdict: Verdict, row: Mapping[str, Any]) -> None:
-    """Record the minutes that a verdict passes over."""
+    """Record the minutes that a verdict passes over, and those of the last run that are not recorded yet."""
     now = clock.now()
+    busy = judging.busy_minutes(task, row)
+    history.record_unbegun(connection, app, task.name, busy, SKIPPED, STILL_RUNNING, now)
     if verdict.missed:
-        history.record_unbegun(connection, app, task.name, verdict.missed, history.MISSED, NOBODY_ASKED, now)
+        history.record_unbegun(connection, app, task.name, verdict.missed, MISSED, NOBODY_ASKED, now)
     if verdict.paused:
         history.record_unbegun(connection, app, task.name, verdict.paused, history.PAUSED, paused_reason(row), now)
 

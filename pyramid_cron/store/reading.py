@@ -9,8 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, and_, func, select, true
 
 from pyramid_cron.clock import EPOCH
-from pyramid_cron.reports import FAILED, LOST, OK, STUCK, PastRun
-from pyramid_cron.store.history import MISSED
+from pyramid_cron.reports import FAILED, LOST, MISSED, OK, STUCK, PastRun
 from pyramid_cron.store.schema import database_clock, gaps, runs, tasks, ticks
 
 # what somebody has to hear of, beside what was missed
@@ -30,6 +29,7 @@ class Missed(NamedTuple):
     :param last: the last of them.
     :param minutes: how many they are.
     :param found: when that was found out.
+    :param reason: why, if that is known.
     """
 
     task: str
@@ -37,6 +37,7 @@ class Missed(NamedTuple):
     last: datetime
     minutes: int
     found: datetime
+    reason: str | None = None
 
 
 class Gap(NamedTuple):
@@ -101,9 +102,9 @@ def missed(
         wanted.append(runs.c.started >= since)
     minute = runs.c.scheduled_for
     query = (
-        select(runs.c.task, func.min(minute), func.max(minute), func.count(), runs.c.started)
+        select(runs.c.task, func.min(minute), func.max(minute), func.count(), runs.c.started, runs.c.reason)
         .where(*wanted)
-        .group_by(runs.c.task, runs.c.started)
+        .group_by(runs.c.task, runs.c.started, runs.c.reason)
         .order_by(func.max(minute).desc(), runs.c.task)
         .limit(limit)
     )
@@ -199,7 +200,8 @@ def clock(connection: Connection) -> float:
 
 def running(connection: Connection, app: str) -> dict[str, float]:
     """Return the tasks that are running, each with when that began by the database's clock."""
-    query = select(tasks.c.task, tasks.c.began).where(tasks.c.app == app, tasks.c.run_id.is_not(None))
+    begun = and_(tasks.c.run_id.is_not(None), tasks.c.queued.is_(None))
+    query = select(tasks.c.task, tasks.c.began).where(tasks.c.app == app, begun)
     return {row.task: row.began for row in connection.execute(query)}
 
 

@@ -149,25 +149,55 @@ def take(connection: Connection, app: str, task: str, minute: datetime | None, a
 def give_back(connection: Connection, app: str, task: str, run_id: str, **values: Any) -> bool:
     """End a run and tell whether it was still this one's: another token fences it off."""
     mine = and_(_is(app, task), tasks.c.run_id == run_id)
-    ended = update(tasks).where(mine).values(run_id=None, process=None, **values)
+    ended = update(tasks).where(mine).values(run_id=None, process=None, queued=None, **values)
     return connection.execute(ended).rowcount == 1
+
+
+def sent(connection: Connection, app: str, task: str, run_id: str) -> None:
+    """Take note that a run was handed over and is in nobody's hands, unless somebody has begun it already."""
+    mine = and_(_is(app, task), tasks.c.run_id == run_id)
+    connection.execute(update(tasks).where(mine).values(process=None))
+
+
+def begin_queued(connection: Connection, app: str, task: str, queued_id: str, **values: Any) -> bool:
+    """Claim a run that was handed over, under a token of its own, and tell whether it was to be had.
+
+    It waits for a lock on the row: that may be the one of who handed it over, and the run comes but once.
+
+    :param queued_id: the token that it was handed over under.
+    :param values: the run, and its process.
+    """
+    its = and_(_is(app, task), tasks.c.run_id == queued_id, tasks.c.queued.is_not(None))
+    return connection.execute(update(tasks).where(its).values(queued=None, **values)).rowcount == 1
+
+
+def give_up_queued(connection: Connection, app: str, task: str, queued_id: str) -> bool:
+    """End a run that was handed over and nobody has begun, and tell whether it still was one."""
+    its = and_(_is(app, task), tasks.c.run_id == queued_id, tasks.c.queued.is_not(None))
+    return _change(connection, its, run_id=None, process=None, queued=None)
 
 
 def lose(connection: Connection, app: str, task: str, run_id: str, **values: Any) -> bool:
     """End a run that has not come to its end, and tell whether there still was one.
 
-    It is to be run once more if nothing of it was committed, unless that was tried too often. That is decided by the
-    row as it is now: the run may have committed something since it was read.
+    It is to be run once more if it was about to be handed over, or if nothing of it was committed, unless that was
+    tried too often. That is decided by the row as it is now: the run may have committed something since it was read.
     """
-    harmless = and_(tasks.c.transactional, tasks.c.attempt < MOST_ATTEMPTS_OF_LOST)
+    harmless = or_(tasks.c.queued.is_not(None), and_(tasks.c.transactional, tasks.c.attempt < MOST_ATTEMPTS_OF_LOST))
     its = and_(_is(app, task), tasks.c.run_id == run_id)
-    return _change(connection, its, run_id=None, process=None, again=case((harmless, LOST), else_=None), **values)
+    again = case((harmless, LOST), else_=None)
+    return _change(connection, its, run_id=None, process=None, queued=None, again=again, **values)
 
 
 def last_tick_before(connection: Connection, app: str, minute: datetime) -> datetime | None:
     """Return the newest minute before another one that is known to have had a tick, or ``None``."""
     row = connection.execute(select(ticks.c.last_minute, ticks.c.minute_before).where(ticks.c.app == app)).one_or_none()
     return max((known for known in row or () if known is not None and known < minute), default=None)
+
+
+def last_tick(app: str) -> Any:
+    """Return the newest minute that had a tick, as a value for a statement."""
+    return select(ticks.c.last_minute).where(ticks.c.app == app).scalar_subquery()
 
 
 def skip_until(connection: Connection, app: str, task: str, minute: datetime) -> None:

@@ -84,13 +84,15 @@ tasks = Table(
     Column('last_minute', Instant),
     Column('busy_until', Instant),
     Column('attempt', Integer, nullable=False, default=0),
-    # why last_minute is to be run once more: 'failed', 'lost', or null if it is not
+    # why last_minute is to be run once more: 'failed', 'lost', 'unsent', or null if it is not
     Column('again', String(8)),
     # the fencing token of the run in progress, null if there is none, the process that has it, and when it began by the
     # database's clock, which MySQL rounds to minutes in a Float
     Column('run_id', ID),
     Column('process', ID),
     Column('began', Double),
+    # what it was handed over for, until it begins: process has it while it is sent, and nobody afterwards
+    Column('queued', ID),
     # whether the run in progress commits with its record: then what died has had no effect
     Column('transactional', Boolean, nullable=False, default=False),
 )

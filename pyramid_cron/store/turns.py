@@ -13,7 +13,7 @@ from pyramid_cron.claims import Held, Turn
 from pyramid_cron.reports import ALREADY_RUN
 from pyramid_cron.store.joining import Joined
 from pyramid_cron.store.judging import NOTHING, Verdict
-from pyramid_cron.tasks import Task
+from pyramid_cron.tasks import Handing, Task
 
 # who is second to a minute says nothing
 ALREADY = Held(ALREADY_RUN, level=logging.DEBUG)
@@ -44,6 +44,10 @@ class Options(NamedTuple):
         """Return how long ago a minute may be for which a task still runs."""
         return self.catch_up if task.catch_up is None else task.catch_up
 
+    def patience(self, task: Task | None) -> timedelta:
+        """Return how long a task, of whatever application, may wait for somebody to take it that it was handed to."""
+        return max(self.catch_up, clock.MINUTE) if task is None else task.patience(self.catch_up)
+
     def shown(self, minute: datetime) -> str:
         """Return a minute for people."""
         return clock.to_zone(minute, self.zone).isoformat(' ', 'minutes')
@@ -55,9 +59,11 @@ class StoredTurn(Turn):
     :param passed: the verdict with the minutes that are passed over with it.
     :param row: the row that it was judged by.
     :param by: who asked for it by name, if that is known.
+    :param handing: what the task is handed over by, ``None`` for one that is called here.
+    :param queued_id: the token that it was handed over under, if it was and is to begin here.
     """
 
-    __slots__ = ('began', 'by', 'instant', 'joined', 'passed', 'row', 'run_id', 'trigger')
+    __slots__ = ('began', 'by', 'instant', 'joined', 'passed', 'queued_id', 'row', 'run_id', 'trigger')
 
     #: the minute of the tick, the time on the monotonic clock at which it came, and what asked for it
     instant: datetime
@@ -73,13 +79,19 @@ class StoredTurn(Turn):
         passed: Verdict = NOTHING,
         row: Mapping[str, Any] | None = None,
         by: str | None = None,
+        handing: Handing | None = None,
+        queued_id: str | None = None,
     ) -> None:
-        super().__init__(task, minute, attempt, held)
+        super().__init__(task, minute, attempt, held, handing)
         self.run_id = uuid4().hex
         self.passed = passed
         self.row = row or {}
         self.by = by
+        self.queued_id = queued_id
         self.joined: Joined | None = None
+
+    def token(self) -> str:
+        return self.run_id
 
     def is_committed(self) -> bool:
         """Tell whether a commit of the task's session has written its end."""
@@ -88,8 +100,11 @@ class StoredTurn(Turn):
 
 def whose(row: Mapping[str, Any], zone: tzinfo | None = timezone.utc) -> str:
     """Say which process runs a task, and since when in a time zone."""
-    began = clock.to_zone(datetime.fromtimestamp(row['began'], timezone.utc), zone)
-    return f'process {row["pid"]} on {row["host"]}, since {began.isoformat(" ", "seconds")}'
+    return f'process {row["pid"]} on {row["host"]}, since {_began(row, zone)}'
+
+
+def _began(row: Mapping[str, Any], zone: tzinfo | None) -> str:
+    return clock.to_zone(datetime.fromtimestamp(row['began'], timezone.utc), zone).isoformat(' ', 'seconds')
 
 
 def paused_reason(row: Mapping[str, Any]) -> str:
@@ -98,13 +113,33 @@ def paused_reason(row: Mapping[str, Any]) -> str:
     return f'paused{by}: {row["pause_reason"]}'
 
 
-def still_running(row: Mapping[str, Any], zone: tzinfo | None, now: float) -> Held:
-    """Return why a task may not begin that a process is running.
+def queued_for(minute: datetime | None, token: str) -> str:
+    """Return what a run is handed over for, as its row keeps it: a minute, or the token of one asked for by name."""
+    return token if minute is None else minute.astimezone(timezone.utc).isoformat(timespec='minutes')
+
+
+def is_waiting(row: Mapping[str, Any]) -> bool:
+    """Tell whether a run was handed over, and is in nobody's hands."""
+    return row['queued'] is not None and row['process'] is None
+
+
+def busy_reason(row: Mapping[str, Any], zone: tzinfo | None) -> str:
+    """Say what is in the way of a task.
+
+    :param zone: the time zone to show that in.
+    """
+    if row['queued'] is not None:
+        return f'still queued, since {_began(row, zone)}'
+    return f'{STILL_RUNNING}: {whose(row, zone)}'
+
+
+def still_running(task: Task, row: Mapping[str, Any], zone: tzinfo | None, now: float) -> Held:
+    """Return why a task may not begin that a process is running, or that waits for one.
 
     :param zone: the time zone to show that in.
     :param now: what the database's clock says.
     """
-    return Held(f'{STILL_RUNNING}: {whose(row, zone)}', now - row['began'])
+    return Held(busy_reason(row, zone), now - row['began'] if task.handing is None else None)
 
 
 def in_a_line(exc: Exception) -> str:

@@ -57,9 +57,10 @@ def metrics(request: Any) -> Response:
 
 def _health(registry: Any) -> Health:
     claims = registry['cron_claims']
-    names = [task.name for task in registry['cron_tasks']]
+    window = registry['cron_settings'].window
+    windows = {task.name: task.window(window) for task in registry['cron_tasks']}
     try:
         with claims.database.begin() as connection:
-            return examine(connection, claims.options.app, names, registry['cron_settings'].window)
+            return examine(connection, claims.options.app, windows)
     except SQLAlchemyError as exc:
         return Health(problem=f'the store cannot be asked: {in_a_line(exc)}')

@@ -84,7 +84,7 @@ def test_list_tells_what_is_due_at_a_time_and_why(pcron, ini):
         'At 2026-12-24 00:00+00:00 3 of 5 tasks are due.\n'
         'due      pyramid_cr...s.send_mail  all fields match\n'
         'not due  pyramid_cr...ge_sessions  hour is 0, not 2\n'
-        'not due  pyramid_cr...rite_report  min is 0, not 30; hour is 0, not 7; dow is ...\n'
+        'not due  pyramid_cr...rite_report  min is 0, not 30; hour is 0, not 7; dow is...\n'
         'due      pyramid_cr....warm_cache  all fields match\n'
         'due      pyramid_cr...ct_database  all fields match\n'
         '\n'

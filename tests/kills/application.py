@@ -45,10 +45,11 @@ def written(minute):
     return minute.astimezone(timezone.utc).strftime('%Y-%m-%d %H:%M')
 
 
-def make_app(url, folder, session, seed=0):
+def make_app(url, folder, session, seed=0, **settings):
     """Return the WSGI application and its registry.
 
     :param session: whether runs are joined to the session of the request.
+    :param settings: more settings, without their prefix.
     """
     tasks = Work(url, folder, random.Random(seed))
     settings = {
@@ -58,6 +59,7 @@ def make_app(url, folder, session, seed=0):
         'cron.catch_up': '3600',
         'cron.lease': str(LEASE),
         'tm.manager_hook': 'pyramid_tm.explicit_manager',
+        **{f'cron.{name}': value for name, value in settings.items()},
     }
     if session:
         settings['cron.session'] = 'dbsession'

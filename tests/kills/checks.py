@@ -60,7 +60,7 @@ def compare(url, registry, end, overlaps, joined):
         'effects without a success': sum(_unexplained(key, parts[key], joined) for key in parts.keys() - ok),
         'effects without a record': len(parts.keys() - by_minute.keys()),
         'due minutes that nothing tells of': sum(minute not in silent for _, minute in unrecorded),
-        'runs without an end': sum(record['status'] == 'running' for record in records),
+        'runs without an end': sum(record['status'] in ('running', 'queued') for record in records),
         'tasks without an end': sum(row['run_id'] is not None for row in rows),
         'overlaps': _overlaps(overlaps, by_minute),
     }

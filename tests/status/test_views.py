@@ -312,6 +312,25 @@ def test_a_task_that_is_running_is_not_run_beside_itself(make_page):
     assert 'shop.task was not run: skipped, still running' in inner[0]
 
 
+def test_what_a_task_is_handed_over_to_is_shown_and_what_is_queued_is_no_fault(make_page, store, now):
+    def configure(config):
+        config.add_cron_task(print, name='shop.task', min=0, via=hand_over)
+
+    page = make_page(configure, settings=store)
+    record(page.registry, ('shop.task', now - 90 * MINUTE, {'status': 'running'}))
+    assert '>running<' in page.task()
+    assert 'stuck' not in page.task()
+    record(page.registry, ('shop.task', now - 3 * MINUTE, {'status': 'queued'}))
+    answer = page.task()
+    assert 'Handed over to' in answer
+    assert 'test_views.hand_over' in answer
+    assert '>queued<' in answer
+
+
+def hand_over(handover):
+    pass
+
+
 def test_an_application_that_answers_before_the_task_runs_is_told(make_page):
     def configure(config):
         config.add_cron_task(print, name='shop.task', min=0)

@@ -25,7 +25,7 @@ def look(servers, server):
         if ticked is not None:
             servers.execute(ticks.update().values(last_minute=now() - ticked))
         with servers.engine.connect() as connection:
-            return examine(connection, 'app', names, window)
+            return examine(connection, 'app', dict.fromkeys(names, window))
 
     return look
 

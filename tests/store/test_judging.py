@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from pyramid_cron import Task
 from pyramid_cron.clock import MINUTE
-from pyramid_cron.store.judging import MOST_MISSED, NOTHING, Verdict, judge, owed_minutes, read_schedule, write_schedule
+from pyramid_cron.store.judging import (
+    MOST_MISSED,
+    NOTHING,
+    Verdict,
+    busy_minutes,
+    judge,
+    owed_minutes,
+    read_schedule,
+    write_schedule,
+)
 
 INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
 GRACE = timedelta(minutes=5)
@@ -183,3 +192,47 @@ def test_schedules_that_mean_the_same_are_written_the_same():
     every_two = task('*/2 * * * *')
     assert write_schedule(every_two) == write_schedule(Task(print, '*/2', name='other', timezone='UTC'))
     assert write_schedule(every_two) != write_schedule(task('*/2 * * * *', 'Europe/Berlin'))
+
+
+@pytest.mark.parametrize(
+    ('last', 'busy', 'expected'),
+    [
+        (None, None, []),
+        (0, None, []),
+        (0, 0, []),
+        # by a clock that was set back
+        (0, -5, []),
+        (0, 9, []),
+        (0, 10, [10]),
+        (0, 25, [10, 20]),
+    ],
+)
+def test_minutes_that_were_due_while_it_ran_are_those_until_its_end(last, busy, expected):
+    assert busy_minutes(task('*/10 * * * *'), row(last=last, busy=busy)) == tuple(map(at, expected))
+
+
+def test_of_a_run_that_took_very_long_the_newest_minutes_are_told():
+    busy = busy_minutes(task('* * * * *'), row(last=0, busy=10 * MOST_MISSED))
+    assert (len(busy), busy[-1]) == (MOST_MISSED, at(10 * MOST_MISSED))
+
+
+def test_of_a_row_that_nobody_has_read_no_minutes_are_told():
+    assert busy_minutes(task('* * * * *'), {}) == ()
+
+
+@pytest.mark.parametrize(
+    ('now', 'grace', 'expected'),
+    [
+        # every server asks in the minute in which it could not be handed over
+        (1, 5, NOTHING),
+        (2, 5, verdict(0, 2)),
+        (5, 5, verdict(0, 2)),
+        (6, 5, verdict(given_up=True)),
+        (2, 0, verdict(given_up=True)),
+        # and makes way for a newer one
+        (10, 5, verdict(10, 1)),
+    ],
+)
+def test_what_could_not_be_handed_over_is_handed_over_at_the_next_minutes(now, grace, expected):
+    state = row(last=0, busy=1, again='unsent')
+    assert judge(task('*/10 * * * *'), state, at(now), timedelta(minutes=grace)) == expected

@@ -355,9 +355,9 @@ def test_a_server_that_finds_a_lost_task_after_another_has_found_it_says_nothing
     first.tick(0)
     servers.hold(lease_until=0.0)
     lease_over = {**servers.row(), 'host': 'elsewhere', 'pid': 4711, 'place': None, 'born': None, 'lease_over': True}
-    assert first.claims._look.released(lease_over, None, INSTANT)[1]
+    assert first.claims._look.released(lease_over, None, INSTANT, 0.0)[1]
     warnings()
-    row, lost = second.claims._look.released(lease_over, None, INSTANT)
+    row, lost = second.claims._look.released(lease_over, None, INSTANT, 0.0)
     assert (row['run_id'], lost) == (None, False)
     assert warnings() == []
 

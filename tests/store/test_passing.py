@@ -105,3 +105,13 @@ def test_the_events_have_what_their_interfaces_say():
     until = INSTANT + timedelta(hours=1)
     assert verifyObject(events.ITaskPaused, events.TaskPaused('task', until, 'why', 'ada'))
     assert verifyObject(events.ITaskResumed, events.TaskResumed('task', 'ada'))
+
+
+def test_minutes_of_a_long_run_whose_ticks_were_killed_are_recorded_with_the_next_one(start, servers):
+    server = start().add()
+    server.tick(0)
+    # as a run from 2:00 to 2:12 leaves it, and a tick at 2:10 that was killed before it could record anything
+    servers.change(busy_until=INSTANT + 12 * MINUTE)
+    server.tick(15)
+    assert servers.minutes('ok') == [('task', 0), ('task', 15)]
+    assert servers.minutes('skipped') == [('task', 5), ('task', 10)]

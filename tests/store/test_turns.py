@@ -8,7 +8,7 @@ from pyramid_cron import Task
 from pyramid_cron.store.turns import Options, StoredTurn, in_a_line, still_running, whose
 
 INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
-ROW = {'began': INSTANT.timestamp(), 'pid': 7, 'host': 'web1'}
+ROW = {'began': INSTANT.timestamp(), 'pid': 7, 'host': 'web1', 'queued': None}
 
 
 @pytest.mark.parametrize(('own', 'seconds'), [(None, 300), (0, 0), (60, 60), (timedelta(hours=1), 3600)])
@@ -26,8 +26,14 @@ def test_who_holds_a_task_is_told_by_process_host_and_time_in_the_zone_of_the_se
     assert whose(ROW, timezone.utc) == 'process 7 on web1, since 2020-11-23 02:00:00+00:00'
     berlin = whose(ROW, ZoneInfo('Europe/Berlin'))
     assert berlin == 'process 7 on web1, since 2020-11-23 03:00:00+01:00'
-    assert still_running(ROW, timezone.utc, INSTANT.timestamp() + 90).seconds == 90
-    assert still_running(ROW, ZoneInfo('Europe/Berlin'), 0.0).reason == f'still running: {berlin}'
+    task = Task(print)
+    assert still_running(task, ROW, timezone.utc, INSTANT.timestamp() + 90).seconds == 90
+    assert still_running(task, ROW, ZoneInfo('Europe/Berlin'), 0.0).reason == f'still running: {berlin}'
+
+
+def test_what_nobody_has_taken_is_queued():
+    held = still_running(Task(print), {**ROW, 'queued': 'a minute'}, timezone.utc, INSTANT.timestamp())
+    assert held.reason == 'still queued, since 2020-11-23 02:00:00+00:00'
 
 
 def test_each_turn_has_a_token_of_its_own_and_is_committed_by_nobody_yet():

@@ -1,0 +1,72 @@
+"""Handing tasks over to Celery: one message for each run, and one task of Celery's that takes them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import celery
+
+from pyramid_cron import callables
+from pyramid_cron.claims import Unavailable
+from pyramid_cron.queues.contract import Handover
+from pyramid_cron.queues.performing import Application, Failed
+from pyramid_cron.tasks import Task
+
+NAME = 'pyramid_cron.perform'
+OPTIONS: dict[str, Callable[[str], Any]] = {'queue': str, 'priority': int}
+WITHIN_CLAIM = False
+
+# seconds until a run is tried again for which the store could not be asked
+WAIT = 10
+# a broker that is away makes a request wait: it is tried twice, and the next tick hands over again
+RETRY_POLICY = {'max_retries': 1, 'interval_start': 0.2, 'interval_step': 0, 'interval_max': 0.2}
+
+
+def make_send(options: dict[str, Any], registry: Any, task: Task) -> Callable[[Handover], Any]:
+    """Return what sends a message by the application of Celery that ``cron.celery`` names.
+
+    :param options: ``queue`` and ``priority`` of the message.
+    :raises ValueError: if there is no such application.
+    """
+    named = registry['cron_settings'].celery
+    if named is None:
+        raise ValueError('set cron.celery to the dotted name of the Celery application, such as shop.worker.app')
+    app = callables.resolve(named)
+    if not isinstance(app, celery.Celery):
+        raise ValueError(f'cron.celery = {named!r} is a {type(app).__name__}, and no application of Celery')
+
+    def send(handover: Handover) -> None:
+        app.send_task(
+            NAME,
+            args=[handover.key],
+            task_id=handover.key,
+            expires=handover.expires,
+            ignore_result=True,
+            retry_policy=RETRY_POLICY,
+            **options,
+        )
+
+    return send
+
+
+def add_perform(app: celery.Celery, load: str | Callable[[], Any]) -> None:
+    """Let the workers of an application of Celery run tasks that are handed over.
+
+    :param app: the application of Celery.
+    :param load: the configuration file of the Pyramid application, or a function that returns the application. It is
+        loaded at the first message of each process.
+    """
+    application = Application.of(load)
+
+    def perform(self: Any, key: str) -> None:
+        try:
+            application.perform(key)
+        except Unavailable as exc:
+            # until it expires
+            raise self.retry(exc=exc, countdown=WAIT) from exc
+
+    # what failed is in our own log already, with its traceback
+    app.task(
+        name=NAME, bind=True, ignore_result=True, acks_late=False, max_retries=None, throws=(Failed,), shared=False
+    )(perform)

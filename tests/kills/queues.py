@@ -1,0 +1,308 @@
+"""Whether runs that are handed over keep the promises of the store: ``python -m tests.kills.queues --help``.
+
+Four processes tick a simulated clock and hand over, and two workers of the engine run the tasks. All of them are killed
+with SIGKILL at random, and replaced. At the end what the tasks did is compared with what the store says that they did.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from sqlalchemy import create_engine, make_url, or_, select
+from sqlalchemy.sql.functions import count
+
+from pyramid_cron.clock import MINUTE, minute_of
+from pyramid_cron.inprocess import run_through
+from pyramid_cron.store import rows
+from pyramid_cron.store.schema import runs, tasks
+from pyramid_cron.store.turns import Options
+from tests.conftest import Redis
+
+from .application import Base, make_app
+from .checks import compare
+from .databases import postgresql
+
+# seconds that a simulated minute takes, and for which a run waits for a worker
+STEP, PATIENCE = 0.3, 4.0
+WEB, WORKERS = 4, 2
+# a run that waits long in the real time of the harness has waited for a moment of the simulated one
+TEN_YEARS = str(10 * 365 * 86400)
+MOST_MINUTES = 100
+
+
+def celery_app(broker):
+    import celery
+
+    app = celery.Celery('kills', broker=broker, set_as_current=False)
+    app.conf.update(worker_hijack_root_logger=False, broker_connection_retry_on_startup=True)
+    return app
+
+
+class Celery:
+    """Celery with a real Redis, which is stopped and started in the middle."""
+
+    def __init__(self):
+        self._redis = Redis()
+
+    def settings(self):
+        return {'via': 'celery', 'celery': celery_app(self._redis.url)}
+
+    def work(self, url, load):
+        from pyramid_cron.queues.celery import add_perform
+
+        app = celery_app(self._redis.url)
+        add_perform(app, load)
+        # one process, which takes one message at a time
+        app.worker_main(
+            ['worker', '--pool=solo', '--loglevel=ERROR', '--without-gossip', '--without-mingle', '--without-heartbeat']
+        )
+
+    def restart_broker(self):
+        self._redis.stop()
+        time.sleep(1)
+        self._redis.start()
+
+    def prepare(self, url):
+        pass
+
+    def end(self):
+        self._redis.remove()
+
+
+class Procrastinate:
+    """procrastinate, whose broker is the database itself."""
+
+    def settings(self):
+        return {'via': 'procrastinate'}
+
+    def work(self, url, load):
+        import procrastinate
+
+        from pyramid_cron.queues.procrastinate import add_perform
+
+        app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=conninfo(url)))
+        add_perform(app, load)
+
+        async def run():
+            async with app.open_async():
+                await app.run_worker_async(install_signal_handlers=False, fetch_job_polling_interval=0.2)
+
+        asyncio.run(run())
+
+    def restart_broker(self):
+        pass
+
+    def prepare(self, url):
+        import procrastinate
+
+        with procrastinate.App(connector=procrastinate.SyncPsycopgConnector(conninfo=conninfo(url))).open() as app:
+            app.schema_manager.apply_schema()
+
+    def end(self):
+        pass
+
+
+ENGINES = {'celery': Celery, 'procrastinate': Procrastinate}
+
+
+def conninfo(url):
+    url = make_url(url)
+    return f'host={url.query["host"]} user={url.username} dbname={url.database}'
+
+
+class Killed:
+    """Processes that are killed at random, and replaced.
+
+    :param chance: a random.Random.
+    :param kinds: how many of each kind there are, and what each does until it is killed.
+    """
+
+    def __init__(self, chance, log, kinds):
+        self._chance, self._log, self._kinds = chance, log, kinds
+        self._living = {}
+        self.kills = dict.fromkeys(kinds, 0)
+        self.crashed = 0
+
+    def step(self, lethal=True):
+        """Begin what is not there, and kill whose time has come."""
+        now = time.monotonic()
+        for kind, (number, body) in self._kinds.items():
+            for slot in range(number):
+                if (kind, slot) not in self._living:
+                    self._living[kind, slot] = self._begin(body), now + self._chance.uniform(0.3, 4)
+        for (kind, slot), (pid, until) in list(self._living.items()):
+            if lethal and now > until:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                self.kills[kind] += 1
+                del self._living[kind, slot]
+            elif os.waitpid(pid, os.WNOHANG)[0]:
+                self.crashed += 1
+                del self._living[kind, slot]
+
+    def _begin(self, body):
+        seed = self._chance.random()
+        pid = os.fork()
+        if pid:
+            return pid
+        try:
+            logging.basicConfig(
+                filename=self._log, level=logging.WARNING, format='%(asctime)s %(process)d %(levelname)s %(message)s'
+            )
+            body(seed)
+        except BaseException:
+            with self._log.open('a') as log:
+                traceback.print_exc(file=log)
+        finally:
+            os._exit(1)
+
+    def end(self, kind):
+        """Kill those of a kind, which does not count."""
+        for key in [key for key in self._living if key[0] == kind]:
+            pid, _ = self._living.pop(key)
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        del self._kinds[kind]
+
+
+def kill(engine, url, folder, kills, minutes, chance):
+    """Kill so many processes of each kind, and return figures."""
+    Options.patience = lambda options, task: timedelta(seconds=PATIENCE)
+    begin, start = minute_of(datetime.now(timezone.utc)) - timedelta(minutes=20000), time.time()
+    options = {'catch_up': TEN_YEARS, 'keep_history': '300', **engine.settings()}
+
+    def simulated():
+        return begin + timedelta(minutes=int((time.time() - start) / STEP))
+
+    def tick(seed):
+        app, registry = make_app(url, folder, True, seed, **options)
+        last = None
+        while True:
+            if last != simulated():
+                last = simulated()
+                run_through(app, registry, last)
+            time.sleep(0.01)
+
+    def work(seed):
+        engine.work(url, lambda: make_app(url, folder, True, seed, **options)[0])
+
+    killed = Killed(chance, folder / 'log', {'web': (WEB, tick), 'worker': (WORKERS, work)})
+    restarted = False
+    try:
+        while min(killed.kills.values()) < kills or (simulated() - begin) / MINUTE < minutes:
+            killed.step()
+            time.sleep(0.01)
+            if not restarted and min(killed.kills.values()) >= kills / 2:
+                engine.restart_broker()
+                restarted = True
+        print(f'settling: {killed.kills}', file=sys.stderr)
+        killed.end('web')
+        killed.step(lethal=False)
+        last, registry = settle(url, folder, options, simulated() + MINUTE, killed)
+    finally:
+        for kind in list(killed._kinds):
+            killed.end(kind)
+    figures = compare(url, registry, last, folder / 'overlaps', True)
+    return {
+        'seconds': round(time.time() - start, 1),
+        'simulated minutes': (last - begin) // MINUTE,
+        'killed': killed.kills,
+        'ended by themselves': killed.crashed,
+        'handed over again': again(url),
+        **figures,
+    }
+
+
+def settle(url, folder, options, minute, killed):
+    """Tick until everything has come to an end, while workers live, and return the last minute."""
+    app, registry = make_app(url, folder, True, **options)
+    for _ in range(MOST_MINUTES):
+        run_through(app, registry, minute)
+        deadline = time.monotonic() + PATIENCE + 1
+        while not (quiet := is_quiet(url)) and time.monotonic() < deadline:
+            killed.step(lethal=False)
+            time.sleep(0.05)
+        if quiet:
+            break
+        print(f'not quiet at {minute}', file=sys.stderr)
+        minute += MINUTE
+    return minute, registry
+
+
+def is_quiet(url):
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        busy = or_(tasks.c.run_id.is_not(None), tasks.c.again.is_not(None))
+        found = connection.scalar(select(count()).select_from(tasks).where(busy))
+    engine.dispose()
+    return found == 0
+
+
+def again(url):
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        found = Counter(connection.scalars(select(runs.c.reason).where(runs.c.status == 'missed')))
+    engine.dispose()
+    return {str(reason): number for reason, number in found.items()}
+
+
+def unguarded():
+    """Let a worker begin what another one has begun: the control."""
+
+    def begin_queued(connection, app, task, queued_id, **values):
+        from sqlalchemy import update
+
+        its = tasks.c.app == app, tasks.c.task == task
+        connection.execute(update(tasks).where(*its).values(queued=None, **values))
+        return True
+
+    rows.begin_queued = begin_queued
+
+
+def main():
+    parser = argparse.ArgumentParser(prog='python -m tests.kills.queues', description=__doc__)
+    parser.add_argument('--engine', choices=ENGINES, default='procrastinate')
+    parser.add_argument('--kills', type=int, default=200, help='of processes that tick, and of workers (default: 200)')
+    parser.add_argument('--minutes', type=int, default=300, help='to simulate at least (default: 300)')
+    parser.add_argument('--seed', type=int, default=0, help='of everything that is left to chance (default: 0)')
+    arguments = parser.parse_args()
+    engine = ENGINES[arguments.engine]()
+    try:
+        with tempfile.TemporaryDirectory(prefix='kills-') as name, postgresql(Path(name)) as url:
+            prepare(engine, url)
+            figures = kill(engine, url, Path(name), arguments.kills, arguments.minutes, random.Random(arguments.seed))
+            if any(figures['wrong'].values()):
+                sys.stderr.write((Path(name) / 'log').read_text()[-20000:])
+    finally:
+        engine.end()
+    print(json.dumps(vars(arguments) | figures, indent=2))
+    sys.exit(any(figures['wrong'].values()))
+
+
+def prepare(engine, url):
+    # in a process of its own, because those that are forked must not inherit connections
+    pid = os.fork()
+    if not pid:
+        try:
+            Base.metadata.create_all(create_engine(url))
+            engine.prepare(url)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+if __name__ == '__main__':
+    main()

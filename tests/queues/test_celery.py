@@ -1,0 +1,204 @@
+"""With a real Redis, and Celery's own worker in a thread."""
+
+import sys
+import threading
+import types
+from datetime import timedelta
+
+import celery
+import pytest
+from celery.contrib.testing.worker import start_worker
+from kombu.exceptions import OperationalError
+from pyramid.exceptions import ConfigurationError
+from sqlalchemy import select, text
+
+from pyramid_cron.clock import MINUTE, current_minute
+from pyramid_cron.queues import celery as module
+from pyramid_cron.queues.celery import NAME, add_perform
+from pyramid_cron.store.schema import runs
+from pyramid_cron.testing import tick
+
+
+@pytest.fixture
+def broker(redis_server):
+    """An application of Celery whose queues are empty."""
+    app = celery.Celery('shop', broker=redis_server.url, set_as_current=False)
+    # or else a worker sets the level of the root logger, for all tests that follow
+    celery.signals.setup_logging.connect(leave_logging, weak=False)
+    with app.connection_for_write() as connection:
+        connection.default_channel.client.flushall()
+    yield app
+    celery.signals.setup_logging.disconnect(leave_logging)
+    app.close()
+
+
+def leave_logging(**given):
+    pass
+
+
+@pytest.fixture
+def made(configure, broker, tmp_path):
+    """Return a function that returns an application with one task, and closes its store at the end."""
+    engines = []
+
+    def make(body=lambda system: None, settings=None, **options):
+        config = configure(**({'celery': broker, 'store': f'sqlite:///{tmp_path}/cron.sqlite'} | (settings or {})))
+        config.add_cron_task(body, name='task', **({'via': 'celery'} | options))
+        app = config.make_wsgi_app()
+        engines.append(app.registry['cron_claims'].database.engine)
+        return app
+
+    yield make
+    for engine in engines:
+        engine.dispose()
+
+
+def messages(broker, queue='celery'):
+    """Take the messages out of a queue."""
+    with broker.connection_for_read() as connection:
+        simple = connection.SimpleQueue(queue)
+        found = [simple.get(block=False) for _ in range(simple.qsize())]
+        for message in found:
+            message.ack()
+        simple.close()
+    return found
+
+
+def work(broker, until):
+    """Let a worker take messages until something is true."""
+    with start_worker(broker, perform_ping_check=False, shutdown_timeout=30):
+        assert until.wait(30)
+
+
+def statuses(app):
+    with app.registry['cron_claims'].database.engine.connect() as connection:
+        return list(connection.scalars(select(runs.c.status).order_by(runs.c.started)))
+
+
+class Event:
+    """Counts down, and can be waited for."""
+
+    def __init__(self, count=1):
+        self._semaphore, self._count = threading.Semaphore(0), count
+
+    def __call__(self, **given):
+        self._semaphore.release()
+
+    def wait(self, seconds):
+        return all(self._semaphore.acquire(timeout=seconds) for _ in range(self._count))
+
+
+def test_a_message_is_sent_under_the_key_and_expires(made, broker):
+    app = made(via='celery:queue=slow,priority=3', catch_up=600)
+    minute = current_minute()
+    assert [task.status for task in tick(app.registry, minute).tasks] == ['handed over']
+    [message] = messages(broker, 'slow')
+    key = f'shop:task@{minute:%Y-%m-%dT%H:%MZ}'
+    assert (message.headers['task'], message.headers['id']) == (NAME, key)
+    assert message.payload[0] == [key]
+    assert message.headers['expires'] == (minute + timedelta(minutes=10)).isoformat()
+    assert message.properties['priority'] == 3
+    assert statuses(app) == ['queued']
+
+
+def test_it_runs_in_the_worker_once_however_often_it_is_delivered(made, broker):
+    seen = []
+    ended = Event(2)
+    app = made(seen.append)
+    add_perform(broker, lambda: app)
+    minute = current_minute()
+    tick(app.registry, minute)
+    broker.send_task(NAME, args=[f'shop:task@{minute:%Y-%m-%dT%H:%MZ}'])
+    celery.signals.task_success.connect(ended, weak=False)
+    try:
+        work(broker, ended)
+    finally:
+        celery.signals.task_success.disconnect(ended)
+    assert [system['scheduled_for'] for system in seen] == [minute]
+    assert statuses(app) == ['ok']
+
+
+def test_a_task_that_fails_is_a_failure_of_celery_too(made, broker):
+    def fail(system):
+        raise LookupError('no')
+
+    failures = []
+    ended = Event()
+
+    def note(exception, **others):
+        failures.append(str(exception))
+        ended()
+
+    app = made(fail)
+    add_perform(broker, lambda: app)
+    tick(app.registry, current_minute())
+    celery.signals.task_failure.connect(note, weak=False)
+    try:
+        work(broker, ended)
+    finally:
+        celery.signals.task_failure.disconnect(note)
+    assert failures == ['task task failed: LookupError: no']
+    assert statuses(app) == ['failed']
+
+
+def test_while_the_store_cannot_be_asked_it_is_tried_again(made, broker, monkeypatch):
+    monkeypatch.setattr(module, 'WAIT', 0)
+    app = made()
+    engine = app.registry['cron_claims'].database.engine
+    retried, ended = Event(), Event()
+
+    def mend(**others):
+        with engine.begin() as connection:
+            connection.execute(text('ALTER TABLE elsewhere RENAME TO cron_tasks'))
+        retried()
+
+    add_perform(broker, lambda: app)
+    tick(app.registry, current_minute())
+    with engine.begin() as connection:
+        connection.execute(text('ALTER TABLE cron_tasks RENAME TO elsewhere'))
+    celery.signals.task_retry.connect(mend, weak=False)
+    celery.signals.task_success.connect(ended, weak=False)
+    try:
+        work(broker, ended)
+    finally:
+        celery.signals.task_retry.disconnect(mend)
+        celery.signals.task_success.disconnect(ended)
+    assert retried.wait(0)
+    assert statuses(app) == ['ok']
+
+
+def test_a_broker_that_is_away_fails_the_task_which_is_handed_over_at_the_next_tick(configure, redis_server, tmp_path):
+    away = celery.Celery('shop', broker=f'redis+socket://{tmp_path}/nothing', set_as_current=False)
+    config = configure(celery=away, store=f'sqlite:///{tmp_path}/cron.sqlite')
+    config.add_cron_task(print, name='task', via='celery', min=list(range(60)))
+    app = config.make_wsgi_app()
+    minute = current_minute() - 2 * MINUTE
+    [report] = tick(app.registry, minute).tasks
+    assert (report.status, type(report.exception)) == ('failed', OperationalError)
+    away.close()
+    app.registry['cron_claims'].database.engine.dispose()
+
+
+def test_the_application_of_celery_can_be_named(made, broker, monkeypatch):
+    shop = types.ModuleType('shop_of_test')
+    shop.worker = broker
+    monkeypatch.setitem(sys.modules, 'shop_of_test', shop)
+    app = made(settings={'celery': 'shop_of_test.worker'})
+    tick(app.registry, current_minute())
+    assert len(messages(broker)) == 1
+
+
+@pytest.mark.parametrize(
+    ('settings', 'why'),
+    [
+        ({}, 'set cron.celery to the dotted name of the Celery application'),
+        ({'celery': 'shop_without.worker'}, "No module named 'shop_without'"),
+        ({'celery': 'datetime.datetime'}, "cron.celery = 'datetime.datetime' is a type, and no application of Celery"),
+    ],
+)
+def test_without_an_application_of_celery_nothing_starts(configure, settings, why):
+    config = configure(**settings)
+    config.add_cron_task(print, via='celery')
+    with pytest.raises(ConfigurationError) as caught:
+        config.commit()
+    assert why in str(caught.value)

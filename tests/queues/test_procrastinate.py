@@ -1,0 +1,142 @@
+"""With a real PostgreSQL, and procrastinate's own worker."""
+
+import asyncio
+
+import procrastinate
+import psycopg
+import pytest
+from pyramid.exceptions import ConfigurationError
+from sqlalchemy import create_engine, make_url, select, text
+
+from pyramid_cron.clock import current_minute
+from pyramid_cron.queues.procrastinate import add_perform
+from pyramid_cron.store.schema import runs
+from pyramid_cron.testing import tick
+
+
+@pytest.fixture
+def conninfo(postgresql):
+    """How psycopg connects to an empty database that has procrastinate's tables."""
+    url = make_url(postgresql)
+    info = psycopg.conninfo.make_conninfo(dbname=url.database, host=url.query['host'], user=url.username)
+    with procrastinate.App(connector=procrastinate.SyncPsycopgConnector(conninfo=info)).open() as app:
+        app.schema_manager.apply_schema()
+    return info
+
+
+@pytest.fixture
+def made(postgresql, conninfo, configure):
+    """Return a function that returns an application with one task, and closes its store at the end."""
+    engines = []
+
+    def make(body=lambda system: None, **options):
+        config = configure(store=postgresql)
+        config.add_cron_task(body, name='task', **({'via': 'procrastinate'} | options))
+        app = config.make_wsgi_app()
+        engines.append(app.registry['cron_claims'].database.engine)
+        return app
+
+    yield make
+    for engine in engines:
+        engine.dispose()
+
+
+@pytest.fixture
+def rows(postgresql):
+    """Return a function that returns the rows of a query."""
+    engine = create_engine(postgresql)
+
+    def fetch(query):
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query) if isinstance(query, str) else query)]
+
+    yield fetch
+    engine.dispose()
+
+
+JOBS = 'SELECT task_name, queue_name, priority, status::text, attempts FROM procrastinate_jobs ORDER BY id'
+
+
+async def work(conninfo, load):
+    """Work off the jobs there are, as ``procrastinate worker`` does."""
+    app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=conninfo))
+    add_perform(app, load)
+    async with app.open_async():
+        await app.run_worker_async(wait=False, install_signal_handlers=False, listen_notify=False)
+
+
+def statuses(rows):
+    return [status for (status,) in rows(select(runs.c.status).order_by(runs.c.started))]
+
+
+def test_a_job_is_written_with_the_claim_and_runs_in_the_worker(made, rows, conninfo):
+    seen = []
+    app = made(seen.append, via='procrastinate:queue=slow,priority=7')
+    minute = current_minute()
+    [report] = tick(app.registry, minute).tasks
+    assert report.status == 'handed over'
+    assert rows(JOBS) == [('pyramid_cron.perform', 'slow', 7, 'todo', 0)]
+    assert rows('SELECT args FROM procrastinate_jobs') == [({'key': f'shop:task@{minute:%Y-%m-%dT%H:%MZ}'},)]
+    assert statuses(rows) == ['queued']
+    asyncio.run(work(conninfo, lambda: app))
+    assert [system['scheduled_for'] for system in seen] == [minute]
+    assert statuses(rows) == ['ok']
+    assert [status for *_, status, _ in rows(JOBS)] == ['succeeded']
+
+
+def test_without_the_claim_there_is_no_job(made, rows):
+    app, other = made(), made()
+    minute = current_minute()
+    assert [task.status for task in tick(app.registry, minute).tasks] == ['handed over']
+    assert [task.status for task in tick(other.registry, minute).tasks] == ['skipped']
+    assert len(rows(JOBS)) == 1
+
+
+def test_without_the_job_there_is_no_claim(made, rows, postgresql, caplog):
+    app = made()
+    engine = app.registry['cron_claims'].database.engine
+    with engine.begin() as connection:
+        connection.execute(text('ALTER TABLE procrastinate_jobs RENAME TO elsewhere'))
+    minute = current_minute()
+    report = tick(app.registry, minute)
+    assert report.failed
+    assert 'task task does not run: it cannot be handed over: ' in caplog.text
+    assert statuses(rows) == []
+    with engine.begin() as connection:
+        connection.execute(text('ALTER TABLE elsewhere RENAME TO procrastinate_jobs'))
+    assert [task.status for task in tick(app.registry, minute).tasks] == ['handed over']
+
+
+def test_a_task_that_fails_fails_its_job_which_is_not_tried_again(made, rows, conninfo):
+    def fail(system):
+        raise LookupError('no')
+
+    app = made(fail)
+    tick(app.registry, current_minute())
+    asyncio.run(work(conninfo, lambda: app))
+    assert [row[3:] for row in rows(JOBS)] == [('failed', 1)]
+    assert statuses(rows) == ['failed']
+
+
+def test_a_job_for_which_the_store_cannot_be_asked_is_tried_again(made, rows, conninfo):
+    app = made()
+    tick(app.registry, current_minute())
+    with app.registry['cron_claims'].database.engine.begin() as connection:
+        connection.execute(text('ALTER TABLE cron_tasks RENAME TO elsewhere'))
+    asyncio.run(work(conninfo, lambda: app))
+    assert [row[3:] for row in rows(JOBS)] == [('todo', 1)]
+
+
+@pytest.mark.parametrize('settings', [{}, {'store': 'sqlite:///{folder}/cron.sqlite'}])
+def test_it_needs_a_store_in_postgresql(configure, tmp_path, settings):
+    config = configure(**{name: value.format(folder=tmp_path) for name, value in settings.items()})
+    config.add_cron_task(print, via='procrastinate')
+    with pytest.raises(ConfigurationError, match=r'set cron\.store = postgresql\+psycopg://'):
+        config.commit()
+
+
+def test_a_task_that_is_left_out_of_the_store_is_refused(configure, postgresql):
+    config = configure(store=postgresql)
+    config.add_cron_task(print, via='procrastinate', durable=False)
+    with pytest.raises(ConfigurationError, match='durable=False leaves the task out of the store'):
+        config.commit()

@@ -1,0 +1,124 @@
+"""Which tasks are handed over, and to what."""
+
+import sys
+from datetime import datetime, timezone
+
+import pytest
+from pyramid.exceptions import ConfigurationError
+
+from pyramid_cron.testing import tick
+
+INSTANT = datetime(2026, 11, 24, 2, 0, tzinfo=timezone.utc)
+
+sent = []
+
+
+def send(handover):
+    sent.append(handover.key)
+
+
+def task(system):
+    pass
+
+
+@pytest.fixture(autouse=True)
+def nothing_sent():
+    sent.clear()
+
+
+def error(config):
+    with pytest.raises(ConfigurationError) as caught:
+        config.commit()
+    return str(caught.value)
+
+
+def test_a_task_is_handed_over_to_a_function(configure):
+    config = configure()
+    config.add_cron_task(task, via=send, name='task')
+    config.commit()
+    [report] = tick(config.registry, INSTANT).tasks
+    assert (report.status, report.as_dict()['status']) == ('handed over', 'handed over')
+    assert sent == ['shop:task@2026-11-24T02:00Z']
+
+
+@pytest.mark.parametrize('via', [f'{__name__}.send', send])
+def test_a_setting_is_for_all_tasks_that_are_not_idle_and_do_not_say_otherwise(configure, via):
+    config = configure(via=via)
+    config.add_cron_task(task, name='one')
+    config.add_cron_task(task, name='idle', idle=True)
+    config.add_cron_task(task, name='here', via=False)
+    config.commit()
+    report = tick(config.registry, INSTANT)
+    assert {done.name: done.status for done in report.tasks} == {'one': 'handed over', 'idle': 'ok', 'here': 'ok'}
+    assert str(report) == 'ok'
+
+
+def test_an_idle_task_is_not_handed_over(configure):
+    config = configure()
+    with pytest.raises(ConfigurationError, match='an idle task waits for the time that a request has left'):
+        config.add_cron_task(task, idle=True, via='celery')
+
+
+@pytest.mark.parametrize(
+    ('via', 'why'),
+    [
+        ('selery', 'there is no such engine: there are celery and procrastinate, or name a function'),
+        ('myapp.nothing', "ModuleNotFoundError: No module named 'myapp'"),
+        (f'{__name__}.sendd', f"{__name__} has no 'sendd'; is 'send' meant?"),
+        (f'{__name__}.INSTANT', 'is not callable: it is of type datetime; give a function'),
+        (object(), 'is not callable'),
+        (lambda: None, 'does not take one argument'),
+        ('celery:queue', "'queue' is no option: there are queue=…, priority=…"),
+        ('celery:queue=', "'queue=' is no option"),
+        ('celery:colour=red', "'colour=red' is no option"),
+        ('celery:priority=high', "invalid literal for int() with base 10: 'high'"),
+    ],
+)
+def test_what_a_task_cannot_be_handed_over_to_is_an_error_at_start_up(configure, via, why):
+    config = configure()
+    config.add_cron_task(task, via=via, name='task')
+    told = error(config)
+    assert f'cron task task, via={via!r}: ' in told
+    assert why in told
+
+
+@pytest.mark.parametrize('name', ['celery', 'procrastinate'])
+def test_an_engine_that_is_not_installed_is_an_error_that_says_what_to_install(configure, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, f'pyramid_cron.queues.{name}', raising=False)
+    config = configure(via=name)
+    config.add_cron_task(task)
+    assert f"run: pip install 'pyramid_cron[{name}]'" in error(config)
+
+
+@pytest.mark.parametrize('value', ['', ' ', None])
+def test_an_empty_setting_is_refused(configure, value):
+    with pytest.raises(ConfigurationError, match=r'bad setting cron\.via'):
+        configure(via=value)
+
+
+def test_an_application_that_hands_nothing_over_imports_nothing_for_it(configure, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pyramid_cron.queues', None)
+    config = configure()
+    config.add_cron_task(task)
+    config.commit()
+    assert [done.status for done in tick(config.registry, INSTANT).tasks] == ['ok']
+
+
+def test_what_ends_the_process_ends_the_run_while_it_hands_over_too(configure):
+    def interrupted(handover):
+        raise KeyboardInterrupt
+
+    config = configure()
+    config.add_cron_task(task, via=interrupted)
+    config.commit()
+    with pytest.raises(KeyboardInterrupt):
+        tick(config.registry, INSTANT)
+
+
+def test_by_name_a_task_runs_here(configure):
+    config = configure()
+    config.add_cron_task(task, via=send, name='task')
+    config.commit()
+    assert [done.status for done in tick(config.registry, INSTANT, ['task']).tasks] == ['ok']
+    assert sent == []
