@@ -35,11 +35,13 @@ COMPLETION = ['argcomplete']
 BENCHMARKS = [
     'APScheduler < 4',
     'celery',
+    'celery-redbeat',
     'croniter',
     'cronsim',
     'psycopg[binary]',
     'pycron',
     'pytest',
+    'redis',
     'waitress',
     *STORE,
 ]
