@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -25,10 +24,12 @@ from redis.exceptions import ConnectionError as NoConnection
 
 from benchmarks.measure import Row, Size, WrongResult, medians
 from benchmarks.store import BEGIN, ONCE, PEERS, TASKS, configured
-from benchmarks.together import MOST, STALLED, together
+from benchmarks.together import STALLED, together
 from pyramid_cron.testing import tick
 
 PROGRAM = 'redis-server'
+# it ends with whoever holds its input, even if that is killed
+UNTIL_INPUT_ENDS = '"$@" & read -r nothing; kill -9 $!; wait'
 BEATS = 4
 MESSAGES = 'A message to the broker of Celery, Redis'
 # seconds between the due moments of the entries, and without a message until they are believed to be all
@@ -67,30 +68,24 @@ def _redis(folder: Path) -> Iterator[tuple[str, Any]]:
     """Start a Redis that keeps nothing and listens on a socket in the folder; give that, and a client."""
     socket = str(folder / 'socket')
     options = ['--port', '0', '--unixsocket', socket, '--dir', str(folder), '--save', '', '--appendonly', 'no']
-    server = subprocess.Popen(
-        [PROGRAM, *options],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        # an alarm outlives exec, and ends a server that nobody is left to end
-        preexec_fn=partial(signal.alarm, MOST),
-    )
-    try:
-        with Redis(unix_socket_path=socket, socket_timeout=STALLED) as client:
-            _wait_for(client, server)
-            yield socket, client
-    finally:
-        server.kill()
-        server.wait()
+    command = ['sh', '-c', UNTIL_INPUT_ENDS, 'sh', PROGRAM, *options]
+    with (
+        # a session of its own, because the shell must not end by Ctrl-C before it has ended the server
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True),
+        Redis(unix_socket_path=socket, socket_timeout=STALLED) as client,
+    ):
+        _wait_for(client)
+        yield socket, client
 
 
-def _wait_for(client: Any, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + STALLED
+def _wait_for(client: Any) -> None:
+    deadline = time.monotonic() + 10
     while True:
         try:
             client.ping()
             return
         except NoConnection:
-            if server.poll() is not None or time.monotonic() > deadline:
+            if time.monotonic() > deadline:
                 raise WrongResult(f'{PROGRAM} does not answer') from None
             time.sleep(0.05)
 

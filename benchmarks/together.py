@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
+import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.context import SpawnProcess
@@ -12,8 +13,6 @@ from typing import Any
 
 from benchmarks.measure import WrongResult
 
-# seconds after which a process ends by itself, should its parent have been killed
-MOST = 1800
 # seconds that processes wait for one another
 STALLED = 60
 
@@ -52,7 +51,7 @@ def finish(processes: list[SpawnProcess]) -> None:
 
 
 def _run(target: Callable[..., None], number: int, barrier: Any, *arguments: Any) -> None:
-    signal.alarm(MOST)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         target(number, barrier, *arguments)
     except BrokenBarrierError:
@@ -61,3 +60,11 @@ def _run(target: Callable[..., None], number: int, barrier: Any, *arguments: Any
         # so that nobody waits for this one
         barrier.abort()
         raise
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    # returns when it has ended, even if it was killed and could not end this one
+    parent.join()
+    os._exit(1)
