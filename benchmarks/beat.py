@@ -34,7 +34,7 @@ BEATS = 4
 MESSAGES = 'A message to the broker of Celery, Redis'
 # seconds between the due moments of the entries, and without a message until they are believed to be all
 STEP = 0.1
-QUIET = 0.5
+QUIET = 1.0
 
 # the class of the scheduler, and what has to be set for it
 SCHEDULERS: dict[str, tuple[type, dict[str, Any]]] = {
@@ -115,7 +115,7 @@ def _beat(number: int, barrier: Any, name: str, folder: str, socket: str, second
 
 def _sent(name: str, folder: str, socket: str, broker: Any, entries: int) -> float:
     """Return how often the beats send an entry that is due once."""
-    first = entries * STEP + 1.5
+    first = entries * STEP + 2.5
     seconds = [first + STEP * number for number in range(entries)]
     with together(BEATS, _beat, name, folder, socket, seconds) as (_, barrier):
         barrier.wait()
