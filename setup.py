@@ -41,11 +41,13 @@ CELERY = ['celery >= 5.3']
 BENCHMARKS = [
     'APScheduler < 4',
     'celery',
+    'celery-redbeat',
     'croniter',
     'cronsim',
     'psycopg[binary]',
     'pycron',
     'pytest',
+    'redis',
     'waitress',
     *STORE,
 ]

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.measure import FULL, SHORT, WrongResult, machine, table
+from benchmarks.measure import COLUMNS, FULL, SHORT, WrongResult, machine, table
 
 
 def main() -> None:
@@ -32,25 +32,32 @@ def main() -> None:
     time.tzset()
 
     # they take their time from that
-    from benchmarks import due, process, runs, store, tick
+    from benchmarks import beat, due, process, runs, store, tick
 
     size = SHORT if arguments.short else FULL
     rows = []
     try:
-        for part in (due, tick, process, runs, store):
+        for part in (due, tick, process, runs, store, beat):
             print(f'{part.__name__} ...', file=sys.stderr, flush=True)
             rows += part.rows(size)
     except WrongResult as exc:
         sys.exit(f'wrong result: {exc}')
     facts = machine()
-    text = table(rows, facts, goals=not arguments.short)
+    notes = [note for note in (store.missing(), beat.missing()) if note]
+    text = table(rows, facts, notes, goals=not arguments.short)
     print(text)
     shown = [row._asdict() | {'ratio': row.ratio, 'goal': row.goal} for row in rows]
     (arguments.output / 'results.txt').write_text(text + '\n', encoding='utf-8')
     (arguments.output / 'results.json').write_text(
-        json.dumps({'machine': facts, 'size': size._asdict(), 'rows': shown}, indent=1, ensure_ascii=False) + '\n',
+        json.dumps(
+            {'machine': facts, 'size': size._asdict(), 'rows': shown, 'notes': notes}, indent=1, ensure_ascii=False
+        )
+        + '\n',
         encoding='utf-8',
     )
+    too_long = [line for line in text.splitlines() if len(line) > COLUMNS]
+    if too_long:
+        sys.exit('\n'.join([f'more than {COLUMNS} columns:', *too_long]))
 
 
 if __name__ == '__main__':

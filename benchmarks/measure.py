@@ -14,9 +14,21 @@ from typing import Any, NamedTuple
 # a function is called about as often in a round as fits into this, going by a first call, and at least once
 SECONDS_A_ROUND = 0.005
 
-RULE = '-' * 80
+COLUMNS = 80
+RULE = '-' * COLUMNS
 
-COMPARED = ('APScheduler', 'celery', 'croniter', 'cronsim', 'pycron', 'pyramid', 'waitress')
+COMPARED = (
+    'APScheduler',
+    'celery',
+    'celery-redbeat',
+    'croniter',
+    'cronsim',
+    'pycron',
+    'pyramid',
+    'redis',
+    'SQLAlchemy',
+    'waitress',
+)
 
 
 class WrongResult(Exception):
@@ -133,11 +145,11 @@ def _digits(figure: float) -> str:
     return f'{figure:.1e}'
 
 
-def table(rows: Iterable[Row], facts: Mapping[str, Any], goals: bool = True) -> str:
-    """Return the rows as a table of 80 columns, and below it whether the goals are reached."""
+def table(rows: Iterable[Row], facts: Mapping[str, Any], notes: Iterable[str] = (), goals: bool = True) -> str:
+    """Return the rows as a table of 80 columns, the notes, and below them whether the goals are reached."""
     lines = [
-        f'{facts["processor"]}, {facts["cores"]} cores, {facts["system"]}, {facts["python"]}',
-        *textwrap.wrap(', '.join(f'{name} {version}' for name, version in facts['versions'].items()), 80),
+        *textwrap.wrap(f'{facts["processor"]}, {facts["cores"]} cores, {facts["system"]}, {facts["python"]}', COLUMNS),
+        *textwrap.wrap(', '.join(f'{name} {version}' for name, version in facts['versions'].items()), COLUMNS),
     ]
     before = None
     aims = []
@@ -149,9 +161,9 @@ def table(rows: Iterable[Row], facts: Mapping[str, Any], goals: bool = True) -> 
         other = f'{row.other} *' if row.sampled else row.other
         lines.append(_line('' if same else row.what, figure, other, shown(row.there, row.unit), _digits(row.ratio)))
         if row.goal is not None:
-            aims += textwrap.wrap(f'{row.what}, {row.other}: {row.goal}', 80, subsequent_indent='    ')
+            aims += textwrap.wrap(f'{row.what}, {row.other}: {row.goal}', COLUMNS, subsequent_indent='    ')
         before = row
-    lines += ['', '* measured on a sample of the tasks']
+    lines += ['', '* measured on a sample of the tasks', *notes]
     return '\n'.join([*lines, '', 'Goals', RULE, *aims] if goals else lines)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import statistics
 import tempfile
 import time
@@ -19,11 +18,15 @@ from pyramid.config import Configurator
 
 from benchmarks.application import PATHS, caller, not_now
 from benchmarks.measure import Row, Size, WrongResult, medians
+from benchmarks.together import finish, together
 from pyramid_cron.testing import tick
 from tests.conftest import find_postgresql
 from tests.kills.databases import DATABASES
 
 GROUP = 'A store'
+PEERS = 'How often a due moment runs on four processes'
+# _several counts it, and ends the benchmarks if it is anything else
+ONCE = 1.0
 SHOWN = {'sqlite': 'SQLite', 'postgresql': 'PostgreSQL'}
 TASKS = 5
 # some minutes ago, because a store believes no minute of the future
@@ -31,20 +34,29 @@ BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)
 SECONDS_OF_PEER = 6
 
 
+def missing() -> str | None:
+    """Return why there are no rows of a database, if there are none."""
+    return None if find_postgresql() else 'PostgreSQL: not measured, it is not installed'
+
+
 def rows(size: Size) -> Iterator[Row]:
     """Yield the rows; a database that is not installed has none."""
     for name, shown in SHOWN.items():
-        if name == 'postgresql' and find_postgresql() is None:
+        if name == 'postgresql' and missing():
             continue
         with tempfile.TemporaryDirectory() as folder, DATABASES[name](Path(folder)) as url:
             yield from _nothing_due(shown, url, size)
             yield from _a_run(shown, url, size)
             for processes in (4, 8):
                 yield from _several(shown, url, processes, size)
-    yield _peer(4)
+    yield _peer()
 
 
-def _registry(url: str | None, app: str = 'benchmarks', task: Any = lambda system: None, due: int = TASKS) -> Any:
+def configured(url: str | None, app: str = 'benchmarks', task: Any = lambda system: None, due: int = TASKS) -> Any:
+    """Return the configurator of an application with tasks that are due each minute, and one that is not.
+
+    :param task: is called with the name of the task and with ``system``, if any is due.
+    """
     settings = {} if url is None else {'cron.store': url, 'cron.app': app}
     with Configurator(settings={**settings, 'cron.timezone': 'UTC'}) as config:
         config.include('pyramid_cron')
@@ -65,7 +77,7 @@ def _dispose(registry: Any) -> None:
 
 
 def _nothing_due(shown: str, url: str, size: Size) -> Iterator[Row]:
-    configs = {'store': _registry(url, due=0), 'none': _registry(None, due=0)}
+    configs = {'store': configured(url, due=0), 'none': configured(None, due=0)}
     functions = {name: caller(config.make_wsgi_app(), PATHS['tick']) for name, config in configs.items()}
     if {function() for function in functions.values()} != {b'ok'}:
         raise WrongResult('a tick with nothing due did not answer ok')
@@ -79,7 +91,7 @@ def _nothing_due(shown: str, url: str, size: Size) -> Iterator[Row]:
 
 def _a_run(shown: str, url: str, size: Size) -> Iterator[Row]:
     urls = {'store': url, 'none': None}
-    registries = {name: _registry(urls[name], app='a run', task=_with_name).registry for name in urls}
+    registries = {name: configured(urls[name], app='a run', task=_with_name).registry for name in urls}
     seconds: dict[str, list[float]] = {name: [] for name in registries}
     for number in range(size.rounds):
         for name, registry in registries.items():
@@ -90,7 +102,7 @@ def _a_run(shown: str, url: str, size: Size) -> Iterator[Row]:
                 raise WrongResult(f'not every task ran with {name}: {report}')
     _dispose(registries['store'])
     stored, free = (statistics.median(seconds[name]) for name in ('store', 'none'))
-    yield Row(GROUP, f'a claim, run and end, {shown}', 'no store', stored, free)
+    yield Row(GROUP, f'claim, run, end: {shown}', 'no store', stored, free)
 
 
 def _append(file: str, name: str, system: Any) -> None:
@@ -98,30 +110,25 @@ def _append(file: str, name: str, system: Any) -> None:
         effects.write(f'{name} {system["scheduled_for"]:%Y-%m-%dT%H:%M}\n')
 
 
-def _walk(url: str, app: str, file: str, minutes: int, barrier: Any) -> None:
+def _walk(number: int, barrier: Any, url: str, app: str, file: str, minutes: int) -> None:
     """Tick minute by minute, each when all the others have come to it."""
-    registry = _registry(url, app=app, task=partial(_append, file)).registry
-    for number in range(minutes):
+    registry = configured(url, app=app, task=partial(_append, file)).registry
+    for minute in range(minutes):
         barrier.wait()
-        tick(registry, BEGIN + timedelta(minutes=number))
+        tick(registry, BEGIN + timedelta(minutes=minute))
     _dispose(registry)
 
 
 def _several(shown: str, url: str, processes: int, size: Size) -> Iterator[Row]:
     minutes = 10 * max(size.counts[0], size.counts[1] // 10)
-    context = multiprocessing.get_context('spawn')
     with tempfile.NamedTemporaryFile('r') as effects:
-        barrier = context.Barrier(processes + 1)
-        arguments = (url, f'{processes} processes', effects.name, minutes, barrier)
-        started = [context.Process(target=_walk, args=arguments) for _ in range(processes)]
-        for process in started:
-            process.start()
-        barrier.wait()
-        began = time.perf_counter()
-        for _ in range(minutes - 1):
+        arguments = (url, f'{processes} processes', effects.name, minutes)
+        with together(processes, _walk, *arguments) as (started, barrier):
             barrier.wait()
-        for process in started:
-            process.join()
+            began = time.perf_counter()
+            for _ in range(minutes - 1):
+                barrier.wait()
+            finish(started)
         seconds = time.perf_counter() - began
         runs = Counter(effects.read().split('\n')[:-1])
     expected = minutes * TASKS
@@ -130,19 +137,19 @@ def _several(shown: str, url: str, processes: int, size: Size) -> Iterator[Row]:
             f'{processes} processes, {shown}: {expected} runs were due, '
             f'{expected - len(runs)} were lost and {sum(runs.values()) - len(runs)} were duplicates'
         )
-    yield Row(GROUP, f'{processes} processes, {shown}, a minute', '60 s', seconds / minutes, 60.0)
+    yield Row(GROUP, f'{processes} processes, {shown}', 'a minute', seconds / minutes, 60.0)
 
 
-def _schedule(url: str, file: str, seconds: float, ready: Any) -> None:
+def _schedule(number: int, barrier: Any, url: str, file: str) -> None:
     scheduler = BackgroundScheduler(jobstores={'default': SQLAlchemyJobStore(url)}, timezone=timezone.utc)
     scheduler.start(paused=True)
-    for number in range(TASKS):
+    for job in range(TASKS):
         scheduler.add_job(
-            _record, 'interval', [file, str(number)], seconds=1, id=str(number), replace_existing=True, start_date=BEGIN
+            _record, 'interval', [file, str(job)], seconds=1, id=str(job), replace_existing=True, start_date=BEGIN
         )
-    ready.wait()
+    barrier.wait()
     scheduler.resume()
-    time.sleep(seconds)
+    time.sleep(SECONDS_OF_PEER)
     scheduler.shutdown()
 
 
@@ -151,28 +158,16 @@ def _record(file: str, name: str) -> None:
         effects.write(f'{name} {time.time():.0f}\n')
 
 
-def _peer(processes: int) -> Row:
-    """Return how often APScheduler runs a job that is due once, in processes that share a job store."""
-    context = multiprocessing.get_context('spawn')
+def _peer() -> Row:
+    """Return how often APScheduler runs a job that is due once, in four processes that share a job store."""
     with tempfile.TemporaryDirectory() as folder:
         effects = Path(folder, 'effects')
         effects.touch()
         url = f'sqlite:///{folder}/jobs.sqlite?timeout=30'
-        ready = context.Barrier(processes)
-        arguments = (url, str(effects), SECONDS_OF_PEER, ready)
-        started = [context.Process(target=_schedule, args=arguments) for _ in range(processes)]
-        for process in started:
-            process.start()
-        for process in started:
-            process.join()
+        with together(4, _schedule, url, str(effects)) as (started, barrier):
+            barrier.wait()
+            finish(started)
         runs = effects.read_text(encoding='utf-8').split('\n')[:-1]
     if not runs:
         raise WrongResult('APScheduler ran nothing')
-    return Row(
-        GROUP,
-        f'{processes} processes, runs of a due job',
-        'APScheduler job store',
-        1.0,
-        len(runs) / len(set(runs)),
-        unit='',
-    )
+    return Row(PEERS, 'runs of a due moment', 'APScheduler job store', ONCE, len(runs) / len(set(runs)), unit='')
