@@ -19,14 +19,15 @@ from collections import Counter
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from sqlalchemy import create_engine, make_url, or_, select
+from sqlalchemy import create_engine, make_url, or_, select, update
 from sqlalchemy.sql.functions import count
 
 from pyramid_cron.clock import MINUTE, minute_of
 from pyramid_cron.inprocess import run_through
 from pyramid_cron.store import rows
+from pyramid_cron.store.looking import Look
 from pyramid_cron.store.schema import runs, tasks
-from pyramid_cron.store.turns import Options
+from pyramid_cron.store.turns import Options, StoredTurn
 from tests.conftest import Redis
 
 from .application import Base, make_app
@@ -41,10 +42,19 @@ TEN_YEARS = str(10 * 365 * 86400)
 MOST_MINUTES = 100
 
 
-def celery_app(broker):
+def celery_app(broker, chance=None):
+    """Return an application of Celery.
+
+    :param chance: a random.Random, by which some messages are sent twice.
+    """
     import celery
 
-    app = celery.Celery('kills', broker=broker, set_as_current=False)
+    class Twice(celery.Celery):
+        def send_task(self, *arguments, **options):
+            for _ in range(chance.choice([1, 1, 1, 2])):
+                super().send_task(*arguments, **options)
+
+    app = Twice('kills', broker=broker, set_as_current=False)
     app.conf.update(worker_hijack_root_logger=False, broker_connection_retry_on_startup=True)
     return app
 
@@ -56,7 +66,7 @@ class Celery:
         self._redis = Redis()
 
     def settings(self):
-        return {'via': 'celery', 'celery': celery_app(self._redis.url)}
+        return {'via': 'celery', 'celery': celery_app(self._redis.url, random.Random(0))}
 
     def work(self, url, load):
         from pyramid_cron.queues.celery import add_perform
@@ -219,7 +229,7 @@ def kill(engine, url, folder, kills, minutes, chance):
         'simulated minutes': (last - begin) // MINUTE,
         'killed': killed.kills,
         'ended by themselves': killed.crashed,
-        'handed over again': again(url),
+        'missed': missed(url),
         **figures,
     }
 
@@ -249,7 +259,8 @@ def is_quiet(url):
     return found == 0
 
 
-def again(url):
+def missed(url):
+    """Return how many minutes were missed, by the reason."""
     engine = create_engine(url)
     with engine.connect() as connection:
         found = Counter(connection.scalars(select(runs.c.reason).where(runs.c.status == 'missed')))
@@ -258,16 +269,16 @@ def again(url):
 
 
 def unguarded():
-    """Let a worker begin what another one has begun: the control."""
+    """Let a worker begin whatever is delivered: the control."""
+
+    def delivered(look, task, delivery, instant):
+        return StoredTurn(task, delivery.minute, queued_id='any')
 
     def begin_queued(connection, app, task, queued_id, **values):
-        from sqlalchemy import update
-
-        its = tasks.c.app == app, tasks.c.task == task
-        connection.execute(update(tasks).where(*its).values(queued=None, **values))
+        connection.execute(update(tasks).where(tasks.c.app == app, tasks.c.task == task).values(queued=None, **values))
         return True
 
-    rows.begin_queued = begin_queued
+    Look.delivered, rows.begin_queued = delivered, begin_queued
 
 
 def main():
@@ -276,18 +287,24 @@ def main():
     parser.add_argument('--kills', type=int, default=200, help='of processes that tick, and of workers (default: 200)')
     parser.add_argument('--minutes', type=int, default=300, help='to simulate at least (default: 300)')
     parser.add_argument('--seed', type=int, default=0, help='of everything that is left to chance (default: 0)')
+    parser.add_argument(
+        '--control', action='store_true', help='let workers begin whatever is delivered, which has to be found'
+    )
     arguments = parser.parse_args()
+    if arguments.control:
+        unguarded()
     engine = ENGINES[arguments.engine]()
     try:
         with tempfile.TemporaryDirectory(prefix='kills-') as name, postgresql(Path(name)) as url:
             prepare(engine, url)
             figures = kill(engine, url, Path(name), arguments.kills, arguments.minutes, random.Random(arguments.seed))
-            if any(figures['wrong'].values()):
+            found = any(figures['wrong'].values())
+            if found and not arguments.control:
                 sys.stderr.write((Path(name) / 'log').read_text()[-20000:])
     finally:
         engine.end()
     print(json.dumps(vars(arguments) | figures, indent=2))
-    sys.exit(any(figures['wrong'].values()))
+    sys.exit(found != arguments.control)
 
 
 def prepare(engine, url):
