@@ -5,41 +5,34 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pyramid_cron import clock
-from pyramid_cron.claims import NOT_JOINED, Claims, Delivery, Held, Pause, Turn, Unavailable
-from pyramid_cron.events import TaskPaused, TaskResumed
-from pyramid_cron.reports import ALREADY_RUN, HANDED_OVER, OK, SKIPPED, PastRun, TaskReport
-from pyramid_cron.store import history, leases, passing, pausing, reading, rows
+from pyramid_cron.claims import NOT_JOINED, Delivery, Held, Turn, Unavailable
+from pyramid_cron.reports import HANDED_OVER, OK, SKIPPED, TaskReport
+from pyramid_cron.store import history, leases, passing, rows, taking
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.ending import Ends, Fenced
 from pyramid_cron.store.joining import Joined, require_same_database, session_of
 from pyramid_cron.store.leases import Heartbeat, Process
 from pyramid_cron.store.looking import Look
-from pyramid_cron.store.schema import database_clock
-from pyramid_cron.store.turns import ALREADY, Options, StoredTurn, in_a_line, queued_for, still_running
+from pyramid_cron.store.remembering import Remembering
+from pyramid_cron.store.turns import Options, StoredTurn, in_a_line
 from pyramid_cron.tasks import Tasks
 
 log = logging.getLogger(__name__)
-
-Written = TypeVar('Written')
 
 # seconds between two looks for what is too old to keep
 PRUNING = 60
 
 
-class NotSent(Exception):
-    """A run could not be handed over on the connection of its claim, which is rolled back."""
-
-
-class StoreClaims(Claims):
+class StoreClaims(Remembering):
     """The claims of all processes that share a database: ``registry['cron_claims']`` where ``cron.store`` is set.
 
     Tasks with ``durable=False`` are left to the memory of each process.
@@ -57,9 +50,7 @@ class StoreClaims(Claims):
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        super().__init__(monotonic)
-        self.database = database
-        self.options = options
+        super().__init__(database, options, monotonic)
         self._ends = Ends(database, options.app, monotonic, sleep)
         self._look = Look(database, options, lambda: self.process.place)
         self._pruned = monotonic()
@@ -141,12 +132,10 @@ class StoreClaims(Claims):
             return super().claim(turn)
         try:
             with self.database.begin() as connection:
-                taken = (
-                    self._begin(connection, turn) if turn.queued_id is None else self._begin_queued(connection, turn)
-                )
+                taken = taking.take(connection, self.options.app, self.process, turn)
             if not taken:
-                return self._why_not(turn)
-        except NotSent as exc:
+                return taking.why_not(self.database, self.options, turn)
+        except taking.NotSent as exc:
             raise Unavailable(f'it cannot be handed over: {in_a_line(exc)}') from exc.__cause__
         except SQLAlchemyError as exc:
             # it may have been committed all the same, although it has not begun
@@ -155,79 +144,6 @@ class StoreClaims(Claims):
         passing.tell(self.options, turn.task, turn.passed.missed)
         self._heartbeat.begin()
         return None
-
-    def _begin(self, connection: Connection, turn: StoredTurn) -> bool:
-        """Take a turn, or the right to hand it over, and tell whether it was to be had."""
-        app, process, handing = self.options.app, self.process, turn.handing
-        # whose sending nobody could take up again is nobody's from the start, as what is sent with its claim is
-        waits = handing is not None and (handing.within_claim or turn.minute is None)
-        taken = rows.take(
-            connection,
-            app,
-            turn.task.name,
-            turn.minute,
-            turn.attempt,
-            run_id=turn.run_id,
-            process=None if waits else process.id,
-            began=database_clock(),
-            queued=None if handing is None else queued_for(turn.minute, turn.run_id),
-            transactional=False,
-        )
-        if not taken:
-            return False
-        process.renew(connection)
-        passing.record(connection, app, turn.task, turn.passed, turn.row)
-        history.begin(
-            connection,
-            history.RUNNING if handing is None else history.QUEUED,
-            id=turn.run_id,
-            app=app,
-            task=turn.task.name,
-            scheduled_for=turn.minute,
-            attempt=turn.attempt,
-            trigger=turn.trigger,
-            by=turn.by,
-            host=process.host,
-            pid=process.pid,
-            started=clock.now(),
-        )
-        if handing is not None and handing.within_claim:
-            try:
-                handing.send(turn, connection)
-            except Exception as exc:
-                raise NotSent(exc) from exc
-        return True
-
-    def _begin_queued(self, connection: Connection, turn: StoredTurn) -> bool:
-        """Take a turn that was handed over, and tell whether it was to be had."""
-        queued_id, process = str(turn.queued_id), self.process
-        taken = rows.begin_queued(
-            connection,
-            self.options.app,
-            turn.task.name,
-            queued_id,
-            run_id=turn.run_id,
-            process=process.id,
-            began=database_clock(),
-            transactional=False,
-        )
-        if taken:
-            process.renew(connection)
-            history.begin_queued(
-                connection, queued_id, id=turn.run_id, host=process.host, pid=process.pid, started=clock.now()
-            )
-        return taken
-
-    def _why_not(self, turn: StoredTurn) -> Held:
-        """Say why a task was not to be had. Who is second to a minute says nothing."""
-        with self.database.autocommit() as connection:
-            row = rows.known(connection, self.options.app, [turn.task.name])[turn.task.name]
-            now = connection.scalars(select(database_clock())).one()
-        if turn.queued_id is not None:
-            return Held(ALREADY_RUN, level=logging.INFO)
-        if row['run_id'] is None or (turn.minute is not None and row['last_minute'] >= turn.minute):
-            return ALREADY
-        return still_running(turn.task, row, self.options.zone, now)
 
     def joined(self, turn: Turn, request: Any) -> AbstractContextManager[None]:
         name = self.options.session
@@ -306,48 +222,6 @@ class StoreClaims(Claims):
                     history.record_unbegun(connection, app, task, [turn.minute], SKIPPED, reason, clock.now())
         except SQLAlchemyError as exc:
             log.warning('the store cannot be told that task %s is skipped: %s', task, in_a_line(exc))
-
-    def last_runs(self) -> dict[str, PastRun]:
-        with self.reading() as connection:
-            return {} if connection is None else reading.last_runs(connection, self.options.app)
-
-    def pause(
-        self, names: Collection[str], *, reason: str, until: datetime | None = None, by: str | None = None
-    ) -> None:
-        self._write(lambda connection: pausing.pause(connection, self.options.app, names, reason, until, by))
-        for name in names:
-            log.warning('task %s is paused%s: %s', name, f' by {by}' if by else '', reason)
-            self.options.tell(TaskPaused(name, until, reason, by))
-
-    def resume(self, names: Collection[str], *, by: str | None = None) -> list[str]:
-        resumed = self._write(lambda connection: pausing.resume(connection, self.options.app, names, clock.now()))
-        for name in resumed:
-            log.warning('task %s is resumed%s', name, f' by {by}' if by else '')
-            self.options.tell(TaskResumed(name, by))
-        return resumed
-
-    def paused(self) -> dict[str, Pause]:
-        with self.reading() as connection:
-            return {} if connection is None else pausing.paused(connection, self.options.app, clock.now())
-
-    @contextmanager
-    def reading(self) -> Iterator[Connection | None]:
-        """Give a connection to look at what is remembered, or ``None`` if there are no tables yet.
-
-        :raises Unavailable: if the database cannot be asked, or an answer fails.
-        """
-        try:
-            with self.database.reading() as connection:
-                yield connection
-        except SQLAlchemyError as exc:
-            raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}') from exc
-
-    def _write(self, write: Callable[[Connection], Written]) -> Written:
-        try:
-            with self.database.begin() as connection:
-                return write(connection)
-        except SQLAlchemyError as exc:
-            raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}') from exc
 
     def _beat(self) -> None:
         self._ends.write_late()
