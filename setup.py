@@ -39,6 +39,7 @@ COMPLETION = ['argcomplete']
 PROCRASTINATE = ['procrastinate >= 3.8', 'psycopg[binary,pool]', *STORE]
 CELERY = ['celery >= 5.3']
 BENCHMARKS = [
+    *PROCRASTINATE,
     'APScheduler < 4',
     'celery',
     'celery-redbeat',

@@ -32,12 +32,12 @@ def main() -> None:
     time.tzset()
 
     # they take their time from that
-    from benchmarks import beat, due, process, runs, store, tick
+    from benchmarks import beat, due, handing, process, runs, store, tick
 
     size = SHORT if arguments.short else FULL
     rows = []
     try:
-        for part in (due, tick, process, runs, store, beat):
+        for part in (due, tick, process, runs, store, beat, handing):
             print(f'{part.__name__} ...', file=sys.stderr, flush=True)
             rows += part.rows(size)
     except WrongResult as exc:

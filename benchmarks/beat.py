@@ -1,4 +1,4 @@
-"""How often Celery's schedulers send what is due, and what it costs to send a message."""
+"""How often Celery's schedulers send what is due."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +20,14 @@ from redbeat import RedBeatScheduler
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 
-from benchmarks.measure import Row, Size, WrongResult, medians
-from benchmarks.store import BEGIN, ONCE, PEERS, TASKS, configured
+from benchmarks.measure import Row, Size, WrongResult
+from benchmarks.store import ONCE, PEERS
 from benchmarks.together import STALLED, together
-from pyramid_cron.testing import tick
 
 PROGRAM = 'redis-server'
 # it ends with whoever holds its input, even if that is killed
 UNTIL_INPUT_ENDS = '"$@" & read -r nothing; kill -9 $!; wait'
 BEATS = 4
-MESSAGES = 'A message to the broker of Celery, Redis'
 # seconds between the due moments of the entries, and without a message until they are believed to be all
 STEP = 0.1
 QUIET = 1.0
@@ -55,16 +51,15 @@ def rows(size: Size) -> Iterator[Row]:
     """Yield the rows; there are none where Redis is not installed."""
     if missing():
         return
-    with tempfile.TemporaryDirectory(prefix='redis-') as folder, _redis(Path(folder)) as (socket, broker):
+    with tempfile.TemporaryDirectory(prefix='redis-') as folder, redis(Path(folder)) as (socket, broker):
         for name in SCHEDULERS:
             sent = _sent(name, folder, socket, broker, entries=min(30, size.counts[0] * size.rounds // 3))
             yield Row(PEERS, 'runs of a due moment', name, ONCE, sent, unit='')
             broker.flushall()
-        yield from _a_message(folder, socket, broker, size)
 
 
 @contextmanager
-def _redis(folder: Path) -> Iterator[tuple[str, Any]]:
+def redis(folder: Path) -> Iterator[tuple[str, Any]]:
     """Start a Redis that keeps nothing and listens on a socket in the folder; give that, and a client."""
     socket = str(folder / 'socket')
     options = ['--port', '0', '--unixsocket', socket, '--dir', str(folder), '--save', '', '--appendonly', 'no']
@@ -90,7 +85,7 @@ def _wait_for(client: Any) -> None:
             time.sleep(0.05)
 
 
-def _celery(name: str, socket: str, seconds: list[float]) -> Celery:
+def application(name: str, socket: str, seconds: list[float]) -> Celery:
     """Return a Celery application with an entry for each of these intervals."""
     app = Celery(broker=f'redis+socket://{socket}', set_as_current=False)
     app.conf.update(
@@ -106,7 +101,7 @@ def _celery(name: str, socket: str, seconds: list[float]) -> Celery:
 
 def _beat(number: int, barrier: Any, name: str, folder: str, socket: str, seconds: list[float]) -> None:
     """Do what the command ``celery beat`` does, until killed."""
-    app = _celery(name, socket, seconds)
+    app = application(name, socket, seconds)
     schedule = str(Path(folder, f'{name} {number}'))
     service = Service(app, scheduler_cls=SCHEDULERS[name][0], schedule_filename=schedule)
     barrier.wait()
@@ -131,49 +126,3 @@ def _sent(name: str, folder: str, socket: str, broker: Any, entries: int) -> flo
     if len(messages) != entries or not all(least <= sent <= most for sent in messages.values()):
         raise WrongResult(f'{name} did not send each of {entries} entries {least} to {most} times: {dict(messages)}')
     return messages.total() / entries
-
-
-def _a_message(folder: str, socket: str, broker: Any, size: Size) -> Iterator[Row]:
-    """Yield the rows of a message that is due: the state of its entry, and sending it."""
-    apps = {name: _celery(name, socket, [3600.0] * TASKS) for name in ('Celery beat', 'RedBeat')}
-
-    def send(name: str, system: Any) -> None:
-        apps['Celery beat'].send_task(f'task {name}')
-
-    urls = {'no store': None, 'store': f'sqlite:///{folder}/store.sqlite'}
-    configs = {name: configured(url, app='messages', task=send) for name, url in urls.items()}
-    beat = PersistentScheduler(apps['Celery beat'], schedule_filename=str(Path(folder, 'messages')))
-    redbeat = RedBeatScheduler(apps['RedBeat'])
-    entries = [redbeat.Entry.from_key(f'redbeat:entry {number}', app=apps['RedBeat']) for number in range(TASKS)]
-
-    def run(registry: Any, minutes: Iterator[int]) -> None:
-        tick(registry, BEGIN + timedelta(minutes=next(minutes)))
-
-    def by_beat() -> None:
-        for number in range(TASKS):
-            entry = beat.schedule[f'entry {number}']
-            beat.reserve(entry)
-            beat.apply_entry(entry, producer=beat.producer)
-
-    def by_redbeat() -> None:
-        for entry in entries:
-            # this one writes to Redis that it ran
-            redbeat.apply_async(entry, producer=redbeat.producer)
-
-    functions: dict[str, Callable[[], object]] = {
-        **{name: partial(run, config.registry, count()) for name, config in configs.items()},
-        'Celery beat': by_beat,
-        'RedBeat': by_redbeat,
-    }
-    for name, function in functions.items():
-        broker.delete('celery')
-        function()
-        if broker.llen('celery') != TASKS:
-            raise WrongResult(f'{name} did not send one message for each of {TASKS} tasks')
-    seconds = {name: each / TASKS for name, each in medians(functions, size.rounds).items()}
-    beat.close()
-    redbeat.close()
-    configs['store'].registry['cron_claims'].database.engine.dispose()
-    for what, name in (('a due task sends a message', 'no store'), ('the same, store in SQLite', 'store')):
-        for other in apps:
-            yield Row(MESSAGES, what, other, seconds[name], seconds[other])

@@ -52,12 +52,16 @@ def rows(size: Size) -> Iterator[Row]:
     yield _peer()
 
 
-def configured(url: str | None, app: str = 'benchmarks', task: Any = lambda system: None, due: int = TASKS) -> Any:
+def configured(
+    url: str | None, app: str = 'benchmarks', task: Any = lambda *given: None, due: int = TASKS, **more: Any
+) -> Any:
     """Return the configurator of an application with tasks that are due each minute, and one that is not.
 
     :param task: is called with the name of the task and with ``system``, if any is due.
+    :param more: more settings, without their prefix.
     """
-    settings = {} if url is None else {'cron.store': url, 'cron.app': app}
+    settings = {} if url is None else {'cron.store': url}
+    settings |= {f'cron.{name}': value for name, value in {'app': app, **more}.items()}
     with Configurator(settings={**settings, 'cron.timezone': 'UTC'}) as config:
         config.include('pyramid_cron')
         for number in range(due):

@@ -75,7 +75,15 @@ class Celery:
         add_perform(app, load)
         # one process, which takes one message at a time
         app.worker_main(
-            ['worker', '--pool=solo', '--loglevel=ERROR', '--without-gossip', '--without-mingle', '--without-heartbeat']
+            [
+                '--quiet',
+                'worker',
+                '--pool=solo',
+                '--loglevel=ERROR',
+                '--without-gossip',
+                '--without-mingle',
+                '--without-heartbeat',
+            ]
         )
 
     def restart_broker(self):
