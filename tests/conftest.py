@@ -1,6 +1,7 @@
 import contextlib
 import os
 import pwd
+import re
 import shlex
 import shutil
 import signal
@@ -11,6 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
+
+
+def shown(value):
+    """Return a parameter of a test for its name, which is to be the same in all processes."""
+    return re.sub(' at 0x[0-9a-f]+', '', str(value))
 
 
 @pytest.fixture

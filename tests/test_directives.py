@@ -13,6 +13,7 @@ from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationConflictError, ConfigurationError
 
 from pyramid_cron import ScheduleWarning, Task, add_cron_task
+from tests.conftest import shown
 
 
 def purge(system): ...
@@ -83,7 +84,7 @@ def refused(*parts):
         ({'day': 30, 'month': 2}, ('day=30 with month=2',)),
         ({'idle': 'no'}, ("idle='no'",)),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_a_bad_field_is_refused_showing_task_field_value_and_range(config, fields, parts):
     with refused(f'cron task {__name__}.purge', *parts):
@@ -106,7 +107,7 @@ def test_a_name_that_does_not_resolve_is_refused_by_name(config, f):
         config.add_cron_task(f)
 
 
-@pytest.mark.parametrize('f', [None, 5, {}, object()], ids=str)
+@pytest.mark.parametrize('f', [None, 5, {}, object()], ids=shown)
 def test_what_cannot_be_called_is_refused(config, f):
     with refused(repr(f), 'is not callable'):
         config.add_cron_task(f)
@@ -193,7 +194,7 @@ class CoroutineWhenCalled:
 @pytest.mark.parametrize(
     'f',
     [coroutine, generator, asynchronous_generator, functools.partial(coroutine), CoroutineWhenCalled()],
-    ids=str,
+    ids=shown,
 )
 def test_a_function_whose_call_runs_nothing_is_refused(config, f):
     with refused('runs nothing'):
@@ -227,7 +228,7 @@ class Job:
         globals,
         isinstance,
     ],
-    ids=str,
+    ids=shown,
 )
 def test_a_function_that_does_not_take_one_argument_is_refused(config, f):
     with refused('does not take one argument, system: '):
@@ -239,7 +240,7 @@ def test_a_method_that_is_not_bound_is_refused_with_a_hint(config):
         config.add_cron_task(Job.run)
 
 
-@pytest.mark.parametrize('f', [Job, functools.partial(Job), dict, f'{__name__}.Job'], ids=str)
+@pytest.mark.parametrize('f', [Job, functools.partial(Job), dict, f'{__name__}.Job'], ids=shown)
 def test_a_class_is_refused_with_a_hint(config, f):
     with refused('is a class: calling it makes an instance', 'give an instance that can be called, or a method of one'):
         config.add_cron_task(f)
@@ -414,7 +415,7 @@ def test_advice_is_a_warning_at_the_line_that_registers(config):
     assert 'min=0' in left_out
 
 
-@pytest.mark.parametrize('fields', [{'day': 1}, {'dow': 'mon'}, {'month': 'jan'}], ids=str)
+@pytest.mark.parametrize('fields', [{'day': 1}, {'dow': 'mon'}, {'month': 'jan'}], ids=shown)
 def test_an_hour_that_is_left_out_on_some_days_is_a_warning(config, fields):
     config.add_cron_task(purge, min=0, **fields)
     with pytest.warns(ScheduleWarning, match=r'hour is left out.*write hour=0 for once a day'):
@@ -483,7 +484,7 @@ def test_without_a_setting_schedules_follow_the_machines_local_time(config):
         ({'timezone': 'Europe/Berln'}, ("'Europe/Berln'", 'Europe/Berlin')),
         ({'timezone': 5}, ('5 is neither',)),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_a_bad_schedule_is_refused_showing_the_task_and_what_to_write(config, arguments, parts):
     with refused(f'cron task {__name__}.purge', *parts):

@@ -17,6 +17,7 @@ from pyramid_cron.fields import (
     read_text,
     write,
 )
+from tests.conftest import shown
 
 
 def values(field, text):
@@ -163,7 +164,7 @@ def test_a_list_with_blanks_is_no_crontab_line():
         (MONTH, iter(['jan', 'jul']), "; write month='jan,jul'"),
         (HOUR, ['9', '17'], "; write hour='9,17'"),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_texts_in_an_iterable_are_joined_for_whoever_wrote_them(field, items, hint):
     with pytest.raises(ScheduleError) as caught:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pyramid_cron import clock
 from pyramid_cron.fields import DAY, DOW, HOUR, MIN, MONTH, ScheduleError
 from pyramid_cron.schedule import Schedule
+from tests.conftest import shown
 
 RANGES = {'min': (0, 59), 'hour': (0, 23), 'day': (1, 28), 'month': (1, 12), 'dow': (0, 6)}
 FRIDAY_13 = datetime(2026, 11, 13, 2, 30)
@@ -31,7 +32,7 @@ def endless():
         {'min': [0, 30], 'hour': (2,), 'day': {13}, 'month': range(11, 12), 'dow': (d for d in [4])},
         {'min': range(0, 60, 10), 'hour': range(24)},
     ],
-    ids=str,
+    ids=shown,
 )
 def test_a_minute_matches_when_all_fields_do(fields):
     assert Schedule.from_fields(**fields).matches(FRIDAY_13)
@@ -40,7 +41,7 @@ def test_a_minute_matches_when_all_fields_do(fields):
 @pytest.mark.parametrize(
     'fields',
     [{'min': 29}, {'min': 0, 'hour': 2}, {'hour': 3}, {'day': 12}, {'month': 10}, {'dow': 5}, {'day': 13, 'dow': 3}],
-    ids=str,
+    ids=shown,
 )
 def test_a_minute_does_not_match_when_one_field_does_not(fields):
     assert not Schedule.from_fields(**fields).matches(FRIDAY_13)
@@ -74,7 +75,7 @@ def test_days_of_the_week_are_those_of_python(dow):
         ({'day': 30, 'month': 2}, 'day=30 with month=2', 'does not exist'),
         ({'day': 31, 'month': (4, 6, 9, 11)}, 'day=31', 'does not exist'),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_a_field_that_can_never_match_is_refused(fields, field, allowed):
     with pytest.raises(ScheduleError) as caught:
@@ -107,7 +108,7 @@ def test_impossible_values_beside_possible_ones_are_accepted_with_advice():
         ({'min': [0, 60, 5]}, 'min=range(0, 60, 5)'),
         ({'min': 0, 'hour': 0, 'day': (1, 32)}, 'day=range(1, 32)'),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_what_looks_like_the_arguments_of_range_is_said_to(fields, written):
     [advice] = Schedule.from_fields(**fields).advice
@@ -132,7 +133,7 @@ def test_the_original_quick_start_is_the_set_of_its_numbers():
         ({'min': 30, 'month': 'jan'}, ('hour is left out', 'hour=0', "hour='*'")),
         ({'min': '0', 'dow': 'mon'}, ('hour is left out', 'hour=0', "hour='*'")),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_leaving_min_or_hour_out_beside_a_restricted_field_is_worth_a_word(fields, parts):
     [advice] = Schedule.from_fields(**fields).advice
@@ -157,7 +158,7 @@ def test_leaving_min_or_hour_out_beside_a_restricted_field_is_worth_a_word(field
         {'min': 0, 'dow': 'sun-sat'},
         {'min': 0, 'hour': 0, 'day': 1},
     ],
-    ids=str,
+    ids=shown,
 )
 def test_what_is_written_out_or_unrestricted_needs_no_advice(fields):
     assert Schedule.from_fields(**fields).advice == ()
@@ -176,7 +177,7 @@ def test_a_line_is_written_out():
         ({'min': 0, 'hour': 2}, False),
         ({'min': range(60), 'hour': range(24)}, False),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_a_star_in_minute_or_hour_makes_an_interval_schedule(fields, interval):
     assert Schedule.from_fields(**fields).interval is interval
@@ -199,7 +200,7 @@ def test_the_rule_for_the_two_days_is_part_of_the_value():
     assert dataclasses.replace(both, either_day=True) == either
 
 
-@pytest.mark.parametrize('schedule', [Schedule.from_line('0 2 * * *'), Schedule.from_fields(hour=2)], ids=str)
+@pytest.mark.parametrize('schedule', [Schedule.from_line('0 2 * * *'), Schedule.from_fields(hour=2)], ids=shown)
 def test_a_schedule_can_be_copied_and_pickled(schedule):
     for twin in (copy.copy(schedule), copy.deepcopy(schedule), pickle.loads(pickle.dumps(schedule))):
         assert twin == schedule
@@ -217,7 +218,7 @@ def test_a_schedule_can_be_copied_and_pickled(schedule):
         ({'min': 0, 'hour': 0, 'dow': range(5)}, '0 0 * * mon-fri'),
         ({'min': 0, 'hour': 0, 'day': '*/2', 'dow': 'fri'}, '0 0 */2 * fri'),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_a_schedule_is_shown_as_the_crontab_line_of_the_same_meaning(fields, text):
     schedule = Schedule.from_fields(**fields)
@@ -236,7 +237,7 @@ def test_a_schedule_is_shown_as_the_crontab_line_of_the_same_meaning(fields, tex
             "min='0,30', hour=2, day='1-7', dow='sun-sat'",
         ),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_a_schedule_that_no_crontab_line_means_is_shown_as_its_fields(fields, text):
     schedule = Schedule.from_fields(**fields)
@@ -264,7 +265,7 @@ def test_a_line_is_its_own_crontab_line():
         (Schedule.from_line('0 2 14 10 fri'), FRIDAY_13, [MIN, MONTH], [DAY]),
         (Schedule.from_fields(30, 2, 13, '*', 'thu'), FRIDAY_13, [DOW], []),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_a_schedule_tells_which_fields_keep_a_minute_from_matching(schedule, wall, against, unneeded):
     assert schedule.differences(wall) == (against, unneeded)
@@ -289,7 +290,7 @@ def test_a_schedule_tells_which_fields_keep_a_minute_from_matching(schedule, wal
         ('0 0 31 2 1', datetime(2026, 3, 2), False),
         (' \t5  4 * *\tsun ', datetime(2026, 11, 22, 4, 5), True),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_a_line_has_the_meaning_of_debians_cron(line, wall, matches):
     assert Schedule.from_line(line).matches(wall) is matches
@@ -337,7 +338,7 @@ def test_a_nickname_stands_for_a_line(nickname, line):
         (5, 'not the text'),
         (None, 'is what an unset setting or environment variable gives; leave cron out'),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_a_line_that_is_none_or_never_runs_is_refused(line, why):
     with pytest.raises(ScheduleError) as caught:

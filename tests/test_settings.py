@@ -15,6 +15,7 @@ from sentry_sdk.serializer import serialize
 from webtest import TestApp
 
 from pyramid_cron.settings import MAKE_SECRET, TABLE, Settings, warn_of_misspelt
+from tests.conftest import shown
 
 LOOPBACK = (ip_network('127.0.0.1'), ip_network('::1'))
 LOCAL = {'REMOTE_ADDR': '127.0.0.1', 'HTTP_HOST': 'localhost'}
@@ -393,7 +394,7 @@ def test_what_makes_the_transaction_is_a_name_or_the_thing_itself(wrapper):
         (uncommitted, 'it is a generator function; write @contextlib.contextmanager above it'),
         (lambda: None, 'does not take one argument, system'),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_what_cannot_make_a_transaction_is_refused_at_start_up(value, why):
     config = Configurator(settings={'cron.transaction': value})

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pyramid_cron import Task
 from pyramid_cron.tasks import Tasks, dotted_path
+from tests.conftest import shown
 
 
 def purge(system):
@@ -50,7 +51,7 @@ def test_the_signature_is_that_of_the_original():
         (Job().run, 'Job.run'),
         (functools.partial(functools.partial(purge), {}), 'purge'),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_a_task_is_named_by_its_dotted_path(f, path):
     assert dotted_path(f) == f'{__name__}.{path}'
@@ -165,7 +166,7 @@ def test_a_crontab_line_is_a_whole_schedule():
         Task(purge, hour='*', cron='@daily')
 
 
-@pytest.mark.parametrize('fields', [{}, {'min': 0}], ids=str)
+@pytest.mark.parametrize('fields', [{}, {'min': 0}], ids=shown)
 def test_a_crontab_line_that_is_none_is_not_one_that_is_left_out(fields):
     with pytest.raises(ValueError, match='cron=None is what an unset setting or environment variable gives'):
         Task(purge, cron=None, **fields)

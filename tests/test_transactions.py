@@ -26,6 +26,7 @@ from transaction.interfaces import NoTransaction, TransientError
 from pyramid_cron import CronView, transactions
 from pyramid_cron.claims import Turn
 from pyramid_cron.testing import tick
+from tests.conftest import shown
 
 INSTANT = datetime(2026, 7, 1, 9, 30, tzinfo=timezone.utc)
 VETO = {'tm.commit_veto': 'pyramid_tm.default_commit_veto'}
@@ -1017,7 +1018,7 @@ class Asynchronous:
     async def __aexit__(self, *raised): ...
 
 
-@pytest.mark.parametrize('returned', [None, 5, Asynchronous()], ids=str)
+@pytest.mark.parametrize('returned', [None, 5, Asynchronous()], ids=shown)
 def test_what_returns_no_context_manager_fails_the_task_and_is_named(make_tween_app, returned):
     def careless(system):
         return returned

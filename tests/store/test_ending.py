@@ -99,7 +99,7 @@ def test_a_tick_that_came_late_has_not_been_running_since_its_minute(servers, wa
     assert [minute for _, minute in server.ran] == [0, 1, 2]
 
 
-@pytest.mark.parametrize('text', ['a\x00b', 'caf\udce9', 'x' * 20000])
+@pytest.mark.parametrize('text', ['a\x00b', 'caf\udce9', 'x' * 20000], ids=['zero', 'surrogate', 'long'])
 def test_whatever_an_exception_says_can_be_kept(servers, warnings, text):
     def body(system):
         raise ValueError(text)
