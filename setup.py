@@ -23,6 +23,7 @@ TESTING = [
     'pytest',
     'pytest-cov',
     'pytest-randomly',
+    'pytest-xdist',
     'redis',
     'sentry-sdk',
     'SQLAlchemy',
