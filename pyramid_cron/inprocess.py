@@ -104,13 +104,13 @@ def perform(app: Any, key: str, *, registry: Any = None, method: str = 'GET', ex
     there is a store, and its report is ``'skipped'``. What comes later than ``catch_up`` is ``'missed'``.
 
     :param app: the WSGI application.
-    :param key: what :attr:`.Handover.key` was.
+    :param key: that of the :class:`.Handover`.
     :param registry: the application's registry; that of ``app`` if it is left out.
     :param method: the method of the request.
     :param exits: what ends the process if the task raises it in the main thread.
     :raises ValueError: if the key is none of this application.
     :raises LookupError: if there is no task of that name any more.
-    :raises Unavailable: if the store cannot be asked: it is to be delivered once more.
+    :raises pyramid_cron.claims.Unavailable: if the store cannot be asked: it is to be delivered once more.
     :raises RuntimeError: if something in the application answers before the run.
     """
     from pyramid_cron.queues.contract import app_name, read_key
