@@ -4,6 +4,7 @@
 """
 
 import functools
+import importlib.util
 import os
 import subprocess
 import sys
@@ -32,6 +33,9 @@ class Quiet(SimpleHTTPRequestHandler):
 @pytest.fixture(scope='module')
 def pages(root, tmp_path_factory):
     """The folder of the built pages."""
+    if importlib.util.find_spec('furo') is None:
+        lacking = pytest.fail if os.environ.get('CI') else pytest.skip
+        lacking("what makes the pages is not installed: pip install -e '.[docs]'")
     folder = tmp_path_factory.mktemp('docs')
     command = [sys.executable, '-m', 'sphinx', '-W', '-n', '-q', '-b', 'html', root / 'docs', folder / 'html']
     done = subprocess.run([*command, '-d', folder / 'doctrees'], capture_output=True, text=True)
