@@ -133,5 +133,5 @@ pytest_collect_file = Sybil(
     patterns=['README.rst', 'docs/*.rst'],
     setup=begin_document,
     teardown=end_document,
-    fixtures=['caplog'],
+    fixtures=['caplog', 'capsys', 'monkeypatch'],
 ).pytest()

@@ -58,7 +58,7 @@ BENCHMARKS = [
     *STORE,
 ]
 # the store, because its names are on the page of the API
-DOCS = ['pylons-sphinx-themes', 'Sphinx', *STORE]
+DOCS = ['furo', 'Sphinx', *STORE]
 
 setup(
     name='pyramid_cron',

@@ -2,8 +2,6 @@
 
 import importlib.metadata
 
-import pylons_sphinx_themes
-
 from pyramid_cron.settings import PREFIX, TABLE
 
 project = 'pyramid_cron'
@@ -15,11 +13,12 @@ version = release
 extensions = ['sphinx.ext.autodoc']
 exclude_patterns = ['_build']
 
-html_theme = 'pylons'
-html_theme_path = pylons_sphinx_themes.get_html_themes_path()
-html_theme_options = {'github_url': ''}
+html_theme = 'furo'
 html_title = f'{project} {release}'
+html_static_path = ['_static']
+html_css_files = ['narrow.css']
 html_show_sourcelink = False
+html_copy_source = False
 
 highlight_language = 'text'
 

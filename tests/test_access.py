@@ -586,7 +586,7 @@ def test_a_percent_sign_in_a_header_is_logged_as_it_is(caplog):
     ('networks', 'forged', 'status'), [('127.0.0.1', '127.0.0.1', 403), ('10.0.0.1', '10.0.0.1', 200)]
 )
 def test_the_prefix_filter_makes_a_header_the_peer_but_no_connection_of_this_machine(networks, forged, status):
-    # docs/security.rst names the second as a limit
+    # docs/production.rst names the second as a limit
     filtered = PrefixMiddleware(make_app(allow(networks)).app, None)
     environ = {'REMOTE_ADDR': STRANGER, 'REMOTE_PORT': '1', 'SERVER_PORT': '80', 'HTTP_HOST': 'localhost'}
     app = TestApp(filtered, extra_environ=environ)

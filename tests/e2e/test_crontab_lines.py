@@ -56,7 +56,7 @@ def documented(root):
 
 def test_each_has_the_same_options(root):
     lines = documented(root)
-    assert {name for name, _ in lines} >= {'README.rst', 'quickstart.rst', 'security.rst', 'unix-socket.crontab'}
+    assert {name for name, _ in lines} >= {'README.rst', 'quickstart.rst', 'production.rst', 'unix-socket.crontab'}
     options = 'curl -fsSL --max-redirs 0 --max-time 300 -o /dev/null '
     assert [name for name, command in lines if not command.startswith(options)] == []
 

@@ -1,0 +1,124 @@
+"""The pages of the documentation in a real browser: Debian's chromium, on a phone and on a desk.
+
+``SCREENSHOTS`` names a folder that pictures are put into.
+"""
+
+import functools
+import importlib.util
+import os
+import subprocess
+import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+ARGUMENTS = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking']
+
+# of the whole page, and what sticks out where
+OVERFLOW = """() => {
+    const width = document.documentElement.clientWidth;
+    if (document.documentElement.scrollWidth <= width) return [];
+    const found = [...document.querySelectorAll('article *')].filter(e => e.getBoundingClientRect().right > width + 1);
+    return ['page', ...found.slice(0, 5).map(e => e.outerHTML.slice(0, 90))];
+}"""
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(scope='module')
+def pages(root, tmp_path_factory):
+    """The folder of the built pages."""
+    if importlib.util.find_spec('furo') is None:
+        lacking = pytest.fail if os.environ.get('CI') else pytest.skip
+        lacking("what makes the pages is not installed: pip install -e '.[docs]'")
+    folder = tmp_path_factory.mktemp('docs')
+    command = [sys.executable, '-m', 'sphinx', '-W', '-n', '-q', '-b', 'html', root / 'docs', folder / 'html']
+    done = subprocess.run([*command, '-d', folder / 'doctrees'], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder / 'html'
+
+
+@pytest.fixture(scope='module')
+def address(pages):
+    handler = functools.partial(Quiet, directory=pages)
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f'http://127.0.0.1:{server.server_port}/'
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope='module')
+def chromium(program):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program('chromium'), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def window(chromium, address):
+    """Return a function that makes a window; what is asked of another host, or not found, fails at its end."""
+    contexts, elsewhere, missing = [], [], []
+
+    def window(width, scheme='light'):
+        context = chromium.new_context(viewport={'width': width, 'height': 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        local = (address, 'data:', 'blob:')
+        page.on('request', lambda request: request.url.startswith(local) or elsewhere.append(request.url))
+        page.on('response', lambda answer: answer.ok or answer.status == 304 or missing.append(answer.url))
+        return page
+
+    yield window
+    for context in contexts:
+        context.close()
+    assert elsewhere == []
+    assert [url for url in missing if not url.endswith('/favicon.ico')] == []
+
+
+def names(root):
+    return sorted(path.stem for path in (root / 'docs').glob('*.rst'))
+
+
+@pytest.mark.parametrize('width', [390, 1280])
+@pytest.mark.parametrize('scheme', ['light', 'dark'])
+def test_no_page_is_wider_than_the_window_or_asks_another_host(window, address, root, width, scheme):
+    page, wide = window(width, scheme), {}
+    for name in names(root):
+        page.goto(f'{address}{name}.html')
+        if found := page.evaluate(OVERFLOW):
+            wide[name] = found
+        if folder := os.environ.get('SCREENSHOTS'):
+            page.screenshot(path=f'{folder}/{name}-{width}-{scheme}.png', full_page=True)
+    assert wide == {}
+
+
+@pytest.mark.parametrize('width', [390, 1280])
+def test_dark_is_dark_and_light_is_light(window, address, width):
+    brightness = 'getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).slice(0, 3).map(Number)'
+    for scheme, fits in (('light', lambda rgb: min(rgb) > 230), ('dark', lambda rgb: max(rgb) < 50)):
+        page = window(width, scheme)
+        page.goto(f'{address}index.html')
+        assert fits(page.evaluate(brightness)), scheme
+
+
+def test_every_page_is_in_the_navigation(window, address, root):
+    page = window(1280)
+    page.goto(f'{address}index.html')
+    linked = page.evaluate("[...document.querySelectorAll('.sidebar-tree a')].map(a => a.getAttribute('href'))")
+    assert {f'{name}.html' for name in names(root)} - {'index.html'} <= {link.split('#')[0] for link in linked}
+
+
+def test_the_search_finds_a_setting_without_another_host(window, address):
+    page = window(390)
+    page.goto(f'{address}search.html?q=cron.lease')
+    page.wait_for_selector('#search-results li a')
+    found = page.evaluate("[...document.querySelectorAll('#search-results li a')].map(a => a.getAttribute('href'))")
+    assert any('settings.html' in link for link in found)

@@ -1,0 +1,652 @@
+"""What the pages of the documentation claim in tables, messages and examples that take a set-up of their own.
+
+The examples themselves are run by ``conftest.py`` at the top of the checkout.
+"""
+
+import contextlib
+import gzip
+import io
+import json
+import logging
+import os
+import re
+import shlex
+import sys
+import textwrap
+import threading
+import time
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import takewhile
+from pathlib import Path
+from types import SimpleNamespace
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy
+from alembic import command as alembic_command
+from alembic.config import Config
+from prometheus_client.parser import text_string_to_metric_families
+from pyramid.config import Configurator
+from pyramid.exceptions import ConfigurationError
+from pyramid.request import Request
+from webtest import TestApp
+
+from pyramid_cron import Schedule, ScheduleWarning, Task, access, events, peers
+from pyramid_cron.claims import Claims, Turn
+from pyramid_cron.scripts.history import as_text, look_back
+from pyramid_cron.scripts.pcron import PCronCommand
+from pyramid_cron.settings import PREFIX, TABLE
+from pyramid_cron.store import metadata
+from pyramid_cron.store.schema import gaps, runs, ticks
+from pyramid_cron.testing import tick
+
+DOCS = Path(__file__).parent.parent / 'docs'
+MINUTE = timedelta(minutes=1)
+LOCAL = {'REMOTE_ADDR': '127.0.0.1', 'HTTP_HOST': 'localhost'}
+MOST_HIDDEN = 160
+
+
+def page(name):
+    return (DOCS / f'{name}.rst').read_text(encoding='utf-8')
+
+
+def section(name, title):
+    """Return the text of a page below a title, up to the next one."""
+    found = re.search(rf'^{re.escape(title)}\n[-=~]+\n(.*?)(?=^[-=~]{{4,}}$|\Z)', page(name), re.DOTALL | re.MULTILINE)
+    assert found, f'{name} has no section {title}'
+    return found[1]
+
+
+def rows(name, title, table=0):
+    """Return the rows of a table in a section, without its header, as texts."""
+    directive = r'\.\. csv-table::\n(?: +:.*\n)+\n((?: +\S.*\n)+)'
+    lines = re.findall(directive, section(name, title))[table].splitlines()
+    return [[cell.strip() for cell in line.split(' | ')] for line in lines[1:]]
+
+
+def block(name, start):
+    """Return the block of a page that begins with some text, without its indentation."""
+    directive = r'^\.\. code-block:: \w+\n(?: +:.*\n)*\n((?: +\S.*\n|\n)+)'
+    blocks = [textwrap.dedent(found).strip() for found in re.findall(directive, page(name), re.MULTILINE)]
+    [found] = [text for text in blocks if text.startswith(start)]
+    return found
+
+
+def one_line(text):
+    return ' '.join(text.split())
+
+
+def alike(text):
+    """Return the lines of a text without what differs from run to run: numbers and the machine's offset."""
+    return re.sub(r'\d+', '0', re.sub(r'[-+]\d\d:\d\d\b', '+0', text)).strip().splitlines()
+
+
+def report(system):
+    pass
+
+
+report.__module__ = 'myapp'
+
+
+def made(text, **more):
+    """Return the task of a schedule as it is written in a table."""
+    return eval(f'Task(report, {text}, **more)', {'Task': Task, 'report': report, 'more': more})
+
+
+def application(*tasks, **settings):
+    """Return an application with tasks, each a dict of what add_cron_task takes."""
+    with Configurator(settings={f'cron.{name}': value for name, value in settings.items()}) as config:
+        config.include('pyramid_cron')
+        for arguments in tasks:
+            config.add_cron_task(**arguments)
+    return config
+
+
+def refused(**schedule):
+    with pytest.raises(ConfigurationError) as caught:
+        application({'f': report, **schedule})
+    return str(caught.value)
+
+
+def warned(**schedule):
+    with pytest.warns(ScheduleWarning) as caught:
+        application({'f': report, **schedule})
+    [message] = [str(warning.message) for warning in caught]
+    return message
+
+
+MEANT = {
+    'min=30': lambda m: m.minute == 30,
+    'min=0, hour=(9, 17)': lambda m: m.minute == 0 and m.hour in (9, 17),
+    'min=0, hour=range(9, 18)': lambda m: m.minute == 0 and 9 <= m.hour <= 17,
+    "min='*'": lambda m: True,
+    "min='*/15'": lambda m: m.minute in (0, 15, 30, 45),
+    "min=0, hour='9-17'": lambda m: m.minute == 0 and 9 <= m.hour <= 17,
+    "min=0, hour=0, day='1,15'": lambda m: (m.minute, m.hour) == (0, 0) and m.day in (1, 15),
+    "min='0-59/10'": lambda m: m.minute in (0, 10, 20, 30, 40, 50),
+    "min='5-59/15'": lambda m: m.minute in (5, 20, 35, 50),
+    "min=0, hour='0-5/2,12,20-22'": lambda m: m.minute == 0 and m.hour in (0, 2, 4, 12, 20, 21, 22),
+    "min=0, hour=6, day=1, month='jan,jul'": lambda m: (m.minute, m.hour, m.day) == (0, 6, 1) and m.month in (1, 7),
+    "min=0, hour=6, dow='mon-fri'": lambda m: (m.minute, m.hour) == (0, 6) and m.isoweekday() <= 5,
+    'min=0, hour=6, dow=0': lambda m: (m.minute, m.hour, m.isoweekday()) == (0, 6, 1),
+    "cron='*/15 9-17 * * mon-fri'": lambda m: m.minute % 15 == 0 and 9 <= m.hour <= 17 and m.isoweekday() <= 5,
+    "cron='0 2 * * 0'": lambda m: (m.minute, m.hour, m.isoweekday()) == (0, 2, 7),
+    # of the quick start
+    "min='*/5'": lambda m: m.minute % 5 == 0,
+    'min=0': lambda m: m.minute == 0,
+    'min=0, hour=2': lambda m: (m.minute, m.hour) == (0, 2),
+    'min=0, hour=range(0, 24, 3)': lambda m: m.minute == 0 and m.hour % 3 == 0,
+    'min=(0, 30), hour=range(9, 18)': lambda m: m.minute in (0, 30) and 9 <= m.hour <= 17,
+    "min=30, hour=6, dow='mon-fri'": lambda m: (m.minute, m.hour) == (30, 6) and m.isoweekday() <= 5,
+    "min=0, hour=4, dow='sun'": lambda m: (m.minute, m.hour, m.isoweekday()) == (0, 4, 7),
+    'min=0, hour=6, day=1': lambda m: (m.minute, m.hour, m.day) == (0, 6, 1),
+}
+
+
+@pytest.mark.parametrize(
+    ('name', 'title'), [('schedules', 'What can be written'), ('quickstart', 'Ten common schedules')]
+)
+def test_what_is_written_in_a_table_is_due_when_the_table_says(name, title):
+    # with a first, a 15th, the first of July, and all days of the week
+    days = [datetime(2026, 6, 29) + number * MINUTE for number in range(17 * 1440)]
+    table = rows(name, title)
+    for form, due in table:
+        if '@' in form:
+            line = re.search('``(.*?)``', due)[1]
+            assert made(form.strip('`')).schedule == Schedule.from_line(line), form
+        else:
+            found = list(filter(made(form.strip('`')).check, days))
+            assert found == list(filter(MEANT[form.strip('`')], days)), form
+    assert len(table) >= 10
+
+
+def test_the_two_nicknames_that_have_no_row_are_the_same_as_those_beside_them():
+    assert made("cron='@midnight'").schedule == made("cron='@daily'").schedule
+    assert made("cron='@annually'").schedule == made("cron='@yearly'").schedule
+
+
+def test_the_days_of_the_week_are_those_of_the_table():
+    table = rows('schedules', 'Days of the week')
+    assert [row[0] for row in table] == ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday']
+    week = [datetime(2026, 3, 2 + day) for day in range(7)]
+    for number, (_, integer, text, in_line) in enumerate(table):
+        writings = [f'min=0, hour=0, dow={integer}', f'min=0, hour=0, dow={text.strip("`")}']
+        writings += [f"cron='0 0 * * {value}'" for value in re.findall(r'\w+', in_line.replace(' or ', ' '))]
+        for writing in writings:
+            assert [day.weekday() for day in week if made(writing).check(day)] == [number], writing
+    assert made("cron='0 0 * * 6-7'").schedule == made("cron='0 0 * * sat,sun'").schedule
+
+
+@pytest.mark.parametrize(
+    ('start', 'say', 'schedule'),
+    [
+        ('cron task myapp.report: min is', warned, {'hour': 2}),
+        ('cron task myapp.report: hour is', warned, {'min': 0, 'dow': 'mon'}),
+        ('cron task myapp.report: dow=', refused, {'min': 0, 'dow': '1-5'}),
+        ('cron task myapp.report: hour=24', refused, {'min': 0, 'hour': 24}),
+        ("cron task myapp.report: 'Europe/Berln'", refused, {'min': 0, 'timezone': 'Europe/Berln'}),
+    ],
+)
+def test_the_messages_of_schedules_are_those_that_are_shown(start, say, schedule):
+    assert say(**schedule) == one_line(block('schedules', start))
+
+
+def test_what_is_refused_is_told_what_the_table_says():
+    for line, says in rows('schedules', 'What is refused'):
+        message = refused(cron=line.strip('`'))
+        assert says.replace('``', '') in message, message
+    assert "write cron='0 2 * * *' and" in refused(min='0 2 * * *')
+    assert "write dow='mon,fri';" in refused(min=0, hour=0, dow=['mon', 'fri'])
+    assert 'leave hour out if' in refused(min=0, hour=None)
+    assert 'write hour=range(0, 24, 3)' in warned(min=0, hour=(0, 24, 3))
+
+
+CHANGES = [
+    ('Forward by an hour', 0, '2026-03-29', 'Europe/Berlin'),
+    ('Back by an hour', 0, '2026-10-25', 'Europe/Berlin'),
+    ('By half an hour', 0, '2026-10-04', 'Australia/Lord_Howe'),
+    ('By half an hour', 1, '2026-04-05', 'Australia/Lord_Howe'),
+]
+
+
+def on(date, zone, line):
+    """Return the runs on a date, asking both ways."""
+    due = Task(report, cron=line, timezone=zone)
+    midnight = datetime.fromisoformat(date).replace(tzinfo=ZoneInfo(zone))
+    coming = takewhile(lambda run: run.date() <= midnight.date(), due.runs(midnight - MINUTE))
+    found = [run for run in coming if run.date() == midnight.date()]
+    begin = midnight.astimezone(timezone.utc)
+    instants = [(begin + number * MINUTE).astimezone(ZoneInfo(zone)) for number in range(26 * 60)]
+    assert [at for at in instants if due.check(at) and at.date() == midnight.date()] == found, (date, zone, line)
+    return [f'{run:%H:%M}' + run.isoformat()[-6:] for run in found]
+
+
+@pytest.mark.parametrize(('title', 'table', 'date', 'zone'), CHANGES)
+def test_the_runs_on_days_on_which_the_clocks_change_are_those_of_the_tables(title, table, date, zone):
+    listed = rows('clockchanges', title, table)
+    assert listed
+    for line, kind, due in listed:
+        assert on(date, zone, line.strip('`')) == ([] if due == 'none' else due.split(', ')), line
+        assert Schedule.from_line(line.strip('`')).interval == (kind == 'interval'), line
+
+
+def test_the_two_kinds_of_the_same_minutes_differ_on_the_long_day():
+    assert len(on('2026-10-25', 'Europe/Berlin', '0 * * * *')) == 25
+    assert len(on('2026-10-25', 'Europe/Berlin', '0 0-23 * * *')) == 24
+
+
+def test_a_run_that_is_caught_up_says_what_it_was_meant_for(caplog):
+    caplog.set_level('INFO')
+    config = application({'f': report, 'min': 30, 'hour': 2}, timezone='Europe/Berlin')
+    tick(config.registry, datetime(2026, 3, 29, 1, 0, tzinfo=timezone.utc))
+    assert block('clockchanges', '03:00:01').partition('INFO ')[2] in caplog.messages
+
+
+def test_every_setting_is_described_once_with_its_default():
+    described = re.findall(r'^``cron\.(\w+)``\n    Default: \|cron\.(\w+)\|', page('settings'), re.MULTILINE)
+    assert described == [(name, name) for name in TABLE]
+
+
+def test_the_message_of_a_bad_setting_is_the_one_that_is_shown():
+    with pytest.raises(ConfigurationError) as caught:
+        application(window='0')
+    assert str(caught.value) == block('settings', f'bad setting {PREFIX}window')
+
+
+def test_the_commands_of_the_table_are_understood():
+    commands = [re.match('``pcron (.*?)``', row[0]) for row in rows('pcron', 'The command pcron')]
+    commands = [found[1] for found in commands if found]
+    assert len(commands) == 19
+    for command in commands:
+        PCronCommand(['pcron', *shlex.split(command)])
+    shown = set(re.findall(r'^ +pcron (show|list|history) ', page('troubleshooting'), re.MULTILINE))
+    assert shown == {'show', 'list', 'history'}
+
+
+SCHEMES = {
+    'Celery': [
+        (['Thu 01 Jan 00:00', 'Thu 01 Jan 00:01'], 525600),
+        (['Thu 01 Jan 02:00', 'Fri 02 Jan 02:00'], 365),
+        (['Thu 01 Jan 00:00', 'Thu 01 Jan 00:15'], 35040),
+        (['Thu 01 Jan 00:00', 'Thu 01 Jan 03:00'], 5475),
+        (['Mon 05 Jan 07:30', 'Mon 12 Jan 07:30'], 52),
+        (['Thu 01 Jan 07:30', 'Fri 02 Jan 07:30'], 261),
+        (['Sun 04 Jan 04:00', 'Sun 11 Jan 04:00'], 52),
+        (['Thu 01 Jan 00:00', 'Thu 01 Jan 01:00'], 1825),
+        (['Fri 02 Jan 00:00', 'Sun 04 Jan 00:00'], 179),
+        (['Thu 01 Jan 00:00', 'Wed 01 Apr 00:00'], 4),
+        (['Mon 05 Jan 08:00', 'Mon 02 Feb 08:00'], 12),
+    ],
+    'APScheduler': [
+        (['Thu 01 Jan 00:00', 'Thu 01 Jan 00:01'], 525600),
+        (['Thu 01 Jan 02:00', 'Fri 02 Jan 02:00'], 365),
+        (['Thu 01 Jan 00:00', 'Thu 01 Jan 03:00'], 2920),
+        (['Thu 01 Jan 00:05', 'Thu 01 Jan 00:20'], 35040),
+        (['Mon 05 Jan 07:30', 'Mon 12 Jan 07:30'], 52),
+        (['Thu 01 Jan 07:00', 'Fri 02 Jan 07:00'], 261),
+        (['Sat 03 Jan 07:00', 'Sun 04 Jan 07:00'], 104),
+        (['Fri 09 Jan 07:00', 'Fri 13 Feb 07:00'], 12),
+        (['Thu 01 Jan 00:00', 'Wed 01 Jul 00:00'], 2),
+        (['Mon 05 Jan 02:00', 'Mon 12 Jan 02:00'], 52),
+        (['Thu 01 Jan 02:00', 'Fri 02 Jan 02:00'], 261),
+        (['Mon 05 Jan 02:00', 'Mon 02 Feb 02:00'], 12),
+    ],
+    'a crontab': [
+        (['Thu 01 Jan 02:00', 'Fri 02 Jan 02:00'], 365),
+        (['Thu 01 Jan 08:00', 'Thu 01 Jan 08:10'], 15660),
+        (['Sun 04 Jan 03:15', 'Sun 11 Jan 03:15'], 52),
+        (['Thu 01 Jan 06:00', 'Mon 05 Jan 06:00'], 74),
+        (['Thu 01 Jan 00:00', 'Fri 02 Jan 00:00'], 365),
+        (['Thu 01 Jan 00:00', 'Thu 01 Jan 01:00'], 1825),
+    ],
+}
+
+
+@pytest.mark.parametrize('scheme', SCHEMES)
+def test_what_replaces_the_schedules_of_others_is_due_as_theirs_are(scheme):
+    table, expected = rows('migrating', f'From {scheme}'), SCHEMES[scheme]
+    assert len(table) == len(expected)
+    for (theirs, _, ours), (first, count) in zip(table, expected, strict=True):
+        due = made(ours.strip('`'), timezone='UTC')
+        found = list(
+            takewhile(lambda run: run.year == 2026, due.runs(datetime(2025, 12, 31, 23, 59, tzinfo=timezone.utc)))
+        )
+        assert ([f'{run:%a %d %b %H:%M}' for run in found[:2]], len(found)) == (first, count), theirs
+
+
+def in_shop(name, work):
+    """Return the arguments of a task of the shop of the pages."""
+    return {'f': work, 'name': f'shop.tasks.{name}', 'idle': name == 'tidy'}
+
+
+def succeed(system):
+    pass
+
+
+def fail(system):
+    raise ConnectionError('the other side is down')
+
+
+def shop(**settings):
+    tasks = [in_shop('send_mail', succeed), in_shop('sync', fail), in_shop('tidy', lambda system: None)]
+    return TestApp(application(*tasks, **settings).make_wsgi_app(), extra_environ=LOCAL)
+
+
+def logged(records):
+    records = [record for record in records if 'REMOTE_PORT' not in record.getMessage()]
+    return '\n'.join(map(logging.Formatter('%(asctime)s %(levelname)s %(message)s', '%H:%M:%S').format, records))
+
+
+def test_the_log_of_a_minute_is_the_one_that_is_shown(caplog):
+    caplog.set_level('INFO')
+    shop(window='1e-9').get('/cron', status=500)
+    said = logged(caplog.records).replace('1e-09', '60')
+    said = re.sub(r'(?<=last\):\n).*?(?=\nConnectionError)', '  ...', said, flags=re.DOTALL)
+    assert alike(said) == alike(block('monitoring', '09:30:00'))
+
+
+def test_the_answers_are_those_of_the_table(caplog):
+    ok, again, failed, stuck, _ = (re.match('``(.*?)``', row[1])[1] for row in rows('monitoring', 'The answer'))
+    app = application(in_shop('send_mail', succeed))
+    at = datetime(2026, 3, 1, 9, 30, tzinfo=timezone.utc)
+    assert str(tick(app.registry, at)) == ok
+    assert alike(str(tick(app.registry, at))) == alike(again)
+    assert shop().get('/cron', status=500).text.startswith(re.match(r'fail: \d', failed)[0].replace('2', '1'))
+    seconds = iter([0, 751, 751])
+    app.registry['cron_claims'] = claims = Claims(lambda: next(seconds))
+    [task] = app.registry['cron_tasks']
+    claims.claim(Turn(task, None))
+    assert alike(str(tick(app.registry, at + MINUTE))) == alike(stuck)
+    assert 'task shop.tasks.send_mail is stuck: running for 12 min' in caplog.messages
+
+
+def test_the_report_has_the_form_that_is_shown():
+    found = shop(window='1e-9').get('/cron', headers={'Accept': 'application/json'}, status=500).json
+
+    def form(report):
+        tasks = [{**task, 'seconds': type(task['seconds'])} for task in report['tasks']]
+        return {**report, 'minute': len(report['minute']), 'seconds': type(report['seconds']), 'tasks': tasks}
+
+    assert form(found) == form(json.loads(block('monitoring', '{')))
+
+
+REFUSALS = [
+    ({'REMOTE_ADDR': '10.20.0.7'}, {}, "refused a request to run cron tasks: the peer '10"),
+    ({'HTTP_X_FORWARDED_FOR': '203.0.113.9'}, {}, 'refused a request to run cron tasks: it came through'),
+    ({'HTTP_HOST': 'app1.example.com'}, {}, 'refused a request to run cron tasks: it comes from this machine but'),
+    ({}, {'secret': 'correct horse battery staple'}, 'refused a request to run cron tasks: it does not carry'),
+]
+
+
+@pytest.mark.parametrize(('environ', 'settings', 'start'), REFUSALS)
+def test_refusals_are_logged_as_shown(environ, settings, start, caplog):
+    answer = Request.blank('/cron', {**LOCAL, **environ}).get_response(application(**settings).make_wsgi_app())
+    assert answer.status_int == (401 if settings else 403)
+    assert caplog.messages[-1] == one_line(block('troubleshooting', start))
+
+
+def test_a_refusal_of_another_account_is_worded_as_shown(tmp_path):
+    table = tmp_path / 'tcp'
+    host = '0100007F' if sys.byteorder == 'little' else '7F000001'
+    table.write_text(f'0: {host}:1267 {host}:198F 01 0:0 00:0 0 33 0 12345 1', encoding='ascii')
+    refusal = access.refuse(
+        'GET',
+        '127.0.0.1',
+        {'REMOTE_PORT': '4711', 'SERVER_PORT': '6543'},
+        secret=None,
+        allowed_ips=(access.parse_network('127.0.0.1'),),
+        unchecked=print,
+        tables=(str(table),),
+    )
+    shown = one_line(block('troubleshooting', 'refused a request to run cron tasks: it comes from this machine, but'))
+    for written, real in (('www-data (33)', peers.account(33)), ('shop (1000)', peers.account(os.geteuid()))):
+        shown = shown.replace(written, real)
+    assert f'refused a request to run cron tasks: {refusal.why}; to allow it, {refusal.remedy}' == shown
+
+
+def test_every_event_is_listed_with_its_attributes():
+    known = {}
+    for event, attributes in rows('events', 'Events'):
+        interface = getattr(events, 'I' + event.strip('`'))
+        named = set(re.findall('``([a-z_]+)``', attributes.partition(';')[0]))
+        inherited = set().union(*(set(base) for base in interface.__bases__))
+        assert named | inherited == set(interface), event
+        known[interface.__name__] = interface
+    assert known.keys() == {name for name in vars(events) if re.match('I[A-Z]', name)} - {'Interface'}
+
+
+@pytest.fixture
+def with_store(tmp_path):
+    """Make applications with a store, whose connections are closed at the end."""
+    made = []
+
+    def make(*tasks, **settings):
+        url = f'sqlite:///{tmp_path}/cron.sqlite'
+        made.append(application(*tasks, **{'store': url, 'timezone': 'UTC', **settings}))
+        return made[-1]
+
+    yield make
+    for config in made:
+        config.registry['cron_claims'].database.engine.dispose()
+
+
+def test_health_and_metrics_are_as_described(with_store):
+    app = TestApp(with_store({'f': report, 'min': '*'}).make_wsgi_app(), extra_environ=LOCAL)
+    app.get('/cron')
+    assert alike(app.get('/cron/health', status=200).text) == alike(block('monitoring', 'ok, last tick'))
+    names = app.get('/cron/health', headers={'Accept': 'application/json'}).json
+    assert all(f'``{name}``' in section('monitoring', 'Health') for name in names)
+    families = text_string_to_metric_families(app.get('/cron/metrics').text)
+    assert {f'``{family.name}``' for family in families} == {row[0] for row in rows('monitoring', 'Metrics')}
+
+
+def test_each_task_of_the_store_s_page_does_what_is_said_of_it(with_store):
+    namespace = {'__name__': 'each'}
+    exec(block('store', 'def remind(system)'), namespace)
+    config = with_store()
+    namespace['includeme'](config)
+    config.commit()
+    at = datetime(2026, 3, 1, 8, 58, tzinfo=timezone.utc)
+    tick(config.registry, at)
+    # nobody asks at 9:00, and at 9:07 either
+    assert tick(config.registry, at + 4 * MINUTE).tasks == ()
+    assert tick(config.registry, at + 30 * MINUTE).names('ok') == ['each.sync']
+    assert tick(config.registry, at + 32 * MINUTE).names('ok') == ['each.warm_up']
+
+
+def ran(clock, task, status='ok', minute=None, seconds=0.0, pid=4711, host='web1', attempt=1, **more):
+    began = datetime.fromisoformat(f'2026-03-01T{clock}+01:00')
+    return {
+        'id': f'{clock} {minute}',
+        'app': 'shop',
+        'task': f'shop.{task}',
+        'status': status,
+        'started': began,
+        'scheduled_for': began if minute is None else datetime.fromisoformat(f'2026-03-01T{minute}:00+01:00'),
+        'seconds': seconds,
+        'pid': pid,
+        'host': host,
+        'attempt': attempt,
+        'trigger': 'request',
+        'error': None,
+        'reason': None,
+        **more,
+    }
+
+
+def test_the_history_is_shown_as_pcron_shows_it():
+    config = application({'f': report, 'min': 0, 'hour': 2, 'name': 'shop.invoices'}, timezone='Europe/Berlin')
+    first, last = datetime(2026, 3, 1, 0, 58, tzinfo=timezone.utc), datetime(2026, 3, 1, 1, 7, tzinfo=timezone.utc)
+    past_runs = [
+        ran('01:55:00', 'sync', seconds=0.012),
+        ran('02:08:00', 'sync', 'missed', '02:00', pid=None, host=None, attempt=0),
+        ran('02:08:00', 'invoices', minute='02:00', seconds=1.204, pid=5021) | {'id': 'late'},
+        ran('02:10:00', 'sync', 'failed', seconds=0.31, pid=5021, error='TimeoutError'),
+        ran('02:11:00', 'sync', 'lost', '02:10', pid=5021, attempt=2, reason='process 5021 on web1, since 02:11'),
+        ran('02:12:03', 'sync', seconds=0.009, pid=812, host='admin') | {'scheduled_for': None},
+    ]
+    engine = sqlalchemy.create_engine('sqlite://')
+    metadata.create_all(engine)
+    now = last + 6 * MINUTE
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.insert(runs), past_runs)
+        connection.execute(sqlalchemy.insert(gaps).values(app='shop', first=first, last=last))
+        connection.execute(sqlalchemy.insert(ticks).values(app='shop', last_minute=last + 5 * MINUTE))
+        past = look_back(connection, 'shop', list(config.registry['cron_tasks']), now, limit=50)
+    engine.dispose()
+    assert '\n'.join(as_text(past, now, ZoneInfo('Europe/Berlin'), 80, False)) == block('store', 'Sun 2026-03-01')
+
+
+def test_alembic_makes_the_tables_as_described(tmp_path, monkeypatch):
+    namespace = {}
+    exec(block('store', 'import pyramid_cron.store'), namespace)
+    monkeypatch.setitem(sys.modules, 'of_the_page', SimpleNamespace(render_item=namespace['render_item']))
+    folder = tmp_path / 'migrations'
+    alembic = Config(stdout=io.StringIO(), output_buffer=io.StringIO())
+    alembic.set_main_option('script_location', str(folder))
+    alembic.set_main_option('path_separator', 'os')
+    alembic.config_file_name = str(tmp_path / 'alembic.ini')
+    engine = sqlalchemy.create_engine(f'sqlite:///{tmp_path}/migrated.sqlite')
+    with contextlib.redirect_stdout(io.StringIO()), engine.begin() as connection:
+        alembic_command.init(alembic, str(folder))
+        (folder / 'env.py').write_text(
+            'from alembic import context\n'
+            'from of_the_page import render_item\n'
+            'import pyramid_cron.store\n'
+            "connection = context.config.attributes['connection']\n"
+            'target_metadata = [pyramid_cron.store.metadata]\n'
+            'context.configure(connection=connection, target_metadata=target_metadata, render_item=render_item)\n'
+            'with context.begin_transaction():\n'
+            '    context.run_migrations()\n'
+        )
+        alembic.attributes['connection'] = connection
+        alembic_command.revision(alembic, autogenerate=True)
+        alembic_command.upgrade(alembic, 'head')
+        # nothing is left to migrate
+        alembic_command.check(alembic)
+        there = set(sqlalchemy.inspect(connection).get_table_names())
+    engine.dispose()
+    assert set(re.findall('``(cron_[a-z]+)``', section('store', 'The tables'))) == there - {'alembic_version'}
+    assert f'all {len(metadata.tables)} are there' in page('store')
+
+
+@pytest.fixture
+def service():
+    """A service that keeps what it is sent."""
+    received = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            received.append((self.path, self.rfile.read(int(self.headers.get('Content-Length', 0)))))
+            self.send_response(200)
+            self.end_headers()
+
+        do_POST = do_GET
+
+        def log_message(self, *args):
+            pass
+
+    with HTTPServer(('127.0.0.1', 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield SimpleNamespace(port=server.server_port, received=received)
+        server.shutdown()
+        thread.join()
+
+
+def recipe(start):
+    namespace = {'__name__': 'recipe'}
+    exec(block('recipes', start), namespace)
+    return namespace
+
+
+def run_with(includeme, **settings):
+    config = Configurator(settings=settings)
+    config.include('pyramid_cron')
+    zone = 'Europe/Berlin'
+    config.add_cron_task(succeed, min=0, hour=2, name='nightly-backup', timezone=zone)
+    config.add_cron_task(fail, min=0, hour=2, name='purge', timezone=zone)
+    config.add_cron_task(succeed, min='*', name='local')
+    config.add_cron_task(succeed, min=0, hour=2, day=23, dow='mon', name='both-days', timezone=zone)
+    includeme(config)
+    config.commit()
+    tick(config.registry, datetime(2026, 11, 23, 1, tzinfo=timezone.utc))
+
+
+ENDS = [('nightly-backup', 'ok'), ('purge', 'failed'), ('local', 'ok'), ('both-days', 'ok')]
+
+
+def test_the_ping_tells_healthchecks_of_begins_and_ends(service):
+    includeme = recipe('from urllib.request')['includeme']
+    run_with(includeme, **{'healthchecks.url': f'http://127.0.0.1:{service.port}/key'})
+    ends = {'ok': '', 'failed': '/fail'}
+    expected = [path for name, end in ENDS for path in (f'/key/{name}/start', f'/key/{name}{ends[end]}')]
+    assert [path for path, _ in service.received] == expected
+
+
+def test_the_check_in_tells_sentry_of_begins_ends_and_schedules(service):
+    sentry_sdk = pytest.importorskip('sentry_sdk')
+    found = recipe('import os\nfrom pathlib')
+    sentry_sdk.init(f'http://key@127.0.0.1:{service.port}/1', default_integrations=False)
+    run_with(found['includeme'])
+    sentry_sdk.get_client().close(timeout=10)
+    sent = [json.loads(line) for _, body in service.received for line in gzip.decompress(body).splitlines()]
+    sent = [item for item in sent if 'check_in_id' in item]
+    ends = {'ok': 'ok', 'failed': 'error'}
+    expected = [pair for name, end in ENDS for pair in ((name, 'in_progress'), (name, ends[end]))]
+    assert [(item['monitor_slug'], item['status']) for item in sent] == expected
+    assert sent[0]['check_in_id'] == sent[1]['check_in_id']
+    assert sent[1]['duration'] >= 0
+    assert not found['check_ins']
+    schedule = {'type': 'crontab', 'value': '0 2 * * *'}
+    assert sent[0]['monitor_config'] == {'schedule': schedule, 'timezone': 'Europe/Berlin'}
+    assert 'monitor_config' not in sent[6]
+
+
+@pytest.mark.parametrize('zone', ['Asia/Tokyo', ':Australia/Lord_Howe', None])
+def test_the_time_zone_that_sentry_is_told_is_the_machine_s(zone, monkeypatch):
+    if zone is None:
+        monkeypatch.delenv('TZ', raising=False)
+    else:
+        monkeypatch.setenv('TZ', zone)
+    time.tzset()
+    name = recipe('import os\nfrom pathlib')['time_zone'](Task(report))
+    months = [datetime(2026, month, 1) for month in range(1, 13)]
+    offsets = [month.replace(tzinfo=ZoneInfo(name)).utcoffset() for month in months]
+    machine = [month.astimezone().utcoffset() for month in months]
+    monkeypatch.undo()
+    time.tzset()
+    assert offsets == machine
+
+
+def test_the_chat_hears_what_the_store_finds_out(with_store, capsys):
+    config = with_store({'f': report, 'min': '*', 'name': 'shop.mails'})
+    recipe('from pyramid_cron.events import ITaskLost')['includeme'](config)
+    config.commit()
+    claims = config.registry['cron_claims']
+    tick(config.registry, datetime(2026, 3, 1, tzinfo=timezone.utc))
+    claims.pause(['shop.mails'], reason='the mail server moves')
+    claims.resume(['shop.mails'])
+    assert capsys.readouterr().out.splitlines() == ['TaskPaused: shop.mails', 'TaskResumed: shop.mails']
+
+
+def test_the_recipes_for_lists_and_months_do_what_they_say():
+    namespace = recipe('waiting = []')
+    namespace['waiting'].append(lambda: None)
+    namespace['work_off']({'time_left': lambda: 5.0})
+    assert len(namespace['waiting']) == 1
+    namespace['work_off']({'time_left': lambda: 50.0})
+    assert namespace['waiting'] == []
+
+    close, closed = recipe('from datetime import timedelta')['close_the_month'], []
+    closing = Task(close, min=50, hour=23, day='28-31', timezone='UTC')
+    for run in takewhile(lambda run: run.year == 2026, closing.runs(datetime(2026, 1, 1, tzinfo=timezone.utc))):
+        closing.f({'scheduled_for': run, 'registry': {'closed': closed}})
+    assert [(day + timedelta(days=1)).day for day in closed] == [1] * 12
+
+
+def test_every_page_hides_no_more_than_a_reader_would_forgive():
+    hidden = re.compile(r'\.\. invisible-code-block: python\n(?:\n|    .*\n)*', re.MULTILINE)
+    counts = {path.stem: sum(m[0].count('\n') for m in hidden.finditer(page(path.stem))) for path in DOCS.glob('*.rst')}
+    assert sum(counts.values()) <= MOST_HIDDEN, counts
