@@ -16,12 +16,14 @@ from playwright.sync_api import sync_playwright
 
 ARGUMENTS = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking']
 
-# of the whole page, and what sticks out where
+# what sticks out of the window, but for what can be scrolled by itself, such as a table or an example
 OVERFLOW = """() => {
     const width = document.documentElement.clientWidth;
-    if (document.documentElement.scrollWidth <= width) return [];
-    const found = [...document.querySelectorAll('article *')].filter(e => e.getBoundingClientRect().right > width + 1);
-    return ['page', ...found.slice(0, 5).map(e => e.outerHTML.slice(0, 90))];
+    const scrolls = e => ['auto', 'scroll'].includes(getComputedStyle(e).overflowX);
+    const boxed = e => e.tagName !== 'ARTICLE' && (scrolls(e) || boxed(e.parentElement));
+    const wide = [...document.querySelectorAll('article *')].filter(e => e.getBoundingClientRect().right > width + 1);
+    const found = wide.filter(e => !boxed(e.parentElement)).slice(0, 5).map(e => e.outerHTML.slice(0, 90));
+    return document.documentElement.scrollWidth > width ? ['page', ...found] : found;
 }"""
 
 
