@@ -11,7 +11,9 @@ import pytest
 from sqlalchemy import create_engine, insert, text, update
 
 from pyramid_cron.reports import TaskReport
+from pyramid_cron.scripts.history import Past, as_text
 from pyramid_cron.scripts.pcron import PCronCommand
+from pyramid_cron.store.reading import Missed
 from pyramid_cron.store.schema import gaps, metadata, runs, tasks, ticks
 
 UTC = timezone.utc
@@ -472,3 +474,10 @@ def test_a_report_in_json_tells_the_attempt_and_the_minute_where_they_are_not_pl
         'scheduled_for': '2026-12-23T23:07:30+00:00',
     }
     assert TaskReport('mails', 'ok', 1.0).as_dict().keys() == {'name', 'status', 'seconds'}
+
+
+def test_what_was_missed_for_another_reason_than_silence_tells_it():
+    minute = NOW.replace(second=0)
+    missed = Missed('invoices', minute, minute, 1, NOW, 'nobody took it in 5 min')
+    lines = list(as_text(Past([missed], {}, NOW, None), NOW, UTC, 80, False))
+    assert lines[-1].endswith('  invoices: nobody took it in 5 min')

@@ -21,6 +21,8 @@ WITHIN_CLAIM = False
 WAIT = 10
 # a broker that is away makes a request wait: it is tried twice, and the next tick hands over again
 RETRY_POLICY = {'max_retries': 1, 'interval_start': 0.2, 'interval_step': 0, 'interval_max': 0.2}
+# seconds for which a Redis is waited for that says nothing, unless the application says so: Celery waits for ever
+SOCKET_TIMEOUTS = {'socket_timeout': 5, 'socket_connect_timeout': 5}
 
 
 def make_send(options: dict[str, Any], registry: Any, task: Task) -> Callable[[Handover], Any]:
@@ -35,6 +37,8 @@ def make_send(options: dict[str, Any], registry: Any, task: Task) -> Callable[[H
     app = callables.resolve(named)
     if not isinstance(app, celery.Celery):
         raise ValueError(f'cron.celery = {named!r} is a {type(app).__name__}, and no application of Celery')
+    if str(app.conf.broker_url).startswith(('redis', 'sentinel')):
+        app.conf.broker_transport_options = {**SOCKET_TIMEOUTS, **(app.conf.broker_transport_options or {})}
 
     def send(handover: Handover) -> None:
         app.send_task(

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pyramid_cron import clock
 from pyramid_cron.claims import NOT_JOINED, Delivery, Held, Turn, Unavailable
-from pyramid_cron.reports import HANDED_OVER, OK, SKIPPED, TaskReport
+from pyramid_cron.reports import FAILED, HANDED_OVER, OK, SKIPPED, TaskReport
 from pyramid_cron.store import history, leases, passing, rows, taking
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.ending import Ends, Fenced
@@ -136,7 +136,8 @@ class StoreClaims(Remembering):
             if not taken:
                 return taking.why_not(self.database, self.options, turn)
         except taking.NotSent as exc:
-            raise Unavailable(f'it cannot be handed over: {in_a_line(exc)}') from exc.__cause__
+            self._record_not_sent(turn, str(exc))
+            raise Unavailable(str(exc)) from exc.__cause__
         except SQLAlchemyError as exc:
             # it may have been committed all the same, although it has not begun
             self._ends.give_back(turn, 'the database did not answer whether it was to begin', has_begun=False)
@@ -144,6 +145,17 @@ class StoreClaims(Remembering):
         passing.tell(self.options, turn.task, turn.passed.missed)
         self._heartbeat.begin()
         return None
+
+    def _record_not_sent(self, turn: StoredTurn, reason: str) -> None:
+        """Record that a run could not be handed over, of which nothing is left. The next tick finds it as if missed."""
+        if turn.minute is None:
+            return
+        app, task = self.options.app, turn.task.name
+        try:
+            with self.database.begin() as connection:
+                history.record_unbegun(connection, app, task, [turn.minute], FAILED, reason, clock.now())
+        except SQLAlchemyError as exc:
+            log.warning('the store cannot be told that task %s was not handed over: %s', task, in_a_line(exc))
 
     def joined(self, turn: Turn, request: Any) -> AbstractContextManager[None]:
         name = self.options.session

@@ -13,11 +13,17 @@ from pyramid_cron.store import history, passing, rows
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.leases import Process
 from pyramid_cron.store.schema import database_clock
-from pyramid_cron.store.turns import ALREADY, Options, StoredTurn, queued_for, still_running
+from pyramid_cron.store.turns import ALREADY, Options, StoredTurn, in_a_line, queued_for, still_running
 
 
 class NotSent(Exception):
     """A run could not be handed over on the connection of its claim, which is rolled back."""
+
+    def __init__(self, exc: BaseException) -> None:
+        # what an engine says of an error of the database is not what the database said
+        while exc.__cause__ is not None:
+            exc = exc.__cause__
+        super().__init__(f'it cannot be handed over: {type(exc).__name__}: {in_a_line(exc)}')
 
 
 def take(connection: Connection, app: str, process: Process, turn: StoredTurn) -> bool:

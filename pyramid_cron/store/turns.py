@@ -142,6 +142,6 @@ def still_running(task: Task, row: Mapping[str, Any], zone: tzinfo | None, now: 
     return Held(busy_reason(row, zone), now - row['began'] if task.handing is None else None)
 
 
-def in_a_line(exc: Exception) -> str:
+def in_a_line(exc: BaseException) -> str:
     """Return what the database said, without the statement."""
     return ' '.join(str(getattr(exc, 'orig', None) or exc).split())

@@ -179,6 +179,25 @@ def test_a_broker_that_is_away_fails_the_task_which_is_handed_over_at_the_next_t
     app.registry['cron_claims'].database.engine.dispose()
 
 
+@pytest.mark.parametrize(
+    ('broker_url', 'own', 'seconds'),
+    [
+        ('redis://localhost', None, 5),
+        ('rediss://localhost', {'socket_timeout': 1}, 1),
+        ('sentinel://localhost', {'other': 1}, 5),
+        ('amqp://localhost', None, None),
+    ],
+)
+def test_a_redis_that_says_nothing_is_not_waited_for_for_ever(configure, broker_url, own, seconds):
+    app = celery.Celery('shop', broker=broker_url, set_as_current=False)
+    if own is not None:
+        app.conf.broker_transport_options = own
+    config = configure(celery=app)
+    config.add_cron_task(print, via='celery')
+    config.commit()
+    assert (app.conf.broker_transport_options or {}).get('socket_timeout') == seconds
+
+
 def test_the_application_of_celery_can_be_named(made, broker, monkeypatch):
     shop = types.ModuleType('shop_of_test')
     shop.worker = broker

@@ -6,8 +6,10 @@ import procrastinate
 import psycopg
 import pytest
 from pyramid.exceptions import ConfigurationError
-from sqlalchemy import create_engine, make_url, select, text
+from sqlalchemy import create_engine, event, make_url, select, text
+from sqlalchemy.exc import OperationalError
 
+from pyramid_cron.claims import Unavailable
 from pyramid_cron.clock import current_minute
 from pyramid_cron.queues.procrastinate import add_perform
 from pyramid_cron.store.schema import runs
@@ -100,11 +102,34 @@ def test_without_the_job_there_is_no_claim(made, rows, postgresql, caplog):
     minute = current_minute()
     report = tick(app.registry, minute)
     assert report.failed
-    assert 'task task does not run: it cannot be handed over: ' in caplog.text
-    assert statuses(rows) == []
+    assert (
+        'task task does not run: it cannot be handed over: UndefinedTable: relation "procrastinate_jobs"' in caplog.text
+    )
+    assert rows(select(runs.c.status, runs.c.attempt)) == [('failed', 0)]
     with engine.begin() as connection:
         connection.execute(text('ALTER TABLE elsewhere RENAME TO procrastinate_jobs'))
     assert [task.status for task in tick(app.registry, minute).tasks] == ['handed over']
+
+
+def test_without_the_job_and_the_store_the_task_has_failed_all_the_same(made, rows, caplog):
+    app = made()
+    claims = app.registry['cron_claims']
+    [turn] = claims.turns(app.registry['cron_tasks'], current_minute(), 'request')
+    [by_name] = claims.named(app.registry['cron_tasks'], ['task'], hands_over=True)
+    with claims.database.engine.begin() as connection:
+        connection.execute(text('ALTER TABLE procrastinate_jobs RENAME TO elsewhere'))
+    with pytest.raises(Unavailable, match='it cannot be handed over'):
+        claims.claim(by_name)
+    assert statuses(rows) == []
+
+    @event.listens_for(claims.database.engine, 'before_cursor_execute')
+    def fail(connection, cursor, statement, *others):
+        if 'ON CONFLICT DO NOTHING' in statement and 'cron_runs' in statement:
+            raise OperationalError(statement, {}, Exception('the database has gone'))
+
+    with pytest.raises(Unavailable, match='it cannot be handed over'):
+        claims.claim(turn)
+    assert 'the store cannot be told that task task was not handed over: the database has gone' in caplog.text
 
 
 def test_a_task_that_fails_fails_its_job_which_is_not_tried_again(made, rows, conninfo):
