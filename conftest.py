@@ -114,6 +114,12 @@ def end_document(namespace):
     namespace['temporary'].cleanup()
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        '--all-zones', action='store_true', help='compare with cronsim in all zones of the list, not in three'
+    )
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     """Put what pytest-randomly has shuffled back into the order in which a document is read."""
