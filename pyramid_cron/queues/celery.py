@@ -25,7 +25,38 @@ RETRY_POLICY = {'max_retries': 1, 'interval_start': 0.2, 'interval_step': 0, 'in
 SOCKET_TIMEOUTS = {'socket_timeout': 5, 'socket_connect_timeout': 5}
 
 
-def make_send(options: dict[str, Any], registry: Any, task: Task) -> Callable[[Handover], Any]:
+class CeleryQueue:
+    """What ``via='celery'`` stands for, for ``via=`` where the application of Celery is at hand.
+
+    :param app: the application of Celery, whose broker the messages are sent to.
+    :param queue: their queue; the one that the application has for the task of :func:`add_perform` if it is left out.
+    :param priority: their priority, as the broker counts it.
+    :raises ValueError: if ``app`` is none.
+    """
+
+    def __init__(self, app: celery.Celery, *, queue: str | None = None, priority: int | None = None) -> None:
+        if not isinstance(app, celery.Celery):
+            raise ValueError(f'a {type(app).__name__} is no application of Celery')
+        options = {'queue': queue, 'priority': priority}
+        self._app = app
+        self._options = {name: value for name, value in options.items() if value is not None}
+        if str(app.conf.broker_url).startswith(('redis', 'sentinel')):
+            app.conf.broker_transport_options = {**SOCKET_TIMEOUTS, **(app.conf.broker_transport_options or {})}
+
+    def __call__(self, handover: Handover) -> None:
+        """Send a message."""
+        self._app.send_task(
+            NAME,
+            args=[handover.key],
+            task_id=handover.key,
+            expires=handover.expires,
+            ignore_result=True,
+            retry_policy=RETRY_POLICY,
+            **self._options,
+        )
+
+
+def make_send(options: dict[str, Any], registry: Any, task: Task) -> CeleryQueue:
     """Return what sends a message by the application of Celery that ``cron.celery`` names.
 
     :param options: ``queue`` and ``priority`` of the message.
@@ -34,24 +65,10 @@ def make_send(options: dict[str, Any], registry: Any, task: Task) -> Callable[[H
     named = registry['cron_settings'].celery
     if named is None:
         raise ValueError('set cron.celery to the dotted name of the Celery application, such as shop.worker.app')
-    app = callables.resolve(named)
-    if not isinstance(app, celery.Celery):
-        raise ValueError(f'cron.celery = {named!r} is a {type(app).__name__}, and no application of Celery')
-    if str(app.conf.broker_url).startswith(('redis', 'sentinel')):
-        app.conf.broker_transport_options = {**SOCKET_TIMEOUTS, **(app.conf.broker_transport_options or {})}
-
-    def send(handover: Handover) -> None:
-        app.send_task(
-            NAME,
-            args=[handover.key],
-            task_id=handover.key,
-            expires=handover.expires,
-            ignore_result=True,
-            retry_policy=RETRY_POLICY,
-            **options,
-        )
-
-    return send
+    try:
+        return CeleryQueue(callables.resolve(named), **options)
+    except ValueError as exc:
+        raise ValueError(f'cron.celery = {named!r}: {exc}') from exc
 
 
 def add_perform(app: celery.Celery, load: str | Callable[[], Any]) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import select, text
 
 from pyramid_cron.clock import MINUTE, current_minute
 from pyramid_cron.queues import celery as module
-from pyramid_cron.queues.celery import NAME, add_perform
+from pyramid_cron.queues.celery import NAME, CeleryQueue, add_perform
 from pyramid_cron.store.schema import runs
 from pyramid_cron.testing import tick
 
@@ -198,6 +198,13 @@ def test_a_redis_that_says_nothing_is_not_waited_for_for_ever(configure, broker_
     assert (app.conf.broker_transport_options or {}).get('socket_timeout') == seconds
 
 
+def test_a_queue_can_be_made_of_an_application_at_hand(made, broker):
+    app = made(settings={'celery': 'nothing.that.is'}, via=CeleryQueue(broker, queue='slow'))
+    [report] = tick(app.registry, current_minute()).tasks
+    assert report.status == 'handed over'
+    assert len(messages(broker, 'slow')) == 1
+
+
 def test_the_application_of_celery_can_be_named(made, broker, monkeypatch):
     shop = types.ModuleType('shop_of_test')
     shop.worker = broker
@@ -212,7 +219,7 @@ def test_the_application_of_celery_can_be_named(made, broker, monkeypatch):
     [
         ({}, 'set cron.celery to the dotted name of the Celery application'),
         ({'celery': 'shop_without.worker'}, "No module named 'shop_without'"),
-        ({'celery': 'datetime.datetime'}, "cron.celery = 'datetime.datetime' is a type, and no application of Celery"),
+        ({'celery': 'datetime.datetime'}, "cron.celery = 'datetime.datetime': a type is no application of Celery"),
     ],
 )
 def test_without_an_application_of_celery_nothing_starts(configure, settings, why):
