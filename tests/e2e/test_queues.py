@@ -62,8 +62,8 @@ class Site:
         """Return the words of the one command of the page that begins with these."""
         lines = [shlex.split(self._fitted(line)) for text in self.shown('sh') for line in text.splitlines()]
         [(name, *words)] = [words for words in lines if words[: len(beginning)] == list(beginning)]
-        # the page exports it
-        return [self.program('env'), 'PYTHONPATH=.', self.program(name), *words]
+        # the page exports the first; with the second what a task prints is in the log of a worker at once
+        return [self.program('env'), 'PYTHONPATH=.', 'PYTHONUNBUFFERED=1', self.program(name), *words]
 
     def run(self, command):
         environ = {**os.environ, 'COLUMNS': '80'}
