@@ -138,7 +138,7 @@ def night(shop):
     """A night in which things went wrong."""
     shop.run('invoices', '23 22:00:01')
     shop.run('mails', '23 22:00:02', 'failed', error='SMTPServerDisconnected', traceback='Traceback\n  a line\nSMTP')
-    shop.run('mails', '23 22:01:00.5', scheduled_for=at('23 22:00'), attempt=2, seconds=312.4)
+    shop.run('mails', '23 22:01:00.500', scheduled_for=at('23 22:00'), attempt=2, seconds=312.4)
     shop.gap('23 22:02', '23 22:58')
     shop.run('invoices', '23 22:59:30', 'lost', reason='process 4711 on web1, since 2026-12-23 23:59:30+01:00')
     shop.run('mails', '23 23:00:10', 'running', finished=None, seconds=None)
