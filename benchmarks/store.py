@@ -144,13 +144,22 @@ def _several(shown: str, url: str, processes: int, size: Size) -> Iterator[Row]:
     yield Row(GROUP, f'{processes} processes, {shown}', 'a minute', seconds / minutes, 60.0)
 
 
-def _schedule(number: int, barrier: Any, url: str, file: str) -> None:
+def _scheduler(url: str) -> Any:
     scheduler = BackgroundScheduler(jobstores={'default': SQLAlchemyJobStore(url)}, timezone=timezone.utc)
     scheduler.start(paused=True)
+    return scheduler
+
+
+def _add_jobs(url: str, file: str) -> None:
+    """Make the job store before several share it, which cannot all do so at once."""
+    scheduler = _scheduler(url)
     for job in range(TASKS):
-        scheduler.add_job(
-            _record, 'interval', [file, str(job)], seconds=1, id=str(job), replace_existing=True, start_date=BEGIN
-        )
+        scheduler.add_job(_record, 'interval', [file, str(job)], seconds=1, id=str(job), start_date=BEGIN)
+    scheduler.shutdown()
+
+
+def _schedule(number: int, barrier: Any, url: str) -> None:
+    scheduler = _scheduler(url)
     barrier.wait()
     scheduler.resume()
     time.sleep(SECONDS_OF_PEER)
@@ -168,7 +177,8 @@ def _peer() -> Row:
         effects = Path(folder, 'effects')
         effects.touch()
         url = f'sqlite:///{folder}/jobs.sqlite?timeout=30'
-        with together(4, _schedule, url, str(effects)) as (started, barrier):
+        _add_jobs(url, str(effects))
+        with together(4, _schedule, url) as (started, barrier):
             barrier.wait()
             finish(started)
         runs = effects.read_text(encoding='utf-8').split('\n')[:-1]
