@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyramid.exceptions import ConfigurationError
 from pyramid.interfaces import PHASE3_CONFIG
@@ -13,7 +13,6 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid_cron.claims import Claims
 from pyramid_cron.directives import add_cron_task, cron_task
 from pyramid_cron.fields import ScheduleWarning
-from pyramid_cron.inprocess import perform
 from pyramid_cron.refusals import RefusalLog
 from pyramid_cron.reports import RunReport, TaskReport
 from pyramid_cron.schedule import Schedule
@@ -35,6 +34,16 @@ __all__ = [
     'includeme',
     'perform',
 ]
+
+if TYPE_CHECKING:
+    from pyramid_cron.queues.performing import perform
+
+
+def __getattr__(name: str) -> Any:
+    # for workers, and not imported for anybody else
+    if name == 'perform':
+        return importlib.import_module('pyramid_cron.queues.performing').perform
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 
 def includeme(config: Any) -> None:
@@ -60,14 +69,17 @@ def includeme(config: Any) -> None:
                     'cron_metrics; set it before'
                 )
 
+    def look_over_tasks() -> None:
+        # all of them are there now
+        use_queues(config.registry)
+        warn_of_lacking_store(config.registry)
+
     # an include after a commit is a second one, and must not lose what the first has registered
     config.registry.setdefault('cron_tasks', Tasks())
     config.registry.setdefault('cron_claims', Claims())
     config.registry.setdefault('cron_refusals', RefusalLog())
     config.action('cron settings', apply_settings)
-    # once all tasks are there
-    config.action('cron store', lambda: warn_of_lacking_store(config.registry), order=PHASE3_CONFIG + 1)
-    config.action('cron queues', lambda: use_queues(config.registry), order=PHASE3_CONFIG + 1)
+    config.action('cron tasks', look_over_tasks, order=PHASE3_CONFIG + 1)
     config.add_directive('add_cron_task', add_cron_task)
     config.add_route('cron', path, path_info=PATH_INFO)
     config.add_view(CronView, attr='answer', route_name='cron', permission=NO_PERMISSION_REQUIRED, require_csrf=False)

@@ -32,10 +32,11 @@ def resolve(named: object, package: types.ModuleType | None = None) -> Any:
         raise ValueError(why) from exc
 
 
-def check(function: Any, *, class_too: bool = False) -> None:
+def check(function: Any, *, class_too: bool = False, argument: str = 'system') -> None:
     """Refuse what cannot be called with one argument, or what would do nothing if it were.
 
     :param class_too: whether to make an instance of a class is of any use.
+    :param argument: the name of the one argument, for the message.
     :raises ValueError: saying what to write instead, in words that follow the name of ``function``.
     """
     if not callable(function):
@@ -67,7 +68,7 @@ def check(function: Any, *, class_too: bool = False) -> None:
     except TypeError as exc:
         unbound = next(iter(signature.parameters), '') == 'self'
         hint = '; give the method of an instance and not that of the class' if unbound else ''
-        raise ValueError(f'does not take one argument, system: {exc}{hint}') from exc
+        raise ValueError(f'does not take one argument, {argument}: {exc}{hint}') from exc
 
 
 def _missing(name: str, package: types.ModuleType | None) -> str | None:

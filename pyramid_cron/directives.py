@@ -66,14 +66,15 @@ def add_cron_task(
     :param timezone: the time zone of the schedule, an IANA name or a :class:`zoneinfo.ZoneInfo`; the setting
         ``cron.timezone`` if it is left out.
     :param catch_up: with ``cron.store``, how long after a minute that was missed the task still runs for it, in seconds
-        or as a :class:`~datetime.timedelta`, 0 for never; the setting ``cron.catch_up`` if it is left out.
+        or as a :class:`~datetime.timedelta`, 0 for never; the setting ``cron.catch_up`` if it is left out. With
+        ``via``, how long a run may wait before it begins, a minute at least.
     :param retries: with ``cron.store``, how often a failed run is tried again at the ticks that follow, until the next
         minute is due.
     :param durable: false leaves the task out of ``cron.store``: each process that is asked runs it.
     :param via: hands the task over instead of calling it: the name of an engine with its options, such as
-        ``'procrastinate'`` and ``'celery:queue=slow'``, or a callable, or the dotted name of one, that takes a
-        :class:`.Handover`; the setting ``cron.via`` if it is left out, and false for a task that runs here all the
-        same.
+        ``'procrastinate'`` and ``'celery:queue=slow'``, or a callable, or the dotted name of one as for ``f``,
+        that takes a :class:`.Handover`; the setting ``cron.via`` if it is left out, and false for a task that runs here
+        all the same.
     :raises pyramid.exceptions.ConfigurationError: for a name that does not resolve, a class, and a callable that does
         not take one argument; for a field that can never match, and for the same callable or name twice
         (:class:`~pyramid.exceptions.ConfigurationConflictError`) in one application.
@@ -82,6 +83,8 @@ def add_cron_task(
     function = _resolve(config, f)
     shown = dotted_path(function) if name is None else name
     try:
+        if isinstance(via, str) and via.startswith('.'):
+            via = callables.resolve(via, config.package)
         task = Task(
             function,
             min,

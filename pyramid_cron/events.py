@@ -34,9 +34,9 @@ class ITaskStarted(Interface):
 
 
 class ITaskFinished(ITaskStarted):
-    """A task has returned, has raised something, or is skipped or stuck."""
+    """A task has returned, has raised something, is handed over, or does not run."""
 
-    status = Attribute("``'ok'``, ``'failed'``, ``'skipped'`` or ``'stuck'``.")
+    status = Attribute('That of its :class:`.TaskReport`.')
     seconds = Attribute('How long it ran.')
     exception = Attribute('What it raised, or ``None``.')
 

@@ -97,26 +97,20 @@ def run_through(
     return _send(app, order, environ or {}, method)
 
 
-def perform(app: Any, key: str, *, registry: Any = None, method: str = 'GET', exits: Exits = OF_COMMANDS) -> TaskReport:
-    """Run a task that was handed over, with a request through the whole application, and return what became of it.
-
-    It has no limit of time: ``system['time_left']()`` is infinite. A second delivery of the same run does nothing where
-    there is a store, and its report is ``'skipped'``. What comes later than ``catch_up`` is ``'missed'``.
+def run_delivered(
+    app: Any, registry: Any, delivery: Delivery, *, method: str = 'GET', exits: Exits = OF_COMMANDS
+) -> TaskReport:
+    """Run what was handed over, without a limit of time, and return what became of it.
 
     :param app: the WSGI application.
-    :param key: that of the :class:`.Handover`.
-    :param registry: the application's registry; that of ``app`` if it is left out.
+    :param registry: its registry, as for :func:`run_through`.
+    :param delivery: what was handed over.
     :param method: the method of the request.
     :param exits: what ends the process if the task raises it in the main thread.
-    :raises ValueError: if the key is none of this application.
-    :raises LookupError: if there is no task of that name any more.
-    :raises pyramid_cron.claims.Unavailable: if the store cannot be asked: it is to be delivered once more.
-    :raises RuntimeError: if something in the application answers before the run.
+    :raises LookupError: if there is no task of that name.
+    :raises Unavailable: if the store cannot be asked.
+    :raises NotRun: if something in the application answers before the run.
     """
-    from pyramid_cron.queues.contract import app_name, read_key
-
-    registry = app.registry if registry is None else registry
-    delivery = read_key(app_name(registry), key)
     registry['cron_tasks'].named([delivery.task])
     order = Order(registry, delivery.minute or current_minute(), exits=exits, delivery=delivery)
     report = _send(app, order, {}, method)

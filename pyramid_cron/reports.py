@@ -10,6 +10,8 @@ from pyramid_cron import clock
 OK, FAILED, SKIPPED, STUCK, LOST = 'ok', 'failed', 'skipped', 'stuck', 'lost'
 # of a task that runs elsewhere: that it will, and that it was due too long ago to
 HANDED_OVER, MISSED = 'handed over', 'missed'
+# of what is remembered beside these: a run that has not ended, or not begun, and a minute that somebody did not want
+RUNNING, QUEUED, PAUSED = 'running', 'queued', 'paused'
 
 # of what somebody has to hear, and how it is told of one task and of several
 ALARMING = {

@@ -213,6 +213,12 @@ class Settings:
         return cls(**values)
 
 
+def app_name(settings: Settings, registry: Any) -> str:
+    """Return what an application is called in the store and in queues: its package, unless ``cron.app`` is set."""
+    name: str = settings.app or registry.package_name
+    return name
+
+
 def warn_of_misspelt(settings: Mapping[str, Any]) -> None:
     """Warn of keys that begin like a setting and are none."""
     for key in settings:
@@ -229,6 +235,9 @@ def warn_of_misspelt(settings: Mapping[str, Any]) -> None:
 def warn_of_lacking_store(registry: Any) -> None:
     """Say which tasks ask for what only a store can do, if there is none."""
     if registry['cron_settings'].store is None:
-        asking = [task.name for task in registry['cron_tasks'] if task.retries or task.catch_up]
+        # who takes over a task asks for its catch_up as well
+        asking = [
+            task.name for task in registry['cron_tasks'] if task.retries or (task.catch_up and task.handing is None)
+        ]
         if asking:
             log.warning('retries= and catch_up= do nothing until cron.store is set; tasks: %s', ', '.join(asking))

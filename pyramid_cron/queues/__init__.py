@@ -8,8 +8,9 @@ from typing import Any
 from pyramid.exceptions import ConfigurationError
 
 from pyramid_cron import callables
-from pyramid_cron.queues.contract import Handover, Sending, app_name
-from pyramid_cron.tasks import Task, dotted_path
+from pyramid_cron.queues.contract import Handover, Sending
+from pyramid_cron.settings import app_name
+from pyramid_cron.tasks import dotted_path
 
 __all__ = ['Handover', 'hand_over']
 
@@ -22,6 +23,8 @@ def hand_over(registry: Any) -> None:
 
     :raises pyramid.exceptions.ConfigurationError: if there is no such engine, or it is not installed.
     """
+    # one for all tasks that name it alike
+    named: dict[str, Sending] = {}
     for task in registry['cron_tasks']:
         via = task.via
         if via is None and not task.idle:
@@ -29,26 +32,31 @@ def hand_over(registry: Any) -> None:
         if via is None or via is False:
             continue
         try:
-            task.handing = _sending(via, task, registry)
+            if isinstance(via, str) and via not in named:
+                named[via] = _sending(via, registry)
+            sending = named[via] if isinstance(via, str) else _sending(via, registry)
+            if sending.within_claim and not task.durable:
+                raise ValueError('durable=False leaves the task out of the store, which it is to be handed over with')
         except ValueError as exc:
             raise ConfigurationError(f'cron task {task.name}, via={via!r}: {exc}') from exc
+        task.handing = sending
 
 
-def _sending(via: Any, task: Task, registry: Any) -> Sending:
+def _sending(via: Any, registry: Any) -> Sending:
     settings = registry['cron_settings']
     engine, _, options = via.partition(':') if isinstance(via, str) else ('', '', '')
     within_claim = False
-    shown = via if isinstance(via, str) else dotted_path(via)
     if engine in ENGINES:
         module = _engine(engine)
-        send = module.make_send(_options(options, module.OPTIONS), registry, task)
+        send = module.make_send(_options(options, module.OPTIONS), registry)
         within_claim = module.WITHIN_CLAIM
     else:
         if isinstance(via, str) and '.' not in via:
             raise ValueError(f'there is no such engine: there are {" and ".join(ENGINES)}, or name a function')
         send = callables.resolve(via)
-        callables.check(send)
-    return Sending(send, shown, app_name(registry), settings.catch_up, settings.config_uri, within_claim)
+        callables.check(send, argument='handover')
+    shown = via if isinstance(via, str) else dotted_path(via)
+    return Sending(send, shown, app_name(settings, registry), settings.catch_up, settings.config_uri, within_claim)
 
 
 def _engine(name: str) -> Any:

@@ -10,15 +10,11 @@ import celery
 from pyramid_cron import callables
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.queues.contract import Handover
-from pyramid_cron.queues.performing import Application, Failed
-from pyramid_cron.tasks import Task
+from pyramid_cron.queues.performing import NAME, WAIT, Application, Failed
 
-NAME = 'pyramid_cron.perform'
 OPTIONS: dict[str, Callable[[str], Any]] = {'queue': str, 'priority': int}
 WITHIN_CLAIM = False
 
-# seconds until a run is tried again for which the store could not be asked
-WAIT = 10
 # a broker that is away makes a request wait: it is tried twice, and the next tick hands over again
 RETRY_POLICY = {'max_retries': 1, 'interval_start': 0.2, 'interval_step': 0, 'interval_max': 0.2}
 # seconds for which a Redis is waited for that says nothing, unless the application says so: Celery waits for ever
@@ -56,7 +52,7 @@ class CeleryQueue:
         )
 
 
-def make_send(options: dict[str, Any], registry: Any, task: Task) -> CeleryQueue:
+def make_send(options: dict[str, Any], registry: Any) -> CeleryQueue:
     """Return what sends a message by the application of Celery that ``cron.celery`` names.
 
     :param options: ``queue`` and ``priority`` of the message.
@@ -71,12 +67,13 @@ def make_send(options: dict[str, Any], registry: Any, task: Task) -> CeleryQueue
         raise ValueError(f'cron.celery = {named!r}: {exc}') from exc
 
 
-def add_perform(app: celery.Celery, load: str | Callable[[], Any]) -> None:
+def add_perform(app: celery.Celery, load: str | Callable[[], Any], *, wait: int = WAIT) -> None:
     """Let the workers of an application of Celery run tasks that are handed over.
 
     :param app: the application of Celery.
     :param load: the configuration file of the Pyramid application, or a function that returns the application. It is
         loaded at the first message of each process.
+    :param wait: seconds until a run is tried again for which the store could not be asked.
     """
     application = Application.of(load)
 
@@ -85,7 +82,7 @@ def add_perform(app: celery.Celery, load: str | Callable[[], Any]) -> None:
             application.perform(key)
         except Unavailable as exc:
             # until it expires
-            raise self.retry(exc=exc, countdown=WAIT) from exc
+            raise self.retry(exc=exc, countdown=wait) from exc
 
     # what failed is in our own log already, with its traceback
     app.task(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from pyramid_cron import clock
@@ -43,17 +43,10 @@ class Handover(NamedTuple):
         return 'pcron', 'perform', self.config_uri, self.key
 
 
-class Engine(Protocol):
-    """What sends a run to a queue."""
-
-    def __call__(self, handover: Handover) -> object:
-        """Send it; whatever is raised makes the task a failed one."""
-
-
 class Sending:
     """Hands tasks over to an engine.
 
-    :param send: the engine.
+    :param send: the engine: takes a :class:`Handover`, and whatever it raises makes the task a failed one.
     :param shown: how it is named to people.
     :param app: the name of the application.
     :param catch_up: how long ago a minute may be that is caught up.
@@ -85,24 +78,18 @@ class Sending:
 
         :param connection: that of the claim, for an engine that takes it.
         """
-        task, now = turn.task, clock.current_minute()
+        task, minute = turn.task, turn.minute or clock.current_minute()
         handover = Handover(
             write_key(self._app, task.name, turn.minute, turn.token()),
             task.name,
-            task.scheduled_for(turn.minute or now),
-            (turn.minute or now) + task.patience(self._catch_up),
+            task.scheduled_for(minute),
+            minute + task.patience(self._catch_up),
             self._config_uri,
         )
         if self.within_claim:
             self._send(handover, connection)
         else:
             self._send(handover)
-
-
-def app_name(registry: Any) -> str:
-    """Return the name of an application: that of its package, unless ``cron.app`` is set."""
-    name: str = registry['cron_settings'].app or registry.package_name
-    return name
 
 
 def write_key(app: str, task: str, minute: datetime | None, token: str | None) -> str:

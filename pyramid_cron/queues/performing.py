@@ -9,10 +9,39 @@ from typing import Any
 
 from pyramid.paster import get_app
 
-from pyramid_cron.inprocess import perform
+from pyramid_cron.inprocess import run_delivered
+from pyramid_cron.isolation import OF_COMMANDS, Exits
+from pyramid_cron.queues.contract import read_key
 from pyramid_cron.reports import TaskReport
+from pyramid_cron.settings import app_name
 
 log = logging.getLogger(__name__)
+
+# what engines that have names for tasks call the one that runs all of ours
+NAME = 'pyramid_cron.perform'
+# seconds until an engine tries a run again for which the store could not be asked
+WAIT = 10
+
+
+def perform(app: Any, key: str, *, registry: Any = None, method: str = 'GET', exits: Exits = OF_COMMANDS) -> TaskReport:
+    """Run a task that was handed over, with a request through the whole application, and return what became of it.
+
+    It has no limit of time: ``system['time_left']()`` is infinite. A second delivery of the same run does nothing where
+    there is a store, and its report is ``'skipped'``. What comes later than ``catch_up`` is ``'missed'``.
+
+    :param app: the WSGI application.
+    :param key: that of the :class:`.Handover`.
+    :param registry: the application's registry; that of ``app`` if it is left out.
+    :param method: the method of the request.
+    :param exits: what ends the process if the task raises it in the main thread.
+    :raises ValueError: if the key is none of this application.
+    :raises LookupError: if there is no task of that name any more.
+    :raises pyramid_cron.claims.Unavailable: if the store cannot be asked: it is to be delivered once more.
+    :raises RuntimeError: if something in the application answers before the run.
+    """
+    registry = app.registry if registry is None else registry
+    delivery = read_key(app_name(registry['cron_settings'], registry), key)
+    return run_delivered(app, registry, delivery, method=method, exits=exits)
 
 
 class Failed(Exception):

@@ -10,22 +10,20 @@ import procrastinate
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.queues.contract import Handover
-from pyramid_cron.queues.performing import Application
-from pyramid_cron.tasks import Task
+from pyramid_cron.queues.performing import NAME, WAIT, Application
 
-NAME = 'pyramid_cron.perform'
 OPTIONS: dict[str, Callable[[str], Any]] = {'queue': str, 'priority': int}
 WITHIN_CLAIM = True
 
-# seconds until a run is tried again for which the store could not be asked, and how often at most
-WAIT, MOST_ATTEMPTS = 10, 100
+# how often at most a run is tried again for which the store could not be asked
+MOST_ATTEMPTS = 100
 
 
-def make_send(options: dict[str, Any], registry: Any, task: Task) -> Callable[[Handover, Any], None]:
+def make_send(options: dict[str, Any], registry: Any) -> Callable[[Handover, Any], None]:
     """Return what writes a job on the connection of the store.
 
     :param options: ``queue`` and ``priority`` of the job.
-    :raises ValueError: if the store is not in PostgreSQL, or does not hold the task.
+    :raises ValueError: if the store is not in PostgreSQL.
     """
     claims = registry['cron_claims']
     engine = claims.database.engine if registry['cron_settings'].store is not None else None
@@ -34,8 +32,6 @@ def make_send(options: dict[str, Any], registry: Any, task: Task) -> Callable[[H
             'procrastinate keeps its jobs in PostgreSQL, and they are written together with the claims of their '
             'minutes: set cron.store = postgresql+psycopg://…, the database that has its tables'
         )
-    if not task.durable:
-        raise ValueError('durable=False leaves the task out of the store, whose connection the job is written on')
     # never opened: it writes on connections that it is given
     app = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
 
@@ -46,15 +42,16 @@ def make_send(options: dict[str, Any], registry: Any, task: Task) -> Callable[[H
     return send
 
 
-def add_perform(app: procrastinate.App, load: str | Callable[[], Any]) -> None:
+def add_perform(app: procrastinate.App, load: str | Callable[[], Any], *, wait: int = WAIT) -> None:
     """Let the workers of procrastinate run tasks that are handed over.
 
     :param app: the application of procrastinate, which ``procrastinate --app=…`` names.
     :param load: the configuration file of the Pyramid application, or a function that returns the application. It is
         loaded at the first job of each process.
+    :param wait: seconds until a run is tried again for which the store could not be asked.
     """
     perform = functools.partial(_perform, Application.of(load))
-    retry = procrastinate.RetryStrategy(max_attempts=MOST_ATTEMPTS, wait=WAIT, retry_exceptions=[Unavailable])
+    retry = procrastinate.RetryStrategy(max_attempts=MOST_ATTEMPTS, wait=wait, retry_exceptions=[Unavailable])
     app.task(name=NAME, retry=retry)(perform)
 
 

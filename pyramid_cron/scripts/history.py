@@ -11,12 +11,11 @@ from sqlalchemy import Connection
 
 from pyramid_cron import clock
 from pyramid_cron.overview import due_within, run_as_dict
-from pyramid_cron.reports import LOST, PastRun, duration
+from pyramid_cron.reports import LOST, QUEUED, RUNNING, PastRun, duration
 from pyramid_cron.scripts.arguments import parse_since, require_known
 from pyramid_cron.scripts.listing import wrapped
 from pyramid_cron.store import reading
 from pyramid_cron.store.claims import StoreClaims
-from pyramid_cron.store.history import QUEUED, RUNNING
 from pyramid_cron.store.passing import NOBODY_ASKED
 from pyramid_cron.store.reading import Gap, Missed
 from pyramid_cron.tasks import Tasks

@@ -21,7 +21,7 @@ from pyramid.scripts.common import get_config_loader, parse_vars
 
 from pyramid_cron import clock
 from pyramid_cron.claims import Claims, Pause, Unavailable
-from pyramid_cron.inprocess import NotRun, call_through, cron_path, perform, run_through
+from pyramid_cron.inprocess import NotRun, call_through, cron_path, run_through
 from pyramid_cron.overview import LOCAL_TIME, Overview
 from pyramid_cron.reports import ALARMING, PastRun, RunReport
 from pyramid_cron.scripts.arguments import make_parser, parse_minute, require_known
@@ -314,6 +314,8 @@ class PCronCommand:
         """Run a task that was handed over."""
         if not self.args.words:
             raise Refused('give the key under which the task was handed over')
+        from pyramid_cron.queues.performing import perform
+
         try:
             report = perform(self.app, self.args.words[0], registry=self.registry, method=self.args.method)
         except NotRun as exc:

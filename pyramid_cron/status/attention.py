@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyramid_cron import clock
 from pyramid_cron.overview import due_within
-from pyramid_cron.reports import FAILED, LOST, MISSED, STUCK, duration
+from pyramid_cron.reports import FAILED, LOST, MISSED, PAUSED, STUCK, duration
 from pyramid_cron.status.memory import Memory
-from pyramid_cron.status.shown import LOOKS, PAUSED, line, moment, span
+from pyramid_cron.status.shown import LOOKS, line, moment, span
 from pyramid_cron.tasks import Tasks
 
 if TYPE_CHECKING:

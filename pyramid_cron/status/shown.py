@@ -9,9 +9,19 @@ from typing import NamedTuple
 
 from pyramid_cron import clock
 from pyramid_cron.overview import distance
-from pyramid_cron.reports import FAILED, LOST, MISSED, OK, SKIPPED, STUCK, PastRun, duration
-
-PAUSED, QUEUED, RUNNING = 'paused', 'queued', 'running'
+from pyramid_cron.reports import (
+    FAILED,
+    LOST,
+    MISSED,
+    OK,
+    PAUSED,
+    QUEUED,
+    RUNNING,
+    SKIPPED,
+    STUCK,
+    PastRun,
+    duration,
+)
 
 # of each status: the symbol beside its word, the class of the stylesheet, and its bar in a strip of 20 units' height.
 # The bars differ in their shape, so that nobody has to tell colours apart

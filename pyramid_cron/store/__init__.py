@@ -7,7 +7,7 @@ from typing import Any
 
 from pyramid_cron.events import notify
 from pyramid_cron.isolation import OF_SERVERS
-from pyramid_cron.settings import Settings
+from pyramid_cron.settings import Settings, app_name
 from pyramid_cron.store import views
 from pyramid_cron.store.claims import StoreClaims
 from pyramid_cron.store.database import Database, make_engine
@@ -26,7 +26,7 @@ def make_claims(registry: Any, settings: Settings) -> StoreClaims:
     """
     database = Database(make_engine(settings.store, registry), settings.create_tables)
     options = Options(
-        app=settings.app or registry.package_name,
+        app=app_name(settings, registry),
         catch_up=settings.catch_up,
         lease=settings.lease,
         keep_history=settings.keep_history,

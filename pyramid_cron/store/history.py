@@ -11,15 +11,13 @@ from uuid import UUID, uuid5
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from pyramid_cron.reports import TaskReport
+from pyramid_cron.reports import RUNNING, TaskReport
 from pyramid_cron.store.schema import gaps, insert_new, runs
 
 # of a traceback, its end
 MOST_CHARACTERS = 8000
 # rows that are pruned at once
 MOST_PRUNED = 500
-
-PAUSED, QUEUED, RUNNING = 'paused', 'queued', 'running'
 
 NAMESPACE = UUID('6f3c1f0e-5b1f-4a1e-9d0a-3f6a4f0c9c53')
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from pyramid_cron import clock
 from pyramid_cron.events import TaskMissed
-from pyramid_cron.reports import MISSED, SKIPPED
+from pyramid_cron.reports import MISSED, PAUSED, SKIPPED
 from pyramid_cron.store import history, judging
 from pyramid_cron.store.judging import Verdict
 from pyramid_cron.store.turns import STILL_RUNNING, Options, paused_reason
@@ -30,7 +30,7 @@ def record(connection: Connection, app: str, task: Task, verdict: Verdict, row: 
     if verdict.missed:
         history.record_unbegun(connection, app, task.name, verdict.missed, MISSED, NOBODY_ASKED, now)
     if verdict.paused:
-        history.record_unbegun(connection, app, task.name, verdict.paused, history.PAUSED, paused_reason(row), now)
+        history.record_unbegun(connection, app, task.name, verdict.paused, PAUSED, paused_reason(row), now)
 
 
 def tell(options: Options, task: Task, minutes: Sequence[datetime]) -> None:

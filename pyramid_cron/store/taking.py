@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from pyramid_cron import clock
 from pyramid_cron.claims import Held
-from pyramid_cron.reports import ALREADY_RUN
+from pyramid_cron.reports import ALREADY_RUN, QUEUED, RUNNING
 from pyramid_cron.store import history, passing, rows
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.leases import Process
@@ -59,7 +59,7 @@ def _begin(connection: Connection, app: str, process: Process, turn: StoredTurn)
     passing.record(connection, app, turn.task, turn.passed, turn.row)
     history.begin(
         connection,
-        history.RUNNING if handing is None else history.QUEUED,
+        RUNNING if handing is None else QUEUED,
         id=turn.run_id,
         app=app,
         task=turn.task.name,

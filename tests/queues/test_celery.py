@@ -13,8 +13,8 @@ from pyramid.exceptions import ConfigurationError
 from sqlalchemy import select, text
 
 from pyramid_cron.clock import MINUTE, current_minute
-from pyramid_cron.queues import celery as module
-from pyramid_cron.queues.celery import NAME, CeleryQueue, add_perform
+from pyramid_cron.queues.celery import CeleryQueue, add_perform
+from pyramid_cron.queues.performing import NAME
 from pyramid_cron.store.schema import runs
 from pyramid_cron.testing import tick
 
@@ -141,8 +141,7 @@ def test_a_task_that_fails_is_a_failure_of_celery_too(made, broker):
     assert statuses(app) == ['failed']
 
 
-def test_while_the_store_cannot_be_asked_it_is_tried_again(made, broker, monkeypatch):
-    monkeypatch.setattr(module, 'WAIT', 0)
+def test_while_the_store_cannot_be_asked_it_is_tried_again(made, broker):
     app = made()
     engine = app.registry['cron_claims'].database.engine
     retried, ended = Event(), Event()
@@ -152,7 +151,7 @@ def test_while_the_store_cannot_be_asked_it_is_tried_again(made, broker, monkeyp
             connection.execute(text('ALTER TABLE elsewhere RENAME TO cron_tasks'))
         retried()
 
-    add_perform(broker, lambda: app)
+    add_perform(broker, lambda: app, wait=0)
     tick(app.registry, current_minute())
     with engine.begin() as connection:
         connection.execute(text('ALTER TABLE cron_tasks RENAME TO elsewhere'))

@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 import pytest
 from pyramid.exceptions import ConfigurationError
 
+import pyramid_cron
 from pyramid_cron.testing import tick
 
 INSTANT = datetime(2026, 11, 24, 2, 0, tzinfo=timezone.utc)
@@ -67,7 +68,7 @@ def test_an_idle_task_is_not_handed_over(configure):
         (f'{__name__}.sendd', f"{__name__} has no 'sendd'; is 'send' meant?"),
         (f'{__name__}.INSTANT', 'is not callable: it is of type datetime; give a function'),
         (object(), 'is not callable'),
-        (lambda: None, 'does not take one argument'),
+        (lambda: None, 'does not take one argument, handover: '),
         ('celery:queue', "'queue' is no option: there are queue=…, priority=…"),
         ('celery:queue=', "'queue=' is no option"),
         ('celery:colour=red', "'colour=red' is no option"),
@@ -114,6 +115,39 @@ def test_what_ends_the_process_ends_the_run_while_it_hands_over_too(configure):
     config.commit()
     with pytest.raises(KeyboardInterrupt):
         tick(config.registry, INSTANT)
+
+
+def test_a_dotted_name_may_be_relative_to_the_package_that_registers_the_task(configure):
+    config = configure().with_package(sys.modules[__name__])
+    config.add_cron_task(task, via='.test_queues.send', name='task')
+    with pytest.raises(ConfigurationError, match=r"cron task .*has no 'sennd'; is 'send' meant\?"):
+        config.add_cron_task(task, via='.test_queues.sennd', name='other')
+    config.commit()
+    tick(config.registry, INSTANT)
+    assert sent == ['shop:task@2026-11-24T02:00Z']
+
+
+def test_tasks_that_name_an_engine_alike_share_it(configure):
+    config = configure()
+    for name in ('one', 'two'):
+        config.add_cron_task(task, via=f'{__name__}.send', name=name)
+    config.commit()
+    one, two = config.registry['cron_tasks']
+    assert one.handing is two.handing
+
+
+def test_catch_up_needs_no_store_for_what_is_handed_over_and_retries_do(configure, caplog):
+    config = configure()
+    config.add_cron_task(task, via=send, name='waits', catch_up=600)
+    config.add_cron_task(task, via=send, name='again', retries=1)
+    config.commit()
+    assert caplog.messages == ['retries= and catch_up= do nothing until cron.store is set; tasks: again']
+
+
+def test_the_package_has_perform_and_no_other_name_that_is_made_up():
+    assert pyramid_cron.perform.__module__ == 'pyramid_cron.queues.performing'
+    with pytest.raises(AttributeError, match="module 'pyramid_cron' has no attribute 'nothing'"):
+        pyramid_cron.nothing  # noqa: B018
 
 
 def test_by_name_a_task_runs_here(configure):
