@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyramid.exceptions import ConfigurationError
 from pyramid.interfaces import PHASE3_CONFIG
@@ -13,6 +13,7 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid_cron.claims import Claims
 from pyramid_cron.directives import add_cron_task, cron_task
 from pyramid_cron.fields import ScheduleWarning
+from pyramid_cron.isolation import OF_COMMANDS, Exits
 from pyramid_cron.refusals import RefusalLog
 from pyramid_cron.reports import RunReport, TaskReport
 from pyramid_cron.schedule import Schedule
@@ -35,15 +36,25 @@ __all__ = [
     'perform',
 ]
 
-if TYPE_CHECKING:
-    from pyramid_cron.queues.performing import perform
 
+def perform(app: Any, key: str, *, registry: Any = None, method: str = 'GET', exits: Exits = OF_COMMANDS) -> TaskReport:
+    """Run a task that was handed over, with a request through the whole application, and return what became of it.
 
-def __getattr__(name: str) -> Any:
-    # for workers, and not imported for anybody else
-    if name == 'perform':
-        return importlib.import_module('pyramid_cron.queues.performing').perform
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    It has no limit of time: ``system['time_left']()`` is infinite. A second delivery of the same run does nothing where
+    there is a store, and its report is ``'skipped'``. What comes later than ``catch_up`` is ``'missed'``.
+
+    :param app: the WSGI application.
+    :param key: that of the :class:`.Handover`.
+    :param registry: the application's registry; that of ``app`` if it is left out.
+    :param method: the method of the request.
+    :param exits: what ends the process if the task raises it in the main thread.
+    :raises ValueError: if the key is none of this application.
+    :raises LookupError: if there is no task of that name any more.
+    :raises pyramid_cron.claims.Unavailable: if the store cannot be asked: it is to be delivered once more.
+    :raises RuntimeError: if something in the application answers before the run.
+    """
+    report: TaskReport = _queues('performing').perform(app, key, registry, method, exits)
+    return report
 
 
 def includeme(config: Any) -> None:
@@ -101,7 +112,11 @@ def use_queues(registry: Any) -> None:
     :raises pyramid.exceptions.ConfigurationError: if what they are to be handed over to is not there.
     """
     if registry['cron_settings'].via is not None or any(task.via is not None for task in registry['cron_tasks']):
-        importlib.import_module('pyramid_cron.queues').hand_over(registry)
+        _queues('engines').hand_over(registry)
+
+
+def _queues(module: str) -> Any:
+    return importlib.import_module(f'pyramid_cron.queues.{module}')
 
 
 def _store() -> Any:

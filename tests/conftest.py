@@ -1,4 +1,5 @@
 import contextlib
+import itertools
 import os
 import pwd
 import re
@@ -7,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,6 +19,25 @@ import pytest
 def shown(value):
     """Return a parameter of a test for its name, which is to be the same in all processes."""
     return re.sub(' at 0x[0-9a-f]+', '', str(value))
+
+
+numbers = itertools.count()
+
+
+@pytest.fixture
+def write_module(tmp_path, monkeypatch):
+    """Return a function that writes a module of a text, and returns its name, which no other one has."""
+    names = []
+
+    def write(text):
+        names.append(f'app_of_a_test_{next(numbers)}')
+        (tmp_path / f'{names[-1]}.py').write_text(text)
+        return names[-1]
+
+    monkeypatch.syspath_prepend(tmp_path)
+    yield write
+    for name in names:
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture

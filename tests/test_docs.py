@@ -23,6 +23,7 @@ from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
+import sentry_sdk
 import sqlalchemy
 from alembic import command as alembic_command
 from alembic.config import Config
@@ -586,7 +587,6 @@ def test_the_ping_tells_healthchecks_of_begins_and_ends(service):
 
 
 def test_the_check_in_tells_sentry_of_begins_ends_and_schedules(service):
-    sentry_sdk = pytest.importorskip('sentry_sdk')
     found = recipe('import os\nfrom pathlib')
     sentry_sdk.init(f'http://key@127.0.0.1:{service.port}/1', default_integrations=False)
     run_with(found['includeme'])

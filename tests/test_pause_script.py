@@ -1,7 +1,6 @@
 """``pcron pause``, ``pcron resume`` and ``pcron show``, and what every list tells of pauses."""
 
 import getpass
-import itertools
 import json
 import re
 import shlex
@@ -11,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from pyramid_cron.claims import Pause
-from pyramid_cron.scripts import pcron
+from pyramid_cron.scripts import stored
 from pyramid_cron.scripts.pcron import PCronCommand
 
 NOW = datetime.now(timezone.utc).replace(hour=12, minute=30, second=20, microsecond=0) - timedelta(days=1)
@@ -46,20 +45,14 @@ cron.timezone = {zone}
 {store}
 """
 
-numbers = itertools.count()
-
 
 class FixedCommand(PCronCommand):
     now = staticmethod(lambda: NOW)
 
 
 @pytest.fixture
-def module(tmp_path, monkeypatch):
-    name = f'pause_app_{next(numbers)}'
-    (tmp_path / f'{name}.py').write_text(APP)
-    monkeypatch.syspath_prepend(tmp_path)
-    yield name
-    sys.modules.pop(name, None)
+def module(write_module):
+    return write_module(APP)
 
 
 @pytest.fixture
@@ -167,7 +160,7 @@ def test_an_account_without_a_name_has_none(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     # as if the system had no list of accounts
     monkeypatch.setitem(sys.modules, 'pwd', None)
-    assert pcron.login_name() is None
+    assert stored.login_name() is None
 
 
 # lists

@@ -88,8 +88,6 @@ tasks = {tasks}
 {settings}
 """
 
-numbers = itertools.count()
-
 
 class FixedCommand(PCronCommand):
     now = staticmethod(lambda: NOW)
@@ -104,12 +102,8 @@ def quiet_log():
 
 
 @pytest.fixture
-def module(tmp_path, monkeypatch):
-    name = f'pcron_app_{next(numbers)}'
-    (tmp_path / f'{name}.py').write_text(APP)
-    monkeypatch.syspath_prepend(tmp_path)
-    yield name
-    sys.modules.pop(name, None)
+def module(write_module):
+    return write_module(APP)
 
 
 @pytest.fixture

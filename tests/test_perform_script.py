@@ -1,7 +1,5 @@
 """``pcron perform``, ``pcron run --via``, and what ``pcron`` shows of tasks that are handed over."""
 
-import itertools
-import sys
 from datetime import timedelta
 
 import pytest
@@ -48,18 +46,13 @@ cron.store = {store}
 cron.config_uri = %(__file__)s
 """
 
-numbers = itertools.count()
-
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
+def run(write_module, tmp_path, monkeypatch, capsys):
     """Run the command, and return its exit status and what it printed."""
-    module = f'perform_app_{next(numbers)}'
-    (tmp_path / f'{module}.py').write_text(APP)
-    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv('COLUMNS', '80')
     ini = tmp_path / 'shop.ini'
-    ini.write_text(INI.format(module=module, store=f'sqlite:///{tmp_path}/cron.sqlite'))
+    ini.write_text(INI.format(module=write_module(APP), store=f'sqlite:///{tmp_path}/cron.sqlite'))
     engines = []
 
     def run(command, *words):
@@ -70,7 +63,6 @@ def run(tmp_path, monkeypatch, capsys):
         return (status, *capsys.readouterr())
 
     yield run
-    sys.modules.pop(module, None)
     for engine in engines:
         engine.dispose()
 

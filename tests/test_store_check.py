@@ -1,8 +1,6 @@
 """What ``pcron store check`` finds out, with databases and applications as they really are."""
 
-import itertools
 import re
-import sys
 
 import pytest
 from sqlalchemy import create_engine, inspect, select, text
@@ -60,15 +58,11 @@ def main(global_config, kind='registered', **settings):
         return config.make_wsgi_app()
 """
 
-numbers = itertools.count()
-
 
 @pytest.fixture
-def check(tmp_path, monkeypatch, capsys):
+def check(write_module, tmp_path, monkeypatch, capsys):
     """Return a function that checks the store of an application with these settings, and returns status and lines."""
-    module = f'check_app_{next(numbers)}'
-    (tmp_path / f'{module}.py').write_text(APP)
-    monkeypatch.syspath_prepend(tmp_path)
+    module = write_module(APP)
     ini = tmp_path / 'shop.ini'
 
     def run(url, columns=500, **settings):
@@ -84,8 +78,7 @@ def check(tmp_path, monkeypatch, capsys):
         assert err == ''
         return status, re.sub(r'in \d+ ms', 'in 1 ms', re.sub(r'\d+\.\d s', '0.0 s', out)).splitlines()
 
-    yield run
-    sys.modules.pop(module, None)
+    return run
 
 
 @pytest.fixture
@@ -252,7 +245,7 @@ def test_tables_of_another_version_are_told_from_these(check, tmp_path):
 
 def test_an_account_that_may_not_write_is_told(check, postgresql_server, postgresql):
     make_tables(postgresql, 'GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC')
-    account = f'reader_{next(numbers)}'
+    account = 'reader'
     postgresql_server.execute(f'CREATE ROLE {account} LOGIN')
     status, lines = check(postgresql.replace('cron@', f'{account}:secret@'))
     assert status == 1

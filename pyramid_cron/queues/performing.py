@@ -23,22 +23,8 @@ NAME = 'pyramid_cron.perform'
 WAIT = 10
 
 
-def perform(app: Any, key: str, *, registry: Any = None, method: str = 'GET', exits: Exits = OF_COMMANDS) -> TaskReport:
-    """Run a task that was handed over, with a request through the whole application, and return what became of it.
-
-    It has no limit of time: ``system['time_left']()`` is infinite. A second delivery of the same run does nothing where
-    there is a store, and its report is ``'skipped'``. What comes later than ``catch_up`` is ``'missed'``.
-
-    :param app: the WSGI application.
-    :param key: that of the :class:`.Handover`.
-    :param registry: the application's registry; that of ``app`` if it is left out.
-    :param method: the method of the request.
-    :param exits: what ends the process if the task raises it in the main thread.
-    :raises ValueError: if the key is none of this application.
-    :raises LookupError: if there is no task of that name any more.
-    :raises pyramid_cron.claims.Unavailable: if the store cannot be asked: it is to be delivered once more.
-    :raises RuntimeError: if something in the application answers before the run.
-    """
+def perform(app: Any, key: str, registry: Any = None, method: str = 'GET', exits: Exits = OF_COMMANDS) -> TaskReport:
+    """Run what was handed over: :func:`pyramid_cron.perform`."""
     registry = app.registry if registry is None else registry
     delivery = read_key(app_name(registry['cron_settings'], registry), key)
     return run_delivered(app, registry, delivery, method=method, exits=exits)

@@ -14,10 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get('PATH', ''), '/usr/sbin', '/sbin'])
+
+# of a browser that asks nobody for anything by itself
+ARGUMENTS = [
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+]
 
 
 def lacking(reason):
@@ -238,3 +251,12 @@ def serve(start, program, ini, free_port, tmp_path):
 @pytest.fixture(params=['waitress', 'gunicorn'])
 def server_kind(request):
     return request.param
+
+
+@pytest.fixture(scope='module')
+def chromium(program):
+    """Debian's chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program('chromium'), args=ARGUMENTS)
+        yield browser
+        browser.close()

@@ -12,9 +12,6 @@ import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from playwright.sync_api import sync_playwright
-
-ARGUMENTS = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking']
 
 # what sticks out of the window, but for what can be scrolled by itself, such as a table or an example
 OVERFLOW = """() => {
@@ -54,14 +51,6 @@ def address(pages):
         yield f'http://127.0.0.1:{server.server_port}/'
         server.shutdown()
         thread.join()
-
-
-@pytest.fixture(scope='module')
-def chromium(program):
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program('chromium'), args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

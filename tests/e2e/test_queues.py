@@ -9,7 +9,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import sys
 import textwrap
 import threading
 from dataclasses import dataclass
@@ -284,15 +283,3 @@ def test_a_job_that_is_there_already_is_not_an_error_and_other_answers_are(jobs,
 
 def test_the_manifest_is_valid_before_it_is_filled_in(root):
     assert yaml.safe_load((root / 'docs' / 'deploy' / 'job.yaml').read_text())['metadata']['name'] == '$NAME'
-
-
-@pytest.mark.parametrize('engine', ['celery', 'procrastinate'])
-def test_whoever_is_killed_when_what_the_tasks_did_is_what_is_recorded(root, engine, request):
-    # they skip or fail where there is none
-    request.getfixturevalue('postgresql_server')
-    if engine == 'celery':
-        request.getfixturevalue('redis_server')
-    command = [sys.executable, '-m', 'tests.kills.queues', '--engine', engine, '--kills', '15', '--minutes', '40']
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    print(done.stdout, done.stderr)
-    assert done.returncode == 0

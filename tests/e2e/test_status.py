@@ -14,7 +14,6 @@ from wsgiref.simple_server import WSGIServer, make_server
 
 import pytest
 from filling import fill, record, record_silence
-from playwright.sync_api import sync_playwright
 from pyramid.config import Configurator
 from pyramid.csrf import CookieCSRFStoragePolicy
 from pyramid.httpexceptions import HTTPNoContent
@@ -22,16 +21,6 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 
 from pyramid_cron.clock import MINUTE, current_minute
 
-ARGUMENTS = [
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-]
 TASKS = [
     ('shop.invoices.send', '0 2 * * *', 'Send the invoices of yesterday.', {}),
     ('shop.stock.sync', '*/10 * * * *', 'Fetch the stock from the warehouse.\n\nIn pages of 500.', {}),
@@ -122,14 +111,6 @@ def remember(registry):
     registry['cron_claims'].pause(
         ['shop.reports.weekly'], reason='the mail server moves', until=now + timedelta(days=2), by='ada'
     )
-
-
-@pytest.fixture(scope='module')
-def chromium(program):
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program('chromium'), args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

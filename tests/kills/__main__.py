@@ -11,15 +11,13 @@ from collections import Counter
 from multiprocessing import Process
 from pathlib import Path
 
-from sqlalchemy import create_engine, or_, select
-from sqlalchemy.sql.functions import count
+from sqlalchemy import create_engine
 
 from pyramid_cron.clock import MINUTE
 from pyramid_cron.inprocess import run_through
-from pyramid_cron.store.schema import tasks
 
 from .application import Base, make_app
-from .checks import compare
+from .checks import compare, is_quiet
 from .controls import CONTROLS
 from .databases import DATABASES
 from .processes import BEGIN, Walkers
@@ -104,16 +102,6 @@ def in_another_process(function, *arguments):
     process.start()
     process.join()
     assert process.exitcode == 0
-
-
-def is_quiet(url):
-    engine = create_engine(url)
-    with engine.connect() as connection:
-        busy = connection.scalar(
-            select(count()).select_from(tasks).where(or_(tasks.c.run_id.is_not(None), tasks.c.again.is_not(None)))
-        )
-    engine.dispose()
-    return busy == 0
 
 
 main()

@@ -3,7 +3,8 @@
 from collections import Counter, defaultdict
 from datetime import timedelta
 
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, or_, select
+from sqlalchemy.sql.functions import count
 
 from pyramid_cron.clock import MINUTE
 from pyramid_cron.store.schema import gaps, runs, tasks
@@ -74,6 +75,16 @@ def compare(url, registry, end, overlaps, joined):
         'gaps': len(pauses),
         'wrong': wrong,
     }
+
+
+def is_quiet(url):
+    """Tell whether nothing is queued, running, or to be run once more."""
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        busy = or_(tasks.c.run_id.is_not(None), tasks.c.again.is_not(None))
+        found = connection.scalar(select(count()).select_from(tasks).where(busy))
+    engine.dispose()
+    return found == 0
 
 
 def _unexplained(key, parts, joined):

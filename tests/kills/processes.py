@@ -118,6 +118,26 @@ def walk(clock, plan, stages, slot, seed, **options):
             run_through(app, registry, minute)
 
 
+def begin(body, log):
+    """Fork a process that does something until it is killed, and return its number.
+
+    :param log: the file for its log, and for what ends it otherwise.
+    """
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        logging.basicConfig(
+            filename=log, level=logging.WARNING, format='%(asctime)s %(process)d %(levelname)s %(message)s'
+        )
+        body()
+    except BaseException:
+        with log.open('a') as file:
+            traceback.print_exc(file=file)
+    finally:
+        os._exit(1)
+
+
 class Walkers:
     """Processes that walk through the same simulated minutes.
 
@@ -174,20 +194,8 @@ class Walkers:
     def _begin(self, slot, now):
         plan, seed = Plan(self._chance), self._chance.random()
         self._stages[slot] = 0
-        pid = os.fork()
-        if pid:
-            self._living[slot] = pid, now + plan.seconds, None
-            return
-        try:
-            logging.basicConfig(
-                filename=self._log, level=logging.WARNING, format='%(asctime)s %(process)d %(levelname)s %(message)s'
-            )
-            walk(self.clock, plan, self._stages, slot, seed, **self._options)
-        except BaseException:
-            with self._log.open('a') as log:
-                traceback.print_exc(file=log)
-        finally:
-            os._exit(1)
+        pid = begin(lambda: walk(self.clock, plan, self._stages, slot, seed, **self._options), self._log)
+        self._living[slot] = pid, now + plan.seconds, None
 
     def _bury(self, now):
         for pid, when in list(self._zombies):

@@ -7,7 +7,6 @@ with SIGKILL at random, and replaced. At the end what the tasks did is compared 
 import argparse
 import asyncio
 import json
-import logging
 import os
 import random
 import signal
@@ -19,8 +18,7 @@ from collections import Counter
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from sqlalchemy import create_engine, make_url, or_, select, update
-from sqlalchemy.sql.functions import count
+from sqlalchemy import create_engine, make_url, select, update
 
 from pyramid_cron.clock import MINUTE, minute_of
 from pyramid_cron.inprocess import run_through
@@ -31,8 +29,9 @@ from pyramid_cron.store.turns import Options, StoredTurn
 from tests.conftest import Redis
 
 from .application import Base, make_app
-from .checks import compare
+from .checks import compare, is_quiet
 from .databases import postgresql
+from .processes import begin
 
 # seconds that a simulated minute takes, and for which a run waits for a worker
 STEP, PATIENCE = 0.3, 4.0
@@ -171,19 +170,7 @@ class Killed:
 
     def _begin(self, body):
         seed = self._chance.random()
-        pid = os.fork()
-        if pid:
-            return pid
-        try:
-            logging.basicConfig(
-                filename=self._log, level=logging.WARNING, format='%(asctime)s %(process)d %(levelname)s %(message)s'
-            )
-            body(seed)
-        except BaseException:
-            with self._log.open('a') as log:
-                traceback.print_exc(file=log)
-        finally:
-            os._exit(1)
+        return begin(lambda: body(seed), self._log)
 
     def end(self, kind):
         """Kill those of a kind, which does not count."""
@@ -256,15 +243,6 @@ def settle(url, folder, options, minute, killed):
         print(f'not quiet at {minute}', file=sys.stderr)
         minute += MINUTE
     return minute, registry
-
-
-def is_quiet(url):
-    engine = create_engine(url)
-    with engine.connect() as connection:
-        busy = or_(tasks.c.run_id.is_not(None), tasks.c.again.is_not(None))
-        found = connection.scalar(select(count()).select_from(tasks).where(busy))
-    engine.dispose()
-    return found == 0
 
 
 def missed(url):

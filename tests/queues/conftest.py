@@ -14,3 +14,20 @@ def configure():
         return config
 
     return configure
+
+
+@pytest.fixture
+def make_app(configure):
+    """Return a function that returns an application with one task, whose store is closed at the end."""
+    engines = []
+
+    def make(body=lambda system: None, settings=None, **options):
+        config = configure(**(settings or {}))
+        config.add_cron_task(body, name='task', **options)
+        app = config.make_wsgi_app()
+        engines.append(app.registry['cron_claims'].database.engine)
+        return app
+
+    yield make
+    for engine in engines:
+        engine.dispose()

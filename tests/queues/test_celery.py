@@ -37,20 +37,14 @@ def leave_logging(**given):
 
 
 @pytest.fixture
-def made(configure, broker, tmp_path):
-    """Return a function that returns an application with one task, and closes its store at the end."""
-    engines = []
+def made(make_app, broker, tmp_path):
+    """Return a function that returns an application with one task that is handed over to Celery, and a store."""
+    settings = {'celery': broker, 'store': f'sqlite:///{tmp_path}/cron.sqlite'}
 
-    def make(body=lambda system: None, settings=None, **options):
-        config = configure(**({'celery': broker, 'store': f'sqlite:///{tmp_path}/cron.sqlite'} | (settings or {})))
-        config.add_cron_task(body, name='task', **({'via': 'celery'} | options))
-        app = config.make_wsgi_app()
-        engines.append(app.registry['cron_claims'].database.engine)
-        return app
+    def make(body=print, via='celery', more=None, **options):
+        return make_app(body, settings | (more or {}), via=via, **options)
 
-    yield make
-    for engine in engines:
-        engine.dispose()
+    return make
 
 
 def messages(broker, queue='celery'):
@@ -198,7 +192,7 @@ def test_a_redis_that_says_nothing_is_not_waited_for_for_ever(configure, broker_
 
 
 def test_a_queue_can_be_made_of_an_application_at_hand(made, broker):
-    app = made(settings={'celery': 'nothing.that.is'}, via=CeleryQueue(broker, queue='slow'))
+    app = made(more={'celery': 'nothing.that.is'}, via=CeleryQueue(broker, queue='slow'))
     [report] = tick(app.registry, current_minute()).tasks
     assert report.status == 'handed over'
     assert len(messages(broker, 'slow')) == 1
@@ -208,7 +202,7 @@ def test_the_application_of_celery_can_be_named(made, broker, monkeypatch):
     shop = types.ModuleType('shop_of_test')
     shop.worker = broker
     monkeypatch.setitem(sys.modules, 'shop_of_test', shop)
-    app = made(settings={'celery': 'shop_of_test.worker'})
+    app = made(more={'celery': 'shop_of_test.worker'})
     tick(app.registry, current_minute())
     assert len(messages(broker)) == 1
 

@@ -1,6 +1,7 @@
 """With a real PostgreSQL, and procrastinate's own worker."""
 
 import asyncio
+import functools
 
 import procrastinate
 import psycopg
@@ -27,20 +28,9 @@ def conninfo(postgresql):
 
 
 @pytest.fixture
-def made(postgresql, conninfo, configure):
-    """Return a function that returns an application with one task, and closes its store at the end."""
-    engines = []
-
-    def make(body=lambda system: None, **options):
-        config = configure(store=postgresql)
-        config.add_cron_task(body, name='task', **({'via': 'procrastinate'} | options))
-        app = config.make_wsgi_app()
-        engines.append(app.registry['cron_claims'].database.engine)
-        return app
-
-    yield make
-    for engine in engines:
-        engine.dispose()
+def made(make_app, postgresql, conninfo):
+    """Return a function that returns an application with one task that is handed over to procrastinate."""
+    return functools.partial(make_app, settings={'store': postgresql}, via='procrastinate')
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Which tasks are handed over, and to what."""
+"""Which tasks are handed over, and to what: ``engines.py``."""
 
 import sys
 from datetime import datetime, timezone
@@ -6,7 +6,6 @@ from datetime import datetime, timezone
 import pytest
 from pyramid.exceptions import ConfigurationError
 
-import pyramid_cron
 from pyramid_cron.testing import tick
 
 INSTANT = datetime(2026, 11, 24, 2, 0, tzinfo=timezone.utc)
@@ -99,7 +98,7 @@ def test_an_empty_setting_is_refused(configure, value):
 
 
 def test_an_application_that_hands_nothing_over_imports_nothing_for_it(configure, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'pyramid_cron.queues', None)
+    monkeypatch.setitem(sys.modules, 'pyramid_cron.queues.engines', None)
     config = configure()
     config.add_cron_task(task)
     config.commit()
@@ -119,9 +118,9 @@ def test_what_ends_the_process_ends_the_run_while_it_hands_over_too(configure):
 
 def test_a_dotted_name_may_be_relative_to_the_package_that_registers_the_task(configure):
     config = configure().with_package(sys.modules[__name__])
-    config.add_cron_task(task, via='.test_queues.send', name='task')
+    config.add_cron_task(task, via='.test_engines.send', name='task')
     with pytest.raises(ConfigurationError, match=r"cron task .*has no 'sennd'; is 'send' meant\?"):
-        config.add_cron_task(task, via='.test_queues.sennd', name='other')
+        config.add_cron_task(task, via='.test_engines.sennd', name='other')
     config.commit()
     tick(config.registry, INSTANT)
     assert sent == ['shop:task@2026-11-24T02:00Z']
@@ -142,12 +141,6 @@ def test_catch_up_needs_no_store_for_what_is_handed_over_and_retries_do(configur
     config.add_cron_task(task, via=send, name='again', retries=1)
     config.commit()
     assert caplog.messages == ['retries= and catch_up= do nothing until cron.store is set; tasks: again']
-
-
-def test_the_package_has_perform_and_no_other_name_that_is_made_up():
-    assert pyramid_cron.perform.__module__ == 'pyramid_cron.queues.performing'
-    with pytest.raises(AttributeError, match="module 'pyramid_cron' has no attribute 'nothing'"):
-        pyramid_cron.nothing  # noqa: B018
 
 
 def test_by_name_a_task_runs_here(configure):
