@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import logging
+import math
 import os
 import re
 import shlex
@@ -22,6 +23,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
+import celery
 import pytest
 import sentry_sdk
 import sqlalchemy
@@ -33,8 +35,10 @@ from pyramid.exceptions import ConfigurationError
 from pyramid.request import Request
 from webtest import TestApp
 
-from pyramid_cron import Schedule, ScheduleWarning, Task, access, events, peers
+from pyramid_cron import Schedule, ScheduleWarning, Task, access, events, peers, perform
 from pyramid_cron.claims import Claims, Turn
+from pyramid_cron.clock import current_minute
+from pyramid_cron.queues.contract import write_key
 from pyramid_cron.scripts.history import as_text, look_back
 from pyramid_cron.scripts.pcron import PCronCommand
 from pyramid_cron.settings import PREFIX, TABLE
@@ -45,7 +49,7 @@ from pyramid_cron.testing import tick
 DOCS = Path(__file__).parent.parent / 'docs'
 MINUTE = timedelta(minutes=1)
 LOCAL = {'REMOTE_ADDR': '127.0.0.1', 'HTTP_HOST': 'localhost'}
-MOST_HIDDEN = 210
+MOST_HIDDEN = 160
 
 
 def page(name):
@@ -644,6 +648,77 @@ def test_the_recipes_for_lists_and_months_do_what_they_say():
     for run in takewhile(lambda run: run.year == 2026, closing.runs(datetime(2026, 1, 1, tzinfo=timezone.utc))):
         closing.f({'scheduled_for': run, 'registry': {'closed': closed}})
     assert [(day + timedelta(days=1)).day for day in closed] == [1] * 12
+
+
+HANDED_OVER = {'cron.app': 'shop', 'cron.timezone': 'UTC', 'cron.config_uri': '/srv/shop/shop.ini'}
+
+
+def executed(name, *starts, **names):
+    """Return the names that blocks of a page define, one after another."""
+    namespace = {'__name__': 'myapp', **names}
+    for start in starts:
+        exec(block(name, start), namespace)
+    return namespace
+
+
+def handing_over(includeme, **settings):
+    """Return an application whose tasks are handed over, to nobody by Celery."""
+    app = celery.Celery('shop', set_as_current=False)
+    with Configurator(settings={**HANDED_OVER, 'cron.celery': app, **settings}) as config:
+        config.include('pyramid_cron')
+        includeme(config)
+    return config.make_wsgi_app()
+
+
+def test_tasks_are_handed_over_as_the_page_of_queues_shows(capsys):
+    found = executed('queues', 'def send(handover)')
+    app = handing_over(found['includeme'])
+    assert [str(task.handing) for task in app.registry['cron_tasks']][:2] == ['celery', 'celery:queue=large,priority=3']
+    tick(app.registry, datetime(2026, 11, 24, 4, tzinfo=timezone.utc))
+    assert capsys.readouterr().out == 'pcron perform /srv/shop/shop.ini shop:myapp.archive@2026-11-24T04:00Z\n'
+
+
+def test_a_task_that_was_handed_over_finds_what_the_page_of_queues_says():
+    found = {}
+    app = handing_over(lambda config: config.add_cron_task(found.update, name='look', via=print, min=30))
+    now = current_minute()
+    assert perform(app, write_key('shop', 'look', now, None)).status == 'ok'
+    assert (found['time_left'](), found['scheduled_for']) == (math.inf, now)
+    two = datetime(2026, 11, 24, 2, tzinfo=timezone.utc)
+    assert write_key('shop', 'myapp.invoices', two, None) in page('queues')
+
+
+def test_a_schedule_of_beat_is_due_when_it_was_after_it_has_moved():
+    ran, beat = [], []
+    tasks = {name: lambda request, name=name: ran.append(name) for name in ('descriptions', 'totals', 'digest')}
+    for name, task in tasks.items():
+        task.__qualname__ = name
+    there = executed('migrating', 'from celery.schedules', **tasks)
+    config = Configurator()
+    config.add_directive('add_periodic_task', lambda config, when, task: beat.append(when))
+    there['includeme'](config)
+    here = executed('migrating', 'import functools', **tasks)
+    app = handing_over(here['includeme'], **{'cron.via': 'celery'})
+    moved = list(app.registry['cron_tasks'])
+    assert {str(task.handing) for task in moved} == {'celery'}
+
+    def is_due(when, minute):
+        fields = (minute.minute, when.minute), (minute.hour, when.hour), (minute.isoweekday() % 7, when.day_of_week)
+        return all(value in allowed for value, allowed in fields)
+
+    week = [datetime(2026, 3, 2) + number * MINUTE for number in range(7 * 1440)]
+    for when, task in zip(beat, moved, strict=True):
+        assert [minute for minute in week if is_due(when, minute)] == list(filter(task.check, week))
+    assert perform(app, write_key('shop', moved[0].name, current_minute(), None)).status == 'ok'
+    assert ran == ['descriptions']
+
+
+def test_the_page_for_contributors_names_every_module_of_the_core():
+    package = Path(access.__file__).parent
+    table = section('contributing', 'Where things are').partition('.. csv-table::')[2]
+    assert {path.name for path in package.glob('*.py')} - set(re.findall(r'``(\w+\.py)``', table)) == set()
+    folders = {path.parent.name for path in package.glob('*/__init__.py')}
+    assert folders - set(re.findall(r'``(\w+)/``', table)) == set()
 
 
 def test_every_page_hides_no_more_than_a_reader_would_forgive():
