@@ -105,6 +105,16 @@ class PostgreSQL:
         """Kill the server's first process, whose children end once they notice."""
         os.kill(int((self.folder / 'data' / 'postmaster.pid').read_text().split()[0]), signal.SIGKILL)
 
+    def start_again(self):
+        """Start it after :meth:`kill`, once what is left of it has ended."""
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                return self.start()
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+
     def url(self, database):
         return f'postgresql+psycopg://cron@/{database}?host={self.folder}'
 

@@ -165,19 +165,6 @@ def own_server(start_postgresql):
         server.start()
 
 
-def restart(server, until):
-    """Start a server that was killed, once what is left of it has ended."""
-
-    def starts():
-        try:
-            server.start()
-        except AssertionError:
-            return False
-        return True
-
-    until(starts, 'PostgreSQL starts again')
-
-
 def test_a_database_that_was_killed_between_ticks_is_made_up_for(own_server, open_store, until):
     with own_server.database() as url:
         store = open_store(url)
@@ -187,7 +174,7 @@ def test_a_database_that_was_killed_between_ticks_is_made_up_for(own_server, ope
         answer = ticker.tick(5)
         assert answer['problem'].startswith('the store cannot be asked: ')
         assert answer['tasks'] == {'forgets': 'ok'}
-        restart(own_server, until)
+        own_server.start_again()
         assert ticker.tick(6)['tasks'] == {'writes': 'ok', 'forgets': 'ok'}
         assert store.effects == [('writes', 0), ('writes', 5)]
 
@@ -201,7 +188,7 @@ def test_the_end_of_a_run_is_written_again_once_the_database_is_back(own_server,
         ticker.begin(5)
         waiting()
         own_server.kill()
-        restart(own_server, until)
+        own_server.start_again()
         go()
         assert ticker.answer()['tasks'] == {'only_waits': 'ok'}
         assert store.statuses == ['ok', 'ok']
@@ -214,7 +201,7 @@ def test_what_a_killed_database_has_rolled_back_has_failed(own_server, open_stor
         ticker.begin(0)
         waiting()
         own_server.kill()
-        restart(own_server, until)
+        own_server.start_again()
         go()
         assert ticker.answer()['tasks'] == {'writes_and_waits': 'failed'}
         assert (store.effects, store.statuses) == ([], ['failed'])
@@ -231,7 +218,7 @@ def test_an_end_that_is_too_long_in_coming_is_written_by_a_later_tick(own_server
         go()
         # after some seconds
         assert ticker.answer()['tasks'] == {'only_waits': 'ok'}
-        restart(own_server, until)
+        own_server.start_again()
         assert ticker.tick(6)['tasks'] == {}
         assert store.statuses == ['ok', 'ok']
 
@@ -468,5 +455,5 @@ def test_the_trigger_says_500_and_why_while_the_database_is_away(own_server, ope
         answer = curl(trigger)
         assert answer.status == 500
         assert answer.body.startswith('fail: the store cannot be asked: ')
-        restart(own_server, until)
+        own_server.start_again()
         assert curl(trigger).status == 200

@@ -17,13 +17,18 @@ def sqlite(folder):
 
 
 @contextmanager
-def postgresql(folder):
-    server = PostgreSQL(find_postgresql(), DEFAULTS)
+def postgresql_server(**options):
+    server = PostgreSQL(find_postgresql(), DEFAULTS | options)
     try:
-        with server.database() as url:
-            yield url
+        yield server
     finally:
         server.stop()
+
+
+@contextmanager
+def postgresql(folder):
+    with postgresql_server() as server, server.database() as url:
+        yield url
 
 
 @contextmanager

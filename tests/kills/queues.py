@@ -1,7 +1,8 @@
 """Whether runs that are handed over keep the promises of the store: ``python -m tests.kills.queues --help``.
 
 Four processes tick a simulated clock and hand over, and two workers of the engine run the tasks. All of them are killed
-with SIGKILL at random, and replaced. At the end what the tasks did is compared with what the store says that they did.
+with SIGKILL at random, and replaced. In the middle there is no broker for a while: no Redis, or with procrastinate no
+PostgreSQL, which is killed. At the end what the tasks did is compared with what the store says that they did.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -30,11 +32,11 @@ from tests.conftest import Redis
 
 from .application import Base, make_app
 from .checks import compare, is_quiet
-from .databases import postgresql
+from .databases import postgresql_server
 from .processes import begin
 
-# seconds that a simulated minute takes, and for which a run waits for a worker
-STEP, PATIENCE = 0.3, 4.0
+# seconds that a simulated minute takes, for which a run waits for a worker, and for which there is no broker
+STEP, PATIENCE, OUTAGE = 0.3, 4.0, 2.0
 WEB, WORKERS = 4, 2
 # a run that waits long in the real time of the harness has waited for a moment of the simulated one
 TEN_YEARS = str(10 * 365 * 86400)
@@ -59,7 +61,7 @@ def celery_app(broker, chance=None):
 
 
 class Celery:
-    """Celery with a real Redis, which is stopped and started in the middle."""
+    """Celery with a real Redis."""
 
     def __init__(self):
         self._redis = Redis()
@@ -85,9 +87,10 @@ class Celery:
             ]
         )
 
-    def restart_broker(self):
+    @contextmanager
+    def outage(self, server):
         self._redis.stop()
-        time.sleep(1)
+        yield
         self._redis.start()
 
     def prepare(self, url):
@@ -117,8 +120,12 @@ class Procrastinate:
 
         asyncio.run(run())
 
-    def restart_broker(self):
-        pass
+    @contextmanager
+    def outage(self, server):
+        # the store's too
+        server.kill()
+        yield
+        server.start_again()
 
     def prepare(self, url):
         import procrastinate
@@ -181,8 +188,8 @@ class Killed:
         del self._kinds[kind]
 
 
-def kill(engine, url, folder, kills, minutes, chance):
-    """Kill so many processes of each kind, and return figures."""
+def kill(engine, server, url, folder, kills, minutes, chance):
+    """Kill so many processes of each kind, take the broker away for a while in the middle, and return figures."""
     Options.patience = lambda options, task: timedelta(seconds=PATIENCE)
     begin, start = minute_of(datetime.now(timezone.utc)) - timedelta(minutes=20000), time.time()
     options = {'catch_up': TEN_YEARS, 'keep_history': '300', **engine.settings()}
@@ -209,8 +216,13 @@ def kill(engine, url, folder, kills, minutes, chance):
             killed.step()
             time.sleep(0.01)
             if not restarted and min(killed.kills.values()) >= kills / 2:
-                engine.restart_broker()
                 restarted = True
+                with engine.outage(server):
+                    # so long that some minutes pass, and processes that begin find nothing
+                    until = time.monotonic() + OUTAGE
+                    while time.monotonic() < until:
+                        killed.step()
+                        time.sleep(0.01)
         print(f'settling: {killed.kills}', file=sys.stderr)
         killed.end('web')
         killed.step(lethal=False)
@@ -281,9 +293,15 @@ def main():
         unguarded()
     engine = ENGINES[arguments.engine]()
     try:
-        with tempfile.TemporaryDirectory(prefix='kills-') as name, postgresql(Path(name)) as url:
+        # what was committed outlives the server, though not the machine
+        with (
+            tempfile.TemporaryDirectory(prefix='kills-') as name,
+            postgresql_server(synchronous_commit='on') as server,
+            server.database() as url,
+        ):
             prepare(engine, url)
-            figures = kill(engine, url, Path(name), arguments.kills, arguments.minutes, random.Random(arguments.seed))
+            chance = random.Random(arguments.seed)
+            figures = kill(engine, server, url, Path(name), arguments.kills, arguments.minutes, chance)
             found = any(figures['wrong'].values())
             if found and not arguments.control:
                 sys.stderr.write((Path(name) / 'log').read_text()[-20000:])
