@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import procrastinate
+from psycopg import errors
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.queues.contract import Handover
@@ -15,6 +16,8 @@ from pyramid_cron.queues.performing import NAME, WAIT, Application
 OPTIONS: dict[str, Callable[[str], Any]] = {'queue': str, 'priority': int}
 WITHIN_CLAIM = True
 
+# what PostgreSQL says of tables that are not there, and of what they need
+NO_TABLES = errors.UndefinedTable, errors.UndefinedObject, errors.UndefinedFunction
 # how often at most a run is tried again for which the store could not be asked
 MOST_ATTEMPTS = 100
 
@@ -37,7 +40,15 @@ def make_send(options: dict[str, Any], registry: Any) -> Callable[[Handover, Any
 
     def send(handover: Handover, connection: Any) -> None:
         driver = connection.connection.driver_connection
-        app.configure_task(NAME, allow_unknown=True, connection=driver, **options).defer(key=handover.key)
+        try:
+            app.configure_task(NAME, allow_unknown=True, connection=driver, **options).defer(key=handover.key)
+        except procrastinate.exceptions.ConnectorException as exc:
+            if isinstance(exc.__cause__, NO_TABLES):
+                raise LookupError(
+                    'the database of the store has not the tables of procrastinate, or old ones: '
+                    'procrastinate --app=… schema --apply makes them'
+                ) from None
+            raise
 
     return send
 

@@ -106,8 +106,10 @@ class Look:
         minute = delivery.minute
         with self._database.autocommit() as connection:
             row = rows.known(connection, self._options.app, [task.name]).get(task.name)
-        if row is None or row['queued'] != queued_for(minute, delivery.token or ''):
-            # delivered for the second time, handed over once more, or given up
+        if row is None or (minute is not None and (row['last_minute'] is None or row['last_minute'] < minute)):
+            return StoredTurn(task, minute, held=Held('nobody has handed it over'))
+        if row['queued'] != queued_for(minute, delivery.token or ''):
+            # delivered for the second time, or given up
             return StoredTurn(task, minute, held=Held(ALREADY_RUN, level=logging.INFO))
         held = too_late(task, minute, self._options.catch_up)
         if held is not None:

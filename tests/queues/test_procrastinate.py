@@ -92,13 +92,19 @@ def test_without_the_job_there_is_no_claim(made, rows, postgresql, caplog):
     minute = current_minute()
     report = tick(app.registry, minute)
     assert report.failed
-    assert (
-        'task task does not run: it cannot be handed over: UndefinedTable: relation "procrastinate_jobs"' in caplog.text
-    )
+    assert 'it cannot be handed over: LookupError: the database of the store has not the tables of' in caplog.text
     assert rows(select(runs.c.status, runs.c.attempt)) == [('failed', 0)]
     with engine.begin() as connection:
         connection.execute(text('ALTER TABLE elsewhere RENAME TO procrastinate_jobs'))
     assert [task.status for task in tick(app.registry, minute).tasks] == ['handed over']
+
+
+def test_what_else_the_database_says_is_told_in_its_words(made, caplog):
+    app = made()
+    with app.registry['cron_claims'].database.engine.begin() as connection:
+        connection.execute(text('ALTER TABLE procrastinate_jobs ADD CHECK (false)'))
+    assert tick(app.registry, current_minute()).failed
+    assert 'it cannot be handed over: CheckViolation: new row for relation "procrastinate_jobs"' in caplog.text
 
 
 def test_without_the_job_and_the_store_the_task_has_failed_all_the_same(made, rows, caplog):

@@ -326,7 +326,7 @@ def test_by_name_it_runs_here_unless_it_is_to_be_handed_over(servers, web, worke
     [handover] = queue
     assert handover.key == f'app:task@{turn.run_id}'
     assert servers.row()['queued'] == turn.run_id
-    # that of another run, which was delivered twice
+    # that of another run
     assert perform(worker.config.make_wsgi_app(), 'app:task@2020-11-23T02:00Z').status == 'skipped'
     assert begin(worker, handover).status == 'ok'
     assert servers.history('trigger', 'by', 'status')[-1] == ('manual', 'root', 'ok')
@@ -395,7 +395,14 @@ def test_what_is_left_to_each_process_is_not_asked_of_the_store(servers, queue):
 def test_a_delivery_of_a_task_that_the_store_does_not_know_does_nothing(servers, web, worker, queue):
     web.tick(0)
     servers.execute(delete(tasks))
-    assert begin(worker, queue[0]).reason == 'already run'
+    assert begin(worker, queue[0]).reason == 'nobody has handed it over'
+
+
+def test_a_minute_that_nobody_has_handed_over_does_not_run(web, worker):
+    web.tick(0)
+    report = perform(worker.config.make_wsgi_app(), 'app:task@2020-11-23T02:05Z')
+    assert (report.status, report.reason) == ('skipped', 'nobody has handed it over')
+    assert worker.ran == []
 
 
 def test_a_pause_passes_over_what_would_be_handed_over(servers, web, queue):
