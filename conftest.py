@@ -19,6 +19,7 @@ import tempfile
 import types
 from pathlib import Path
 
+import hypothesis
 import pytest
 from pyramid.config import Configurator
 from pyramid.paster import get_app
@@ -116,8 +117,17 @@ def end_document(namespace):
 
 def pytest_addoption(parser):
     parser.addoption(
-        '--all-zones', action='store_true', help='compare with cronsim in all zones of the list, not in three'
+        '--thorough',
+        action='store_true',
+        help='compare with cronsim in all zones of the list, repeat all tests of the store on PostgreSQL, '
+        'and draw more examples',
     )
+
+
+def pytest_configure(config):
+    hypothesis.settings.register_profile('quick', max_examples=40)
+    if not config.getoption('thorough'):
+        hypothesis.settings.load_profile('quick')
 
 
 @pytest.hookimpl(trylast=True)

@@ -13,12 +13,29 @@ import tempfile
 import time
 from pathlib import Path
 
+import plaster.loaders
 import pytest
 
 
 def shown(value):
     """Return a parameter of a test for its name, which is to be the same in all processes."""
     return re.sub(' at 0x[0-9a-f]+', '', str(value))
+
+
+@pytest.fixture(scope='session', autouse=True)
+def installed_packages_are_read_once():
+    """Keep what plaster finds: for each ini file it reads what all installed packages say of themselves."""
+    find, found = plaster.loaders.find_loaders, {}
+
+    def find_once(scheme, protocols=None):
+        key = scheme, tuple(protocols or ())
+        if key not in found:
+            found[key] = find(scheme, protocols)
+        return found[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plaster.loaders, 'find_loaders', find_once)
+        yield
 
 
 numbers = itertools.count()

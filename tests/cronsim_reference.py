@@ -16,7 +16,7 @@ from pyramid_cron.tasks import Task, Tasks
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
-TWO_DAYS = timedelta(days=2)
+DAY = timedelta(days=1)
 
 EXPRESSIONS = """
 * * * * *
@@ -93,7 +93,7 @@ def compare(zone):
     for expression in EXPRESSIONS:
         tasks.add(expression, Task(print, cron=expression, timezone=zone, name=expression))
     for transition, shift in transitions(zone):
-        window = [transition - TWO_DAYS + number * MINUTE for number in range(2 * 2 * 24 * 60)]
+        window = [transition - DAY + number * MINUTE for number in range(2 * 24 * 60)]
         ours = {expression: [] for expression in EXPRESSIONS}
         for instant in window:
             for task in tasks.due(instant):
@@ -115,7 +115,7 @@ def explanation(zone, transition, shift, expression, ours, theirs):
     # 2010 and 2011, a minute past midnight), cronsim loses or moves some runs of a schedule that follows the wall
     # clock; by the values that cronsim itself has read, what is due is what the wall clock says
     if interval and (shift % HOUR or transition.astimezone(zone).minute):
-        window = [transition - TWO_DAYS + number * MINUTE for number in range(2 * 2 * 24 * 60)]
+        window = [transition - DAY + number * MINUTE for number in range(2 * 24 * 60)]
         if ours == [instant for instant in window if reads(sim, instant.astimezone(zone))]:
             return 'wall clock'
     return None

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
-from pyramid.paster import setup_logging
 from pyramid.scripts.common import get_config_loader, parse_vars
 
 from pyramid_cron import clock
@@ -39,7 +38,6 @@ class Command:
 
     script_name = 'pcron'
     parser = make_parser()
-    setup_logging = staticmethod(setup_logging)
     now = staticmethod(clock.now)
 
     def __init__(self, argv: Sequence[str], quiet: bool = False) -> None:
@@ -82,7 +80,9 @@ class Command:
             words = [word for word in words if '=' in word]
         try:
             config_vars = parse_vars(words)
-            sections = get_config_loader(uri).get_sections()
+            # once, because plaster reads what all installed packages say of themselves
+            loader = get_config_loader(uri)
+            sections = loader.get_sections()
         except FileNotFoundError as exc:
             raise Refused(f'there is no file {exc.filename}') from None
         except ValueError as exc:
@@ -92,8 +92,8 @@ class Command:
             # otherwise nobody would hear of what it does
             logging.basicConfig(format=PLAIN_FORMAT)
             logging.getLogger('pyramid_cron').setLevel(logging.INFO)
-        self.setup_logging(uri, global_conf=config_vars)
-        self.app, self.registry, self.remedy = load(uri, config_vars)
+        loader.setup_logging(config_vars)
+        self.app, self.registry, self.remedy = load(loader, uri, config_vars)
         self.tasks: Tasks = self.registry['cron_tasks']
         self.claims: Claims = self.registry['cron_claims']
         self.zone: tzinfo | None = self.registry['cron_settings'].timezone

@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 
 from pyramid.config import global_registries
 from pyramid.exceptions import ConfigurationError
-from pyramid.paster import get_app
 from pyramid.router import Router
-from pyramid.scripts.common import get_config_loader
 
 # the kinds of sections that PasteDeploy makes one application of
 KINDS = ('app', 'application', 'pipeline', 'filter-app')
@@ -34,21 +32,22 @@ class Loaded(NamedTuple):
     remedy: str
 
 
-def load(uri: str, variables: Mapping[str, str]) -> Loaded:
+def load(loader: Any, uri: str, variables: Mapping[str, str]) -> Loaded:
     """Load the application of a configuration file, such as ``app.ini`` or ``app.ini#name``.
 
+    :param loader: what plaster has found for the file.
     :param uri: the file, and the name of a section if it is not ``main``.
     :param variables: variables of the file.
     :raises Refused: if it has no section of that name, or if it cannot be said whose tasks are meant.
     """
     file, _, name = uri.partition('#')
-    sections = get_config_loader(uri).get_sections()
+    sections = loader.get_sections()
     if name and sections and name not in _names(sections, KINDS + COMPOSITES):
         raise Refused(f'{file} has no application {name!r}; it has {", ".join(_names(sections, KINDS + COMPOSITES))}')
     others = [known for known in _names(sections, KINDS) if known != (name or 'main')]
     # kept, because a set that forgets them does not tell what is new
     before = list(global_registries)
-    app = _get_app(uri, variables)
+    app = _get_app(loader, uri, variables)
     if isinstance(app, Router):
         made = [app.registry]
         others = []
@@ -68,9 +67,9 @@ def load(uri: str, variables: Mapping[str, str]) -> Loaded:
     return Loaded(app, registries[0], remedy if others else '')
 
 
-def _get_app(uri: str, variables: Mapping[str, str]) -> Any:
+def _get_app(loader: Any, uri: str, variables: Mapping[str, str]) -> Any:
     try:
-        return get_app(uri, options=variables)
+        return loader.get_wsgi_app(None, variables)
     except (ConfigurationError, ImportError) as exc:
         problem = f'{type(exc).__name__}: {exc}'
     except (LookupError, AttributeError) as exc:

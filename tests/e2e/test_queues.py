@@ -80,11 +80,14 @@ class Site:
 
 @pytest.fixture
 def site(root, program, tmp_path):
-    """Return a function that returns the site of a page, in which some texts are replaced."""
+    """Return a function that returns the site of an engine, in which some texts are replaced."""
 
-    def make(page, **replaced):
-        text = (root / 'docs' / f'{page}.rst').read_text(encoding='utf-8')
-        found = BLOCK.finditer(text)
+    def make(title, **replaced):
+        """Make what the page says before its first title, and below this one."""
+        before, *sections = re.split(
+            r'^(.+)\n-+\n', (root / 'docs' / 'engines.rst').read_text('utf-8'), flags=re.MULTILINE
+        )
+        found = BLOCK.finditer(before + sections[sections.index(title) + 1])
         blocks = [
             (block['language'], block['caption'], textwrap.dedent(block['body']).strip() + '\n') for block in found
         ]
@@ -119,7 +122,7 @@ def hand_over_as_the_page_shows(site, worker, until):
 
 
 def test_celery(site, broker, start, until):
-    page = site('celery', **{'redis://localhost:6379': broker.url})
+    page = site('Celery', **{'redis://localhost:6379': broker.url})
     page.write()
     hand_over_as_the_page_shows(page, start(*page.command('celery')), until)
 
@@ -128,8 +131,8 @@ def test_procrastinate(site, postgresql, start, until):
     url = make_url(postgresql)
     page = site('procrastinate', **{'cron@localhost/shop': f'cron@/{url.database}?host={url.query["host"]}'})
     page.write()
-    page.run(page.command('procrastinate', '--app=worker.app', 'schema'))
-    worker = start(*page.command('procrastinate', '--app=worker.app', 'worker'))
+    page.run(page.command('procrastinate', '--app=via_procrastinate.app', 'schema'))
+    worker = start(*page.command('procrastinate', '--app=via_procrastinate.app', 'worker'))
     hand_over_as_the_page_shows(page, worker, until)
 
 
@@ -138,8 +141,8 @@ def other(site, broker):
     """Return a function that returns the site of one of the other queues, which has been handed a run."""
 
     def make(module):
-        page = site('otherqueues', **{'redis://localhost:6379': f'unix://{broker.socket}', 'VIA': module})
-        [ini] = page.shown('text')
+        page = site('Any other queue', **{'redis://localhost:6379': f'unix://{broker.socket}', 'VIA': module})
+        *_, ini = page.shown('text')
         page.write(('shop.ini', ini))
         assert 'handed over shop.invoices' in page.pcron('tick', 'shop.ini')
         assert page.statuses() == ['queued']
@@ -217,14 +220,14 @@ def kubernetes(account):
 def jobs(root, site, account, kubernetes):
     """The site of an application that makes Jobs."""
     page = site(
-        'otherqueues',
+        'Any other queue',
         **{
             'https://kubernetes.default.svc': f'https://localhost:{kubernetes.server_port}',
             '/var/run/secrets/kubernetes.io/serviceaccount': str(account),
             'VIA': 'via_job',
         },
     )
-    [ini] = page.shown('text')
+    *_, ini = page.shown('text')
     page.write(('shop.ini', ini))
     shutil.copy(root / 'docs' / 'deploy' / 'job.yaml', page.folder)
     return page

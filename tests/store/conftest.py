@@ -1,6 +1,7 @@
 import contextlib
 import shutil
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 from pyramid.config import Configurator
@@ -16,6 +17,24 @@ from pyramid_cron.testing import tick
 # long ago, because a minute ahead of the database's clock is refused
 INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
 NEVER = datetime.max.replace(tzinfo=timezone.utc)
+FOLDER = Path(__file__).parent
+
+
+#: where the databases differ: statements, locks, connections and processes
+DIFFERENT = {'test_database', 'test_leases', 'test_reading', 'test_rows', 'test_schema', 'test_servers'}
+
+
+def is_repetition(item):
+    """Tell whether a test repeats on PostgreSQL what another one says on SQLite, by the same statements."""
+    parameters = getattr(getattr(item, 'callspec', None), 'params', {})
+    return parameters.get('engine') == 'postgresql' and item.path.parent == FOLDER and item.path.stem not in DIFFERENT
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption('thorough'):
+        repetitions = [item for item in items if is_repetition(item)]
+        items[:] = [item for item in items if not is_repetition(item)]
+        config.hook.pytest_deselected(items=repetitions)
 
 
 class Clock:
@@ -143,9 +162,9 @@ class Server:
 class Servers:
     """Applications that share a database, and what is in it."""
 
-    def __init__(self, url):
-        self.url = url
-        self.engine = make_engine(url, None)
+    def __init__(self, engine):
+        self.url = engine.url.render_as_string(hide_password=False)
+        self.engine = engine
         self._started = []
 
     def start(self, **settings):
@@ -208,7 +227,6 @@ class Servers:
             while heartbeat._count > 0:
                 heartbeat.end()
             server.engine.dispose()
-        self.engine.dispose()
 
 
 @pytest.fixture(scope='session')
@@ -223,33 +241,39 @@ def made_sqlite(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def made_postgresql(postgresql_server):
-    """The URL of a database with the tables, for one test after another: quicker than one for each."""
+    """The engine of a database with the tables, for one test after another: quicker than one for each."""
     with postgresql_server.database() as url:
         engine = make_engine(url, None)
         create_all(engine)
+        yield engine
         engine.dispose()
-        yield url
 
 
 @pytest.fixture(params=['sqlite', 'postgresql'])
-def url(request, tmp_path):
-    """The URL of a database with the tables of the store and nothing in them."""
+def engine(request, tmp_path):
+    """An engine of a database with the tables of the store and nothing in them."""
     if request.param == 'sqlite':
         path = tmp_path / 'cron.sqlite'
         shutil.copy(request.getfixturevalue('made_sqlite'), path)
-        return f'sqlite:///{path}'
-    url = request.getfixturevalue('made_postgresql')
-    engine = make_engine(url, None)
-    with engine.begin() as connection:
-        for table in metadata.sorted_tables:
-            connection.execute(delete(table))
-    engine.dispose()
-    return url
+        engine = make_engine(f'sqlite:///{path}', None)
+        yield engine
+        engine.dispose()
+    else:
+        engine = request.getfixturevalue('made_postgresql')
+        with engine.begin() as connection:
+            for table in metadata.sorted_tables:
+                connection.execute(delete(table))
+        yield engine
 
 
 @pytest.fixture
-def servers(url):
-    servers = Servers(url)
+def url(engine):
+    return engine.url.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def servers(engine):
+    servers = Servers(engine)
     yield servers
     servers.end()
 

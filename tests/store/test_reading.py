@@ -65,7 +65,7 @@ def test_of_what_was_missed_at_once_the_newest_minutes_are_in_the_strip(ask, rec
 
 
 # how PostgreSQL goes about it depends on what it knows of the sizes
-@pytest.mark.parametrize('url', ['sqlite'], indirect=True)
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_of_a_long_history_no_more_is_read_for_strips_than_is_shown(server, servers, ask):
     asked = []
     event.listen(server.engine, 'before_cursor_execute', lambda *given: asked.append((given[2], given[3])))
