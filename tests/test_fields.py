@@ -1,3 +1,4 @@
+import itertools
 import re
 
 import pytest
@@ -154,6 +155,48 @@ def test_a_crontab_line_in_a_field_is_told_from_a_field(field, text):
 def test_a_list_with_blanks_is_no_crontab_line():
     with pytest.raises(ScheduleError, match='write it without blanks'):
         read_text(HOUR, '1, 2, 3, 4, 5', [])
+
+
+@pytest.mark.parametrize(
+    ('field', 'given', 'why', 'allowed'),
+    [
+        (MIN, 60, 'min=60', '0 to 59'),
+        (MIN, -1, 'min=-1', '0 to 59'),
+        (MIN, [60, 61], 'min=[60, 61]', '0 to 59'),
+        (DAY, 0, 'day=0', '1 to 31'),
+        (MONTH, 13, 'month=13', '1 to 12'),
+        (DOW, 7, 'dow=7', '6 is Sunday'),
+        (MIN, (), 'min=() is empty', '0 to 59'),
+        (MIN, True, 'min=True', 'is a bool'),
+        (MIN, [True], 'min=[True]', 'is a bool'),
+        (MIN, 1.0, 'min=1.0', 'not an integer'),
+        (HOUR, b'\x02', "hour=b'", '0 to 23'),
+        (MIN, itertools.count(), 'min=', 'more than 1000 values'),
+    ],
+    ids=shown,
+)
+def test_numbers_that_can_never_match_are_refused(field, given, why, allowed):
+    with pytest.raises(ScheduleError) as caught:
+        read_numbers(field, given, [])
+    assert why in str(caught.value)
+    assert allowed in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('field', 'given', 'possible', 'advice'),
+    [
+        (HOUR, (25, 2, 24), [2], 'hour=(25, 2, 24) can never match 24, 25'),
+        (HOUR, (0, 24, 3), [0, 3], 'write hour=range(0, 24, 3)'),
+        (MIN, [0, 60, 5], [0, 5], 'write min=range(0, 60, 5)'),
+        (DAY, (1, 32), [1], 'write day=range(1, 32)'),
+    ],
+    ids=shown,
+)
+def test_impossible_values_beside_possible_ones_are_accepted_with_advice(field, given, possible, advice):
+    said = []
+    assert list(bits(read_numbers(field, given, said))) == possible
+    assert advice in said[0]
+    assert ('range' in said[0]) == ('range' in advice)
 
 
 @pytest.mark.parametrize(
