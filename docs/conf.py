@@ -16,7 +16,7 @@ exclude_patterns = ['_build']
 html_theme = 'furo'
 html_title = f'{project} {release}'
 html_static_path = ['_static']
-html_css_files = ['narrow.css']
+html_css_files = ['pages.css']
 html_show_sourcelink = False
 html_copy_source = False
 
