@@ -98,18 +98,6 @@ def test_a_task_cannot_change_what_the_answer_says(make_app):
     assert response.content_type == 'text/plain'
 
 
-def test_a_refusal_runs_nothing(make_app, caplog):
-    ran = []
-    app = make_app(ran.append)
-    response = app.get('/cron', extra_environ={'REMOTE_ADDR': '10.0.0.1'}, status=403)
-    assert response.text == 'fail 10.0.0.1'
-    assert response.content_type == 'text/plain'
-    assert ran == []
-    [record] = caplog.records
-    assert record.levelno == logging.WARNING
-    assert 'cron.allowed_ips' in record.getMessage()
-
-
 @pytest.fixture
 def connection():
     """Return a connection of this process to itself, and the environ of a server that takes a request from it."""
@@ -159,12 +147,6 @@ def test_refusals_keep_to_text(make_app):
     assert (response.content_type, response.text) == ('text/plain', 'fail')
 
 
-def test_the_statuses_say_what_http_obliges_them_to(make_app):
-    assert make_app().put('/cron', status=405).headers['Allow'] == 'GET, POST'
-    app = make_app(**{'cron.secret': 'a secret of the trade'})
-    assert app.get('/cron', status=401).headers['WWW-Authenticate'] == 'Bearer'
-
-
 def test_the_window_is_a_setting(make_app):
     left = []
     app = make_app(lambda system: left.append(system['time_left']()), **{'cron.window': '3600'})
@@ -189,8 +171,6 @@ def test_the_view_looks_at_the_headers_of_a_dummy_request():
     with testing.testConfig() as config:
         config.include('pyramid_cron')
         config.add_cron_task(noop)
-        headers = {'X-Forwarded-For': '1.2.3.4', 'Accept': 'application/json'}
-        assert 'fail' in CronView(testing.DummyRequest(remote_addr='127.0.0.1', headers=headers))()
         headers = {'Accept': 'application/json'}
         report = json.loads(CronView(testing.DummyRequest(remote_addr='127.0.0.1', headers=headers))())
         assert report['tasks'][0]['status'] == 'ok'
