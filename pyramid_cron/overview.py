@@ -94,7 +94,10 @@ class Overview:
         if self.last is None:
             return ''
         began = clock.minute_of(self.last.started)
-        return self.last.status if began > self.instant else f'{self.last.status} {_length(began, self.instant)} ago'
+        if began > self.instant:
+            return self.last.status
+        ago = 'just now' if began == self.instant else f'{_length(began, self.instant)} ago'
+        return f'{self.last.status} {ago}'
 
     def why(self) -> str:
         """Say why the task is due or not."""

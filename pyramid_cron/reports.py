@@ -95,6 +95,17 @@ class PastRun(NamedTuple):
     traceback: str | None
     by: str | None = None
 
+    @property
+    def process(self) -> str:
+        """The process that ran it, for people; empty if none did."""
+        return '' if self.host is None else f'process {self.pid} on {self.host}'
+
+    @property
+    def why(self) -> str:
+        """What it raised, or why it was not run; empty if that is no more than its process, as mostly for the lost."""
+        told = self.error or self.reason or ''
+        return '' if self.process and told.startswith(self.process) else told
+
 
 class RunReport(NamedTuple):
     """What became of one run.

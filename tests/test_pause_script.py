@@ -283,6 +283,10 @@ def test_show_tells_of_what_was_skipped_and_of_what_is_running(ticked):
             "UPDATE cron_runs SET status = 'running', attempt = 1, reason = NULL, seconds = NULL"
         )
     assert re.fullmatch(r'  last runs  .*, running', ticked('show fail')[1].splitlines()[-1])
+    # how long a run took that was lost, nobody knows
+    with ticked.claims().database.begin() as connection:
+        connection.exec_driver_sql("UPDATE cron_runs SET status = 'lost', reason = 'process 7 on web1', seconds = 0")
+    assert re.fullmatch(r'  last runs  .*, lost: process 7 on web1', ticked('show fail')[1].splitlines()[-1])
 
 
 def test_show_tells_both_sides_of_a_change_of_the_clocks(run):

@@ -69,9 +69,10 @@ def last_lines(claims: StoreClaims, name: str, zone: tzinfo | None) -> list[str]
         if isinstance(entry, Missed):
             lines.append(f'{shown}, missed{f", {entry.minutes} times until then" if entry.minutes > 1 else ""}')
             continue
-        took = '' if entry.seconds is None else f' in {entry.seconds:.3f} s'
+        known = entry.attempt and entry.seconds is not None and entry.status != LOST
+        took = f' in {entry.seconds:.3f} s' if known else ''
         why = entry.error or entry.reason
-        lines.append(f'{shown}, {entry.status}{took if entry.attempt else ""}{f": {why}" if why else ""}')
+        lines.append(f'{shown}, {entry.status}{took}{f": {why}" if why else ""}')
     return lines or ['none yet']
 
 
@@ -185,13 +186,10 @@ def _run_lines(run: PastRun, began: datetime, now: datetime, zone: tzinfo | None
         told.append(f'for {_time(run.scheduled_for, began, zone)}')
     if run.attempt > 1:
         told.append(f'attempt {run.attempt}')
-    if run.host is not None:
-        told.append(f'process {run.pid} on {run.host}')
-    why = run.error or run.reason
-    # what was lost has no other reason than that, as a rule
-    if why is not None and not (run.host is not None and why.startswith(told[-1])):
-        told[-1] += f': {why}'
-    return wrapped(f'{began:%H:%M:%S}  {run.status:7}  {took:>9}  ', ', '.join(told), width)
+    if run.process:
+        told.append(run.process)
+    text = ', '.join(told) + (f': {run.why}' if run.why else '')
+    return wrapped(f'{began:%H:%M:%S}  {run.status:7}  {took:>9}  ', text, width)
 
 
 def _missed_lines(missed: Missed, began: datetime, zone: tzinfo | None, width: int) -> list[str]:

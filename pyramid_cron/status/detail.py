@@ -59,8 +59,8 @@ class Detail(NamedTuple):
 def detail_of(registry: Any, task: Task, memory: TaskMemory, now: datetime) -> Detail:
     """Return what the page shows of a task at a time."""
     settings, zone = registry['cron_settings'], task.timezone
-    overview = Overview.of(task, clock.minute_of(now), NEXT_RUNS)
     pause, paused = memory.pause, ''
+    overview = Overview.of(task, clock.minute_of(now), NEXT_RUNS, pause=pause)
     if pause is not None:
         until = f'until {moment(pause.until, now, settings.timezone).text}' if pause.until else 'until it is resumed'
         paused = f'{until}{f", by {pause.by}" if pause.by else ""}: {pause.reason}'

@@ -138,7 +138,7 @@ def line(run: PastRun, now: datetime, window: float, zone: tzinfo | None) -> Lin
 
     :param window: seconds after which a run that has not ended is stuck.
     """
-    status, took, why = run.status, '', run.error or run.reason or ''
+    status, took = run.status, ''
     if status == RUNNING:
         lasts = (now - run.started).total_seconds()
         status, took = (STUCK if lasts > window else RUNNING), duration(lasts)
@@ -156,7 +156,7 @@ def line(run: PastRun, now: datetime, window: float, zone: tzinfo | None) -> Lin
         about.append(f'for {moment(run.scheduled_for, now, zone).text}')
     if run.attempt > 1:
         about.append(f'attempt {run.attempt}')
-    if run.host is not None:
-        about.append(f'process {run.pid} on {run.host}')
+    if run.process:
+        about.append(run.process)
     symbol, look, _ = LOOKS.get(status, OTHER)
-    return Line(status, symbol, look, moment(at, now, zone), took, why, ', '.join(about), run.traceback or '')
+    return Line(status, symbol, look, moment(at, now, zone), took, run.why, ', '.join(about), run.traceback or '')

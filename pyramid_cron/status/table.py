@@ -50,7 +50,7 @@ class Status(NamedTuple):
     :param stored: whether there is a store.
     :param notices: what needs attention.
     :param last_tick: the newest minute that had a tick.
-    :param next: the next run of a task that is not paused, and its name.
+    :param next: the next run of any task, and its name.
     :param rows: the tasks, the next to run first.
     """
 
@@ -67,12 +67,15 @@ def status_of(registry: Any, memory: Memory, now: datetime) -> Status:
     """Return what the page shows of an application at a time."""
     tasks, settings = registry['cron_tasks'], registry['cron_settings']
     zone, window = settings.timezone, settings.window
-    overviews = [Overview.of(task, clock.minute_of(now), 1, memory.last_runs.get(task.name)) for task in tasks]
+    overviews = [
+        Overview.of(task, clock.minute_of(now), 1, memory.last_runs.get(task.name), memory.paused.get(task.name))
+        for task in tasks
+    ]
     # compared in UTC: within one time zone it would be the wall clock
     order = {entry.task.name: clock.to_instant(entry.runs[0]) if entry.runs else None for entry in overviews}
     overviews.sort(key=lambda entry: order[entry.task.name] or CALENDAR_ENDS)
     rows = [_row(entry, memory, now, window, zone) for entry in overviews]
-    coming = next((row for row in rows if row.next and not row.paused), None)
+    coming = next((row for row in rows if row.next), None)
     first = order[coming.name] if coming else None
     return Status(
         zone=str(zone or LOCAL_TIME),

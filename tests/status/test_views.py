@@ -353,6 +353,11 @@ def test_a_task_is_paused_with_a_reason_and_resumed(make_page, store, now):
     (pause,) = page.registry['cron_claims'].paused().values()
     assert pause == (until, 'the disk is full', 'ada')
     assert f'</span>paused</span> <span>until {until:%a %Y-%m-%d %H:%M}, by ada: the disk is full' in answer
+    # what it is due at until then does not run
+    runs = re.findall('<li><time datetime="(.*?)">', answer.text)
+    assert len(runs) == 10
+    assert all(datetime.fromisoformat(run) >= until for run in runs)
+    assert re.search('data-label="Next run"><div><time datetime="(.*?)"', page.get(user='ada').text)[1] == runs[0]
     assert 'shop.task is resumed.' in page.press('resume', user='ada')
     assert page.registry['cron_claims'].paused() == {}
 
@@ -363,6 +368,8 @@ def test_a_pause_without_an_end_lasts_until_it_is_resumed(make_page, store, now)
     answer = page.press('pause', reason='why not')
     assert 'shop.task is paused until somebody resumes it.' in answer
     assert '<span>until it is resumed: why not' in answer
+    assert '<p class="calm">It is paused.</p>' in answer
+    assert '<span class="none">paused</span>' in page.get()
     page.registry['cron_claims'].resume(['shop.task'])
     assert 'shop.task was not paused.' in page.press_on(answer, 'resume')
 
