@@ -59,18 +59,14 @@ class Detail(NamedTuple):
 def detail_of(registry: Any, task: Task, memory: TaskMemory, now: datetime) -> Detail:
     """Return what the page shows of a task at a time."""
     settings, zone = registry['cron_settings'], task.timezone
-    pause, paused = memory.pause, ''
-    overview = Overview.of(task, clock.minute_of(now), NEXT_RUNS, pause=pause)
-    if pause is not None:
-        until = f'until {moment(pause.until, now, settings.timezone).text}' if pause.until else 'until it is resumed'
-        paused = f'{until}{f", by {pause.by}" if pause.by else ""}: {pause.reason}'
+    overview = Overview.of(task, clock.minute_of(now), NEXT_RUNS, pause=memory.pause)
     return Detail(
         name=task.name,
         zone=overview.zone,
         docstring=inspect.cleandoc(overview.docstring),
         settings=_settings(task, overview.zone, settings.catch_up if settings.store is not None else None),
         next=_next_runs(overview.runs, now, zone),
-        paused=paused,
+        paused=overview.paused(),
         stored=memory.stored and task.durable,
         problem=memory.problem,
         history=[_entry(entry, now, task.window(settings.window), zone) for entry in memory.entries],
