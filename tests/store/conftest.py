@@ -245,8 +245,8 @@ def made_postgresql(postgresql_server):
     with postgresql_server.database() as url:
         engine = make_engine(url, None)
         create_all(engine)
-        yield engine
         engine.dispose()
+        yield engine
 
 
 @pytest.fixture(params=['sqlite', 'postgresql'])
@@ -256,14 +256,14 @@ def engine(request, tmp_path):
         path = tmp_path / 'cron.sqlite'
         shutil.copy(request.getfixturevalue('made_sqlite'), path)
         engine = make_engine(f'sqlite:///{path}', None)
-        yield engine
-        engine.dispose()
     else:
         engine = request.getfixturevalue('made_postgresql')
         with engine.begin() as connection:
             for table in metadata.sorted_tables:
                 connection.execute(delete(table))
-        yield engine
+    yield engine
+    # of PostgreSQL as well: under faketime the time limits of a connection that lasts sometimes end it at once
+    engine.dispose()
 
 
 @pytest.fixture
