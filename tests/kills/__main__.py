@@ -40,7 +40,8 @@ def main():
         nargs='?',
         const='repeated',
         help='break something that has to be found: repeat lost runs without cron.session, leave out the fencing '
-        'token, or let a process take a task that another runs',
+        'token (on PostgreSQL: a process that is frozen with the lock of SQLite is not taken over from), or let a '
+        'process take a task that another runs',
     )
     arguments = parser.parse_args()
     joined = not arguments.alone
