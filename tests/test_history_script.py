@@ -255,6 +255,13 @@ def test_a_run_that_was_lost_otherwise_says_how(shop):
     ]
 
 
+def test_a_gap_of_one_minute_names_it(shop):
+    shop.tasks('mails')
+    shop.gap('23 22:00', '23 22:00')
+    shop.last_tick('23 23:06')
+    assert shop.history().splitlines()[1:] == ['23:00     no tick at 23:00; due then: mails']
+
+
 def test_a_gap_over_midnight_names_its_days_and_not_more_tasks_than_one_can_read(shop):
     shop.tasks(*(f'task{number}' for number in range(9)))
     shop.gap('22 22:50', '23 22:50')

@@ -204,12 +204,16 @@ def _missed_lines(missed: Missed, began: datetime, zone: tzinfo | None, width: i
 def _gap_lines(
     gap: Gap, began: datetime, zone: tzinfo | None, width: int, due: Sequence[str], ongoing: bool
 ) -> list[str]:
-    length = duration((gap.last - gap.first + clock.MINUTE).total_seconds())
-    until = '' if ongoing else f' to {_time(gap.last, began, zone)}'
+    length = f'({duration((gap.last - gap.first + clock.MINUTE).total_seconds())})'
+    if ongoing:
+        span = f'since {began:%H:%M} {length}'
+    elif gap.first == gap.last:
+        span = f'at {began:%H:%M}'
+    else:
+        span = f'from {began:%H:%M} to {_time(gap.last, began, zone)} {length}'
     names = [*due[:MOST_NAMES], *([f'{len(due) - MOST_NAMES} more'] if len(due) > MOST_NAMES else [])]
     then = f'due then: {", ".join(names)}' if due else 'nothing was due then'
-    told = f'no tick {"since" if ongoing else "from"} {began:%H:%M}{until} ({length}); {then}'
-    return wrapped(f'{began:%H:%M}     ', told, width)
+    return wrapped(f'{began:%H:%M}     ', f'no tick {span}; {then}', width)
 
 
 def _time(moment: datetime, day: datetime, zone: tzinfo | None) -> str:

@@ -129,7 +129,7 @@ def test_celery(site, broker, start, until):
 
 def test_procrastinate(site, postgresql, start, until):
     url = make_url(postgresql)
-    page = site('procrastinate', **{'cron@localhost/shop': f'cron@/{url.database}?host={url.query["host"]}'})
+    page = site('procrastinate', **{':///shop': f'://cron@/{url.database}?host={url.query["host"]}'})
     page.write()
     page.run(page.command('procrastinate', '--app=via_procrastinate.app', 'schema'))
     worker = start(*page.command('procrastinate', '--app=via_procrastinate.app', 'worker'))
