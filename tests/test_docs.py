@@ -636,14 +636,7 @@ def test_the_chat_hears_what_the_store_finds_out(with_store, capsys):
     assert capsys.readouterr().out.splitlines() == ['TaskPaused: shop.mails', 'TaskResumed: shop.mails']
 
 
-def test_the_recipes_for_lists_and_months_do_what_they_say():
-    namespace = recipe('waiting = []')
-    namespace['waiting'].append(lambda: None)
-    namespace['work_off']({'time_left': lambda: 5.0})
-    assert len(namespace['waiting']) == 1
-    namespace['work_off']({'time_left': lambda: 50.0})
-    assert namespace['waiting'] == []
-
+def test_the_recipe_for_months_closes_each_of_a_year_once():
     close, closed = recipe('from datetime import timedelta')['close_the_month'], []
     closing = Task(close, min=50, hour=23, day='28-31', timezone='UTC')
     for run in takewhile(lambda run: run.year == 2026, closing.runs(datetime(2026, 1, 1, tzinfo=timezone.utc))):
