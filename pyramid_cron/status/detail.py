@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pyramid_cron import clock
 from pyramid_cron.overview import LOCAL_TIME, Overview
-from pyramid_cron.reports import MISSED, duration
+from pyramid_cron.reports import MISSED, PastRun, duration
 from pyramid_cron.status.memory import TaskMemory, recall_minute
 from pyramid_cron.status.shown import LOOKS, Line, Moment, away, line, moment, span
 from pyramid_cron.tasks import Task, dotted_path
@@ -105,9 +105,14 @@ def _next_runs(runs: Sequence[datetime], now: datetime, zone: Any) -> list[NextR
     return found
 
 
+def _full_line(run: PastRun, now: datetime, window: float, zone: Any) -> Line:
+    """Return a run for where its process is shown, too."""
+    return line(run, now, window, zone)._replace(why=run.why)
+
+
 def _entry(entry: Any, now: datetime, window: float, zone: Any) -> Line:
     if not hasattr(entry, 'minutes'):
-        return line(entry, now, window, zone)
+        return _full_line(entry, now, window, zone)
     symbol, look, _ = LOOKS[MISSED]
     about = f'{entry.minutes} times, {span(entry.first, entry.last, now, zone)}' if entry.minutes > 1 else ''
     return Line(MISSED, symbol, look, moment(entry.last, now, zone), '', entry.reason or '', about, '')
@@ -154,7 +159,8 @@ def minute_of(registry: Any, instant: datetime, now: datetime) -> Minute:
     shown = clock.to_zone(instant, settings.timezone)
 
     def lines(task: Task) -> list[Line]:
-        return [line(run, now, task.window(settings.window), settings.timezone) for run in recorded.get(task.name, [])]
+        window = task.window(settings.window)
+        return [_full_line(run, now, window, settings.timezone) for run in recorded.get(task.name, [])]
 
     return Minute(
         at=f'{shown:%a %Y-%m-%d %H:%M} {settings.timezone or LOCAL_TIME}',

@@ -159,4 +159,5 @@ def line(run: PastRun, now: datetime, window: float, zone: tzinfo | None) -> Lin
     if run.process:
         about.append(run.process)
     symbol, look, _ = LOOKS.get(status, OTHER)
-    return Line(status, symbol, look, moment(at, now, zone), took, run.why, ', '.join(about), run.traceback or '')
+    why = run.error or run.reason or ''
+    return Line(status, symbol, look, moment(at, now, zone), took, why, ', '.join(about), run.traceback or '')

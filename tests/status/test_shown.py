@@ -84,10 +84,6 @@ def test_short_runs_are_told_to_the_millisecond(number, text):
         (run('failed', error='Timeout'), ('failed', '✗', 'bad', '17:50', '0.250 s', 'Timeout', 'process 7 on web-1')),
         (run('lost', reason='gone'), ('lost', '?', 'bad', '17:50', '', 'gone', 'process 7 on web-1')),
         (
-            run('lost', reason='process 7 on web-1, since 17:50'),
-            ('lost', '?', 'bad', '17:50', '', '', 'process 7 on web-1'),
-        ),
-        (
             run('skipped', attempt=0, host=None, scheduled_for=ago(minutes=20), reason='still running'),
             ('skipped', '»', 'warn', '17:40', '', 'still running', ''),
         ),

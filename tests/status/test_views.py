@@ -220,6 +220,17 @@ def test_names_of_all_kinds_have_a_page(make_page):
     assert '"status">a&amp;b=c/d &#34;&lt;é&gt;&#34; +%20.run_it ran: ok' in page.press('run', quote(name))
 
 
+def test_the_process_of_a_run_that_was_lost_is_told_once(make_page, store, now):
+    page = make_page(settings=store)
+    fill(page.registry, 1, now, most=0)
+    lost = {'status': 'lost', 'reason': 'process 4711 on web-1, since 02:00', 'attempt': 2}
+    record(page.registry, ('shop.task', now, lost))
+    history = page.task().text.partition('<h2 id="history">')[2]
+    assert '<span class="about">attempt 2, process 4711 on web-1</span>' in history
+    # where nothing else tells it
+    assert '<p>process 4711 on web-1, since 02:00</p>' in page.get()
+
+
 def test_what_was_due_is_told_with_the_reason_for_each_task(make_page, store, now):
     page = make_page(add_tasks, settings=store)
     fill(page.registry, 2, now)
