@@ -125,8 +125,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    hypothesis.settings.register_profile('quick', max_examples=40)
     if not config.getoption('thorough'):
+        hypothesis.settings.register_profile('quick', max_examples=40)
         hypothesis.settings.load_profile('quick')
 
 

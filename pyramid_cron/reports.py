@@ -60,6 +60,11 @@ class TaskReport(NamedTuple):
         return shown
 
 
+def process_of(pid: int | None, host: str) -> str:
+    """Return a process for people. What the store records as the reason of a lost run begins with that."""
+    return f'process {pid} on {host}'
+
+
 class PastRun(NamedTuple):
     """What is remembered of one run of a task. Its instants are in UTC.
 
@@ -98,7 +103,7 @@ class PastRun(NamedTuple):
     @property
     def process(self) -> str:
         """The process that ran it, for people; empty if none did."""
-        return '' if self.host is None else f'process {self.pid} on {self.host}'
+        return '' if self.host is None else process_of(self.pid, self.host)
 
     @property
     def why(self) -> str:

@@ -12,6 +12,7 @@ import math
 import os
 import re
 import shlex
+import subprocess
 import sys
 import textwrap
 import threading
@@ -409,6 +410,17 @@ def test_a_refusal_of_another_account_is_worded_as_shown(tmp_path):
     for written, real in (('www-data (33)', peers.account(33)), ('shop (1000)', peers.account(os.geteuid()))):
         shown = shown.replace(written, real)
     assert f'refused a request to run cron tasks: {refusal.why}; to allow it, {refusal.remedy}' == shown
+
+
+def test_the_command_for_a_secret_makes_a_header_that_nobody_else_can_read(tmp_path):
+    command = block('production', '(umask')
+    subprocess.run(['sh', '-c', command], env={'HOME': str(tmp_path), 'PATH': os.environ['PATH']}, check=True)
+    header = tmp_path / '.cron-header'
+    assert header.stat().st_mode & 0o777 == 0o600
+    name, secret = header.read_text().rstrip('\n').split(': Bearer ')
+    app = TestApp(application({'f': report, 'min': '*'}, secret=secret).make_wsgi_app())
+    assert app.get('/cron', headers={name: f'Bearer {secret}'}).text == 'ok'
+    app.get('/cron', status=401)
 
 
 def test_every_event_is_listed_with_its_attributes():

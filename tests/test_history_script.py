@@ -4,7 +4,6 @@ import itertools
 import json
 import re
 import shlex
-import sys
 from datetime import datetime, timezone
 
 import pytest
@@ -49,23 +48,21 @@ class FixedCommand(PCronCommand):
 class Shop:
     """An application with a store, of which what happened can be made up."""
 
-    def __init__(self, folder, monkeypatch, capsys):
-        self.folder, self._capsys, self._monkeypatch = folder, capsys, monkeypatch
+    def __init__(self, folder, write_module, monkeypatch, capsys):
+        self.folder, self._write_module, self._capsys, self._monkeypatch = folder, write_module, capsys, monkeypatch
         self.file = folder / 'cron.sqlite'
-        self.module = f'history_app_{next(numbers)}'
-        monkeypatch.syspath_prepend(folder)
+        self.ini = folder / 'shop.ini'
         self.url = f'sqlite:///{self.file}'
         self.tasks('invoices', 'mails')
-        self.write_ini(f'cron.store = {self.url}')
 
     def write_ini(self, store):
-        self.ini = self.folder / 'shop.ini'
         self.ini.write_text(INI.format(module=self.module, store=store))
 
     def tasks(self, *names, **lines):
         """Say which tasks there are, every hour or by a crontab line."""
         names = {**dict.fromkeys(names, '@hourly'), **lines}
-        (self.folder / f'{self.module}.py').write_text(APP.replace('NAMES', repr(names)))
+        self.module = self._write_module(APP.replace('NAMES', repr(names)))
+        self.write_ini(f'cron.store = {self.url}')
 
     def remember(self, table, **values):
         engine = create_engine(self.url)
@@ -127,10 +124,8 @@ def at(text):
 
 
 @pytest.fixture
-def shop(tmp_path, monkeypatch, capsys):
-    shop = Shop(tmp_path, monkeypatch, capsys)
-    yield shop
-    sys.modules.pop(shop.module, None)
+def shop(tmp_path, write_module, monkeypatch, capsys):
+    return Shop(tmp_path, write_module, monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -103,7 +103,11 @@ def test_a_task_that_fails_ends_the_command_with_status_1(run, tmp_path):
 
 
 def test_what_nobody_has_handed_over_does_not_run(run):
-    assert run('perform', key())[:2] == (0, 'skipped  invoice, 0.000 s: nobody has handed it over\n')
+    assert run('perform', key())[:2] == (
+        0,
+        'skipped  invoice, 0.000 s: nobody has handed it over in this store: '
+        'has the worker the cron.store of the web servers?\n',
+    )
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ from pyramid_cron.tasks import Task, Tasks
 
 log = logging.getLogger(__name__)
 
+UNKNOWN = Held('nobody has handed it over in this store: has the worker the cron.store of the web servers?')
+
 # seconds that the minute of a tick may be ahead of the database's clock
 MOST_AHEAD = 60
 
@@ -107,7 +109,7 @@ class Look:
         with self._database.autocommit() as connection:
             row = rows.known(connection, self._options.app, [task.name]).get(task.name)
         if row is None or (minute is not None and (row['last_minute'] is None or row['last_minute'] < minute)):
-            return StoredTurn(task, minute, held=Held('nobody has handed it over'))
+            return StoredTurn(task, minute, held=UNKNOWN)
         if row['queued'] != queued_for(minute, delivery.token or ''):
             # delivered for the second time, or given up
             return StoredTurn(task, minute, held=Held(ALREADY_RUN, level=logging.INFO))

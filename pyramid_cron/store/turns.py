@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from pyramid_cron import clock
 from pyramid_cron.claims import Held, Turn
-from pyramid_cron.reports import ALREADY_RUN
+from pyramid_cron.reports import ALREADY_RUN, process_of
 from pyramid_cron.store.joining import Joined
 from pyramid_cron.store.judging import NOTHING, Verdict
 from pyramid_cron.tasks import Handing, Task
@@ -100,7 +100,7 @@ class StoredTurn(Turn):
 
 def whose(row: Mapping[str, Any], zone: tzinfo | None = timezone.utc) -> str:
     """Say which process runs a task, and since when in a time zone."""
-    return f'process {row["pid"]} on {row["host"]}, since {_began(row, zone)}'
+    return f'{process_of(row["pid"], row["host"])}, since {_began(row, zone)}'
 
 
 def _began(row: Mapping[str, Any], zone: tzinfo | None) -> str:

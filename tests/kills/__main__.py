@@ -66,6 +66,7 @@ def kill(url, folder, kills, chance, joined):
     try:
         while walkers.kills < kills:
             walkers.step()
+            # the processes are real, and so is the time in which they get on
             time.sleep(0.002)
     finally:
         walkers.end()

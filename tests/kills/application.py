@@ -142,6 +142,7 @@ class Work:
     def several_parts(self, request, effect, pause=0.0):
         request.dbsession.add(effect(0))
         request.dbsession.flush()
+        # in which this process may be killed, and the next minute may come
         time.sleep(pause)
         request.dbsession.add(effect(1))
         request.dbsession.flush()

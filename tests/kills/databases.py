@@ -60,6 +60,7 @@ def mariadb(folder):
             deadline = time.monotonic() + 30
             while subprocess.run(client, stderr=log).returncode:
                 assert time.monotonic() < deadline, 'MariaDB does not answer'
+                # a server tells nobody when it is ready
                 time.sleep(0.1)
             yield f'mariadb+pymysql://root@/kills?unix_socket={socket}'
         finally:

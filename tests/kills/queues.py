@@ -204,6 +204,7 @@ def kill(engine, server, url, folder, kills, minutes, chance):
             if last != simulated():
                 last = simulated()
                 run_through(app, registry, last)
+            # the simulated clock follows the real one, by which workers and brokers go
             time.sleep(0.01)
 
     def work(seed):
@@ -214,6 +215,7 @@ def kill(engine, server, url, folder, kills, minutes, chance):
     try:
         while min(killed.kills.values()) < kills or (simulated() - begin) / MINUTE < minutes:
             killed.step()
+            # the processes are real, and so is the time in which they get on
             time.sleep(0.01)
             if not restarted and min(killed.kills.values()) >= kills / 2:
                 restarted = True
@@ -249,6 +251,7 @@ def settle(url, folder, options, minute, killed):
         deadline = time.monotonic() + PATIENCE + 1
         while not (quiet := is_quiet(url)) and time.monotonic() < deadline:
             killed.step(lethal=False)
+            # what workers still do shows in the database alone
             time.sleep(0.05)
         if quiet:
             break

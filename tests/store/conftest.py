@@ -1,7 +1,6 @@
 import contextlib
 import shutil
 from datetime import datetime, timezone
-from pathlib import Path
 
 import pytest
 from pyramid.config import Configurator
@@ -17,24 +16,26 @@ from pyramid_cron.testing import tick
 # long ago, because a minute ahead of the database's clock is refused
 INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
 NEVER = datetime.max.replace(tzinfo=timezone.utc)
-FOLDER = Path(__file__).parent
-
 
 #: where the databases differ: statements, locks, connections and processes
 DIFFERENT = {'test_database', 'test_leases', 'test_reading', 'test_rows', 'test_schema', 'test_servers'}
 
 
-def is_repetition(item):
-    """Tell whether a test repeats on PostgreSQL what another one says on SQLite, by the same statements."""
-    parameters = getattr(getattr(item, 'callspec', None), 'params', {})
-    return parameters.get('engine') == 'postgresql' and item.path.parent == FOLDER and item.path.stem not in DIFFERENT
-
-
 def pytest_collection_modifyitems(config, items):
-    if not config.getoption('thorough'):
-        repetitions = [item for item in items if is_repetition(item)]
-        items[:] = [item for item in items if not is_repetition(item)]
-        config.hook.pytest_deselected(items=repetitions)
+    """Leave out what repeats on PostgreSQL what another test says on SQLite, by the same statements."""
+    if config.getoption('thorough'):
+        return
+    on_sqlite = {item.nodeid for item in items}
+    repetitions = [
+        item
+        for item in items
+        if getattr(getattr(item, 'callspec', None), 'params', {}).get('engine') == 'postgresql'
+        and item.nodeid.replace('postgresql', 'sqlite') in on_sqlite
+        and item.path.stem not in DIFFERENT
+    ]
+    config.hook.pytest_deselected(items=repetitions)
+    left_out = set(repetitions)
+    items[:] = [item for item in items if item not in left_out]
 
 
 class Clock:

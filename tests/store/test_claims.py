@@ -229,9 +229,9 @@ def test_if_the_store_cannot_be_asked_nothing_runs_that_is_under_it_and_the_answ
     assert any('the store cannot be asked: the database has gone' in warning for warning in warnings())
 
 
+# SQLite has no server
+@pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
 def test_a_database_that_was_started_again_while_nobody_asked_calls_off_no_tick(servers, warnings):
-    if servers.engine.dialect.name == 'sqlite':
-        pytest.skip('SQLite has no server')
     server = servers.start().add(min='*')
     server.tick(0)
     pid = column('pid')

@@ -265,9 +265,8 @@ def test_a_commit_of_sqlite_is_on_the_disk_and_a_tick_need_not_be(tmp_path, engi
         assert synchronous(connection) == 2
 
 
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_a_file_that_is_no_database_any_more_is_an_error_of_the_database(tmp_path, servers):
-    if servers.url.startswith('postgresql'):
-        pytest.skip('about files')
     server = servers.start().add(min='*')
     server.tick(0)
     for path in tmp_path.glob('cron.sqlite*'):

@@ -11,6 +11,7 @@ from pyramid_cron.clock import MINUTE
 from pyramid_cron.events import ITaskFinished, ITaskMissed
 from pyramid_cron.reports import TaskReport
 from pyramid_cron.store.ending import Fenced
+from pyramid_cron.store.looking import UNKNOWN
 from pyramid_cron.store.schema import processes, runs, tasks
 
 from .conftest import INSTANT
@@ -395,13 +396,13 @@ def test_what_is_left_to_each_process_is_not_asked_of_the_store(servers, queue):
 def test_a_delivery_of_a_task_that_the_store_does_not_know_does_nothing(servers, web, worker, queue):
     web.tick(0)
     servers.execute(delete(tasks))
-    assert begin(worker, queue[0]).reason == 'nobody has handed it over'
+    assert begin(worker, queue[0]).reason == UNKNOWN.reason
 
 
 def test_a_minute_that_nobody_has_handed_over_does_not_run(web, worker):
     web.tick(0)
     report = perform(worker.config.make_wsgi_app(), 'app:task@2020-11-23T02:05Z')
-    assert (report.status, report.reason) == ('skipped', 'nobody has handed it over')
+    assert (report.status, report.reason) == ('skipped', UNKNOWN.reason)
     assert worker.ran == []
 
 

@@ -179,9 +179,9 @@ def test_a_further_attempt_is_given_up_by_one_process_and_for_its_minute(connect
     assert not rows.give_up(connection, 'app', 'task', at(1))
 
 
-def test_a_lock_that_somebody_holds_on_a_row_makes_nobody_wait(url, servers):
-    if url.startswith('sqlite'):
-        pytest.skip('SQLite has one lock for all')
+# SQLite has one lock for all
+@pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
+def test_a_lock_that_somebody_holds_on_a_row_makes_nobody_wait(servers):
     with servers.engine.begin() as connection:
         rows.deploy(connection, 'app', [Task(print, name='task')], {}, at(0))
         take(connection, 1)
