@@ -191,11 +191,11 @@ class Killed:
 def kill(engine, server, url, folder, kills, minutes, chance):
     """Kill so many processes of each kind, take the broker away for a while in the middle, and return figures."""
     Options.patience = lambda options, task: timedelta(seconds=PATIENCE)
-    begin, start = minute_of(datetime.now(timezone.utc)) - timedelta(minutes=20000), time.time()
+    first, start = minute_of(datetime.now(timezone.utc)) - timedelta(minutes=20000), time.time()
     options = {'catch_up': TEN_YEARS, 'keep_history': '300', **engine.settings()}
 
     def simulated():
-        return begin + timedelta(minutes=int((time.time() - start) / STEP))
+        return first + timedelta(minutes=int((time.time() - start) / STEP))
 
     def tick(seed):
         app, registry = make_app(url, folder, True, seed, **options)
@@ -211,14 +211,14 @@ def kill(engine, server, url, folder, kills, minutes, chance):
         engine.work(url, lambda: make_app(url, folder, True, seed, **options)[0])
 
     killed = Killed(chance, folder / 'log', {'web': (WEB, tick), 'worker': (WORKERS, work)})
-    restarted = False
+    was_away = False
     try:
-        while min(killed.kills.values()) < kills or (simulated() - begin) / MINUTE < minutes:
+        while min(killed.kills.values()) < kills or (simulated() - first) / MINUTE < minutes:
             killed.step()
             # the processes are real, and so is the time in which they get on
             time.sleep(0.01)
-            if not restarted and min(killed.kills.values()) >= kills / 2:
-                restarted = True
+            if not was_away and min(killed.kills.values()) >= kills / 2:
+                was_away = True
                 with engine.outage(server):
                     # so long that some minutes pass, and processes that begin find nothing
                     until = time.monotonic() + OUTAGE
@@ -235,7 +235,7 @@ def kill(engine, server, url, folder, kills, minutes, chance):
     figures = compare(url, registry, last, folder / 'overlaps', True)
     return {
         'seconds': round(time.time() - start, 1),
-        'simulated minutes': (last - begin) // MINUTE,
+        'simulated minutes': (last - first) // MINUTE,
         'killed': killed.kills,
         'ended by themselves': killed.crashed,
         'missed': missed(url),
