@@ -10,13 +10,13 @@ from pyramid.exceptions import ConfigurationError
 from pyramid.interfaces import PHASE3_CONFIG
 from pyramid.security import NO_PERMISSION_REQUIRED
 
+from pyramid_cron.access.log import RefusalLog
 from pyramid_cron.claims import Claims
 from pyramid_cron.directives import add_cron_task, cron_task
-from pyramid_cron.fields import ScheduleWarning
 from pyramid_cron.isolation import OF_COMMANDS, Exits
-from pyramid_cron.refusals import RefusalLog
 from pyramid_cron.reports import RunReport, TaskReport
-from pyramid_cron.schedule import Schedule
+from pyramid_cron.schedules.fields import ScheduleWarning
+from pyramid_cron.schedules.schedule import Schedule
 from pyramid_cron.settings import Settings, warn_of_lacking_store, warn_of_misspelt
 from pyramid_cron.tasks import Task, Tasks
 from pyramid_cron.views import PATH_INFO, CronView
@@ -53,7 +53,7 @@ def perform(app: Any, key: str, *, registry: Any = None, method: str = 'GET', ex
     :raises pyramid_cron.claims.Unavailable: if the store cannot be asked: it is to be delivered once more.
     :raises RuntimeError: if something in the application answers before the run.
     """
-    report: TaskReport = _queues('performing').perform(app, key, registry, method, exits)
+    report: TaskReport = _queues('worker').perform(app, key, registry, method, exits)
     return report
 
 
@@ -95,7 +95,7 @@ def includeme(config: Any) -> None:
     config.add_route('cron', path, path_info=PATH_INFO)
     config.add_view(CronView, attr='answer', route_name='cron', permission=NO_PERMISSION_REQUIRED, require_csrf=False)
     if watched:
-        config.include(_store().views)
+        config.include(_with_store('monitoring.views'))
 
 
 def use_store(config: Any, settings: Settings) -> None:
@@ -103,7 +103,7 @@ def use_store(config: Any, settings: Settings) -> None:
 
     :raises pyramid.exceptions.ConfigurationError: if what the store needs is not installed.
     """
-    config.registry['cron_claims'] = _store().make_claims(config.registry, settings)
+    config.registry['cron_claims'] = _with_store('store').make_claims(config.registry, settings)
 
 
 def use_queues(registry: Any) -> None:
@@ -119,8 +119,8 @@ def _queues(module: str) -> Any:
     return importlib.import_module(f'pyramid_cron.queues.{module}')
 
 
-def _store() -> Any:
+def _with_store(module: str) -> Any:
     try:
-        return importlib.import_module('pyramid_cron.store')
+        return importlib.import_module(f'pyramid_cron.{module}')
     except ImportError as exc:
         raise ConfigurationError(f"cron.store: {exc}; run: pip install 'pyramid_cron[store]'") from exc

@@ -10,9 +10,9 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from pyramid_cron import clock
-from pyramid_cron.clock import THREE_HOURS
 from pyramid_cron.reports import ALREADY_RUN, MISSED, SKIPPED, PastRun, TaskReport, duration
+from pyramid_cron.schedules import clock
+from pyramid_cron.schedules.clock import THREE_HOURS
 from pyramid_cron.tasks import Handing, Task, Tasks
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ import venusian
 from pyramid.exceptions import ConfigurationError
 
 from pyramid_cron import callables
-from pyramid_cron.fields import LEFT_OUT, MOST_VALUES, NO_LINE, FieldValue, ScheduleWarning
+from pyramid_cron.schedules.fields import LEFT_OUT, MOST_VALUES, NO_LINE, FieldValue, ScheduleWarning
 from pyramid_cron.tasks import System, Task, dotted_path
 
 if TYPE_CHECKING:

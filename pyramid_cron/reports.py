@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
-from pyramid_cron import clock
+from pyramid_cron.schedules import clock
 
 OK, FAILED, SKIPPED, STUCK, LOST = 'ok', 'failed', 'skipped', 'stuck', 'lost'
 # of a task that runs elsewhere: that it will, and that it was due too long ago to

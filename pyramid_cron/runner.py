@@ -10,7 +10,6 @@ from datetime import datetime, tzinfo
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
-from pyramid_cron import clock
 from pyramid_cron.claims import Claims, Delivery, Held, Turn, Unavailable
 from pyramid_cron.events import RunFinished, RunStarted, TaskFinished, TaskStarted, has_subscribers, notify
 from pyramid_cron.isolation import OF_COMMANDS, Exits, Guard, ends_process
@@ -26,6 +25,7 @@ from pyramid_cron.reports import (
     TaskReport,
     duration,
 )
+from pyramid_cron.schedules import clock
 from pyramid_cron.tasks import Handing, System, Task, Tasks
 from pyramid_cron.transactions import RunTransactions
 

@@ -15,11 +15,11 @@ from pyramid.exceptions import ConfigurationError
 from pyramid.settings import asbool, aslist, falsey, truthy
 
 from pyramid_cron import callables
-from pyramid_cron.access import Network, parse_network
-from pyramid_cron.clock import parse_zone
+from pyramid_cron.access.rules import Network, parse_network
+from pyramid_cron.external_url import BaseURL
+from pyramid_cron.schedules.clock import parse_zone
 from pyramid_cron.tasks import dotted_path, parse_catch_up
 from pyramid_cron.transactions import Wrapper
-from pyramid_cron.urls import BaseURL
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

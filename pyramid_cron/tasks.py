@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pyramid_cron import clock
-from pyramid_cron.fields import LEFT_OUT, NO_LINE, FieldValue
-from pyramid_cron.index import Index
-from pyramid_cron.schedule import Schedule
+from pyramid_cron.schedules import clock
+from pyramid_cron.schedules.due_index import Index
+from pyramid_cron.schedules.fields import LEFT_OUT, NO_LINE, FieldValue
+from pyramid_cron.schedules.schedule import Schedule
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

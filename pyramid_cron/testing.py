@@ -9,11 +9,11 @@ from typing import Any
 
 from pyramid.scripting import prepare
 
-from pyramid_cron.clock import MINUTE, minute_of, to_instant
-from pyramid_cron.inprocess import run_through
+from pyramid_cron.external_url import seen_from_outside
+from pyramid_cron.orders import run_through
 from pyramid_cron.reports import RunReport
 from pyramid_cron.runner import run
-from pyramid_cron.urls import seen_from_outside
+from pyramid_cron.schedules.clock import MINUTE, minute_of, to_instant
 
 
 def tick(target: Any, instant: datetime, names: Iterable[str] | None = None) -> RunReport:

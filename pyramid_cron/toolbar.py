@@ -11,10 +11,10 @@ from typing import Any
 
 from pyramid_debugtoolbar.panels import DebugPanel
 
-from pyramid_cron import clock
 from pyramid_cron.claims import Unavailable
-from pyramid_cron.overview import Overview
 from pyramid_cron.reports import RunReport
+from pyramid_cron.schedules import clock
+from pyramid_cron.task_summary import Overview
 from pyramid_cron.views import REPORT_KEY
 
 HEADINGS = ('Task', 'Schedule', 'Time zone', 'Next run', 'Last run', 'Paused')

@@ -11,12 +11,14 @@ from typing import Any
 from pyramid.response import Response
 from webob.acceptparse import create_accept_header
 
-from pyramid_cron import access, clock, isolation, runner
-from pyramid_cron.inprocess import Order, pending
-from pyramid_cron.refusals import RefusalLog
+from pyramid_cron import isolation, runner
+from pyramid_cron.access import rules
+from pyramid_cron.access.log import RefusalLog
+from pyramid_cron.external_url import seen_from_outside
+from pyramid_cron.orders import Order, pending
 from pyramid_cron.reports import RunReport
+from pyramid_cron.schedules import clock
 from pyramid_cron.settings import Settings
-from pyramid_cron.urls import seen_from_outside
 
 # where the report of a run is left for what shows it, such as the debug toolbar's panel
 REPORT_KEY = 'pyramid_cron.report'
@@ -27,7 +29,7 @@ PATH_INFO = r'[^\n]*\Z'
 TEXT, JSON = 'text/plain; charset=UTF-8', 'application/json'
 
 # what the status of a refusal obliges the answer to say (RFC 9110)
-REFUSAL_HEADERS = {401: ('WWW-Authenticate', 'Bearer'), 405: ('Allow', ', '.join(access.METHODS))}
+REFUSAL_HEADERS = {401: ('WWW-Authenticate', 'Bearer'), 405: ('Allow', ', '.join(rules.METHODS))}
 
 
 class CronView:
@@ -92,7 +94,7 @@ def refused(request: Any) -> Response | None:
     """Return the answer to a request that may not trigger a run, ``None`` if it may."""
     settings: Settings = request.registry['cron_settings']
     refusals: RefusalLog = request.registry['cron_refusals']
-    refusal = access.refuse(
+    refusal = rules.refuse(
         request.method,
         request.remote_addr,
         _wsgi_headers(request),
@@ -103,7 +105,7 @@ def refused(request: Any) -> Response | None:
     refusals.note(refusal, time.monotonic())
     if refusal is None:
         return None
-    address = access.parse_address(request.remote_addr)
+    address = rules.parse_address(request.remote_addr)
     headers = [REFUSAL_HEADERS[refusal.status]] if refusal.status in REFUSAL_HEADERS else []
     return respond(refusal.status, TEXT, f'fail {address}' if address else 'fail', *headers)
 

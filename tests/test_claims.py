@@ -6,7 +6,7 @@ import pytest
 
 from pyramid_cron import Task, TaskReport
 from pyramid_cron.claims import Claims, Held, Turn
-from pyramid_cron.clock import MINUTE
+from pyramid_cron.schedules.clock import MINUTE
 
 OK = TaskReport('task', 'ok')
 INSTANT = datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc)

@@ -36,10 +36,11 @@ from pyramid.exceptions import ConfigurationError
 from pyramid.request import Request
 from webtest import TestApp
 
-from pyramid_cron import Schedule, ScheduleWarning, Task, access, events, peers, perform
+from pyramid_cron import Schedule, ScheduleWarning, Task, events, perform
+from pyramid_cron.access import peers, rules
 from pyramid_cron.claims import Claims, Turn
-from pyramid_cron.clock import current_minute
-from pyramid_cron.queues.contract import write_key
+from pyramid_cron.queues.handover import write_key
+from pyramid_cron.schedules.clock import current_minute
 from pyramid_cron.scripts.history import as_text, look_back
 from pyramid_cron.scripts.pcron import PCronCommand
 from pyramid_cron.settings import PREFIX, TABLE
@@ -397,12 +398,12 @@ def test_a_refusal_of_another_account_is_worded_as_shown(tmp_path):
     table = tmp_path / 'tcp'
     host = '0100007F' if sys.byteorder == 'little' else '7F000001'
     table.write_text(f'0: {host}:1267 {host}:198F 01 0:0 00:0 0 33 0 12345 1', encoding='ascii')
-    refusal = access.refuse(
+    refusal = rules.refuse(
         'GET',
         '127.0.0.1',
         {'REMOTE_PORT': '4711', 'SERVER_PORT': '6543'},
         secret=None,
-        allowed_ips=(access.parse_network('127.0.0.1'),),
+        allowed_ips=(rules.parse_network('127.0.0.1'),),
         unchecked=print,
         tables=(str(table),),
     )
@@ -720,7 +721,7 @@ def test_a_schedule_of_beat_is_due_when_it_was_after_it_has_moved():
 
 
 def test_the_page_for_contributors_names_every_module_of_the_core():
-    package = Path(access.__file__).parent
+    package = Path(rules.__file__).parents[1]
     table = section('contributing', 'Where things are').partition('.. csv-table::')[2]
     assert {path.name for path in package.glob('*.py')} - set(re.findall(r'``(\w+\.py)``', table)) == set()
     folders = {path.parent.name for path in package.glob('*/__init__.py')}

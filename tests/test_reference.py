@@ -21,7 +21,7 @@ OTHERS = [
     'Pacific/Apia',
     'Pacific/Norfolk',
 ]
-PROGRAM = Path(__file__).with_name('cronsim_reference.py')
+PROGRAM = Path(__file__).with_name('support') / 'cronsim_reference.py'
 
 
 def pytest_generate_tests(metafunc):

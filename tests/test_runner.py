@@ -14,8 +14,8 @@ from pyramid.testing import DummyRequest
 
 from pyramid_cron import Task, runner
 from pyramid_cron.claims import Claims, Turn, Unavailable
-from pyramid_cron.clock import MINUTE
 from pyramid_cron.isolation import OF_COMMANDS, OF_SERVERS
+from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.tasks import Tasks
 
 INSTANT = datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc)

@@ -240,7 +240,7 @@ def test_an_empty_store_says_what_to_write(store):
 
 def test_a_store_that_cannot_be_imported_says_what_to_install(monkeypatch):
     # what a missing SQLAlchemy says is told by a test of the store, in a process of its own
-    monkeypatch.setitem(sys.modules, 'pyramid_cron.store', None)
+    monkeypatch.setitem(sys.modules, 'pyramid_cron.monitoring.views', None)
     config = Configurator(settings={'cron.store': 'sqlite:///cron.sqlite'})
     with pytest.raises(ConfigurationError, match=r"cron\.store: .*; run: pip install 'pyramid_cron\[store\]'"):
         config.include('pyramid_cron')

@@ -7,7 +7,7 @@ from pyramid.response import Response
 from pyramid.threadlocal import get_current_request
 from webtest import TestApp
 
-from pyramid_cron.inprocess import ENVIRON_KEY
+from pyramid_cron.orders import ENVIRON_KEY
 from pyramid_cron.testing import due_between, tick
 
 INSTANT = datetime(2026, 11, 23, 2, 0, tzinfo=timezone.utc)

@@ -9,8 +9,8 @@ import celery
 
 from pyramid_cron import callables
 from pyramid_cron.claims import Unavailable
-from pyramid_cron.queues.contract import Handover
-from pyramid_cron.queues.performing import NAME, WAIT, Application, Failed
+from pyramid_cron.queues.handover import Handover
+from pyramid_cron.queues.worker import NAME, WAIT, Application, Failed
 
 OPTIONS: dict[str, Callable[[str], Any]] = {'queue': str, 'priority': int}
 WITHIN_CLAIM = False

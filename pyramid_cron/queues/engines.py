@@ -8,7 +8,7 @@ from typing import Any
 from pyramid.exceptions import ConfigurationError
 
 from pyramid_cron import callables
-from pyramid_cron.queues.contract import Sending
+from pyramid_cron.queues.handover import Sending
 from pyramid_cron.settings import app_name
 from pyramid_cron.tasks import dotted_path
 

@@ -10,8 +10,8 @@ import procrastinate
 from psycopg import errors
 
 from pyramid_cron.claims import Unavailable
-from pyramid_cron.queues.contract import Handover
-from pyramid_cron.queues.performing import NAME, WAIT, Application
+from pyramid_cron.queues.handover import Handover
+from pyramid_cron.queues.worker import NAME, WAIT, Application
 
 OPTIONS: dict[str, Callable[[str], Any]] = {'queue': str, 'priority': int}
 WITHIN_CLAIM = True

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, tzinfo
 from importlib.metadata import version
 from typing import Any, NoReturn
 
-from pyramid_cron import clock
+from pyramid_cron.schedules import clock
 from pyramid_cron.scripts.loading import Refused
 from pyramid_cron.tasks import Task
 

@@ -12,13 +12,13 @@ from typing import Any
 
 from pyramid.scripts.common import get_config_loader, parse_vars
 
-from pyramid_cron import clock
 from pyramid_cron.claims import Claims, Pause, Unavailable
-from pyramid_cron.overview import Overview
 from pyramid_cron.reports import PastRun
+from pyramid_cron.schedules import clock
 from pyramid_cron.scripts.arguments import make_parser, parse_minute, require_known
 from pyramid_cron.scripts.loading import Refused, load
-from pyramid_cron.scripts.worker import Ending
+from pyramid_cron.scripts.work_loop import Ending
+from pyramid_cron.task_summary import Overview
 from pyramid_cron.tasks import Task, Tasks
 
 # the commands whose words are names of tasks too

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from pyramid_cron import clock
-from pyramid_cron.overview import due_within, run_as_dict
 from pyramid_cron.reports import LOST, QUEUED, RUNNING, PastRun, duration
+from pyramid_cron.schedules import clock
 from pyramid_cron.scripts.arguments import parse_since, require_known
 from pyramid_cron.scripts.listing import wrapped
-from pyramid_cron.store import reading
+from pyramid_cron.store import queries
 from pyramid_cron.store.claims import StoreClaims
-from pyramid_cron.store.passing import NOBODY_ASKED
-from pyramid_cron.store.reading import Gap, Missed
+from pyramid_cron.store.missed import NOBODY_ASKED
+from pyramid_cron.store.queries import Gap, Missed
+from pyramid_cron.task_summary import due_within, run_as_dict
 from pyramid_cron.tasks import Tasks
 
 # lines of a traceback, from its end
@@ -60,12 +60,12 @@ def last_lines(claims: StoreClaims, name: str, zone: tzinfo | None) -> list[str]
     with claims.reading() as connection:
         if connection is None:
             return ['none yet']
-        runs = reading.past_runs(connection, claims.options.app, MOST_RUNS, [name])
-        passed = reading.missed(connection, claims.options.app, MOST_RUNS, [name])
+        runs = queries.past_runs(connection, claims.options.app, MOST_RUNS, [name])
+        passed = queries.missed(connection, claims.options.app, MOST_RUNS, [name])
     lines = []
     entries: list[PastRun | Missed] = [*runs, *passed]
-    for entry in sorted(entries, key=reading.when, reverse=True)[:MOST_RUNS]:
-        shown = f'{clock.to_zone(reading.when(entry), zone):%a %Y-%m-%d %H:%M}'
+    for entry in sorted(entries, key=queries.when, reverse=True)[:MOST_RUNS]:
+        shown = f'{clock.to_zone(queries.when(entry), zone):%a %Y-%m-%d %H:%M}'
         if isinstance(entry, Missed):
             lines.append(f'{shown}, missed{f", {entry.minutes} times until then" if entry.minutes > 1 else ""}')
             continue
@@ -112,18 +112,18 @@ def look_back(
     :param since: the instant from which on.
     :param faults: only what failed, was lost or was missed, and gaps in which something was due.
     """
-    runs = reading.past_runs(connection, app, limit, names, since, faults)
+    runs = queries.past_runs(connection, app, limit, names, since, faults)
     # what was missed before all of these would not be shown
-    missed = reading.missed(connection, app, limit, names, runs[-1].started if len(runs) == limit else since)
+    missed = queries.missed(connection, app, limit, names, runs[-1].started if len(runs) == limit else since)
     wanted = [task for task in tasks if not names or task.name in names]
-    due = {gap: due_within(wanted, *gap) for gap in reading.gaps_since(connection, app, limit, since)}
+    due = {gap: due_within(wanted, *gap) for gap in queries.gaps_since(connection, app, limit, since)}
     gaps = [gap for gap in due if due[gap] or not (names or faults)]
-    last, silence = reading.last_tick(connection, app), None
+    last, silence = queries.last_tick(connection, app), None
     # the present minute may be asked for yet
     if last is not None and now - last >= 3 * clock.MINUTE:
         silence = Gap(last + clock.MINUTE, clock.minute_of(now) - clock.MINUTE)
         due[silence] = due_within(wanted, *silence)
-    return Past(reading.in_order(runs, missed, gaps, limit), due, last, silence)
+    return Past(queries.in_order(runs, missed, gaps, limit), due, last, silence)
 
 
 def as_json(past: Past, app: str, zone: tzinfo | None) -> str:
@@ -157,7 +157,7 @@ def as_text(past: Past, now: datetime, zone: tzinfo | None, width: int, verbose:
         yield 'Nothing of that is remembered.' if past.last_tick else 'Nothing is remembered: no tick has come yet.'
     day = None
     for entry in [*past.entries, *([past.silence] if past.silence else [])]:
-        began = clock.to_zone(reading.when(entry), zone)
+        began = clock.to_zone(queries.when(entry), zone)
         if began.date() != day:
             if day is not None or not past.entries:
                 yield ''

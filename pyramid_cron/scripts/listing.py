@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, tzinfo
 
-from pyramid_cron import clock
-from pyramid_cron.overview import LOCAL_TIME, Overview, distance, offset
 from pyramid_cron.reports import LOST, RunReport, TaskReport, duration
+from pyramid_cron.schedules import clock
+from pyramid_cron.task_summary import LOCAL_TIME, Overview, distance, offset
 
 # columns of a name, which may be longer where there is room, and of a schedule
 MOST_OF_NAME, LEAST_OF_NAME, MOST_OF_SCHEDULE = 24, 8, 20

@@ -9,14 +9,14 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from pyramid_cron import clock
 from pyramid_cron.claims import Unavailable
-from pyramid_cron.inprocess import NotRun, cron_path
-from pyramid_cron.overview import LOCAL_TIME
+from pyramid_cron.orders import NotRun, cron_path
+from pyramid_cron.schedules import clock
 from pyramid_cron.scripts.listing import explained, reasons, table, timeline, wrapped
 from pyramid_cron.scripts.loading import Refused
-from pyramid_cron.scripts.running import RunCommands
-from pyramid_cron.scripts.stored import StoreCommands
+from pyramid_cron.scripts.run_commands import RunCommands
+from pyramid_cron.scripts.store_commands import StoreCommands
+from pyramid_cron.task_summary import LOCAL_TIME
 
 
 def main(argv: Sequence[str] = sys.argv, quiet: bool = False) -> int:

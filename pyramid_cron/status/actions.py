@@ -6,15 +6,16 @@ import logging
 from datetime import datetime
 from typing import Any
 
-from pyramid_cron import clock, transactions
+from pyramid_cron import transactions
 from pyramid_cron.claims import Unavailable
-from pyramid_cron.inprocess import NotRun, run_through
 from pyramid_cron.isolation import OF_SERVERS
+from pyramid_cron.orders import NotRun, run_through
 from pyramid_cron.reports import FAILED, OK, RunReport
+from pyramid_cron.schedules import clock
 from pyramid_cron.scripts.arguments import parse_minute
 from pyramid_cron.scripts.loading import Refused
+from pyramid_cron.status.formatting import moment, seconds
 from pyramid_cron.status.memory import by_hand_since
-from pyramid_cron.status.shown import moment, seconds
 from pyramid_cron.tasks import Task
 
 log = logging.getLogger(__name__)

@@ -7,15 +7,15 @@ from datetime import datetime, timedelta, tzinfo
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyramid_cron import clock
-from pyramid_cron.overview import due_within
 from pyramid_cron.reports import FAILED, LOST, MISSED, PAUSED, STUCK, duration
+from pyramid_cron.schedules import clock
+from pyramid_cron.status.formatting import LOOKS, line, moment, span
 from pyramid_cron.status.memory import Memory
-from pyramid_cron.status.shown import LOOKS, line, moment, span
+from pyramid_cron.task_summary import due_within
 from pyramid_cron.tasks import Tasks
 
 if TYPE_CHECKING:
-    from pyramid_cron.store.reading import Gap, Missed
+    from pyramid_cron.store.queries import Gap, Missed
 
 # the tick of a minute comes within it, and takes a while
 SILENCE = timedelta(minutes=2)

@@ -10,7 +10,7 @@ from pyramid_cron.claims import Pause, Unavailable
 from pyramid_cron.reports import PastRun
 
 if TYPE_CHECKING:
-    from pyramid_cron.store.reading import Gap, Missed
+    from pyramid_cron.store.queries import Gap, Missed
 
 # how long ago something may be that needs attention by itself
 RECENT = timedelta(days=1)
@@ -63,7 +63,7 @@ def recall(registry: Any, now: datetime) -> Memory:
     if registry['cron_settings'].store is None:
         return Memory()
     # which needs SQLAlchemy
-    from pyramid_cron.store import reading
+    from pyramid_cron.store import queries
 
     app = claims.options.app
     try:
@@ -72,11 +72,11 @@ def recall(registry: Any, now: datetime) -> Memory:
                 return Memory(stored=True)
             memory = Memory(
                 stored=True,
-                last_tick=reading.last_tick(connection, app),
-                last_runs=reading.last_runs(connection, app),
-                strips=reading.strips(connection, app, STRIP),
-                gaps=reading.gaps_since(connection, app, MOST_RECENT, now - RECENT),
-                missed=reading.missed(connection, app, MOST_RECENT, since=now - RECENT),
+                last_tick=queries.last_tick(connection, app),
+                last_runs=queries.last_runs(connection, app),
+                strips=queries.strips(connection, app, STRIP),
+                gaps=queries.gaps_since(connection, app, MOST_RECENT, now - RECENT),
+                missed=queries.missed(connection, app, MOST_RECENT, since=now - RECENT),
             )
         return memory._replace(paused=claims.paused())
     except Unavailable as exc:
@@ -91,16 +91,16 @@ def recall_task(registry: Any, name: str, faults: bool) -> TaskMemory:
     claims = registry['cron_claims']
     if registry['cron_settings'].store is None:
         return TaskMemory()
-    from pyramid_cron.store import reading
+    from pyramid_cron.store import queries
 
     app = claims.options.app
     try:
         with claims.reading() as connection:
             if connection is None:
                 return TaskMemory(stored=True)
-            past = reading.past_runs(connection, app, HISTORY, [name], faults=faults)
-            missed = reading.missed(connection, app, HISTORY, [name])
-        entries = reading.in_order(past, missed, [], HISTORY)
+            past = queries.past_runs(connection, app, HISTORY, [name], faults=faults)
+            missed = queries.missed(connection, app, HISTORY, [name])
+        entries = queries.in_order(past, missed, [], HISTORY)
         return TaskMemory(stored=True, pause=claims.paused().get(name), entries=entries[::-1])
     except Unavailable as exc:
         return TaskMemory(stored=True, problem=str(exc))
@@ -112,12 +112,12 @@ def recall_minute(registry: Any, names: Collection[str], minute: datetime) -> tu
     found: dict[str, list[PastRun]] = {}
     if registry['cron_settings'].store is None:
         return found, ''
-    from pyramid_cron.store import reading
+    from pyramid_cron.store import queries
 
     try:
         with claims.reading() as connection:
             if connection is not None:
-                for run in reading.for_minute(connection, claims.options.app, names, minute):
+                for run in queries.for_minute(connection, claims.options.app, names, minute):
                     found.setdefault(run.task, []).append(run)
     except Unavailable as exc:
         return {}, str(exc)
@@ -131,8 +131,8 @@ def by_hand_since(registry: Any, name: str, since: datetime) -> datetime | None:
     """
     if registry['cron_settings'].store is None:
         return None
-    from pyramid_cron.store import reading
+    from pyramid_cron.store import queries
 
     claims = registry['cron_claims']
     with claims.reading() as connection:
-        return None if connection is None else reading.by_hand_since(connection, claims.options.app, name, since)
+        return None if connection is None else queries.by_hand_since(connection, claims.options.app, name, since)

@@ -16,16 +16,16 @@ from pyramid.interfaces import IDefaultCSRFOptions
 from pyramid.path import AssetResolver
 from pyramid.security import NO_PERMISSION_REQUIRED
 
-from pyramid_cron import clock
-from pyramid_cron.overview import LOCAL_TIME
+from pyramid_cron.schedules import clock
 from pyramid_cron.scripts.arguments import parse_minute
 from pyramid_cron.scripts.loading import Refused
 from pyramid_cron.status import actions
-from pyramid_cron.status.detail import detail_of, minute_of
 from pyramid_cron.status.directives import STATIC, StatusPage
+from pyramid_cron.status.flash import said, say
 from pyramid_cron.status.memory import recall, recall_task
-from pyramid_cron.status.said import said, say
-from pyramid_cron.status.table import status_of
+from pyramid_cron.status.task_page import detail_of, minute_of
+from pyramid_cron.status.tasks_page import status_of
+from pyramid_cron.task_summary import LOCAL_TIME
 from pyramid_cron.tasks import Task
 
 HEADERS = {

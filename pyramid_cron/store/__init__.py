@@ -8,15 +8,14 @@ from typing import Any
 from pyramid_cron.events import notify
 from pyramid_cron.isolation import OF_SERVERS
 from pyramid_cron.settings import Settings, app_name
-from pyramid_cron.store import views
 from pyramid_cron.store.claims import StoreClaims
+from pyramid_cron.store.complete import Fenced
 from pyramid_cron.store.database import Database, make_engine
-from pyramid_cron.store.ending import Fenced
-from pyramid_cron.store.joining import NotJoined
 from pyramid_cron.store.schema import metadata
+from pyramid_cron.store.session import NotJoined
 from pyramid_cron.store.turns import Options
 
-__all__ = ['Fenced', 'NotJoined', 'make_claims', 'metadata', 'views']
+__all__ = ['Fenced', 'NotJoined', 'make_claims', 'metadata']
 
 
 def make_claims(registry: Any, settings: Settings) -> StoreClaims:

@@ -13,16 +13,16 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from pyramid_cron import clock
 from pyramid_cron.claims import NOT_JOINED, Delivery, Held, Turn, Unavailable
 from pyramid_cron.reports import FAILED, HANDED_OVER, OK, SKIPPED, TaskReport
-from pyramid_cron.store import history, leases, passing, rows, taking
+from pyramid_cron.schedules import clock
+from pyramid_cron.store import acquire, history, leases, missed, task_state
+from pyramid_cron.store.admin import Remembering
+from pyramid_cron.store.complete import Ends, Fenced
 from pyramid_cron.store.database import Database
-from pyramid_cron.store.ending import Ends, Fenced
-from pyramid_cron.store.joining import Joined, require_same_database, session_of
 from pyramid_cron.store.leases import Heartbeat, Process
-from pyramid_cron.store.looking import Look
-from pyramid_cron.store.remembering import Remembering
+from pyramid_cron.store.poll import Look
+from pyramid_cron.store.session import Joined, require_same_database, session_of
 from pyramid_cron.store.turns import Options, StoredTurn, in_a_line
 from pyramid_cron.tasks import Tasks
 
@@ -132,17 +132,17 @@ class StoreClaims(Remembering):
             return super().claim(turn)
         try:
             with self.database.begin() as connection:
-                taken = taking.take(connection, self.options.app, self.process, turn)
+                taken = acquire.take(connection, self.options.app, self.process, turn)
             if not taken:
-                return taking.why_not(self.database, self.options, turn)
-        except taking.NotSent as exc:
+                return acquire.why_not(self.database, self.options, turn)
+        except acquire.NotSent as exc:
             self._record_not_sent(turn, str(exc))
             raise Unavailable(str(exc)) from exc.__cause__
         except SQLAlchemyError as exc:
             # it may have been committed all the same, although it has not begun
             self._ends.give_back(turn, 'the database did not answer whether it was to begin', has_begun=False)
             raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}') from exc
-        passing.tell(self.options, turn.task, turn.passed.missed)
+        missed.tell(self.options, turn.task, turn.passed.missed)
         self._heartbeat.begin()
         return None
 
@@ -175,7 +175,7 @@ class StoreClaims(Remembering):
                 raise Fenced
 
         def before_end(connection: Connection) -> None:
-            if not rows.mark(connection, self.options.app, turn.task.name, turn.run_id, transactional=False):
+            if not task_state.mark(connection, self.options.app, turn.task.name, turn.run_id, transactional=False):
                 raise Fenced
 
         turn.joined = Joined(session_of(request, name), at_begin, at_connect, at_end, before_end, self._monotonic)
@@ -190,7 +190,7 @@ class StoreClaims(Remembering):
             return
         try:
             with self.database.begin() as connection:
-                mine = rows.mark(connection, self.options.app, turn.task.name, turn.run_id, transactional=True)
+                mine = task_state.mark(connection, self.options.app, turn.task.name, turn.run_id, transactional=True)
         except SQLAlchemyError as exc:
             # then it is reported if it dies, and not repeated
             log.warning('the store cannot be told that task %s uses the session: %s', turn.task.name, in_a_line(exc))
@@ -230,7 +230,7 @@ class StoreClaims(Remembering):
         app, task = self.options.app, turn.task.name
         try:
             with self.database.begin() as connection:
-                if rows.pass_over(connection, app, task, turn.minute):
+                if task_state.pass_over(connection, app, task, turn.minute):
                     history.record_unbegun(connection, app, task, [turn.minute], SKIPPED, reason, clock.now())
         except SQLAlchemyError as exc:
             log.warning('the store cannot be told that task %s is skipped: %s', task, in_a_line(exc))

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from pyramid_cron.clock import MINUTE
+from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.tasks import Task, Tasks
 
 # minutes that are gone through one by one; after a longer pause all tasks are looked at

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from pyramid_cron import clock
 from pyramid_cron.claims import Held, Turn
 from pyramid_cron.reports import ALREADY_RUN, process_of
-from pyramid_cron.store.joining import Joined
-from pyramid_cron.store.judging import NOTHING, Verdict
+from pyramid_cron.schedules import clock
+from pyramid_cron.store.decision import NOTHING, Verdict
+from pyramid_cron.store.session import Joined
 from pyramid_cron.tasks import Handing, Task
 
 # who is second to a minute says nothing

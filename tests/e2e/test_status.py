@@ -19,7 +19,7 @@ from pyramid.csrf import CookieCSRFStoragePolicy
 from pyramid.httpexceptions import HTTPNoContent
 from pyramid.security import NO_PERMISSION_REQUIRED
 
-from pyramid_cron.clock import MINUTE, current_minute
+from pyramid_cron.schedules.clock import MINUTE, current_minute
 
 TASKS = [
     ('shop.invoices.send', '0 2 * * *', 'Send the invoices of yesterday.', {}),

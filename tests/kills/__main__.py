@@ -13,8 +13,8 @@ from pathlib import Path
 
 from sqlalchemy import create_engine
 
-from pyramid_cron.clock import MINUTE
-from pyramid_cron.inprocess import run_through
+from pyramid_cron.orders import run_through
+from pyramid_cron.schedules.clock import MINUTE
 
 from .application import Base, make_app
 from .checks import compare, is_quiet

@@ -6,7 +6,7 @@ from datetime import timedelta
 from sqlalchemy import create_engine, or_, select
 from sqlalchemy.sql.functions import count
 
-from pyramid_cron.clock import MINUTE
+from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.schema import gaps, runs, tasks
 from pyramid_cron.testing import due_between
 

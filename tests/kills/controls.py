@@ -2,14 +2,14 @@
 
 from sqlalchemy import or_, update
 
-from pyramid_cron.store import rows
+from pyramid_cron.store import task_state
 from pyramid_cron.store.schema import tasks
 
 
 def repeated():
     """Repeat lost runs although nothing ties them to what they did."""
-    take = rows.take
-    rows.take = lambda *arguments, **values: take(*arguments, **(values | {'transactional': True}))
+    take = task_state.take
+    task_state.take = lambda *arguments, **values: take(*arguments, **(values | {'transactional': True}))
 
 
 def unfenced():
@@ -19,7 +19,7 @@ def unfenced():
         ended = update(tasks).where(tasks.c.app == app, tasks.c.task == task)
         return connection.execute(ended.values(run_id=None, process=None, **values)).rowcount == 1
 
-    rows.give_back = give_back
+    task_state.give_back = give_back
 
 
 def unguarded():
@@ -34,7 +34,7 @@ def unguarded():
         values |= {'last_minute': minute, 'attempt': attempt, 'again': None}
         return connection.execute(update(tasks).where(*free).values(**values)).rowcount == 1
 
-    rows.take = take
+    task_state.take = take
 
 
 # and whether runs are joined to the session of the request

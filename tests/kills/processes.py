@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 
 from sqlalchemy import Engine, event
 
-from pyramid_cron.inprocess import run_through
+from pyramid_cron.orders import run_through
 
 from .application import LEASE, make_app
 

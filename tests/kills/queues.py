@@ -22,10 +22,10 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, make_url, select, update
 
-from pyramid_cron.clock import MINUTE, minute_of
-from pyramid_cron.inprocess import run_through
-from pyramid_cron.store import rows
-from pyramid_cron.store.looking import Look
+from pyramid_cron.orders import run_through
+from pyramid_cron.schedules.clock import MINUTE, minute_of
+from pyramid_cron.store import task_state
+from pyramid_cron.store.poll import Look
 from pyramid_cron.store.schema import runs, tasks
 from pyramid_cron.store.turns import Options, StoredTurn
 from tests.conftest import Redis
@@ -279,7 +279,7 @@ def unguarded():
         connection.execute(update(tasks).where(tasks.c.app == app, tasks.c.task == task).values(queued=None, **values))
         return True
 
-    Look.delivered, rows.begin_queued = delivered, begin_queued
+    Look.delivered, task_state.begin_queued = delivered, begin_queued
 
 
 def main():

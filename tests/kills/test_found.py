@@ -9,7 +9,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateTable
 
 from pyramid_cron.reports import OK, TaskReport
-from pyramid_cron.store import history, rows
+from pyramid_cron.store import history, task_state
 from pyramid_cron.store.schema import metadata, processes, runs, tasks
 from pyramid_cron.testing import tick
 
@@ -66,7 +66,7 @@ def test_a_minute_is_recorded_whose_tick_died_before_it_could_say_that_the_task_
     for number in (1, 2):
         # as far as that tick has come
         with connect(living) as connection:
-            rows.tick(connection, 'found', minute(number), 60)
+            task_state.tick(connection, 'found', minute(number), 60)
     assert tick(living, minute(3)).names('ok') == ['task']
     assert records(living) == [(0, 'lost'), (1, 'skipped'), (2, 'skipped'), (3, 'ok')]
     assert dead['cron_claims'].release(turn, TaskReport('task', OK)).status == 'failed'

@@ -12,9 +12,9 @@ from kombu.exceptions import OperationalError
 from pyramid.exceptions import ConfigurationError
 from sqlalchemy import select, text
 
-from pyramid_cron.clock import MINUTE, current_minute
 from pyramid_cron.queues.celery import CeleryQueue, add_perform
-from pyramid_cron.queues.performing import NAME
+from pyramid_cron.queues.worker import NAME
+from pyramid_cron.schedules.clock import MINUTE, current_minute
 from pyramid_cron.store.schema import runs
 from pyramid_cron.testing import tick
 

@@ -11,8 +11,8 @@ from sqlalchemy import create_engine, event, make_url, select, text
 from sqlalchemy.exc import OperationalError
 
 from pyramid_cron.claims import Unavailable
-from pyramid_cron.clock import current_minute
 from pyramid_cron.queues.procrastinate import add_perform
+from pyramid_cron.schedules.clock import current_minute
 from pyramid_cron.store.schema import runs
 from pyramid_cron.testing import tick
 

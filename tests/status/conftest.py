@@ -4,7 +4,7 @@ from pyramid.csrf import CookieCSRFStoragePolicy
 from pyramid.security import NO_PERMISSION_REQUIRED
 from webtest import TestApp
 
-from pyramid_cron.clock import current_minute
+from pyramid_cron.schedules.clock import current_minute
 
 PERMISSIONS = {'ada': {'read', 'write'}, 'bob': {'read'}}
 

@@ -7,10 +7,10 @@ from uuid import uuid4
 
 from sqlalchemy import insert
 
-from pyramid_cron.clock import MINUTE, current_minute, to_instant
+from pyramid_cron.schedules.clock import MINUTE, current_minute, to_instant
 from pyramid_cron.store.history import record_gap, record_unbegun
-from pyramid_cron.store.rows import deploy
 from pyramid_cron.store.schema import runs, ticks
+from pyramid_cron.store.task_state import deploy
 
 # rows in one statement
 BATCH = 20000

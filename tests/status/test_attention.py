@@ -9,7 +9,7 @@ from pyramid_cron.claims import Pause
 from pyramid_cron.reports import PastRun
 from pyramid_cron.status.attention import MOST, attention
 from pyramid_cron.status.memory import Memory
-from pyramid_cron.store.reading import Gap, Missed
+from pyramid_cron.store.queries import Gap, Missed
 
 NOW = datetime(2026, 11, 24, 2, 9, 30, tzinfo=timezone.utc)
 TICK = datetime(2026, 11, 24, 2, 9, tzinfo=timezone.utc)

@@ -13,9 +13,9 @@ from pyramid.httpexceptions import HTTPFound
 from pyramid.security import NO_PERMISSION_REQUIRED
 from sqlalchemy import event
 
-from pyramid_cron.clock import MINUTE, current_minute
-from pyramid_cron.status.detail import detail_of
+from pyramid_cron.schedules.clock import MINUTE, current_minute
 from pyramid_cron.status.memory import TaskMemory
+from pyramid_cron.status.task_page import detail_of
 from pyramid_cron.testing import tick
 
 CSP = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'"

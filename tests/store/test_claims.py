@@ -14,9 +14,9 @@ from webtest import TestApp
 
 from pyramid_cron import TaskReport
 from pyramid_cron.claims import Unavailable
-from pyramid_cron.clock import MINUTE
 from pyramid_cron.isolation import OF_SERVERS
 from pyramid_cron.runner import run
+from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.schema import gaps, processes, runs
 
 INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)

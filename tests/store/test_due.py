@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyramid_cron import Task
-from pyramid_cron.clock import MINUTE
+from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.due import RecentlyDue
 from pyramid_cron.tasks import Tasks
 

@@ -3,7 +3,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from pyramid_cron import TaskReport
-from pyramid_cron.clock import MINUTE
+from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store import history
 from pyramid_cron.store.schema import gaps, runs
 

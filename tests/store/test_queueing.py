@@ -7,11 +7,11 @@ from sqlalchemy import delete, update
 
 from pyramid_cron import perform
 from pyramid_cron.claims import Unavailable
-from pyramid_cron.clock import MINUTE
 from pyramid_cron.events import ITaskFinished, ITaskMissed
 from pyramid_cron.reports import TaskReport
-from pyramid_cron.store.ending import Fenced
-from pyramid_cron.store.looking import UNKNOWN
+from pyramid_cron.schedules.clock import MINUTE
+from pyramid_cron.store.complete import Fenced
+from pyramid_cron.store.poll import UNKNOWN
 from pyramid_cron.store.schema import processes, runs, tasks
 
 from .conftest import INSTANT

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 import pytest
 from sqlalchemy import update
 
-from pyramid_cron.clock import MINUTE
+from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.schema import processes
 
 INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)

@@ -17,7 +17,7 @@ from pyramid.config import Configurator
 from sqlalchemy import String, UniqueConstraint, create_engine, event
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
-from pyramid_cron.inprocess import run_through
+from pyramid_cron.orders import run_through
 
 BEGIN = datetime(2024, 1, 1, tzinfo=timezone.utc)
 RETRIES = {'writes_and_waits again': 1}

@@ -1,0 +1,1 @@
+"""Access control of the trigger: which requests may start a run."""

@@ -1,0 +1,1 @@
+"""Health and metrics of the tasks. Imported only where ``cron.store`` is set."""

@@ -1,0 +1,1 @@
+"""When a task is due: schedules and their fields, without Pyramid and without a clock of their own."""

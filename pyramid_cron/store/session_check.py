@@ -1,0 +1,96 @@
+"""Whether a task's work would commit together with its record: tried where tasks run, and rolled back."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from sqlalchemy import Connection, delete, update
+from sqlalchemy.orm import registry
+
+from pyramid_cron.schedules import clock
+from pyramid_cron.store.database import Database
+from pyramid_cron.store.leases import Process
+from pyramid_cron.store.schema import processes
+from pyramid_cron.store.session import Joined, require_same_database, session_of
+from pyramid_cron.transactions import RunTransactions
+
+# what the transaction is called, in the place of the name of a task
+NAME = 'pcron store check'
+
+
+class RolledBack(Exception):
+    """Ends the trial once its session commits."""
+
+
+class Trial:
+    """Does what a run does, with a request of the application, but for the commit.
+
+    :param database: the store's.
+    :param session: the attribute of the request that holds the session.
+    """
+
+    def __init__(self, database: Database, session: str) -> None:
+        self._database = database
+        self._session = session
+        # one that is committed by the store, and one that the session is to write
+        self._process, self._other = Process(0), Process(0)
+        #: whether the session came to its commit
+        self.joined = False
+        #: what was in the way
+        self.failure: Exception | None = None
+
+    def __enter__(self) -> Trial:
+        with self._database.begin() as connection:
+            self._process.renew(connection)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        with self._database.begin() as connection:
+            connection.execute(delete(processes).where(processes.c.id.in_([self._process.id, self._other.id])))
+
+    def __call__(self, request: Any) -> None:
+        """Try it with a request that has come to where tasks run."""
+        system = {
+            'request': request,
+            'registry': request.registry,
+            'time_left': lambda: 0.0,
+            'scheduled_for': clock.current_minute(),
+        }
+        transactions = RunTransactions(request)
+        mapping = registry()
+        joined = None
+        try:
+            with transactions.around(NAME, system):
+                session = session_of(request, self._session)
+                joined = Joined(
+                    session,
+                    lambda: None,
+                    lambda connection: require_same_database(connection, self._session, self._process.id),
+                    self._refuse,
+                    lambda connection: None,
+                    time.monotonic,
+                )
+                with joined:
+                    # zope.sqlalchemy commits no session to which the ORM has not written
+                    session.add(self._row(mapping))
+        except RolledBack:
+            self.joined = True
+        except Exception as exc:
+            self.failure = exc
+        finally:
+            if joined is not None:
+                joined.leave()
+            mapping.dispose()
+            transactions.finish()
+
+    def _row(self, mapping: registry) -> Any:
+        row_class: Any = type('Row', (), {})
+        mapping.map_imperatively(row_class, processes)
+        row = row_class()
+        row.id, row.host, row.pid, row.lease_until = self._other.id, self._other.host, self._other.pid, 0.0
+        return row
+
+    def _refuse(self, connection: Connection, seconds: float) -> None:
+        connection.execute(update(processes).where(processes.c.id == self._process.id).values(lease_until=0.0))
+        raise RolledBack

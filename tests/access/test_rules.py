@@ -1,0 +1,762 @@
+"""Who may trigger a run: a table of requests, each sent to a real application as a server would hand it over."""
+
+import base64
+import logging
+import socket
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+
+import pytest
+from paste.deploy.config import PrefixMiddleware
+from pyramid import testing
+from pyramid.config import Configurator
+from pyramid.security import Denied
+from webtest import TestApp
+
+from pyramid_cron import CronView
+from pyramid_cron.access import rules
+
+SECRET = 'correct-horse-battery'
+UTF8_SECRET = 'schlüssel-für-die-uhr-✓'
+STRANGER = '203.0.113.7'
+LOOPBACK = (ip_network('127.0.0.1'), ip_network('::1'))
+MALICIOUS = 'x\r\n\t\x00\x1b[31m\x7f\x85forged'
+
+# the status of the answer, a part of the warning that gives the reason, and what the warning says to set
+OK = (200, None, None)
+PEER = (403, 'is not in cron.allowed_ips', 'add its address there, or set cron.secret')
+PROXY = (403, 'it came through a proxy', 'request the application server itself, or set cron.secret')
+PREFIX = (403, 'it carries the header SCRIPT_NAME', "the server's own configuration")
+HOST = (403, 'asks for the host', 'request http://localhost instead, or set cron.secret')
+BROWSER = (403, 'a browser made it', 'set cron.secret')
+NO_SECRET = (401, 'does not carry the secret', "'Authorization: Bearer' or 'Cron-Secret:' with cron.secret's value")
+METHOD = (405, 'the method is', 'use GET or POST')
+
+TELLING = {401: {'WWW-Authenticate': 'Bearer'}, 405: {'Allow': 'GET, POST'}}
+
+
+@pytest.fixture(autouse=True)
+def no_name_is_looked_up(monkeypatch):
+    # the one place where something is replaced: that no request makes the library ask the DNS, which the
+    # original did with whatever Host said, cannot be seen from outside
+    def refuse_to_look_up(*args, **kwargs):
+        raise AssertionError(f'looked up {args}')
+
+    for name in ('getaddrinfo', 'gethostbyname', 'gethostbyname_ex', 'gethostbyaddr', 'getnameinfo', 'getfqdn'):
+        monkeypatch.setattr(socket, name, refuse_to_look_up)
+
+
+class PermitNothing:
+    def identity(self, request):
+        return None
+
+    def authenticated_userid(self, request):
+        return None
+
+    def permits(self, request, context, permission):
+        return Denied('nobody may do anything')
+
+
+def guard_with_permission(config):
+    config.set_security_policy(PermitNothing())
+    config.set_default_permission('edit')
+
+
+def guard_with_csrf_token(config):
+    config.set_default_csrf_options(require_csrf=True)
+
+
+@dataclass
+class Case:
+    status: int
+    why: str
+    remedy: str
+    settings: dict = field(default_factory=dict)
+    peer: str = '127.0.0.1'
+    host: str = 'localhost:6543'
+    method: str = 'GET'
+    query: str = ''
+    body: str = None
+    configure: object = None
+    headers: dict = field(default_factory=dict)
+
+
+def row(name, outcome, headers=None, **case):
+    return pytest.param(Case(*outcome, headers=headers or {}, **case), id=name)
+
+
+def make_app(settings, ran=None, configure=None):
+    config = Configurator(settings=settings)
+    if configure is not None:
+        configure(config)
+    config.include('pyramid_cron')
+    config.add_cron_task(([] if ran is None else ran).append, min='*')
+    # lint would refuse some requests that servers pass on
+    return TestApp(config.make_wsgi_app(), lint=False)
+
+
+def send(app, case):
+    request = app.RequestClass.blank('/cron' + case.query, method=case.method)
+    del request.environ['HTTP_HOST']
+    request.environ.pop('REMOTE_ADDR', None)
+    if case.host is not None:
+        request.environ['HTTP_HOST'] = case.host
+    if case.peer is not None:
+        request.environ['REMOTE_ADDR'] = case.peer
+    for name, value in case.headers.items():
+        request.environ['HTTP_' + name.upper().replace('-', '_')] = value
+    return app.do_request(request, status='*')
+
+
+def judge(environ, peer='127.0.0.1', secret=None, allowed_ips=LOOPBACK, **more):
+    arguments = {'secret': secret, 'allowed_ips': allowed_ips, 'unchecked': [].append}
+    return rules.refuse('GET', peer, environ, **{**arguments, **more})
+
+
+def warnings_of(caplog):
+    """Return the warnings but the one that WebTest tells no port, which is what the account is looked up by."""
+    records = [(r.name, r.levelno, r.getMessage()) for r in caplog.records if r.levelno >= logging.WARNING]
+    return [record for record in records if 'REMOTE_PORT' not in record[2]]
+
+
+def bearer(secret):
+    # as a server hands over the bytes that curl sent
+    return {'Authorization': 'Bearer ' + secret.encode().decode('latin-1')}
+
+
+def basic(credentials):
+    return {'Authorization': 'Basic ' + base64.b64encode(credentials.encode()).decode()}
+
+
+def allow(networks):
+    return {'cron.allowed_ips': networks}
+
+
+PEERS = [
+    row('peer: curl on this machine', OK),
+    row('peer: curl on this machine, without a port', OK, host='localhost'),
+    row('peer: prequest, which sends no Host', OK, host=None),
+    row('peer: loopback in IPv6', OK, peer='::1', host='[::1]:6543'),
+    row('peer: loopback in IPv6, long form', OK, peer='0:0:0:0:0:0:0:1'),
+    row('peer: loopback mapped into IPv6', OK, peer='::ffff:127.0.0.1'),
+    row('peer: loopback mapped into IPv6, in hex', OK, peer='::ffff:7f00:1'),
+    row('peer: loopback in IPv6 with a scope', PEER, peer='::1%lo', body='fail'),
+    row('peer: loopback in IPv6 with the scope of another', PEER, peer='::1%eth0', host='[::1]', body='fail'),
+    row(
+        'peer: loopback with a scope though every address is allowed',
+        PEER,
+        settings=allow('::/0'),
+        peer='::1%1',
+        body='fail',
+    ),
+    row('peer: another loopback address', PEER, peer='127.0.0.6'),
+    row('peer: another loopback address, mapped', PEER, peer='::ffff:127.0.0.6', body='fail 127.0.0.6'),
+    row('peer: loopback as a deprecated compatible address', PEER, peer='::127.0.0.1', body='fail ::7f00:1'),
+    row('peer: a stranger', PEER, peer=STRANGER),
+    row('peer: a stranger mapped into IPv6', PEER, peer='::ffff:203.0.113.7', body='fail 203.0.113.7'),
+    row('peer: a stranger in IPv6', PEER, peer='2001:db8::7'),
+    row('peer: link-local with a scope', PEER, peer='fe80::1%eth0', body='fail'),
+    row('peer: empty, as on a unix socket', PEER, peer='', body='fail'),
+    row('peer: missing', PEER, peer=None, body='fail'),
+    row('peer: localhost, as on a unix socket', PEER, peer='localhost', body='fail'),
+    row('peer: 0.0.0.0, as on a unix socket', PEER, peer='0.0.0.0', body='fail'),
+    row(
+        'peer: 0.0.0.0 though every address is allowed', PEER, settings=allow('0.0.0.0/0'), peer='0.0.0.0', body='fail'
+    ),
+    row('peer: :: though every address is allowed', PEER, settings=allow('::/0'), peer='::', body='fail'),
+    row('peer: 0.0.0.0 mapped', PEER, settings=allow('0.0.0.0/0 ::/0'), peer='::ffff:0.0.0.0', body='fail'),
+    row('peer: with a port', PEER, peer='127.0.0.1:4711', body='fail'),
+    row('peer: with leading zeros', PEER, peer='127.0.0.01', body='fail'),
+    row('peer: with a blank', PEER, peer=' 127.0.0.1', body='fail'),
+    row('peer: a number', PEER, peer='2130706433', body='fail'),
+    row('peer: two, as a trusting middleware may write', PEER, peer=f'127.0.0.1, {STRANGER}', body='fail'),
+    row('peer: a script', PEER, peer='<script>', body='fail'),
+    row('peer: unix:', PEER, peer='unix:', body='fail'),
+]
+
+LAN = allow('10.0.0.0/8 fd00::/8')
+NETWORKS = [
+    row('network: inside', OK, settings=LAN, peer='10.1.2.3', host='app.internal'),
+    row('network: inside, mapped', OK, settings=LAN, peer='::ffff:10.1.2.3', host='app.internal'),
+    row('network: inside, IPv6', OK, settings=LAN, peer='fd00::5', host='[fd00::1]:6543'),
+    row('network: outside', PEER, settings=LAN, peer='11.1.2.3', host='app.internal'),
+    row('network: loopback is not in it', PEER, settings=LAN),
+    row('network: with a scope', PEER, settings=allow('fe80::/10'), peer='fe80::1%eth0', body='fail'),
+    row('network: without a scope', OK, settings=allow('fe80::/10'), peer='fe80::1', host='app.internal'),
+    row('network: after a comma', OK, settings=allow('192.0.2.1,10.0.0.0/8'), peer='10.1.2.3'),
+    row('network: written as mapped', OK, settings=allow('::ffff:10.0.0.0/104'), peer='10.1.2.3'),
+    row('network: written as mapped, outside', PEER, settings=allow('::ffff:10.0.0.0/104'), peer='11.1.2.3'),
+    row('network: all of IPv6 is not IPv4', PEER, settings=allow('::/0'), peer=STRANGER),
+    row('network: several lines', OK, settings=allow('192.0.2.1\n  10.0.0.0/8'), peer='10.1.2.3'),
+    row('network: all of loopback', OK, settings=allow('127.0.0.0/8'), peer='127.0.0.6'),
+    row('network: all of loopback, another host', HOST, settings=allow('127.0.0.0/8'), peer='127.0.0.6', host='a.b'),
+    row('network: secret sent, none set', OK, bearer(SECRET)),
+    row('network: secret sent by a stranger, none set', PEER, bearer(SECRET), peer=STRANGER),
+]
+
+HOSTS = [
+    # what the original resolved and compared with the peer
+    row('host: stranger, own address', PEER, peer=STRANGER, host='203.0.113.7'),
+    row('host: stranger, own address in decimal', PEER, peer=STRANGER, host='3405803783'),
+    row('host: stranger, own address in hex', PEER, peer=STRANGER, host='0xcb007107'),
+    row('host: stranger, own address in octal', PEER, peer=STRANGER, host='0313.0.0161.7'),
+    row('host: stranger, own address with a port', PEER, peer=STRANGER, host='203.0.113.7:80'),
+    row('host: stranger, own address in IPv6', PEER, peer='2001:db8::7', host='[2001:db8::7]'),
+    row('host: stranger, a name that cannot resolve', PEER, peer=STRANGER, host='nowhere.invalid'),
+    row('host: stranger, localhost', PEER, peer=STRANGER, host='localhost'),
+    row('host: stranger, none', PEER, peer=STRANGER, host=None),
+    row('host: 127.0.0.1', OK, host='127.0.0.1'),
+    row('host: 127.0.0.1 with a port', OK, host='127.0.0.1:6543'),
+    row('host: ::1', OK, host='[::1]'),
+    row('host: ::1 with a port', OK, host='[::1]:6543'),
+    row('host: ::1 without brackets', HOST, host='::1'),
+    row('host: upper case', OK, host='LOCALHOST'),
+    row('host: mixed case with a port', OK, host='LocalHost:6543'),
+    row('host: a site, as a proxy passes it on', HOST, host='www.example.com'),
+    row('host: a site, peer in IPv6', HOST, peer='::1', host='www.example.com'),
+    row('host: a site, peer mapped', HOST, peer='::ffff:127.0.0.1', host='www.example.com', body='fail 127.0.0.1'),
+    row('host: begins with localhost', HOST, host='localhost.evil.example'),
+    row('host: ends with localhost', HOST, host='evil-localhost'),
+    row('host: below localhost', HOST, host='evil.localhost'),
+    row('host: a name that points at this machine', HOST, host='127.0.0.1.nip.io'),
+    row('host: cannot resolve', HOST, host='nowhere.invalid:6543'),
+    row('host: decimal loopback', HOST, host='2130706433'),
+    row('host: hex loopback', HOST, host='0x7f000001'),
+    row('host: short loopback', HOST, host='127.1'),
+    row('host: another loopback address', HOST, host='127.0.0.6'),
+    row('host: 0.0.0.0, which browsers connect to this machine', HOST, host='0.0.0.0:6543'),
+    row('host: mapped loopback', HOST, host='[::ffff:127.0.0.1]'),
+    row('host: dots that are no dots', HOST, host='127x0x0x1'),
+    row('host: empty', HOST, host=''),
+    row('host: only a port', HOST, host=':6543'),
+    row('host: a port that is none', HOST, host='localhost:http'),
+    row('host: a port too long', HOST, host='localhost:123456'),
+    row('host: user information', HOST, host='localhost:6543@evil.example'),
+    row('host: two', HOST, host='localhost, evil.example'),
+    row('host: a blank before', HOST, host=' localhost'),
+    row('host: a line end after', HOST, host='localhost\n'),
+]
+
+# none opens what is closed, and each closes what is open, whatever it says
+PROXIES = [
+    row(f'proxy: {header}: {value or "empty"}', PROXY, {header: value})
+    for header in (
+        'CDN-Loop',
+        'CF-Connecting-IP',
+        'Fastly-Client-IP',
+        'Fly-Client-IP',
+        'Forwarded',
+        'Forwarded-For',
+        'True-Client-IP',
+        'Via',
+        'X-Client-IP',
+        'X-Cluster-Client-IP',
+        'X-Envoy-External-Address',
+        'X-Forwarded',
+        'X-Forwarded-Anything',
+        'X-Forwarded-For',
+        'X-Forwarded-Host',
+        'X-Forwarded-Port',
+        'X-Forwarded-Prefix',
+        'X-Forwarded-Proto',
+        'X-Forwarded-Server',
+        'X-Original-Forwarded-For',
+        'X-Real-IP',
+    )
+    for value in ('127.0.0.1', 'for=127.0.0.1', STRANGER, '')
+]
+PROXIES += [
+    row('proxy: of a stranger', PEER, {'X-Forwarded-For': '127.0.0.1', 'X-Real-IP': '127.0.0.1'}, peer=STRANGER),
+    row('proxy: on the network', PROXY, {'X-Forwarded-For': '10.9.9.9'}, settings=LAN, peer='10.1.2.3', host='a.b'),
+    row('proxy: names like those of proxies', OK, {'X-Forward': 'x', 'Viable': 'x', 'X-Request-Id': 'x'}),
+    row('proxy: the header SCRIPT_NAME', PREFIX, {'SCRIPT_NAME': '/shop'}),
+    row('proxy: the header SCRIPT_NAME, empty', PREFIX, {'SCRIPT_NAME': ''}),
+]
+
+BROWSERS = [
+    row(f'browser: Sec-Fetch-Site is {value or "empty"}', outcome, {'Sec-Fetch-Site': value})
+    for value, outcome in (
+        ('none', OK),
+        ('same-origin', OK),
+        ('same-site', BROWSER),
+        ('cross-site', BROWSER),
+        ('', BROWSER),
+        ('None', BROWSER),
+        ('same-origin, cross-site', BROWSER),
+    )
+]
+BROWSERS += [
+    row(f'browser: {header} is {value or "empty"}', outcome, {header: value})
+    for header in ('Origin', 'Referer')
+    for value, outcome in (
+        ('http://localhost:6543', OK),
+        ('HTTP://LOCALHOST:6543', OK),
+        ('http://localhost', BROWSER),
+        ('http://localhost:6544', BROWSER),
+        ('http://127.0.0.1:6543', BROWSER),
+        ('http://evil.example', BROWSER),
+        ('http://evil.example:6543', BROWSER),
+        ('http://localhost.evil.example:6543', BROWSER),
+        ('http://localhost:6543.evil.example', BROWSER),
+        ('http://localhost:6543@evil.example', BROWSER),
+        ('http://localhost:6543@evil.example:6543', BROWSER),
+        ('http://evil.example#@localhost:6543', BROWSER),
+        ('http://evil.example?@localhost:6543', BROWSER),
+        ('http://evil.example/@localhost:6543', BROWSER),
+        ('http://localhost:6543 http://evil.example', BROWSER),
+        ('http://localhost:port', BROWSER),
+        ('http://localhost:65536', BROWSER),
+        ('http://[::1', BROWSER),
+        ('http://', BROWSER),
+        ('localhost:6543', BROWSER),
+        ('file:///x.html', BROWSER),
+        ('null', BROWSER),
+        ('', BROWSER),
+    )
+]
+BROWSERS += [
+    row('browser: Referer is a page of the same site', OK, {'Referer': 'http://localhost:6543/admin?x=//evil.example'}),
+    row('browser: Referer is a page of another site', BROWSER, {'Referer': 'http://evil.example/localhost:6543/cron'}),
+    row(
+        'browser: Origin is the same, Referer is not',
+        BROWSER,
+        {'Origin': 'http://localhost:6543', 'Referer': 'http://evil.example/'},
+    ),
+    row(
+        'browser: a form on another site',
+        BROWSER,
+        {'Origin': 'http://evil.example', 'Sec-Fetch-Site': 'cross-site'},
+        method='POST',
+    ),
+    row('browser: Origin with the default port', OK, {'Origin': 'http://localhost:80'}, host='localhost'),
+    row('browser: Host with the default port', OK, {'Origin': 'http://localhost'}, host='localhost:80'),
+    row('browser: Origin in IPv6', OK, {'Origin': 'http://[::1]:6543'}, host='[::1]:6543'),
+    row('browser: on the network', OK, {'Origin': 'http://a.b'}, settings=LAN, peer='10.1.2.3', host='a.b'),
+    row('browser: on the network, other site', BROWSER, {'Origin': 'http://c.b'}, settings=LAN, peer='10.1.2.3'),
+    row('browser: Origin without a Host', BROWSER, {'Origin': 'http://localhost'}, host=None),
+    row('browser: Origin is null without a Host', BROWSER, {'Origin': 'null'}, host=None),
+    row('browser: Origin malformed without a Host', BROWSER, {'Origin': 'http://[::1'}, host=None),
+    row('browser: Referer malformed without a Host', BROWSER, {'Referer': 'x:y'}, host=None),
+    row('browser: Origin is null, Host port is none', BROWSER, {'Origin': 'null'}, host='localhost:99999'),
+    row('browser: Origin malformed like Host', BROWSER, {'Origin': 'http://[::1'}, host='localhost:99999'),
+    row('browser: Origin is null, Host is none', BROWSER, {'Origin': 'null'}, settings=LAN, peer='10.1.2.3', host='::'),
+    row('browser: prefetch', BROWSER, {'Sec-Purpose': 'prefetch'}),
+    row('browser: prerender', BROWSER, {'Sec-Purpose': 'prefetch;prerender', 'Sec-Fetch-Site': 'none'}),
+    row('browser: prefetch in upper case', BROWSER, {'Sec-Purpose': 'PREFETCH'}),
+    row('browser: another purpose', OK, {'Sec-Purpose': 'else'}),
+    row('browser: prefetch in an old header', BROWSER, {'Purpose': 'prefetch', 'Sec-Fetch-Site': 'none'}),
+    row('browser: prefetch in an old header of Firefox', BROWSER, {'X-Moz': 'prefetch', 'Sec-Fetch-Site': 'none'}),
+    row('browser: an old one, which tells no site', BROWSER, {'Accept-Language': 'de'}),
+    row('browser: an old one, without a language', BROWSER, {'Accept-Language': ''}),
+    row('browser: the address is typed', OK, {'Accept-Language': 'de', 'Sec-Fetch-Site': 'none'}),
+    row('browser: on the network, by http', BROWSER, {'Accept-Language': 'de'}, settings=LAN, peer='10.1.2.3'),
+]
+
+WITH_SECRET = {'cron.secret': SECRET}
+WITH_BOTH = {'cron.secret': SECRET, 'cron.allowed_ips': '10.0.0.0/8'}
+SECRETS = [
+    row(f'secret: {name}', outcome, headers, settings=WITH_SECRET, peer=STRANGER, host='www.example.com')
+    for name, headers, outcome in (
+        ('right', bearer(SECRET), OK),
+        ('scheme in lower case', {'Authorization': f'bearer {SECRET}'}, OK),
+        ('scheme in upper case', {'Authorization': f'BEARER {SECRET}'}, OK),
+        ('two blanks', {'Authorization': f'Bearer  {SECRET} '}, OK),
+        ('missing', {}, NO_SECRET),
+        ('one character short', bearer(SECRET[:-1]), NO_SECRET),
+        ('first character missing', bearer(SECRET[1:]), NO_SECRET),
+        ('one character longer', bearer(SECRET + 'x'), NO_SECRET),
+        ('one character wrong', bearer(SECRET[:-1] + 'x'), NO_SECRET),
+        ('in upper case', bearer(SECRET.upper()), NO_SECRET),
+        ('twice', bearer(f'{SECRET}, Bearer {SECRET}'), NO_SECRET),
+        ('quoted', bearer(f'"{SECRET}"'), NO_SECRET),
+        ('after a tab', {'Authorization': f'Bearer\t{SECRET}'}, NO_SECRET),
+        ('before a line end', bearer(SECRET + '\n'), NO_SECRET),
+        ('before a no-break space', {'Authorization': f'Bearer {SECRET}\xa0'}, NO_SECRET),
+        ('password of Basic', basic(f'cron:{SECRET}'), NO_SECRET),
+        ('user of Basic', basic(f'{SECRET}:'), NO_SECRET),
+        ('as it is under Basic', {'Authorization': f'Basic {SECRET}'}, NO_SECRET),
+        ('in Base64 under Bearer', {'Authorization': 'Bearer ' + basic(SECRET)['Authorization'][6:]}, NO_SECRET),
+        ('under Token', {'Authorization': f'Token {SECRET}'}, NO_SECRET),
+        ('without scheme', {'Authorization': SECRET}, NO_SECRET),
+        ('without a blank', {'Authorization': f'Bearer{SECRET}'}, NO_SECRET),
+        ('empty header', {'Authorization': ''}, NO_SECRET),
+        ('only the scheme', {'Authorization': 'Bearer'}, NO_SECRET),
+        ('empty credentials', {'Authorization': 'Bearer '}, NO_SECRET),
+        ('garbage that is not UTF-8', {'Authorization': 'Bearer ' + '\xff\xfe\x80' * 7}, NO_SECRET),
+        ('garbage that is not Latin-1', {'Authorization': 'Bearer ' + '✓' * len(SECRET)}, NO_SECRET),
+        ('in a cookie', {'Cookie': f'secret={SECRET}'}, NO_SECRET),
+        ('in the other header', {'Cron-Secret': SECRET}, OK),
+        ('in the other header, blanks around it', {'Cron-Secret': f' {SECRET} '}, OK),
+        ('in the other header, beside a wrong one', {'Cron-Secret': SECRET, 'Authorization': 'Bearer wrong-horse'}, OK),
+        ('beside a wrong one in the other header', {'Cron-Secret': 'wrong-horse', **bearer(SECRET)}, OK),
+        ('one character short in the other header', {'Cron-Secret': SECRET[:-1]}, NO_SECRET),
+        ('with a scheme in the other header', {'Cron-Secret': f'Bearer {SECRET}'}, NO_SECRET),
+        ('empty in the other header', {'Cron-Secret': ''}, NO_SECRET),
+        ('not Latin-1 in the other header', {'Cron-Secret': '✓' * len(SECRET)}, NO_SECRET),
+        ('in a header of another name', {'X-Cron-Secret': SECRET}, NO_SECRET),
+        ('for a proxy', {'Proxy-Authorization': f'Bearer {SECRET}'}, NO_SECRET),
+    )
+]
+SECRETS += [
+    row('secret: not from this machine either', NO_SECRET, settings=WITH_SECRET),
+    row('secret: in the query', NO_SECRET, settings=WITH_SECRET, query=f'?secret={SECRET}'),
+    row('secret: as access_token in the query', NO_SECRET, settings=WITH_SECRET, query=f'?access_token={SECRET}'),
+    row('secret: posted', OK, bearer(SECRET), settings=WITH_SECRET, method='POST'),
+    row('secret: HEAD', METHOD, bearer(SECRET), settings=WITH_SECRET, method='HEAD', body=''),
+    row('secret: PUT without it', METHOD, settings=WITH_SECRET, method='PUT'),
+    row('secret: not ASCII', OK, bearer(UTF8_SECRET), settings={'cron.secret': UTF8_SECRET}),
+    row(
+        'secret: not ASCII, sent as Latin-1',
+        NO_SECRET,
+        {'Authorization': f'Bearer {"é" * 16}'},
+        settings={'cron.secret': 'é' * 16},
+    ),
+    row('secret: not ASCII, short', NO_SECRET, bearer(UTF8_SECRET[:-1]), settings={'cron.secret': UTF8_SECRET}),
+    row(
+        'secret: with a blank inside',
+        OK,
+        bearer('open sesame, please'),
+        settings={'cron.secret': 'open sesame, please'},
+    ),
+    *(
+        row(f'secret: peer is {peer!r}', OK, bearer(SECRET), settings=WITH_SECRET, peer=peer)
+        for peer in ('', None, 'localhost', '0.0.0.0', 'unix:')
+    ),
+    *(
+        row(f'secret: not sent, peer is {peer!r}', NO_SECRET, settings=WITH_SECRET, peer=peer, body='fail')
+        for peer in ('', None, 'localhost', '0.0.0.0')
+    ),
+    row(
+        'secret: proxies do not matter',
+        OK,
+        bearer(SECRET) | {'X-Forwarded-For': STRANGER, 'Forwarded': 'for=unknown', 'Via': '1.1 p', 'X-Real-IP': ''},
+        settings=WITH_SECRET,
+    ),
+    row('secret: a lone Via does not matter', OK, bearer(SECRET) | {'Via': '1.1 p'}, settings=WITH_SECRET),
+    row('secret: the header SCRIPT_NAME', PREFIX, bearer(SECRET) | {'SCRIPT_NAME': '/x'}, settings=WITH_SECRET),
+    row('secret: Host does not matter', OK, bearer(SECRET), settings=WITH_SECRET, host='www.example.com'),
+    row('secret: Origin does not matter', OK, bearer(SECRET) | {'Origin': 'http://x.y'}, settings=WITH_SECRET),
+    row('secret and network: both', OK, bearer(SECRET), settings=WITH_BOTH, peer='10.1.2.3'),
+    row('secret and network: mapped', OK, bearer(SECRET), settings=WITH_BOTH, peer='::ffff:10.1.2.3'),
+    row('secret and network: only the secret', PEER, bearer(SECRET), settings=WITH_BOTH, peer=STRANGER),
+    row('secret and network: only the secret, local', PEER, bearer(SECRET), settings=WITH_BOTH),
+    row('secret and network: the secret, no peer', PEER, bearer(SECRET), settings=WITH_BOTH, peer=None, body='fail'),
+    row('secret and network: only the network', NO_SECRET, settings=WITH_BOTH, peer='10.1.2.3'),
+    row('secret and network: neither', NO_SECRET, settings=WITH_BOTH, peer=STRANGER),
+    row(
+        'secret and network: the client of a proxy does not matter',
+        OK,
+        bearer(SECRET) | {'X-Forwarded-For': STRANGER},
+        settings=WITH_BOTH,
+        peer='10.1.2.3',
+        host='www.example.com',
+    ),
+    row(
+        'secret and network: the client of a proxy does not help',
+        PEER,
+        bearer(SECRET) | {'X-Forwarded-For': '10.1.2.3'},
+        settings=WITH_BOTH,
+        peer=STRANGER,
+    ),
+]
+
+METHODS = [
+    row('method: GET', OK, method='GET'),
+    row('method: POST', OK, method='POST'),
+    row('method: HEAD', METHOD, method='HEAD', body=''),
+    row('method: HEAD by a stranger', METHOD, method='HEAD', peer=STRANGER, body=''),
+    row('method: PUT by a stranger', METHOD, method='PUT', peer=STRANGER),
+    row('method: OPTIONS before a request across sites', METHOD, {'Origin': 'http://evil.example'}, method='OPTIONS'),
+    row('method: an override in a header', OK, {'X-HTTP-Method-Override': 'DELETE'}, method='POST'),
+    *(
+        row(f'method: {method}', METHOD, method=method)
+        for method in ('PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'CONNECT', 'BREW', 'PROPFIND', 'get', 'Post')
+    ),
+]
+
+DEFAULTS = [
+    row('default permission: allowed', OK, configure=guard_with_permission),
+    row('default permission: allowed to post', OK, configure=guard_with_permission, method='POST'),
+    row('default permission: a stranger', PEER, configure=guard_with_permission, peer=STRANGER),
+    row('default CSRF check: allowed to post', OK, configure=guard_with_csrf_token, method='POST'),
+    row('default CSRF check: a stranger', PEER, configure=guard_with_csrf_token, method='POST', peer=STRANGER),
+    row(
+        'default CSRF check: with the secret',
+        OK,
+        bearer(SECRET),
+        configure=guard_with_csrf_token,
+        settings=WITH_SECRET,
+        method='POST',
+    ),
+]
+
+TABLE = [
+    *PEERS,
+    *NETWORKS,
+    *HOSTS,
+    *PROXIES,
+    *BROWSERS,
+    *SECRETS,
+    *METHODS,
+    *DEFAULTS,
+]
+
+
+@pytest.mark.parametrize('case', TABLE)
+def test_tasks_run_only_for_who_may_ask(case, caplog):
+    caplog.set_level(logging.DEBUG)
+    ran = []
+    answer = send(make_app(case.settings, ran, case.configure), case)
+    assert answer.status_int == case.status
+    assert len(ran) == (1 if case.status == 200 else 0)
+
+    expected = 'ok' if case.status == 200 else f'fail {case.peer}'
+    assert answer.text == (expected if case.body is None else case.body)
+    assert answer.content_type == 'text/plain'
+    assert 'no-store' in answer.headers['Cache-Control']
+    telling = {name: answer.headers[name] for name in ('Allow', 'WWW-Authenticate') if name in answer.headers}
+    assert telling == TELLING.get(case.status, {})
+
+    warned = warnings_of(caplog)
+    if case.status == 200:
+        assert warned == []
+    else:
+        ((logger, level, message),) = warned
+        assert (logger, level) == ('pyramid_cron.access.log', logging.WARNING)
+        reason, remedy = message.split('; to allow it, ')
+        assert case.why in reason
+        assert case.remedy in remedy
+        assert message.isprintable()
+
+    sent = case.headers.get('Authorization', '').partition(' ')[2]
+    other = case.headers.get('Cron-Secret')
+    logged = f'{caplog.text} {[vars(record) for record in caplog.records]}'
+    for secret in filter(None, (SECRET, UTF8_SECRET, sent, other)):
+        assert secret not in logged
+        assert secret not in answer.text
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        {'peer': MALICIOUS},
+        {'method': MALICIOUS},
+        {'host': MALICIOUS},
+        *(
+            {'headers': {name: MALICIOUS}}
+            for name in ('X-Forwarded-For', f'X-Forwarded-{MALICIOUS}', 'Sec-Fetch-Site', 'Origin', 'SCRIPT_NAME')
+        ),
+        {'headers': {'Authorization': f'Bearer {MALICIOUS}'}, 'settings': WITH_SECRET},
+    ],
+    ids=lambda changes: next(iter(changes.get('headers', changes))),
+)
+def test_nothing_sent_writes_control_characters_to_the_log(changes, caplog):
+    answer = send(make_app(changes.get('settings', {})), Case(*PEER, **changes))
+    assert answer.status_int in (401, 403, 405)
+    ((_, _, message),) = warnings_of(caplog)
+    assert message.isprintable()
+    assert '\x1b' not in answer.text
+
+
+@pytest.mark.parametrize('header', ['X-Forwarded-For', 'Sec-Fetch-Site', 'Origin', 'Referer', 'SCRIPT_NAME'])
+def test_a_long_header_does_not_flood_the_log(header, caplog):
+    send(make_app({}), Case(*BROWSER, headers={header: 'a' * 10_000}))
+    ((_, _, message),) = warnings_of(caplog)
+    assert len(message) < 400
+
+
+def test_the_warning_names_the_header_and_what_it_says(caplog):
+    send(make_app({}), Case(*PROXY, headers={'X-Real-IP': STRANGER}))
+    ((_, _, message),) = warnings_of(caplog)
+    assert f"'X-Real-Ip': '{STRANGER}'" in message
+
+
+def test_a_variable_of_the_server_is_no_header():
+    # CGI hands over what is in the environment, where gunicorn has a setting of that name
+    environ = {'FORWARDED_ALLOW_IPS': '*', 'SCRIPT_NAME': '/shop', 'HTTP_HOST': 'localhost'}
+    assert judge(environ) is None
+
+
+def test_a_percent_sign_in_a_header_is_logged_as_it_is(caplog):
+    send(make_app({}), Case(*PROXY, headers={'X-Forwarded-For': '%s %(x)s %d'}))
+    ((_, _, message),) = warnings_of(caplog)
+    assert "'%s %(x)s %d'" in message
+
+
+@pytest.mark.parametrize(
+    ('networks', 'forged', 'status'), [('127.0.0.1', '127.0.0.1', 403), ('10.0.0.1', '10.0.0.1', 200)]
+)
+def test_the_prefix_filter_makes_a_header_the_peer_but_no_connection_of_this_machine(networks, forged, status):
+    # docs/production.rst names the second as a limit
+    filtered = PrefixMiddleware(make_app(allow(networks)).app, None)
+    environ = {'REMOTE_ADDR': STRANGER, 'REMOTE_PORT': '1', 'SERVER_PORT': '80', 'HTTP_HOST': 'localhost'}
+    app = TestApp(filtered, extra_environ=environ)
+    assert app.get('/cron', headers={'X-Forwarded-For': forged}, status='*').status_int == status
+
+
+def test_what_was_sent_as_the_secret_is_not_logged_when_none_is_set(caplog):
+    caplog.set_level(logging.DEBUG)
+    send(make_app({}), Case(*PEER, peer=STRANGER, headers=bearer(SECRET), query=f'?secret={SECRET}'))
+    assert len(warnings_of(caplog)) == 1
+    assert SECRET not in f'{caplog.text} {[vars(record) for record in caplog.records]}'
+
+
+def test_an_answer_of_failed_tasks_is_not_cached_either():
+    def broken(system):
+        raise ValueError
+
+    def add_broken(config):
+        config.include('pyramid_cron')
+        config.add_cron_task(broken, min='*')
+
+    answer = send(make_app({}, configure=add_broken), Case(*OK))
+    assert answer.status_int == 500
+    assert 'no-store' in answer.headers['Cache-Control']
+
+
+@pytest.mark.parametrize(('guard', 'status'), [(guard_with_permission, 403), (guard_with_csrf_token, 400)])
+def test_the_other_views_of_an_application_keep_their_guards(guard, status):
+    def configure(config):
+        guard(config)
+        config.add_route('other', '/other')
+        config.add_view(lambda request: request.response, route_name='other')
+        config.set_session_factory(lambda request: Session())
+
+    class Session(dict):
+        def get_csrf_token(self):
+            return 'token'
+
+    app = make_app({}, configure=configure)
+    assert app.post('/other', status='*').status_int == status
+    assert app.post('/cron', headers={'Host': 'localhost'}, extra_environ={'REMOTE_ADDR': '127.0.0.1'}).text == 'ok'
+
+
+def test_a_request_with_neither_headers_nor_environ_is_judged_by_its_peer():
+    assert judge({}) is None
+    assert judge({}, peer='127.0.0.2').status == 403
+
+
+@pytest.mark.parametrize(
+    'name', ['x-forwarded-for', 'X-FORWARDED-FOR', 'forwarded', 'Via', 'x-forwarded-proto', 'X-Real-IP']
+)
+def test_headers_of_a_dummy_request_count_in_any_case(name):
+    config = Configurator(settings={})
+    config.include('pyramid_cron')
+    config.commit()
+    local = testing.DummyRequest(remote_addr='127.0.0.1')
+    proxied = testing.DummyRequest(remote_addr='127.0.0.1', headers={name: STRANGER})
+    local.registry = proxied.registry = config.registry
+    assert CronView(local)() == 'ok'
+    assert CronView(proxied)() == 'fail 127.0.0.1'
+
+
+def test_without_networks_any_peer_is_allowed_with_the_secret_and_none_without_it():
+    environ = {'HTTP_AUTHORIZATION': f'Bearer {SECRET}'}
+    rules = {'secret': SECRET.encode(), 'allowed_ips': None}
+    assert judge(environ, peer=None, **rules) is None
+    assert judge({}, **rules).status == 401
+
+
+@pytest.mark.parametrize(
+    ('text', 'network'),
+    [
+        ('127.0.0.1', '127.0.0.1/32'),
+        ('10.0.0.0/8', '10.0.0.0/8'),
+        ('10.0.0.0/255.0.0.0', '10.0.0.0/8'),
+        ('::1', '::1/128'),
+        ('fd00::/8', 'fd00::/8'),
+        ('::ffff:10.1.2.3', '10.1.2.3/32'),
+        ('::ffff:10.0.0.0/104', '10.0.0.0/8'),
+        ('::ffff:0:0/96', '0.0.0.0/0'),
+        ('::/0', '::/0'),
+    ],
+)
+def test_a_network_is_read_from_its_text(text, network):
+    assert rules.parse_network(text) == ip_network(network)
+
+
+@pytest.mark.parametrize(
+    'value',
+    [
+        '',
+        '0.0.0.0',
+        '::',
+        'fe80::1%eth0',
+        '10.0.0.1/8',
+        '10.0.0.0/33',
+        'localhost',
+        '10.0.0.',
+        '::1/129',
+        5,
+        None,
+        b'::1',
+    ],
+)
+def test_what_is_no_network_is_refused(value):
+    with pytest.raises(ValueError, match=r'address|network|host bits|has a scope'):
+        rules.parse_network(value)
+
+
+@pytest.mark.parametrize(
+    ('text', 'address'),
+    [('127.0.0.1', '127.0.0.1'), ('::1', '::1'), ('::ffff:10.1.2.3', '10.1.2.3'), ('fe80::1', 'fe80::1')],
+)
+def test_an_address_is_read_from_its_text(text, address):
+    assert rules.parse_address(text) == ip_address(address)
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        None,
+        '',
+        'localhost',
+        '::1%lo',
+        'fe80::1%eth0',
+        '::ffff:127.0.0.1%1',
+        '0.0.0.0',
+        '::',
+        '::ffff:0.0.0.0',
+        '127.1',
+        '1',
+        '10.0.0.0/8',
+    ],
+)
+def test_what_names_no_single_peer_is_no_address(text):
+    assert rules.parse_address(text) is None
+
+
+def test_a_text_that_is_too_long_for_an_address_is_not_looked_into():
+    class Text(str):
+        def __contains__(self, part):
+            raise AssertionError('looked into')
+
+    assert rules.parse_address(Text('1' * 65)) is None
+    with pytest.raises(AssertionError):
+        rules.parse_address(Text('1' * 64))
+
+
+@pytest.mark.parametrize(
+    ('path', 'settings', 'prefix'),
+    [
+        ('/cron', {}, None),
+        ('/jobs/run', {'cron.path': '/jobs/run'}, None),
+        ('/shop/cron', {}, '/shop'),
+        ('/cron/', {'cron.path': '/cron/'}, None),
+    ],
+)
+def test_a_path_with_a_newline_is_not_that_of_the_trigger(path, settings, prefix):
+    config = Configurator(settings={**settings, 'cron.secret': SECRET}, route_prefix=prefix)
+    config.include('pyramid_cron')
+    app = TestApp(config.make_wsgi_app(), lint=False)
+    assert app.get(path, headers=bearer(SECRET)).text == 'ok'
+    for wrong in (f'{path}%0a', f'{path}%0A?x', f'{path}%0a%0a', f'%0a{path}', f'{path}%0d', f'{path}%20'):
+        app.get(wrong, headers=bearer(SECRET), status=404)
+
+
+def test_a_newline_in_what_a_prefix_matches_is_not_let_through():
+    config = Configurator(settings={'cron.secret': SECRET}, route_prefix='/{shop}')
+    config.include('pyramid_cron')
+    app = TestApp(config.make_wsgi_app(), lint=False)
+    assert app.get('/any/cron', headers=bearer(SECRET)).text == 'ok'
+    app.get('/any%0a/cron', headers=bearer(SECRET), status=404)

@@ -1,0 +1,1 @@
+from tests.support.store import *  # noqa: F403

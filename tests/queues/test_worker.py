@@ -1,0 +1,151 @@
+"""The other side: what was handed over is run there."""
+
+import math
+import pickle
+from datetime import timedelta, timezone
+
+import pytest
+
+from pyramid_cron import perform
+from pyramid_cron.orders import NotRun
+from pyramid_cron.queues.handover import write_key
+from pyramid_cron.queues.worker import Application, Failed
+from pyramid_cron.schedules.clock import current_minute
+
+INI = """\
+[app:main]
+use = call:{module}:main
+cron.app = shop
+"""
+
+
+@pytest.fixture
+def seen():
+    return []
+
+
+@pytest.fixture
+def app(configure, seen):
+    def task(system):
+        seen.append(system)
+
+    def fail(system):
+        raise LookupError('no')
+
+    config = configure()
+    config.add_cron_task(task, name='task', min=0)
+    config.add_cron_task(fail, name='fail')
+    config.add_tween(f'{__name__}.tween_factory')
+    return config.make_wsgi_app()
+
+
+def tween_factory(handler, registry):
+    def tween(request):
+        request.seen_by_tween = True
+        return handler(request)
+
+    return tween
+
+
+def key(name='task', ago=0):
+    return write_key('shop', name, current_minute() - timedelta(minutes=ago), None)
+
+
+def test_it_runs_through_the_whole_application_for_its_minute_and_without_a_limit(app, seen):
+    minute = current_minute() - timedelta(minutes=2)
+    report = perform(app, write_key('shop', 'task', minute, None))
+    assert (report.name, report.status) == ('task', 'ok')
+    [system] = seen
+    assert system['request'].seen_by_tween
+    assert system['time_left']() == math.inf
+    assert system['scheduled_for'] == minute
+    assert system['registry'] is app.registry
+
+
+def test_without_a_store_it_runs_as_often_as_it_is_delivered(app, seen):
+    for _ in range(2):
+        perform(app, key())
+    assert len(seen) == 2
+
+
+def test_without_a_store_too_what_comes_late_is_dropped(app, seen, caplog):
+    report = perform(app, key(ago=7))
+    assert (report.status, report.seconds) == ('missed', 0)
+    assert 'after its minute' in report.reason
+    assert seen == []
+    assert 'task task is missed: it came ' in caplog.text
+
+
+def test_what_somebody_asked_for_by_name_is_for_now(app, seen):
+    before = current_minute()
+    assert perform(app, write_key('shop', 'task', None, None)).status == 'ok'
+    assert before <= seen[0]['scheduled_for'].astimezone(timezone.utc) <= current_minute()
+
+
+def test_a_failure_is_reported(app):
+    report = perform(app, key('fail'))
+    assert (report.status, type(report.exception)) == ('failed', LookupError)
+
+
+def test_a_task_that_there_is_not_is_an_error(app):
+    with pytest.raises(LookupError, match="no cron task is named 'renamed'"):
+        perform(app, key('renamed'))
+
+
+def test_a_key_of_another_application_is_an_error(app):
+    with pytest.raises(ValueError, match='is no key of shop'):
+        perform(app, 'other:task@2026-11-24T02:00Z')
+
+
+def test_an_application_that_answers_before_is_an_error(configure):
+    config = configure()
+    config.add_cron_task(print, name='task')
+    config.add_tween(f'{__name__}.refusing_factory')
+    with pytest.raises(NotRun, match='answered 403'):
+        perform(config.make_wsgi_app(), key())
+
+
+def refusing_factory(handler, registry):
+    from pyramid.httpexceptions import HTTPForbidden
+
+    return lambda request: HTTPForbidden()
+
+
+def test_the_application_of_a_worker_is_loaded_once_when_it_is_needed(app, seen):
+    loaded = []
+
+    def load():
+        loaded.append(app)
+        return app
+
+    application = Application.of(load)
+    assert loaded == []
+    for _ in range(2):
+        assert application.perform(key()).status == 'ok'
+    assert loaded == [app]
+
+
+def test_the_application_of_a_worker_can_be_a_configuration_file(tmp_path, monkeypatch):
+    (tmp_path / 'worker_of_test.py').write_text(
+        'from pyramid.config import Configurator\n'
+        'def main(global_config, **settings):\n'
+        '    config = Configurator(settings=settings)\n'
+        "    config.include('pyramid_cron')\n"
+        "    config.add_cron_task(print, name='task')\n"
+        '    return config.make_wsgi_app()\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / 'app.ini'
+    file.write_text(INI.format(module='worker_of_test'))
+    assert Application.of(str(file)).perform(key()).status == 'ok'
+
+
+def test_what_is_neither_a_file_nor_a_function_is_refused():
+    with pytest.raises(TypeError, match='5 is neither a configuration file nor a function'):
+        Application.of(5)
+
+
+def test_what_an_engine_is_told_of_a_failure_names_the_task_and_can_be_sent_on(app):
+    with pytest.raises(Failed, match=r'^task fail failed: LookupError: no$') as caught:
+        Application.of(lambda: app).perform(key('fail'))
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

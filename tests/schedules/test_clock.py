@@ -1,0 +1,235 @@
+import re
+from datetime import date, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from pyramid_cron.schedules.clock import (
+    MINUTE,
+    current_minute,
+    offsets_around,
+    parse_zone,
+    steady_wall,
+    ticks,
+    wall_minutes,
+)
+from pyramid_cron.schedules.hints import PLACES
+
+
+def utc(*args):
+    return datetime(*args, tzinfo=timezone.utc)
+
+
+def walls(instant, zone, *, interval=False):
+    minutes = wall_minutes(instant, zone)
+    return [f'{wall:%d %H:%M}' for wall in (minutes.interval if interval else minutes.fixed_time)]
+
+
+@pytest.fixture(params=['zoneinfo', 'local time'])
+def zone(request, local_time):
+    """Return a function that makes a zone of both kinds: one of zoneinfo's and the machine's own."""
+
+    def make(name):
+        if request.param == 'zoneinfo':
+            return ZoneInfo(name)
+        local_time(name)
+        return None
+
+    return make
+
+
+def test_the_current_minute_is_whole_and_in_utc():
+    before = datetime.now(timezone.utc)
+    minute = current_minute()
+    assert minute.tzinfo is timezone.utc
+    assert (minute.second, minute.microsecond) == (0, 0)
+    assert before - MINUTE < minute <= datetime.now(timezone.utc)
+
+
+def test_an_ordinary_minute_stands_for_itself(zone):
+    berlin = zone('Europe/Berlin')
+    for interval in (True, False):
+        assert walls(utc(2026, 11, 23, 9, 8), berlin, interval=interval) == ['23 10:08']
+
+
+def test_the_first_minute_after_a_gap_stands_for_the_skipped_ones_too(zone):
+    # the clocks of Berlin went from 02:00 to 03:00 on 29 March 2026, which is 01:00 UTC
+    berlin = zone('Europe/Berlin')
+    after = utc(2026, 3, 29, 1, 0)
+    assert walls(after - MINUTE, berlin) == ['29 01:59']
+    caught_up = walls(after, berlin)
+    assert caught_up[0] == '29 02:00'
+    assert caught_up[-2:] == ['29 02:59', '29 03:00']
+    assert len(caught_up) == 61
+    assert walls(after + MINUTE, berlin) == ['29 03:01']
+    assert walls(after, berlin, interval=True) == ['29 03:00']
+
+
+def test_the_second_pass_of_a_repeated_hour_stands_for_nothing_fixed(zone):
+    # the clocks of Berlin went from 03:00 to 02:00 on 25 October 2026, which is 01:00 UTC
+    berlin = zone('Europe/Berlin')
+    again = utc(2026, 10, 25, 1, 0)
+    assert walls(again - MINUTE, berlin) == ['25 02:59']
+    for minutes in range(60):
+        moment = again + minutes * MINUTE
+        assert walls(moment, berlin) == []
+        assert walls(moment, berlin, interval=True) == [f'25 02:{minutes:02}']
+    assert walls(again + 60 * MINUTE, berlin) == ['25 03:00']
+
+
+def test_a_shift_of_half_an_hour_is_daylight_saving_time(zone):
+    lord_howe = zone('Australia/Lord_Howe')
+    # 02:00 became 02:30 on 4 October 2026, and 02:00 became 01:30 on 5 April 2026
+    assert len(walls(utc(2026, 10, 3, 15, 30), lord_howe)) == 31
+    assert walls(utc(2026, 4, 4, 15, 0), lord_howe) == []
+    assert walls(utc(2026, 4, 4, 15, 30), lord_howe) == ['05 02:00']
+
+
+def test_a_gap_over_midnight_keeps_the_date_of_each_minute(zone):
+    # Sao Paulo had no midnight on 4 November 2018
+    sao_paulo = zone('America/Sao_Paulo')
+    caught_up = walls(utc(2018, 11, 4, 3, 0), sao_paulo)
+    assert (caught_up[0], caught_up[-1]) == ('04 00:00', '04 01:00')
+
+
+def test_a_jump_of_three_hours_or_more_is_a_change_of_clock(zone):
+    # Apia went from the end of 29 December 2011 to the start of the 31st
+    apia = zone('Pacific/Apia')
+    assert walls(utc(2011, 12, 30, 9, 59), apia) == ['29 23:59']
+    assert walls(utc(2011, 12, 30, 10, 0), apia) == ['31 00:00']
+
+
+def test_a_repeat_of_three_hours_is_still_daylight_saving_time(zone):
+    # the clocks of Casey station went back by three hours on 5 March 2010
+    casey = zone('Antarctica/Casey')
+    day = [utc(2010, 3, 4, 12) + minute * MINUTE for minute in range(1440)]
+    assert sum(not walls(minute, casey) for minute in day) == 180
+
+
+def test_a_longer_repeat_is_a_change_of_clock(zone):
+    # Kwajalein crossed the date line backwards on 30 September 1969: its day began again after 23 hours
+    kwajalein = zone('Pacific/Kwajalein')
+    assert walls(utc(1969, 9, 30, 12, 59), kwajalein) == ['30 23:59']
+    assert walls(utc(1969, 9, 30, 13, 0), kwajalein) == ['30 01:00']
+
+
+def test_an_offset_with_seconds_is_no_gap(zone):
+    # Monrovia was 44 minutes and 30 seconds behind UTC until 7 January 1972
+    monrovia = zone('Africa/Monrovia')
+    assert walls(utc(1970, 1, 1), monrovia) == ['31 23:15']
+    assert walls(utc(1972, 1, 7, 0, 44), monrovia) == ['06 23:59']
+    assert walls(utc(1972, 1, 7, 0, 45), monrovia)[-1] == '07 00:45'
+
+
+@pytest.mark.parametrize(
+    ('wall', 'instants'),
+    [
+        (datetime(2026, 11, 23, 10), ([utc(2026, 11, 23, 9)], [utc(2026, 11, 23, 9)])),
+        (datetime(2026, 3, 29, 2, 30), ([], [utc(2026, 3, 29, 1)])),
+        (
+            datetime(2026, 10, 25, 2, 30),
+            ([utc(2026, 10, 25, 0, 30), utc(2026, 10, 25, 1, 30)], [utc(2026, 10, 25, 0, 30)]),
+        ),
+    ],
+    ids=str,
+)
+def test_the_ticks_of_a_wall_clock_minute_are_found(zone, wall, instants):
+    found = ticks(wall, zone('Europe/Berlin'))
+    assert (list(found.interval), list(found.fixed_time)) == instants
+
+
+def test_a_minute_of_a_day_that_was_left_out_has_no_tick(zone):
+    found = ticks(datetime(2011, 12, 30, 12), zone('Pacific/Apia'))
+    assert (found.interval, found.fixed_time) == ((), ())
+
+
+def test_a_minute_that_a_change_of_clock_repeats_has_two_ticks(zone):
+    found = ticks(datetime(1969, 9, 30, 12), zone('Pacific/Kwajalein'))
+    assert found.interval == found.fixed_time
+    assert len(found.interval) == 2
+
+
+def test_the_offsets_around_a_day_are_those_before_and_after_a_change(zone):
+    berlin = zone('Europe/Berlin')
+    winter, summer = timedelta(hours=1), timedelta(hours=2)
+    assert offsets_around(date(2026, 11, 23), berlin) == (winter, winter)
+    for day in (24, 25, 26):
+        assert offsets_around(date(2026, 10, day), berlin) == (winter, summer)
+
+
+def test_a_wall_is_steady_away_from_changes(zone):
+    berlin = zone('Europe/Berlin')
+    assert steady_wall(utc(2026, 11, 23, 9, 8), berlin) == datetime(2026, 11, 23, 10, 8)
+    assert steady_wall(utc(2026, 10, 25, 1, 30), berlin) is None
+
+
+def test_a_time_zone_is_named_or_given():
+    assert parse_zone('Europe/Berlin') is ZoneInfo('Europe/Berlin')
+    assert parse_zone(ZoneInfo('UTC')) is ZoneInfo('UTC')
+
+
+@pytest.mark.parametrize(
+    ('value', 'why'),
+    [
+        ('Europe/Berln', 'is Europe/Berlin meant?'),
+        ('europe', 'write an IANA name such as Europe/Berlin'),
+        ('Europe', 'is not a time zone'),
+        ('', 'is not a time zone'),
+        ('/etc/passwd', 'is not a time zone'),
+        ('../../etc/passwd', 'is not a time zone'),
+        ('CET\0', 'is not a time zone'),
+        (5, 'neither the name'),
+        (None, 'neither the name'),
+        (timezone.utc, 'neither the name'),
+    ],
+    ids=repr,
+)
+def test_what_is_no_time_zone_is_refused(value, why):
+    with pytest.raises(ValueError, match=re.escape(why)):
+        parse_zone(value)
+
+
+@pytest.mark.parametrize(
+    ('value', 'place'),
+    [
+        ('CEST', 'Europe/Berlin'),
+        ('PST', 'America/Los_Angeles'),
+        ('pst', 'America/Los_Angeles'),
+        ('MESZ', 'Europe/Berlin'),
+    ],
+)
+def test_an_abbreviation_is_refused_with_a_place_that_may_be_meant(value, place):
+    with pytest.raises(ValueError, match=f'^{value!r} is not a time zone but the abbreviation .* such as {place}$'):
+        parse_zone(value)
+
+
+def test_the_places_of_abbreviations_have_them_and_are_needed():
+    for abbreviation, place in PLACES.items():
+        assert abbreviation in {ZoneInfo(place).tzname(datetime(2026, month, 1)) for month in (1, 7)}
+        with pytest.raises(ValueError, match='abbreviation'):
+            parse_zone(abbreviation)
+
+
+@pytest.mark.parametrize(
+    ('value', 'fixed'),
+    [
+        ('UTC+1', 'Etc/GMT-1'),
+        ('utc+01:00', 'Etc/GMT-1'),
+        ('GMT-5', 'Etc/GMT+5'),
+        ('+0100', 'Etc/GMT-1'),
+        ('UTC +10', 'Etc/GMT-10'),
+        ('UTC+5:30', None),
+        ('+0530', None),
+        ('UTC+15', None),
+    ],
+)
+def test_an_offset_is_refused_with_the_zone_that_has_it_all_year(value, fixed):
+    with pytest.raises(ValueError, match='is not a time zone but an offset; write the IANA name of a place') as caught:
+        parse_zone(value)
+    assert re.findall(r'Etc/\S+\d', str(caught.value)) == ([fixed] if fixed else [])
+
+
+def test_the_zone_that_an_offset_is_answered_with_has_that_offset():
+    with pytest.raises(ValueError, match='Etc/GMT-1,'):
+        parse_zone('UTC+1')
+    assert parse_zone('Etc/GMT-1').utcoffset(datetime(2026, 7, 1)) == timedelta(hours=1)

@@ -1,0 +1,167 @@
+"""Schedules in words: what the words say is read back, and has to be what the schedule does."""
+
+import re
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from pyramid_cron import Schedule
+from pyramid_cron.schedules.describe import MONTHS, WEEKDAYS, in_words
+
+
+@pytest.mark.parametrize(
+    ('line', 'words'),
+    [
+        ('* * * * *', 'every minute'),
+        ('*/5 * * * *', 'every 5 minutes'),
+        ('0 2 * * *', 'every day at 02:00'),
+        ('17 3,15 * * *', 'every day at 03:17 and 15:17'),
+        ('30 */6 * * *', 'every day at 00:30, 06:30, 12:30 and 18:30'),
+        ('30 7 * * 1', 'at 07:30, on Monday'),
+        ('0 2 * * mon-fri', 'at 02:00, from Monday to Friday'),
+        ('0 2 * 1,7 sat,sun', 'at 02:00, on Saturday and Sunday, in January and July'),
+        ('0 2 * 1-3 *', 'at 02:00, from January to March'),
+        ('0 * * * *', 'every hour'),
+        ('5 * * * *', 'every hour at 5 past'),
+        ('0 9-17 * * 1', 'every hour from 09:00 to 17:00, on Monday'),
+        ('15 */2 * * *', 'every 2 hours from 00:15'),
+        ('*/15 9-17 * * 1-5', 'every 15 minutes from 09:00 to 17:45, from Monday to Friday'),
+        ('* 9-17 * * *', 'every minute from 09:00 to 17:59'),
+        ('0 0 1 * *', 'at 00:00, on the 1st of the month'),
+        ('0 0 2,3,11,22 * *', 'at 00:00, on the 2nd, the 3rd, the 11th and the 22nd of the month'),
+        ('0 0 1-7 * *', 'at 00:00, from the 1st to the 7th of the month'),
+        ('0 0 1 1 *', 'at 00:00, on the 1st of January'),
+        ('0 0 13 * 5', 'at 00:00, on the 13th of the month, and on every Friday'),
+        ('0 0 1-31 * 5', 'every day at 00:00'),
+        ('0 0 1-31 6 5', 'at 00:00, in June'),
+    ],
+)
+def test_common_schedules_have_words(line, words):
+    assert in_words(Schedule.from_line(line)) == words
+
+
+@pytest.mark.parametrize(
+    'line',
+    ['*/7 * * * *', '0 1-23/2 * * *', '*/5 1,5 * * *', '0 3 1,2,4,8,9 * *', '0 3 * 1,3,5,7,9 *', '0 3 1 6 5'],
+)
+def test_what_has_no_short_phrase_is_shown_as_it_was_written(line):
+    assert in_words(Schedule.from_line(line)) == line
+
+
+def test_of_keywords_both_days_have_to_match():
+    schedule = Schedule.from_fields(min=0, hour=3, day=range(1, 8), dow='sat,sun')
+    assert in_words(schedule) == 'at 03:00, from the 1st to the 7th of the month, if that is Saturday or Sunday'
+
+
+TIME = r'(\d\d:\d\d)'
+
+
+def named(text, names):
+    """Read values back that are named one by one, or as a first and a last one."""
+    found = [names.index(name) for name in re.split(', | and | or | to ', text)]
+    return set(range(found[0], found[1] + 1)) if ' to ' in text else set(found)
+
+
+def read_times(text):
+    """Return what the words say of the time of a day: a function of a minute of the day."""
+    if text == 'every minute':
+        return lambda minute: True
+    if match := re.fullmatch('(?:every day )?at (.*)', text):
+        return lambda minute: f'{minute // 60:02}:{minute % 60:02}' in re.split(', | and ', match[1])
+    if match := re.fullmatch(r'every hour(?: at (\d+) past)?', text):
+        return lambda minute: minute % 60 == int(match[1] or 0)
+    match = re.fullmatch(rf'every (?:(\d+) )?(minute|hour)s?(?: from {TIME}(?: to {TIME})?)?', text)
+    step = int(match[1] or 1) * (60 if match[2] == 'hour' else 1)
+    first, last = (int(text[:2]) * 60 + int(text[3:]) for text in (match[3] or '00:00', match[4] or '23:59'))
+    return lambda minute: first <= minute <= last and (minute - first) % step == 0
+
+
+def read_dates(text):
+    """Return what the words say of the date: a function of a date."""
+    dates = [f'the {day}' for day in range(32)]
+    text = re.sub(r'(\d)(?:st|nd|rd|th)\b', r'\1', text)
+    day = r'the .*\d'
+    if match := re.fullmatch(
+        f'(?:on|from) ({day}) of (the month|.*?)(?:, (and|if) (?:on every|from|that is) (.*))?', text
+    ):
+        days = named(match[1], dates)
+        months = set(range(1, 13)) if match[2] == 'the month' else named(match[2], MONTHS)
+        weekdays = named(match[4], WEEKDAYS) if match[4] else None
+        if match[3] == 'and':
+            return lambda date: date.day in days or date.weekday() in weekdays
+        return lambda date: (
+            date.day in days and date.month in months and (weekdays is None or date.weekday() in weekdays)
+        )
+    weekdays, months = set(range(7)), set(range(1, 13))
+    for part in re.split(r', (?=in |from )', text):
+        names = re.sub('^(?:on|in|from) ', '', part)
+        if names.split(',')[0].split(' ')[0] in WEEKDAYS:
+            weekdays = named(names, WEEKDAYS)
+        else:
+            months = named(names, MONTHS)
+    return lambda date: date.weekday() in weekdays and date.month in months
+
+
+def read(words):
+    times, _, dates = (
+        words.partition(', ')
+        if words.startswith('every')
+        else re.fullmatch(rf'(at (?:{TIME}, )*{TIME}(?: and {TIME})?)((?:, )?)(.*)', words).group(1, 5, 6)
+    )
+    if words.startswith('every day at'):
+        times, dates = words, ''
+    of_day, of_date = read_times(times), read_dates(dates) if dates else lambda date: True
+    return lambda wall: of_day(wall.hour * 60 + wall.minute) and of_date(wall)
+
+
+def values(low, high):
+    """What people write: one value, a few, a range, a step, or all."""
+    value = st.integers(low, high)
+    return st.one_of(
+        st.just('*'),
+        value.map(str),
+        st.sets(value, min_size=1, max_size=3).map(lambda some: ','.join(map(str, sorted(some)))),
+        st.tuples(value, value).map(lambda ends: '{}-{}'.format(*sorted(ends))),
+        st.sampled_from([2, 3, 5, 6, 7, 10, 15, 30])
+        .filter(lambda step: step <= high - low)
+        .map(lambda step: f'*/{step}'),
+    )
+
+
+LINES = st.tuples(values(0, 59), values(0, 23), values(1, 31), values(1, 12), values(0, 6))
+WALLS = st.integers(0, 366 * 4 * 1440).map(lambda minutes: datetime(2024, 1, 1) + timedelta(minutes=minutes))
+
+
+def agree(schedule, wall):
+    words = in_words(schedule)
+    assume(words != str(schedule))
+    says = read(words)
+    # a random minute seldom matches: those around are looked at too, and on other days of the same minute
+    for days in range(-8, 9):
+        for minutes in (-60, -1, 0, 1, 60):
+            at = wall + timedelta(days=days, minutes=minutes)
+            assert says(at) == schedule.matches(at), (words, at)
+    # in UTC, where no clock is put forward over the minute that the words name
+    run = next(schedule.runs(wall.replace(tzinfo=timezone.utc)))
+    assert says(run), (words, run)
+
+
+@given(LINES, WALLS)
+def test_the_words_of_a_line_say_what_it_does(fields, wall):
+    try:
+        schedule = Schedule.from_line(' '.join(fields))
+    except ValueError:
+        assume(False)
+    agree(schedule, wall)
+
+
+@given(LINES, WALLS)
+def test_the_words_of_keywords_say_what_they_do(fields, wall):
+    minute, hour, day, month, _ = fields
+    try:
+        schedule = Schedule.from_fields(minute, hour, day, month, 'sat,sun' if len(day) > 1 else 'mon-fri')
+    except ValueError:
+        assume(False)
+    agree(schedule, wall)

@@ -1,0 +1,485 @@
+"""What people see of the store: ``pcron history``, last runs in ``pcron list``, and the reports of runs."""
+
+import itertools
+import json
+import re
+import shlex
+from datetime import datetime, timezone
+
+import pytest
+from sqlalchemy import create_engine, insert, text, update
+
+from pyramid_cron.reports import TaskReport
+from pyramid_cron.scripts.history import Past, as_text
+from pyramid_cron.scripts.pcron import PCronCommand
+from pyramid_cron.store.queries import Missed
+from pyramid_cron.store.schema import gaps, metadata, runs, tasks, ticks
+
+UTC = timezone.utc
+#: 00:07:30 in Berlin
+NOW = datetime(2026, 12, 23, 23, 7, 30, tzinfo=UTC)
+
+APP = """
+from pyramid.config import Configurator
+
+def main(global_config, **settings):
+    with Configurator(settings=settings) as config:
+        config.include('pyramid_cron')
+        for name, line in NAMES.items():
+            config.add_cron_task(lambda system: None, cron=line, name=name)
+        return config.make_wsgi_app()
+"""
+
+INI = """
+[app:main]
+use = call:{module}:main
+cron.timezone = Europe/Berlin
+cron.app = shop
+{store}
+"""
+
+numbers = itertools.count()
+
+
+class FixedCommand(PCronCommand):
+    now = staticmethod(lambda: NOW)
+
+
+class Shop:
+    """An application with a store, of which what happened can be made up."""
+
+    def __init__(self, folder, write_module, monkeypatch, capsys):
+        self.folder, self._write_module, self._capsys, self._monkeypatch = folder, write_module, capsys, monkeypatch
+        self.file = folder / 'cron.sqlite'
+        self.ini = folder / 'shop.ini'
+        self.url = f'sqlite:///{self.file}'
+        self.tasks('invoices', 'mails')
+
+    def write_ini(self, store):
+        self.ini.write_text(INI.format(module=self.module, store=store))
+
+    def tasks(self, *names, **lines):
+        """Say which tasks there are, every hour or by a crontab line."""
+        names = {**dict.fromkeys(names, '@hourly'), **lines}
+        self.module = self._write_module(APP.replace('NAMES', repr(names)))
+        self.write_ini(f'cron.store = {self.url}')
+
+    def remember(self, table, **values):
+        engine = create_engine(self.url)
+        metadata.create_all(engine)
+        with engine.begin() as connection:
+            connection.execute(insert(table).values(**values))
+        engine.dispose()
+
+    def change(self, where, **values):
+        engine = create_engine(self.url)
+        with engine.begin() as connection:
+            connection.execute(update(tasks).where(text(where)).values(**values))
+        engine.dispose()
+
+    def run(self, task, began, status='ok', **values):
+        """Remember a run."""
+        began = at(began)
+        ran = {'host': 'web1', 'pid': 4711, 'finished': began, 'seconds': 0.25}
+        known = {
+            'id': f'{next(numbers)}',
+            'app': 'shop',
+            'scheduled_for': began.replace(second=0),
+            'attempt': 1,
+            'trigger': 'request',
+        }
+        self.remember(runs, **{**known, **ran, **values}, task=task, started=began, status=status)
+
+    def missed(self, task, *minutes, found):
+        for minute in minutes:
+            nobody = {'host': None, 'pid': None, 'attempt': 0, 'trigger': 'none', 'seconds': 0.0}
+            self.run(task, found, 'missed', scheduled_for=at(minute), reason='nobody asked in time', **nobody)
+
+    def gap(self, first, last):
+        self.remember(gaps, app='shop', first=at(first), last=at(last))
+
+    def last_tick(self, minute):
+        self.remember(ticks, app='shop', last_minute=at(minute))
+
+    def task_row(self, task):
+        self.remember(tasks, app='shop', task=task, schedule='', since=NOW)
+
+    def pcron(self, line, columns=80):
+        self._monkeypatch.setenv('COLUMNS', str(columns))
+        command, *more = shlex.split(line)
+        command = FixedCommand(['pcron', command, str(self.ini), *more])
+        status = command.run()
+        command.claims.database.engine.dispose()
+        return (status, *self._capsys.readouterr())
+
+    def history(self, line=''):
+        status, out, err = self.pcron(f'history {line}')
+        assert (status, err) == (0, '')
+        return out
+
+
+def at(text):
+    """Return an instant of the night before ``NOW``, in UTC: Berlin is one hour ahead."""
+    return datetime.fromisoformat(f'2026-12-{text}').replace(tzinfo=UTC)
+
+
+@pytest.fixture
+def shop(tmp_path, write_module, monkeypatch, capsys):
+    return Shop(tmp_path, write_module, monkeypatch, capsys)
+
+
+@pytest.fixture
+def night(shop):
+    """A night in which things went wrong."""
+    shop.run('invoices', '23 22:00:01')
+    shop.run('mails', '23 22:00:02', 'failed', error='SMTPServerDisconnected', traceback='Traceback\n  a line\nSMTP')
+    shop.run('mails', '23 22:01:00.500', scheduled_for=at('23 22:00'), attempt=2, seconds=312.4)
+    shop.gap('23 22:02', '23 22:58')
+    shop.run('invoices', '23 22:59:30', 'lost', reason='process 4711 on web1, since 2026-12-23 23:59:30+01:00')
+    shop.run('mails', '23 23:00:10', 'running', finished=None, seconds=None)
+    shop.run('invoices', '23 23:04:00', scheduled_for=None, trigger='manual', host='admin', pid=12)
+    shop.last_tick('23 23:06')
+    return shop
+
+
+def test_history_tells_what_happened_the_newest_last(night):
+    assert night.history() == (
+        'Wed 2026-12-23, Europe/Berlin\n'
+        '23:00:01  ok         0.250 s  invoices, process 4711 on web1\n'
+        '23:00:02  failed     0.250 s  mails, process 4711 on web1:\n'
+        '                              SMTPServerDisconnected\n'
+        '23:01:00  ok           5 min  mails, for 23:00, attempt 2, process 4711 on web1\n'
+        '23:02     no tick from 23:02 to 23:58 (57 min); nothing was due then\n'
+        '23:59:30  lost                invoices, process 4711 on web1\n'
+        '\n'
+        'Thu 2026-12-24, Europe/Berlin\n'
+        '00:00:10  running      7 min  mails, process 4711 on web1\n'
+        '00:04:00  ok         0.250 s  invoices, by hand, process 12 on admin\n'
+    )
+
+
+def test_history_in_json_has_all_of_it(night):
+    night.missed('mails', '23 20:00', '23 21:00', found='23 22:00:02')
+    shown = json.loads(night.history('--json'))
+    assert (shown['app'], shown['last_tick'], shown['silence']) == ('shop', '2026-12-24T00:06:00+01:00', None)
+    assert [(entry['kind'], entry.get('status')) for entry in shown['entries']] == [
+        ('missed', None),
+        ('run', 'ok'),
+        ('run', 'failed'),
+        ('run', 'ok'),
+        ('gap', None),
+        ('run', 'lost'),
+        ('run', 'running'),
+        ('run', 'ok'),
+    ]
+    assert shown['entries'][0] == {
+        'kind': 'missed',
+        'task': 'mails',
+        'first': '2026-12-23T21:00:00+01:00',
+        'last': '2026-12-23T22:00:00+01:00',
+        'minutes': 2,
+        'found': '2026-12-23T23:00:02+01:00',
+        'reason': 'nobody asked in time',
+    }
+    assert shown['entries'][4] == {
+        'kind': 'gap',
+        'first': '2026-12-23T23:02:00+01:00',
+        'last': '2026-12-23T23:58:00+01:00',
+        'due': [],
+    }
+    assert shown['entries'][2] == {
+        'kind': 'run',
+        'task': 'mails',
+        'status': 'failed',
+        'scheduled_for': '2026-12-23T23:00:00+01:00',
+        'attempt': 1,
+        'trigger': 'request',
+        'by': None,
+        'host': 'web1',
+        'pid': 4711,
+        'started': '2026-12-23T23:00:02+01:00',
+        'finished': '2026-12-23T23:00:02+01:00',
+        'seconds': 0.25,
+        'reason': None,
+        'error': 'SMTPServerDisconnected',
+        'traceback': 'Traceback\n  a line\nSMTP',
+    }
+
+
+def test_history_of_some_tasks_leaves_out_gaps_in_which_none_of_them_was_due(night):
+    night.gap('23 21:58', '23 21:59')
+    night.gap('23 20:58', '23 21:07')
+    night.tasks(mails='5 * * * *', invoices='@hourly')
+    lines = night.history('mails').splitlines()
+    assert not any('invoices' in line for line in lines)
+    assert lines[1] == '21:58     no tick from 21:58 to 22:07 (10 min); due then: mails'
+    assert [line for line in lines if 'no tick' in line] == [
+        lines[1],
+        '23:02     no tick from 23:02 to 23:58 (57 min); due then: mails',
+    ]
+
+
+def test_history_of_what_failed_has_nothing_else(night):
+    night.run('mails', '23 22:30', 'skipped', attempt=0, host=None, pid=None, reason='still running')
+    night.missed('mails', '23 20:00', found='23 22:00:02')
+    night.missed('invoices', '22 20:00', '22 21:00', '23 21:00', found='23 22:00:03')
+    assert night.history('--failed') == (
+        'Wed 2026-12-23, Europe/Berlin\n'
+        '21:00     missed              mails\n'
+        '22:00     missed              invoices, 3 times since 2026-12-22 21:00\n'
+        '23:00:02  failed     0.250 s  mails, process 4711 on web1:\n'
+        '                              SMTPServerDisconnected\n'
+        '23:59:30  lost                invoices, process 4711 on web1\n'
+    )
+
+
+def test_what_did_not_begin_has_no_process_and_says_why(shop):
+    shop.run(
+        'mails', '23 22:30:01', 'skipped', attempt=0, host=None, pid=None, reason='still running: process 3 on web2'
+    )
+    shop.last_tick('23 23:06')
+    assert shop.history().splitlines()[1] == '23:30:00  skipped             mails: still running: process 3 on web2'
+
+
+def test_a_run_that_was_lost_otherwise_says_how(shop):
+    shop.run('mails', '23 22:30:01', 'lost', reason='the end of its process was in its way')
+    shop.last_tick('23 23:06')
+    assert shop.history().splitlines()[1:] == [
+        '23:30:01  lost                mails, process 4711 on web1: the end of its',
+        '                              process was in its way',
+    ]
+
+
+def test_a_gap_of_one_minute_names_it(shop):
+    shop.tasks('mails')
+    shop.gap('23 22:00', '23 22:00')
+    shop.last_tick('23 23:06')
+    assert shop.history().splitlines()[1:] == ['23:00     no tick at 23:00; due then: mails']
+
+
+def test_a_gap_over_midnight_names_its_days_and_not_more_tasks_than_one_can_read(shop):
+    shop.tasks(*(f'task{number}' for number in range(9)))
+    shop.gap('22 22:50', '23 22:50')
+    shop.last_tick('23 23:06')
+    assert shop.history().splitlines()[1:] == [
+        '23:50     no tick from 23:50 to 2026-12-23 23:50 (24 h 1 min); due then: task0,',
+        '          task1, task2, task3, task4, task5, 3 more',
+    ]
+
+
+def test_a_gap_that_goes_on_is_told_at_the_end(shop):
+    shop.run('mails', '23 22:00:01')
+    shop.last_tick('23 22:57')
+    assert shop.history().splitlines()[2:] == ['23:58     no tick since 23:58 (9 min); due then: invoices, mails']
+    assert json.loads(shop.history('mails --json'))['silence'] == {
+        'kind': 'gap',
+        'first': '2026-12-23T23:58:00+01:00',
+        'last': '2026-12-24T00:06:00+01:00',
+        'due': ['mails'],
+    }
+
+
+def test_the_last_minutes_may_still_be_asked_for(shop):
+    shop.run('mails', '23 22:00:01')
+    shop.last_tick('23 23:05')
+    assert 'no tick' not in shop.history()
+
+
+@pytest.mark.parametrize(
+    ('since', 'first'),
+    [
+        ('2026-12-23 23:01', '23:01:00'),
+        ('2026-12-23T22:59:30Z', '23:59:30'),
+        ('5min', '00:04:00'),
+        ('1 h', '23:02   '),
+        ('2h', '23:00:01'),
+        ('3d', '23:00:01'),
+    ],
+)
+def test_history_since_a_time_leaves_out_what_began_before(night, since, first):
+    assert night.history(f"--since '{since}'").splitlines()[1][:8] == first
+
+
+def test_a_gap_and_what_was_missed_in_it_are_shown_if_they_end_after_since(shop):
+    shop.gap('23 20:50', '23 22:10')
+    shop.missed('mails', '23 21:00', '23 22:00', found='23 22:11:00')
+    shop.last_tick('23 23:06')
+    assert [line[:19] for line in shop.history("--since '2026-12-23 23:00'").splitlines()[1:]] == [
+        '21:50     no tick f',
+        '23:00     missed   ',
+    ]
+    assert shop.history("--since '2026-12-23 23:30'") == 'Nothing of that is remembered.\n'
+
+
+@pytest.mark.parametrize(
+    ('since', 'message'),
+    [
+        ('noon', "--since 'noon' is not a time such as '2026-12-24 00:00' or 02:00"),
+        ('5parsecs', "--since '5parsecs' is not a time such as '2026-12-24 00:00' or 02:00"),
+    ],
+)
+def test_a_bad_since_is_refused(night, since, message):
+    assert night.pcron(f'history --since {since}') == (2, '', f'pcron: {message}\n')
+
+
+def test_the_limit_keeps_the_newest(night):
+    assert [line[:8] for line in night.history('--limit 2').splitlines()[1:]] == ['00:00:10', '00:04:00']
+
+
+def test_verbose_shows_the_end_of_a_traceback(shop):
+    lines = [f'line {number}' for number in range(20)]
+    shop.run('mails', '23 22:00:02', 'failed', error='OSError', traceback='\n'.join([*lines, '']))
+    shop.run('mails', '23 22:30:02', 'failed', error='OSError', traceback='one line')
+    shop.last_tick('23 23:06')
+    assert shop.history('mails -v').splitlines()[1:] == [
+        '23:00:02  failed     0.250 s  mails, process 4711 on web1: OSError',
+        '          ...',
+        *(f'          line {number}' for number in range(5, 20)),
+        '23:30:02  failed     0.250 s  mails, process 4711 on web1: OSError',
+        '          one line',
+    ]
+    assert 'line' not in shop.history('mails')
+
+
+def test_history_of_a_task_that_is_no_longer_registered_is_shown(night):
+    night.run('old.mails', '23 23:05:00')
+    assert 'old.mails' in night.history('old.mails')
+
+
+def test_history_of_a_task_that_nobody_knows_is_refused(night):
+    message = "no cron task is named 'mail'; is mails meant?"
+    assert night.pcron('history mail') == (2, '', f'pcron: {message}\n')
+
+
+def test_history_of_a_known_task_of_which_there_is_nothing_says_so(night):
+    night.tasks('invoices', 'mails', 'purge')
+    assert night.history('purge') == 'Nothing of that is remembered.\n'
+
+
+def test_before_the_first_tick_history_makes_no_file(shop):
+    assert shop.history() == 'Nothing is remembered: no tick has come yet.\n'
+    assert not shop.file.exists()
+
+
+def test_history_makes_no_tables(shop):
+    shop.file.touch()
+    assert shop.history() == 'Nothing is remembered: no tick has come yet.\n'
+    assert shop.file.stat().st_size == 0
+
+
+def test_a_gap_that_goes_on_is_all_there_is(shop):
+    shop.last_tick('23 22:57')
+    assert shop.history() == (
+        'Nothing of that is remembered.\n'
+        '\n'
+        'Wed 2026-12-23, Europe/Berlin\n'
+        '23:58     no tick since 23:58 (9 min); due then: invoices, mails\n'
+    )
+
+
+def test_a_store_that_cannot_be_asked_is_one_line_and_status_1(shop):
+    shop.file.write_text('no database, but long enough for a header of one' * 100)
+    status, out, err = shop.pcron('history')
+    assert (status, out, err) == (1, '', 'pcron: the store cannot be asked: file is not a database\n')
+
+
+@pytest.mark.parametrize('command', ['history', 'store check'])
+def test_without_a_store_there_is_one_line_that_says_what_is_needed(shop, command, capsys):
+    shop.write_ini('')
+    status = FixedCommand(['pcron', *command.split(), str(shop.ini)]).run()
+    message = (
+        f'{command.split()[0]} needs cron.store, which is not set; write, for example, '
+        'cron.store = sqlite:///%(here)s/cron.sqlite'
+    )
+    assert (status, *capsys.readouterr()) == (2, '', f'pcron: {message}\n')
+
+
+# list
+
+
+def test_the_list_shows_last_runs_where_some_are_remembered(night):
+    for task in ('invoices', 'mails', 'purge'):
+        night.task_row(task)
+    night.tasks('invoices', 'mails', 'purge')
+    assert night.pcron('list')[1].splitlines()[:4] == [
+        'NEXT RUN             TASK      SCHEDULE   LAST RUN',
+        '01:00     in 53 min  invoices  0 * * * *  ok 3 min ago',
+        '01:00     in 53 min  mails     0 * * * *  running 7 min ago',
+        '01:00     in 53 min  purge     0 * * * *',
+    ]
+    assert night.pcron('list', columns=30)[1].splitlines()[2] == '01:00  mails     running'
+    shown = [task['last'] for task in json.loads(night.pcron('list --json')[1])['tasks']]
+    assert [last and (last['status'], last['started']) for last in shown] == [
+        ('ok', '2026-12-24T00:04:00+01:00'),
+        ('running', '2026-12-24T00:00:10+01:00'),
+        None,
+    ]
+
+
+def test_the_last_run_is_the_last_that_has_begun(night):
+    night.task_row('mails')
+    night.missed('mails', '23 23:05', found='23 23:06:00')
+    assert '  running 7 min ago\n' in night.pcron('list')[1]
+
+
+def test_a_run_of_this_very_minute_was_just_now(shop):
+    shop.task_row('mails')
+    shop.run('mails', '23 23:07:10')
+    assert '  ok just now\n' in shop.pcron('list')[1]
+
+
+def test_the_list_makes_no_tables(shop):
+    assert shop.pcron('list')[::2] == (0, '')
+    assert not shop.file.exists()
+
+
+def test_the_list_does_without_last_runs_if_the_store_cannot_be_asked(shop):
+    shop.file.write_text('no database, but long enough for a header of one' * 100)
+    status, out, err = shop.pcron('list')
+    assert (status, out.count('01:00')) == (0, 2)
+    assert err == 'pcron: without last runs and pauses: the store cannot be asked: file is not a database\n'
+
+
+# reports
+
+
+def test_a_tick_prints_what_was_in_the_way_of_it(shop):
+    shop.file.write_text('no database, but long enough for a header of one' * 100)
+    status, out, _ = shop.pcron("tick --at '2026-11-24 00:00'")
+    assert status == 1
+    assert out.splitlines()[1:] == ['problem  the store cannot be asked: file is not a database']
+
+
+def test_a_tick_prints_what_was_lost_and_which_attempt_and_minute_a_run_is_for(shop):
+    shop.tasks(mails='0 * * * *', invoices='0 * * * *', purge='1 * * * *')
+    assert shop.pcron("tick --at '2025-11-01 10:00'")[0] == 0
+    began = at('01 09:00').replace(year=2025, month=11)
+    shop.change("task = 'mails'", again='failed')
+    shop.change("task = 'invoices'", run_id='token', process='gone', began=began.timestamp())
+    status, out, _ = shop.pcron("tick --at '2025-11-01 10:04'")
+    assert status == 1
+    assert [re.sub(r', [0-9.]+ s', '', line) for line in out.splitlines()[1:]] == [
+        'ok       mails, for 2025-11-01 10:00+01:00, attempt 2',
+        'lost     invoices: process None on None, since 2025-11-01 10:00:00+01:00',
+        'ok       purge, for 2025-11-01 10:01+01:00',
+    ]
+    assert 'invoices, ' not in out
+
+
+def test_a_report_in_json_tells_the_attempt_and_the_minute_where_they_are_not_plain():
+    report = TaskReport('mails', 'ok', 1.0, attempt=2, scheduled_for=NOW)
+    assert report.as_dict() == {
+        'name': 'mails',
+        'status': 'ok',
+        'seconds': 1.0,
+        'attempt': 2,
+        'scheduled_for': '2026-12-23T23:07:30+00:00',
+    }
+    assert TaskReport('mails', 'ok', 1.0).as_dict().keys() == {'name', 'status', 'seconds'}
+
+
+def test_what_was_missed_for_another_reason_than_silence_tells_it():
+    minute = NOW.replace(second=0)
+    missed = Missed('invoices', minute, minute, 1, NOW, 'nobody took it in 5 min')
+    lines = list(as_text(Past([missed], {}, NOW, None), NOW, UTC, 80, False))
+    assert lines[-1].endswith('  invoices: nobody took it in 5 min')

@@ -1,0 +1,316 @@
+"""``pcron pause``, ``pcron resume`` and ``pcron show``, and what every list tells of pauses."""
+
+import getpass
+import json
+import re
+import shlex
+import sys
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from pyramid_cron.claims import Pause
+from pyramid_cron.scripts import store_commands
+from pyramid_cron.scripts.pcron import PCronCommand
+
+NOW = datetime.now(timezone.utc).replace(hour=12, minute=30, second=20, microsecond=0) - timedelta(days=1)
+DAY = f'{NOW:%a %Y-%m-%d}'
+
+APP = '''
+from pyramid.config import Configurator
+
+def purge(system):
+    """Delete what is old.
+
+    And more about it, in a second paragraph which is long enough for two lines of text.
+    """
+
+def fail(system):
+    raise LookupError
+
+def main(global_config, **settings):
+    with Configurator(settings=settings) as config:
+        config.include('pyramid_cron')
+        config.add_cron_task(purge, min=0, hour=14, name='purge', idle=True, retries=2, catch_up=7200)
+        config.add_cron_task(fail, min='*', name='fail')
+        config.add_cron_task(purge, min=30, name='own', durable=False)
+        return config.make_wsgi_app()
+'''
+
+INI = """
+[app:main]
+use = call:{module}:main
+cron.app = shop
+cron.timezone = {zone}
+{store}
+"""
+
+
+class FixedCommand(PCronCommand):
+    now = staticmethod(lambda: NOW)
+
+
+@pytest.fixture
+def module(write_module):
+    return write_module(APP)
+
+
+@pytest.fixture
+def run(module, tmp_path, monkeypatch, capsys):
+    """Run the command at ``NOW``, and return its exit status and what it printed."""
+    ini = tmp_path / 'shop.ini'
+    made = []
+
+    def run(line, columns=80, store=f'cron.store = sqlite:///{tmp_path}/cron.sqlite', zone='UTC'):
+        monkeypatch.setenv('COLUMNS', str(columns))
+        ini.write_text(INI.format(module=module, store=store, zone=zone))
+        name, *more = shlex.split(line)
+        command = FixedCommand(['pcron', name, str(ini), *more])
+        status = command.run()
+        made.append(command.claims)
+        return (status, *capsys.readouterr())
+
+    run.claims = lambda: made[-1]
+    yield run
+    for claims in made:
+        if hasattr(claims, 'database'):
+            claims.database.engine.dispose()
+
+
+@pytest.fixture
+def ticked(run):
+    """The same, after a first tick."""
+    assert run('tick')[0] == 1
+    return run
+
+
+def test_a_pause_lasts_until_it_is_resumed_and_is_of_the_account(ticked):
+    assert ticked("pause purge fail --reason 'the disk is full'") == (
+        0,
+        'purge is paused until it is resumed\nfail is paused until it is resumed\n',
+        '',
+    )
+    pause = Pause(None, 'the disk is full', getpass.getuser())
+    assert ticked.claims().paused() == {'fail': pause, 'purge': pause}
+    assert ticked('resume purge own') == (0, 'purge is resumed\nown was not paused\n', '')
+    assert list(ticked.claims().paused()) == ['fail']
+
+
+@pytest.mark.parametrize(
+    ('until', 'shown'),
+    [
+        ('13:05', f'{NOW:%Y-%m-%d} 13:05'),
+        ('9:00', f'{NOW + timedelta(days=1):%Y-%m-%d} 09:00'),
+        ('12:30', f'{NOW + timedelta(days=1):%Y-%m-%d} 12:30'),
+        ("'2100-01-01 00:00'", '2100-01-01 00:00'),
+        ('2100-01-01T00:00+01:00', '2099-12-31 23:00'),
+    ],
+)
+def test_a_pause_ends_at_the_next_such_time(ticked, until, shown):
+    assert ticked(f'pause purge --until {until} --reason why') == (0, f'purge is paused until {shown}+00:00\n', '')
+
+
+@pytest.mark.parametrize(
+    ('line', 'message'),
+    [
+        ("pause purge --reason why --until '2020-01-01 00:00'", "--until '2020-01-01 00:00' is not in the future"),
+        (
+            'pause purge --reason why --until noon',
+            "--until 'noon' is not a time such as '2026-12-24 00:00' or 02:00",
+        ),
+        ("pause purge --reason ' '", '--reason has to say why, for whoever looks at the tasks'),
+        ('pause --reason why', "name the tasks to pause; 'pcron list' shows their names"),
+        ('resume', "name the tasks to resume; 'pcron list' shows their names"),
+        ('pause purges --reason why', "no cron task is named 'purges'; is purge meant?"),
+        ('resume purges', "no cron task is named 'purges'; is purge meant?"),
+        (
+            'pause own --reason why',
+            "the store knows no task 'own': it knows a task from the first tick on, and one with durable=False never",
+        ),
+        ('show', "name one task; 'pcron list' shows their names"),
+        ('show purge fail', "name one task; 'pcron list' shows their names"),
+        ('show purges', "no cron task is named 'purges'; is purge meant?"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line_and_status_2(ticked, line, message):
+    assert ticked(line) == (2, '', f'pcron: {message}\n')
+
+
+def test_a_pause_needs_a_reason(run):
+    with pytest.raises(SystemExit, match='2'):
+        run('pause purge')
+
+
+@pytest.mark.parametrize('line', ['pause purge --reason why', 'resume purge'])
+def test_without_a_store_it_is_one_line_and_status_2(run, line):
+    status, out, err = run(line, store='')
+    assert (status, out, err.count('\n')) == (2, '', 1)
+    assert err.startswith(f'pcron: {line.split()[0]} needs cron.store, which is not set')
+
+
+def test_a_task_that_is_gone_can_be_resumed(ticked, tmp_path):
+    ticked('pause purge --reason why')
+    with ticked.claims().database.begin() as connection:
+        connection.exec_driver_sql("UPDATE cron_pauses SET task = 'gone'")
+    assert ticked('resume gone') == (0, 'gone is resumed\n', '')
+
+
+def test_an_account_without_a_name_has_none(monkeypatch):
+    for name in ('LOGNAME', 'USER', 'LNAME', 'USERNAME'):
+        monkeypatch.delenv(name, raising=False)
+    # as if the system had no list of accounts
+    monkeypatch.setitem(sys.modules, 'pwd', None)
+    assert store_commands.login_name() is None
+
+
+# lists
+
+
+def test_every_list_shows_what_is_paused(ticked):
+    ticked("pause purge --until '2100-01-01 15:00' --reason why")
+    ticked("pause fail --reason 'it fails'")
+    lines = ticked('list')[1].splitlines()[1:4]
+    # without the time until the next run, which depends on the day
+    assert [re.sub(r' +(in [0-9]+ (d 1 )?h)? +(?=[opf])', ' ', line, count=1) for line in lines] == [
+        '13:30 own    30 * * * *',
+        '2100-01-02 14:00 purge  0 14 * * *  paused',
+        'paused fail   * * * * *   paused, failed',
+    ]
+    assert ticked('list', columns=30)[1].splitlines()[3] == 'paused      fail   paused'
+    lines = ticked('list --next 2 purge fail')[1].splitlines()
+    assert [re.sub(r'  in .* d( \d+ h)?', '', line) for line in lines] == [
+        'Sat 2100-01-02 14:00 +00:00  purge',
+        'Sun 2100-01-03 14:00 +00:00  purge',
+        'Paused: purge, fail',
+        '',
+        'Times are in UTC. Trigger: /cron',
+    ]
+    by = getpass.getuser()
+    assert ticked("list --at '2100-01-01 14:00'")[1].splitlines()[1:3] == [
+        f'paused   purge  until Fri 2100-01-01 15:00, by {by}: why',
+        f'paused   fail   until it is resumed, by {by}: it fails',
+    ]
+    assert ticked("list --at '2100-01-02 14:00' purge")[1].splitlines()[1] == 'due  purge  all fields match'
+    shown = {task['name']: task['paused'] for task in json.loads(ticked('list --json')[1])['tasks']}
+    assert shown == {
+        'purge': {'until': '2100-01-01T15:00:00+00:00', 'reason': 'why', 'by': by},
+        'fail': {'until': None, 'reason': 'it fails', 'by': by},
+        'own': None,
+    }
+    status, out, _ = ticked('tick --dry-run')
+    assert (status, out) == (
+        0,
+        f'{NOW:%Y-%m-%d} 12:30+00:00: 1 task would run\n'
+        '         own\n'
+        f'paused   fail, until it is resumed, by {by}: it fails\n',
+    )
+
+
+def test_a_pause_that_ends_within_a_minute_takes_all_of_it(ticked):
+    until = datetime(2100, 1, 1, 15, 0, 30, tzinfo=timezone.utc)
+    ticked.claims().pause(['fail'], reason='why', until=until)
+    assert json.loads(ticked('list fail --json')[1])['tasks'][0]['next'] == ['2100-01-01T15:01:00+00:00']
+
+
+def test_the_list_in_json_has_the_last_run_in_utc(ticked):
+    [task] = json.loads(ticked('list fail --json')[1])['tasks']
+    assert task['last_utc']['scheduled_for'] == f'{NOW:%Y-%m-%d}T12:30:00+00:00'
+    assert task['last_utc']['started'].endswith('+00:00')
+
+
+# show
+
+
+def shown(text):
+    """Return the lines without how long things took, and when exactly they were."""
+    return re.sub(r'\w{3} \d{4}-\d\d-\d\d \d\d:\d\d, (?=failed|missed|ok)|in 0\.\d+ s', '', text).splitlines()
+
+
+def test_show_explains_a_task(ticked):
+    ticked("pause purge --until '2100-01-01 15:00' --reason why")
+    status, out, err = ticked('show purge --next 2')
+    assert (status, err) == (0, '')
+    assert [re.sub(r', in [0-9].*', '', line) for line in out.splitlines()] == [
+        'purge',
+        '  Delete what is old.',
+        '',
+        '  And more about it, in a second paragraph which is long enough for two lines of',
+        '  text.',
+        '',
+        '  schedule   0 14 * * * (UTC)',
+        '  settings   idle: after the others, while there is time; caught up for 2 h 0',
+        '             min; retries: 2',
+        f'  paused     until Fri 2100-01-01 15:00, by {getpass.getuser()}: why',
+        f'  not due    at {DAY} 12:30: min is 30, not 0; hour is 12, not 14',
+        '  next runs  Sat 2100-01-02 14:00 +00:00',
+        '             Sun 2100-01-03 14:00 +00:00',
+        '  last runs  none yet',
+    ]
+
+
+def test_show_tells_of_the_last_runs_the_newest_first(ticked):
+    for minutes in range(1, 5):
+        ticked(f"tick --at '{NOW + timedelta(minutes=minutes):%Y-%m-%d %H:%M}'")
+    ticked(f"tick --at '{NOW + timedelta(minutes=30):%Y-%m-%d %H:%M}'")
+    out = ticked('show fail --next 1', columns=200)[1]
+    lines = shown(out)
+    assert lines[:4] == [
+        'fail',
+        '',
+        '  schedule   * * * * * (UTC)',
+        '  settings   caught up for 5 min',
+    ]
+    assert lines[4] == f'  due        at {DAY} 12:30: all fields match'
+    assert lines[5] == f'  next runs  {DAY} 12:31 +00:00, in 1 min'
+    assert [line[13:] for line in lines[6:]] == ['failed : LookupError'] * 5
+    ticked('resume fail')
+    with ticked.claims().database.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM cron_runs WHERE status <> 'missed'")
+    assert shown(ticked('show fail --next 1')[1])[6:] == ['  last runs  missed, 25 times until then']
+    with ticked.claims().database.begin() as connection:
+        connection.exec_driver_sql('DELETE FROM cron_runs WHERE id <> (SELECT min(id) FROM cron_runs)')
+    assert shown(ticked('show fail --next 1')[1])[6:] == ['  last runs  missed']
+
+
+def test_show_tells_of_what_was_skipped_and_of_what_is_running(ticked):
+    with ticked.claims().database.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE cron_runs SET status = 'skipped', attempt = 0, error = NULL, reason = 'no time left'"
+        )
+    assert ticked('show fail')[1].splitlines()[-1] == f'  last runs  {DAY} 12:30, skipped: no time left'
+    with ticked.claims().database.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE cron_runs SET status = 'running', attempt = 1, reason = NULL, seconds = NULL"
+        )
+    assert re.fullmatch(r'  last runs  .*, running', ticked('show fail')[1].splitlines()[-1])
+    # how long a run took that was lost, nobody knows
+    with ticked.claims().database.begin() as connection:
+        connection.exec_driver_sql("UPDATE cron_runs SET status = 'lost', reason = 'process 7 on web1', seconds = 0")
+    assert re.fullmatch(r'  last runs  .*, lost: process 7 on web1', ticked('show fail')[1].splitlines()[-1])
+
+
+def test_show_tells_both_sides_of_a_change_of_the_clocks(run):
+    out = run("show own --at '2026-10-25T01:40+02:00' --next 3", zone='Europe/Berlin')[1]
+    assert re.findall(r'02:30 \+0[12]:00, in .*', out) == ['02:30 +02:00, in 50 min', '02:30 +01:00, in 1 h 50 min']
+
+
+def test_show_needs_no_store(run):
+    status, out, err = run('show own', store='')
+    assert (status, err) == (0, '')
+    assert out.splitlines()[6:8] == [
+        '  schedule   30 * * * * (UTC)',
+        '  settings   durable=False: each process for itself',
+    ]
+    assert out.splitlines()[-1] == '  last runs  not remembered: set cron.store'
+
+
+def test_show_does_without_last_runs_if_the_store_cannot_be_asked(run, tmp_path):
+    (tmp_path / 'cron.sqlite').write_text('no database, but long enough for a header of one' * 100)
+    status, out, err = run('show purge')
+    assert (status, 'last runs' in out, err.count('\n')) == (0, False, 1)
+    assert err.startswith('pcron: without last runs and pauses: ')
+
+
+def test_show_makes_no_tables(run, tmp_path):
+    assert run('show purge')[1].splitlines()[-1] == '  last runs  none yet'
+    assert not (tmp_path / 'cron.sqlite').exists()

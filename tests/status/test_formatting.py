@@ -1,0 +1,112 @@
+"""Values for the templates: what people read of moments, runs and strips."""
+
+from datetime import datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from pyramid_cron.reports import PastRun
+from pyramid_cron.status.formatting import line, moment, seconds, span, strip
+
+NOW = datetime(2026, 11, 24, 18, 0, 30, tzinfo=timezone.utc)
+UTC = timezone.utc
+BERLIN = ZoneInfo('Europe/Berlin')
+
+
+def ago(**length):
+    return NOW - timedelta(**length)
+
+
+def run(status='ok', **values):
+    started = values.pop('started', ago(minutes=10))
+    known = {'task': 't', 'status': status, 'scheduled_for': started.replace(second=0), 'attempt': 1}
+    known |= {'trigger': 'request', 'host': 'web-1', 'pid': 7, 'started': started, 'finished': started}
+    known |= {'seconds': 0.25, 'reason': None, 'error': None, 'traceback': None}
+    return PastRun(**(known | values))
+
+
+@pytest.mark.parametrize(
+    ('instant', 'text', 'away'),
+    [
+        (ago(seconds=42), '18:59', '42 s ago'),
+        (ago(minutes=5), '18:55', '5 min ago'),
+        (ago(hours=20), 'Mon 2026-11-23 23:00', '20 h ago'),
+        (NOW, '19:00', '0 s ago'),
+        (NOW + timedelta(seconds=30), '19:01', 'in 1 min'),
+        (NOW + timedelta(hours=7, seconds=30), 'Wed 2026-11-25 02:01', 'in 7 h 1 min'),
+    ],
+)
+def test_a_moment_has_a_date_unless_it_is_today_and_a_distance(instant, text, away):
+    found = moment(instant, NOW, BERLIN)
+    assert (found.text, found.distance) == (text, away)
+    assert datetime.fromisoformat(found.iso) == instant.replace(second=0)
+
+
+def test_a_span_has_one_date_where_one_is_enough():
+    assert span(ago(minutes=20), ago(minutes=10), NOW, UTC) == '17:40 to 17:50'
+    assert span(ago(minutes=20), ago(minutes=20), NOW, UTC) == '17:40'
+    assert span(ago(hours=20), ago(hours=19), NOW, UTC) == 'Mon 2026-11-23 22:00 to 23:00'
+    assert span(ago(hours=20), ago(minutes=10), NOW, UTC) == 'Mon 2026-11-23 22:00 to 17:50'
+
+
+def test_a_strip_says_the_same_in_words():
+    found = strip(['ok', 'failed', 'ok', 'missed', 'strange'])
+    assert found.text == 'Last 5 runs: 2 ok, 1 failed, 1 missed, 1 strange; the last is strange'
+    assert found.width == 30
+    assert dict(found.paths) == {
+        'good': 'M3 20V8M15 20V8',
+        'bad': 'M9 20V0',
+        'warn': 'M21 20v-3m0-5v-3',
+        'quiet': 'M27 20v-2',
+    }
+    assert strip(['ok', 'ok']).text == 'Last 2 runs: 2 ok'
+    assert strip(['ok']).text == 'Last run: ok'
+
+
+def test_no_two_statuses_have_the_same_symbol_and_the_same_bar():
+    # whoever cannot tell colours apart reads shapes
+    statuses = ['ok', 'failed', 'lost', 'stuck', 'missed', 'skipped', 'paused', 'running', 'strange']
+    bars = [strip([status]).paths[0][1] for status in statuses]
+    symbols = [line(run(status), NOW, 3600, UTC).symbol for status in statuses]
+    assert len(set(bars)) == len(statuses)
+    assert len(set(symbols)) == len(statuses)
+
+
+@pytest.mark.parametrize(('number', 'text'), [(0.05, '0.050 s'), (1.26, '1.3 s'), (75, '75 s'), (3720, '1 h 2 min')])
+def test_short_runs_are_told_to_the_millisecond(number, text):
+    assert seconds(number) == text
+
+
+@pytest.mark.parametrize(
+    ('past', 'expected'),
+    [
+        (run(), ('ok', '✓', 'good', '17:50', '0.250 s', '', 'process 7 on web-1')),
+        (run('failed', error='Timeout'), ('failed', '✗', 'bad', '17:50', '0.250 s', 'Timeout', 'process 7 on web-1')),
+        (run('lost', reason='gone'), ('lost', '?', 'bad', '17:50', '', 'gone', 'process 7 on web-1')),
+        (
+            run('skipped', attempt=0, host=None, scheduled_for=ago(minutes=20), reason='still running'),
+            ('skipped', '»', 'warn', '17:40', '', 'still running', ''),
+        ),
+        (
+            run(scheduled_for=ago(minutes=60), attempt=2),
+            ('ok', '✓', 'good', '17:50', '0.250 s', '', 'for 17:00, attempt 2, process 7 on web-1'),
+        ),
+        (
+            run(scheduled_for=None, by='ada', host=None),
+            ('ok', '✓', 'good', '17:50', '0.250 s', '', 'by hand, ada'),
+        ),
+        (run(scheduled_for=None, host=None), ('ok', '✓', 'good', '17:50', '0.250 s', '', 'by hand')),
+        (
+            run('running', seconds=None, started=ago(seconds=40), host=None),
+            ('running', '▸', 'quiet', '17:59', '40 s', '', ''),
+        ),
+        (
+            run('running', seconds=None, started=ago(seconds=61), host=None),
+            ('stuck', '!', 'bad', '17:59', '61 s', '', ''),
+        ),
+    ],
+)
+def test_a_run_is_one_line(past, expected):
+    shown = line(past, NOW, 60, UTC)
+    found = (shown.status, shown.symbol, shown.look, shown.when.text, shown.took, shown.why, shown.about)
+    assert found == expected
