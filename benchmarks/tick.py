@@ -69,7 +69,7 @@ def look_for_transactions(request: Request) -> None:
 def statuses(app: Any) -> list[str]:
     """Return what became of each task in a tick of the application."""
     report = json.loads(caller(app, PATHS['tick'], accept='application/json')())
-    return [task['status'] for task in report['tasks']]
+    return [task['outcome'] for task in report['tasks']]
 
 
 def call_them() -> None:

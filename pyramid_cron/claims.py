@@ -29,13 +29,13 @@ class Held(NamedTuple):
     :param reason: for reports and the log.
     :param seconds: how long the run that is in its way has been running; ``None`` if none is.
     :param level: that of the log.
-    :param status: that of the report.
+    :param outcome: that of the report.
     """
 
     reason: str
     seconds: float | None = None
     level: int = logging.WARNING
-    status: str = SKIPPED
+    outcome: str = SKIPPED
 
 
 class Turn:
@@ -45,10 +45,10 @@ class Turn:
     :param minute: the minute it runs for, aware; ``None`` for a run that somebody asked for, which is for none.
     :param attempt: how many times it has then begun for this minute.
     :param held: why it may not begin, if that is known already.
-    :param handing: what the task is handed over by, ``None`` for one that is called here.
+    :param engine: what the task is handed over by, ``None`` for one that is called here.
     """
 
-    __slots__ = ('attempt', 'handing', 'held', 'minute', 'task')
+    __slots__ = ('attempt', 'engine', 'held', 'minute', 'task')
 
     def __init__(
         self,
@@ -56,13 +56,13 @@ class Turn:
         minute: datetime | None,
         attempt: int = 1,
         held: Held | None = None,
-        handing: Handing | None = None,
+        engine: Handing | None = None,
     ) -> None:
         self.task = task
         self.minute = minute
         self.attempt = attempt
         self.held = held
-        self.handing = handing
+        self.engine = engine
 
     def token(self) -> str | None:
         """Return what tells it from other turns of the task wherever it is known, ``None`` if it is known nowhere."""
@@ -87,12 +87,12 @@ class Pause(NamedTuple):
 
     :param until: until when, in UTC; ``None`` if somebody has to end it.
     :param reason: why.
-    :param by: who paused it, if that is known.
+    :param requested_by: who paused it, if that is known.
     """
 
     until: datetime | None
     reason: str
-    by: str | None
+    requested_by: str | None
 
 
 class Unavailable(Exception):
@@ -113,7 +113,7 @@ def too_late(task: Task, minute: datetime | None, catch_up: timedelta) -> Held |
     late = clock.now() - minute
     if late <= task.patience(catch_up):
         return None
-    return Held(f'it came {duration(late.total_seconds())} after its minute', status=MISSED)
+    return Held(f'it came {duration(late.total_seconds())} after its minute', outcome=MISSED)
 
 
 class Claims:
@@ -137,19 +137,19 @@ class Claims:
         :param trigger: what asked for the run, for the record.
         :raises Unavailable: if it cannot be told.
         """
-        return [Turn(task, instant, handing=task.handing) for task in tasks.due(instant)]
+        return [Turn(task, instant, engine=task.engine) for task in tasks.due(instant)]
 
     def named(
-        self, tasks: Tasks, names: Collection[str], by: str | None = None, hands_over: bool = False
+        self, tasks: Tasks, names: Collection[str], requested_by: str | None = None, enqueue: bool = False
     ) -> list[Turn]:
         """Return what is to run when somebody asks for it by name.
 
-        :param by: who does, for the record.
-        :param hands_over: whether what has something to be handed over by is.
+        :param requested_by: who does, for the record.
+        :param enqueue: whether what has something to be handed over by is.
         :raises LookupError: if there is no task of one of the names.
         :raises Unavailable: if it cannot be told.
         """
-        return [Turn(task, None, handing=task.handing if hands_over else None) for task in tasks.named(names)]
+        return [Turn(task, None, engine=task.engine if enqueue else None) for task in tasks.named(names)]
 
     def delivered(self, tasks: Tasks, delivery: Delivery, catch_up: timedelta) -> list[Turn]:
         """Return what is to run now that was handed over.
@@ -222,20 +222,20 @@ class Claims:
         return {}
 
     def pause(
-        self, names: Collection[str], *, reason: str, until: datetime | None = None, by: str | None = None
+        self, names: Collection[str], *, reason: str, until: datetime | None = None, requested_by: str | None = None
     ) -> None:
         """Pause tasks: the minutes at which they are due are recorded and passed over.
 
         :param names: those of the tasks.
         :param reason: why, for people.
         :param until: until when, aware; ``None`` until :meth:`resume`.
-        :param by: who does so.
+        :param requested_by: who does so.
         :raises LookupError: for a task of which nothing is known.
         :raises Unavailable: if nothing outlives the process, or that cannot be asked.
         """
         raise Unavailable(NO_STORE)
 
-    def resume(self, names: Collection[str], *, by: str | None = None) -> list[str]:
+    def resume(self, names: Collection[str], *, requested_by: str | None = None) -> list[str]:
         """End the pauses of tasks, and return the names of those that were paused.
 
         :raises Unavailable: as :meth:`pause` does.

@@ -39,7 +39,7 @@ def add_cron_task(
     timezone: str | ZoneInfo | None = None,
     catch_up: float | timedelta | None = None,
     retries: int = 0,
-    durable: bool = True,
+    store: bool = True,
     via: Via = None,
 ) -> None:
     """Register a task: the directive ``config.add_cron_task``.
@@ -98,7 +98,7 @@ def add_cron_task(
             timezone=timezone,
             catch_up=catch_up,
             retries=retries,
-            durable=durable,
+            store=store,
             via=via,
         )
     except ValueError as exc:
@@ -140,7 +140,7 @@ def cron_task(
     timezone: str | ZoneInfo | None = None,
     catch_up: float | timedelta | None = None,
     retries: int = 0,
-    durable: bool = True,
+    store: bool = True,
     via: Via = None,
 ) -> Callable[[Decorated], Decorated]:
     """Register the decorated function when ``config.scan()`` finds it: the declarative :func:`add_cron_task`.
@@ -171,7 +171,7 @@ def cron_task(
                 timezone=timezone,
                 catch_up=catch_up,
                 retries=retries,
-                durable=durable,
+                store=store,
                 via=via,
                 _info=(file, line, scope, source),
             )

@@ -36,7 +36,7 @@ class ITaskStarted(Interface):
 class ITaskFinished(ITaskStarted):
     """A task has returned, has raised something, is handed over, or does not run."""
 
-    status = Attribute('That of its :class:`.TaskReport`.')
+    outcome = Attribute('That of its :class:`.TaskReport`.')
     seconds = Attribute('How long it ran.')
     exception = Attribute('What it raised, or ``None``.')
 
@@ -71,14 +71,14 @@ class ITaskPaused(Interface):
     name = Attribute('The name of the task.')
     until = Attribute('Until when, aware, or ``None`` if somebody has to resume it.')
     reason = Attribute('Why.')
-    by = Attribute('Who did, or ``None``.')
+    requested_by = Attribute('Who did, or ``None``.')
 
 
 class ITaskResumed(Interface):
     """Somebody has ended the pause of a task."""
 
     name = Attribute('The name of the task.')
-    by = Attribute('Who did, or ``None``.')
+    requested_by = Attribute('Who did, or ``None``.')
 
 
 @implementer(IRunStarted)
@@ -110,14 +110,14 @@ class TaskFinished:
         request: Any,
         task: Any,
         scheduled_for: datetime,
-        status: str,
+        outcome: str,
         seconds: float,
         exception: BaseException | None,
     ) -> None:
         self.request = request
         self.task = task
         self.scheduled_for = scheduled_for
-        self.status = status
+        self.outcome = outcome
         self.seconds = seconds
         self.exception = exception
 
@@ -156,20 +156,20 @@ class TaskLost:
 class TaskPaused:
     """Sent when a task is paused, see ``ITaskPaused``."""
 
-    def __init__(self, name: str, until: datetime | None, reason: str, by: str | None) -> None:
+    def __init__(self, name: str, until: datetime | None, reason: str, requested_by: str | None) -> None:
         self.name = name
         self.until = until
         self.reason = reason
-        self.by = by
+        self.requested_by = requested_by
 
 
 @implementer(ITaskResumed)
 class TaskResumed:
     """Sent when the pause of a task is ended, see ``ITaskResumed``."""
 
-    def __init__(self, name: str, by: str | None) -> None:
+    def __init__(self, name: str, requested_by: str | None) -> None:
         self.name = name
-        self.by = by
+        self.requested_by = requested_by
 
 
 def has_subscribers(registry: Any, event_class: type) -> bool:

@@ -30,9 +30,9 @@ class Order:
     :param names: the tasks to run, due or not; ``None`` for those that are due.
     :param stop: asked before each turn; once it returns true, the tasks left over are skipped.
     :param call: what to call with the request in place of all tasks.
-    :param by: who asks for tasks by their names, for the record.
+    :param requested_by: who asks for tasks by their names, for the record.
     :param exits: what ends the process if a task raises it in the main thread.
-    :param hands_over: whether tasks that are named are handed over, where they have something to be handed over by.
+    :param enqueue: whether tasks that are named are handed over, where they have something to be handed over by.
     :param delivery: the run to begin that was handed over.
     """
 
@@ -43,9 +43,9 @@ class Order:
         names: tuple[str, ...] | None = None,
         stop: Callable[[], bool] = lambda: False,
         call: Callable[[Any], None] | None = None,
-        by: str | None = None,
+        requested_by: str | None = None,
         exits: Exits = OF_COMMANDS,
-        hands_over: bool = False,
+        enqueue: bool = False,
         delivery: Delivery | None = None,
     ) -> None:
         self.registry = registry
@@ -53,9 +53,9 @@ class Order:
         self.names = names
         self.stop = stop
         self.call = call
-        self.by = by
+        self.requested_by = requested_by
         self.exits = exits
-        self.hands_over = hands_over
+        self.enqueue = enqueue
         self.delivery = delivery
         self.report: RunReport | None = None
         # it came to an application with a registry of its own
@@ -71,9 +71,9 @@ def run_through(
     *,
     method: str = 'GET',
     stop: Callable[[], bool] = lambda: False,
-    by: str | None = None,
+    requested_by: str | None = None,
     exits: Exits = OF_COMMANDS,
-    hands_over: bool = False,
+    enqueue: bool = False,
 ) -> RunReport:
     """Run what is ordered through a whole WSGI application, tweens and all, and return the report.
 
@@ -84,14 +84,14 @@ def run_through(
     :param environ: more keys for the WSGI environ of the request.
     :param method: the method of the request.
     :param stop: asked before each turn; once it returns true, the tasks left over are skipped.
-    :param by: who asks for tasks by their names, for the record.
+    :param requested_by: who asks for tasks by their names, for the record.
     :param exits: what ends the process if a task raises it in the main thread.
-    :param hands_over: whether tasks that are named are handed over, where they have something to be handed over by.
+    :param enqueue: whether tasks that are named are handed over, where they have something to be handed over by.
     :raises LookupError: if there is no task of that name.
     :raises NotRun: if something in the application answers before the run.
     """
     wanted = None if names is None else tuple(names)
-    order = Order(registry, instant, wanted, stop, by=by, exits=exits, hands_over=hands_over)
+    order = Order(registry, instant, wanted, stop, requested_by=requested_by, exits=exits, enqueue=enqueue)
     # before an exception view can make a page of the error
     registry['cron_tasks'].named(order.names or ())
     return _send(app, order, environ or {}, method)

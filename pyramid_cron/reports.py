@@ -28,7 +28,7 @@ class TaskReport(NamedTuple):
     """What became of one task that was due.
 
     :param name: the task's name.
-    :param status: ``'ok'``, ``'failed'``, ``'skipped'``, ``'stuck'`` if a run of it has been running for longer than
+    :param outcome: ``'ok'``, ``'failed'``, ``'skipped'``, ``'stuck'`` if a run of it has been running for longer than
         ``cron.window``, ``'lost'`` if the process that ran it has ended, ``'handed over'`` if it runs elsewhere, or
         there ``'missed'`` if it was due too long ago.
     :param seconds: how long it ran.
@@ -39,7 +39,7 @@ class TaskReport(NamedTuple):
     """
 
     name: str
-    status: str
+    outcome: str
     seconds: float = 0.0
     reason: str | None = None
     exception: BaseException | None = None
@@ -48,7 +48,7 @@ class TaskReport(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report for JSON; of an exception it tells the class, not the message."""
-        shown: dict[str, Any] = {'name': self.name, 'status': self.status, 'seconds': round(self.seconds, 6)}
+        shown: dict[str, Any] = {'name': self.name, 'outcome': self.outcome, 'seconds': round(self.seconds, 6)}
         if self.reason is not None:
             shown['reason'] = self.reason
         if self.exception is not None:
@@ -69,7 +69,7 @@ class PastRun(NamedTuple):
     """What is remembered of one run of a task. Its instants are in UTC.
 
     :param task: the name of the task.
-    :param status: that of a :class:`TaskReport`, ``'running'``, or ``'queued'`` for what was handed over and has not
+    :param outcome: that of a :class:`TaskReport`, ``'running'``, or ``'queued'`` for what was handed over and has not
         begun.
     :param scheduled_for: the minute it was for; ``None`` if somebody asked for it by name.
     :param attempt: how many times it had then begun for this minute; 0 if it did not begin.
@@ -82,11 +82,11 @@ class PastRun(NamedTuple):
     :param reason: why it was not run, or not to its end.
     :param error: the class of what it raised.
     :param traceback: the end of the traceback.
-    :param by: who asked for it, if that was by name and is known.
+    :param requested_by: who asked for it, if that was by name and is known.
     """
 
     task: str
-    status: str
+    outcome: str
     scheduled_for: datetime | None
     attempt: int
     trigger: str
@@ -98,7 +98,7 @@ class PastRun(NamedTuple):
     reason: str | None
     error: str | None
     traceback: str | None
-    by: str | None = None
+    requested_by: str | None = None
 
     @property
     def process(self) -> str:
@@ -133,14 +133,14 @@ class RunReport(NamedTuple):
         """The minute it ran for, aware and in the time zone that it is shown in."""
         return clock.to_zone(self.instant, self.zone)
 
-    def names(self, status: str) -> list[str]:
-        """Return the names of the tasks that have this status."""
-        return [task.name for task in self.tasks if task.status == status]
+    def names(self, outcome: str) -> list[str]:
+        """Return the names of the tasks that have this outcome."""
+        return [task.name for task in self.tasks if task.outcome == outcome]
 
     @property
     def failed(self) -> bool:
         """Whether something happened of which somebody has to hear."""
-        return self.problem is not None or any(task.status in ALARMING for task in self.tasks)
+        return self.problem is not None or any(task.outcome in ALARMING for task in self.tasks)
 
     def __str__(self) -> str:
         if not self.tasks and self.problem is None:
@@ -148,8 +148,8 @@ class RunReport(NamedTuple):
             return 'ok'
         told = [] if self.problem is None else [self.problem]
         total = f' of {len(self.tasks)} tasks'
-        for status, (one, more) in ALARMING.items():
-            tasks = [task for task in self.tasks if task.status == status]
+        for outcome, (one, more) in ALARMING.items():
+            tasks = [task for task in self.tasks if task.outcome == outcome]
             if tasks:
                 shown = ', '.join(f'{task.name} ({task.reason})' if task.reason else task.name for task in tasks)
                 told.append(f'{len(tasks)}{total} {one if len(tasks) == 1 else more}: {shown}')

@@ -43,8 +43,8 @@ def run(
     zone: tzinfo | None = None,
     names: Collection[str] | None = None,
     trigger: str = 'request',
-    by: str | None = None,
-    hands_over: bool = False,
+    requested_by: str | None = None,
+    enqueue: bool = False,
     delivery: Delivery | None = None,
     exits: Exits = OF_COMMANDS,
     stop: Callable[[], bool] = lambda: False,
@@ -61,8 +61,8 @@ def run(
     :param zone: the time zone of the report, ``None`` for the machine's.
     :param names: the tasks to run in place of those that are due.
     :param trigger: what asked for the run, for the record.
-    :param by: who asked for tasks by their names, for the record.
-    :param hands_over: whether tasks that are named are handed over, where they have something to be handed over by.
+    :param requested_by: who asked for tasks by their names, for the record.
+    :param enqueue: whether tasks that are named are handed over, where they have something to be handed over by.
     :param delivery: the run to begin that was handed over, in place of those that are due.
     :param exits: what ends the process if it is raised in the main thread.
     :param stop: asked before each turn; once it returns true, no other task begins.
@@ -78,7 +78,7 @@ def run(
         if delivery is not None:
             due = claims.delivered(tasks, delivery, registry['cron_settings'].catch_up)
         elif names is not None:
-            due = claims.named(tasks, names, by, hands_over)
+            due = claims.named(tasks, names, requested_by, enqueue)
         else:
             due = claims.turns(tasks, instant, trigger)
     except Unavailable as exc:
@@ -166,7 +166,7 @@ class _Turns:
         if self.tell_finished:
             notify(
                 self.registry,
-                TaskFinished(self.request, task, scheduled_for, report.status, report.seconds, report.exception),
+                TaskFinished(self.request, task, scheduled_for, report.outcome, report.seconds, report.exception),
                 self.exits,
             )
         return report
@@ -181,7 +181,7 @@ class _Turns:
         if held is not None:
             return self.hold(turn.task, held)
         try:
-            report = self.hand_over(turn, turn.handing) if turn.handing else self.run(turn, scheduled_for)
+            report = self.hand_over(turn, turn.engine) if turn.engine else self.run(turn, scheduled_for)
         except BaseException:
             self.claims.interrupt(turn)
             raise
@@ -257,12 +257,12 @@ class _Turns:
             reason = f'running for {duration(held.seconds)}'
             log.error('task %s is stuck: %s', task.name, reason)
             return TaskReport(task.name, STUCK, reason=reason)
-        return self.skip(task, held.reason, held.level, held.status)
+        return self.skip(task, held.reason, held.level, held.outcome)
 
-    def skip(self, task: Task, reason: str, level: int = logging.WARNING, status: str = SKIPPED) -> TaskReport:
+    def skip(self, task: Task, reason: str, level: int = logging.WARNING, outcome: str = SKIPPED) -> TaskReport:
         """Report a task that is not run."""
-        log.log(level, 'task %s is %s: %s', task.name, status, reason)
-        return TaskReport(task.name, status, reason=reason)
+        log.log(level, 'task %s is %s: %s', task.name, outcome, reason)
+        return TaskReport(task.name, outcome, reason=reason)
 
 
 def _log_failure(task: Task, seconds: float, exc: BaseException, what: str = 'failed') -> None:
@@ -279,7 +279,7 @@ def _log_end(report: RunReport, window: float) -> None:
         'run for %s ended in %.3f s: %s',
         report.minute,
         report.seconds,
-        ', '.join(f'{count} {status}' for status, count in counts if count or status in ALWAYS_COUNTED),
+        ', '.join(f'{count} {outcome}' for outcome, count in counts if count or outcome in ALWAYS_COUNTED),
     )
     if report.seconds > window:
         log.warning(

@@ -237,7 +237,7 @@ def warn_of_lacking_store(registry: Any) -> None:
     if registry['cron_settings'].store is None:
         # who takes over a task asks for its catch_up as well
         asking = [
-            task.name for task in registry['cron_tasks'] if task.retries or (task.catch_up and task.handing is None)
+            task.name for task in registry['cron_tasks'] if task.retries or (task.catch_up and task.engine is None)
         ]
         if asking:
             log.warning('retries= and catch_up= do nothing until cron.store is set; tasks: %s', ', '.join(asking))

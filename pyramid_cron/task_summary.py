@@ -82,7 +82,7 @@ class Overview:
         until = 'until it is resumed'
         if self.pause.until is not None:
             until = f'until {clock.to_zone(self.pause.until, self.task.timezone):%a %Y-%m-%d %H:%M}'
-        return f'{until}{f", by {self.pause.by}" if self.pause.by else ""}: {self.pause.reason}'
+        return f'{until}{f", by {self.pause.requested_by}" if self.pause.requested_by else ""}: {self.pause.reason}'
 
     def next_runs(self) -> list[str]:
         """Return the next runs for people."""
@@ -95,9 +95,9 @@ class Overview:
             return ''
         began = clock.minute_of(self.last.started)
         if began > self.instant:
-            return self.last.status
+            return self.last.outcome
         ago = 'just now' if began == self.instant else f'{_length(began, self.instant)} ago'
-        return f'{self.last.status} {ago}'
+        return f'{self.last.outcome} {ago}'
 
     def why(self) -> str:
         """Say why the task is due or not."""
@@ -182,7 +182,11 @@ def due_within(tasks: Iterable[Task], first: datetime, last: datetime) -> list[s
 
 def pause_as_dict(pause: Pause) -> dict[str, Any]:
     """Return a pause for JSON, in UTC."""
-    return {'until': pause.until and pause.until.isoformat(), 'reason': pause.reason, 'by': pause.by}
+    return {
+        'until': pause.until and pause.until.isoformat(),
+        'reason': pause.reason,
+        'requested_by': pause.requested_by,
+    }
 
 
 def run_as_dict(run: PastRun, zone: tzinfo | None) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class Task:
         :class:`~datetime.timedelta`, 0 for never; the setting ``cron.catch_up`` if it is left out. This
         and the next two are for ``cron.store``.
     :param retries: how often a failed run is tried again, until the next minute is due.
-    :param durable: false leaves the task to each process, as if there were no store.
+    :param store: false leaves the task to each process, as if there were no store.
     :param via: what the task is handed over to when it is due, see :func:`.add_cron_task`; false for nothing, whatever
         the setting ``cron.via`` says.
     :raises ValueError: for a schedule that can never match, a time zone that does not exist, and a name that is empty
@@ -61,14 +61,14 @@ class Task:
 
     __slots__ = (
         'catch_up',
-        'durable',
+        'engine',
         'f',
-        'handing',
         'idle',
         'name',
         'position',
         'retries',
         'schedule',
+        'store',
         'timezone',
         'via',
     )
@@ -91,15 +91,15 @@ class Task:
         timezone: str | ZoneInfo | None = None,
         catch_up: float | timedelta | None = None,
         retries: int = 0,
-        durable: bool = True,
+        store: bool = True,
         via: Any = None,
     ) -> None:
         if name is not None and not (isinstance(name, str) and name.strip() and name.isprintable()):
             raise ValueError(f'name={name!r} is not a text of printable characters')
         if idle not in (True, False):
             raise ValueError(f'idle={idle!r} is neither True nor False')
-        if durable not in (True, False):
-            raise ValueError(f'durable={durable!r} is neither True nor False')
+        if store not in (True, False):
+            raise ValueError(f'store={store!r} is neither True nor False')
         if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
             raise ValueError(f'retries={retries!r} is not a number of further attempts, 0 or more')
         if idle and via is not None and via is not False:
@@ -113,10 +113,10 @@ class Task:
         self.timezone = None if timezone is None else clock.parse_zone(timezone)
         self.catch_up = None if catch_up is None else parse_catch_up(catch_up)
         self.retries = retries
-        self.durable = durable
+        self.store = store
         self.via = via
         #: hands the task over; ``None`` for one that is called here
-        self.handing: Handing | None = None
+        self.engine: Handing | None = None
         fields = (min, hour, day, month, dow)
         if cron is NO_LINE:
             self.schedule = Schedule.from_fields(*fields)
@@ -154,7 +154,7 @@ class Task:
 
         :param seconds: those of the other tasks.
         """
-        return seconds if self.handing is None else math.inf
+        return seconds if self.engine is None else math.inf
 
     def caught_up(self, instant: datetime) -> list[datetime]:
         """Return the wall-clock minutes that the clocks skipped just before ``instant`` and the task was meant for."""

@@ -50,7 +50,7 @@ class CronDebugPanel(DebugPanel):
             rows = [
                 (
                     task.name,
-                    task.status,
+                    task.outcome,
                     f'{task.seconds:.3f} s',
                     type(task.exception).__name__ if task.exception else task.reason or '',
                 )

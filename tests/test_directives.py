@@ -267,10 +267,10 @@ def test_what_stands_for_a_function_is_not_judged_by_it(config):
 
 
 def test_what_a_store_does_for_a_task_is_said_where_it_is_registered(config):
-    config.add_cron_task(purge, min=0, catch_up=60, retries=2, durable=False)
+    config.add_cron_task(purge, min=0, catch_up=60, retries=2, store=False)
     config.commit()
     [task] = config.registry['cron_tasks']
-    assert (task.catch_up, task.retries, task.durable) == (timedelta(minutes=1), 2, False)
+    assert (task.catch_up, task.retries, task.store) == (timedelta(minutes=1), 2, False)
     with pytest.raises(
         ConfigurationError, match=r'cron task .*\.other: retries=-1 is not a number of further attempts'
     ):
@@ -512,10 +512,10 @@ def test_decorated_functions_are_found_by_a_scan(scan):
 
 
 def test_a_decorator_says_what_a_store_does_for_a_task_too(scan):
-    config, _ = scan('@cron_task(min=0, catch_up=60, retries=2, durable=False)\ndef purge(system): ...\n')
+    config, _ = scan('@cron_task(min=0, catch_up=60, retries=2, store=False)\ndef purge(system): ...\n')
     config.commit()
     [task] = config.registry['cron_tasks']
-    assert (task.catch_up, task.retries, task.durable) == (timedelta(minutes=1), 2, False)
+    assert (task.catch_up, task.retries, task.store) == (timedelta(minutes=1), 2, False)
 
 
 def test_stacked_decorators_give_one_function_several_schedules(scan):

@@ -474,13 +474,13 @@ def test_each_task_of_the_store_s_page_does_what_is_said_of_it(with_store):
     assert tick(config.registry, at + 32 * MINUTE).names('ok') == ['each.warm_up']
 
 
-def ran(clock, task, status='ok', minute=None, seconds=0.0, pid=4711, host='web1', attempt=1, **more):
+def ran(clock, task, outcome='ok', minute=None, seconds=0.0, pid=4711, host='web1', attempt=1, **more):
     began = datetime.fromisoformat(f'2026-03-01T{clock}+01:00')
     return {
         'id': f'{clock} {minute}',
         'app': 'shop',
         'task': f'shop.{task}',
-        'status': status,
+        'status': outcome,
         'started': began,
         'scheduled_for': began if minute is None else datetime.fromisoformat(f'2026-03-01T{minute}:00+01:00'),
         'seconds': seconds,
@@ -680,7 +680,7 @@ def handing_over(includeme, **settings):
 def test_tasks_are_handed_over_as_the_page_of_queues_shows(capsys):
     found = executed('queues', 'def send(handover)')
     app = handing_over(found['includeme'])
-    assert [str(task.handing) for task in app.registry['cron_tasks']][:1] == ['celery:queue=large,priority=3']
+    assert [str(task.engine) for task in app.registry['cron_tasks']][:1] == ['celery:queue=large,priority=3']
     tick(app.registry, datetime(2026, 11, 24, 4, tzinfo=timezone.utc))
     assert capsys.readouterr().out == 'pcron perform /srv/shop/shop.ini shop:myapp.archive@2026-11-24T04:00Z\n'
 
@@ -689,7 +689,7 @@ def test_a_task_that_was_handed_over_finds_what_the_page_of_queues_says():
     found = {}
     app = handing_over(lambda config: config.add_cron_task(found.update, name='look', via=print, min=30))
     now = current_minute()
-    assert perform(app, write_key('shop', 'look', now, None)).status == 'ok'
+    assert perform(app, write_key('shop', 'look', now, None)).outcome == 'ok'
     assert (found['time_left'](), found['scheduled_for']) == (math.inf, now)
     two = datetime(2026, 11, 24, 2, tzinfo=timezone.utc)
     assert write_key('shop', 'myapp.invoices', two, None) in page('queues')
@@ -707,7 +707,7 @@ def test_a_schedule_of_beat_is_due_when_it_was_after_it_has_moved():
     here = executed('migrating', 'import functools', **tasks)
     app = handing_over(here['includeme'], **{'cron.via': 'celery'})
     moved = list(app.registry['cron_tasks'])
-    assert {str(task.handing) for task in moved} == {'celery'}
+    assert {str(task.engine) for task in moved} == {'celery'}
 
     def is_due(when, minute):
         fields = (minute.minute, when.minute), (minute.hour, when.hour), (minute.isoweekday() % 7, when.day_of_week)
@@ -716,7 +716,7 @@ def test_a_schedule_of_beat_is_due_when_it_was_after_it_has_moved():
     week = [datetime(2026, 3, 2) + number * MINUTE for number in range(7 * 1440)]
     for when, task in zip(beat, moved, strict=True):
         assert [minute for minute in week if is_due(when, minute)] == list(filter(task.check, week))
-    assert perform(app, write_key('shop', moved[0].name, current_minute(), None)).status == 'ok'
+    assert perform(app, write_key('shop', moved[0].name, current_minute(), None)).outcome == 'ok'
     assert ran == ['descriptions']
 
 

@@ -58,8 +58,8 @@ def test_subscribers_are_told_of_a_run_and_its_tasks(config):
     ]
     begun, _, succeeded, _, failed, ended = events
     assert [task.name for task in begun.tasks] == ['good', 'bad']
-    assert (succeeded.task.name, succeeded.status, succeeded.exception) == ('good', 'ok', None)
-    assert (failed.task.name, failed.status, str(failed.exception)) == ('bad', 'failed', 'bad')
+    assert (succeeded.task.name, succeeded.outcome, succeeded.exception) == ('good', 'ok', None)
+    assert (failed.task.name, failed.outcome, str(failed.exception)) == ('bad', 'failed', 'bad')
     assert succeeded.seconds >= 0
     assert succeeded.scheduled_for == begun.minute
     assert ended.report.names('failed') == ['bad']
@@ -91,7 +91,7 @@ def test_a_skipped_task_has_finished_without_a_start(config):
     for task in config.registry['cron_tasks']:
         assert claims.claim(Turn(task, None)) is None
     run(config)
-    assert [(type(event), event.status) for event in events] == [(TaskFinished, 'skipped')] * 2
+    assert [(type(event), event.outcome) for event in events] == [(TaskFinished, 'skipped')] * 2
 
 
 def test_a_run_with_nothing_due_is_no_event():
@@ -132,5 +132,5 @@ def test_where_no_server_runs_a_subscriber_that_exits_is_logged_and_changes_noth
 
     config.add_subscriber(end, interface)
     report = tick(config.make_wsgi_app().registry, datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc))
-    assert [(task.name, task.status) for task in report.tasks] == [('good', 'ok'), ('bad', 'failed')]
+    assert [(task.name, task.outcome) for task in report.tasks] == [('good', 'ok'), ('bad', 'failed')]
     assert 'SystemExit: the subscriber gives up' in caplog.text

@@ -54,7 +54,7 @@ def test_what_is_left_over_once_the_run_is_asked_to_stop_is_skipped_and_named(ca
     asked = []
     shop = Application(first=lambda system: asked.append('to stop'))
     report = run_through(shop.app, shop.registry, NOON, stop=lambda: bool(asked))
-    assert [(task.name, task.status, task.reason) for task in report.tasks] == [
+    assert [(task.name, task.outcome, task.reason) for task in report.tasks] == [
         ('first', 'ok', None),
         ('second', 'skipped', 'stopping'),
         ('third', 'skipped', 'stopping'),

@@ -54,8 +54,8 @@ def test_a_report_for_json_tells_the_problem_and_of_an_exception_the_class():
         'minute': '2026-11-23T09:08:00+00:00',
         'seconds': 1.5,
         'tasks': [
-            {'name': 'bad', 'status': 'failed', 'seconds': 0.0, 'exception': 'ValueError'},
-            {'name': 'gone', 'status': 'lost', 'seconds': 0.0, 'reason': 'process 7 on web1'},
+            {'name': 'bad', 'outcome': 'failed', 'seconds': 0.0, 'exception': 'ValueError'},
+            {'name': 'gone', 'outcome': 'lost', 'seconds': 0.0, 'reason': 'process 7 on web1'},
         ],
         'problem': 'why',
     }

@@ -71,7 +71,7 @@ def fail(system):
 
 
 def statuses(report):
-    return [(task.name, task.status) for task in report.tasks]
+    return [(task.name, task.outcome) for task in report.tasks]
 
 
 def test_only_what_is_due_runs(app):
@@ -231,9 +231,9 @@ def test_the_report_tells_seconds_and_minute_but_no_messages(app):
         'minute': INSTANT.astimezone().isoformat(),
         'seconds': 1.75,
         'tasks': [
-            {'name': 'good', 'status': 'ok', 'seconds': 0.25},
-            {'name': 'bad', 'status': 'failed', 'seconds': 1.5, 'exception': 'LookupError'},
-            {'name': 'late', 'status': 'skipped', 'seconds': 0.0, 'reason': 'no time left'},
+            {'name': 'good', 'outcome': 'ok', 'seconds': 0.25},
+            {'name': 'bad', 'outcome': 'failed', 'seconds': 1.5, 'exception': 'LookupError'},
+            {'name': 'late', 'outcome': 'skipped', 'seconds': 0.0, 'reason': 'no time left'},
         ],
     }
 
@@ -367,7 +367,7 @@ def test_a_task_that_runs_for_longer_than_the_window_is_stuck(app, hanging, capl
     assert ('pyramid_cron.runner', logging.ERROR, f'task hanging is stuck: running for {shown}') in caplog.record_tuples
     assert report.as_dict()['tasks'][0] == {
         'name': 'hanging',
-        'status': 'stuck',
+        'outcome': 'stuck',
         'seconds': 0.0,
         'reason': f'running for {shown}',
     }

@@ -262,7 +262,7 @@ def started(caplog, *tasks, **settings):
 
 
 def test_without_a_store_tasks_that_ask_for_one_are_named_once(caplog):
-    asking = {'retries': 1}, {'catch_up': 60}, {}, {'catch_up': 0}, {'durable': False}
+    asking = {'retries': 1}, {'catch_up': 60}, {}, {'catch_up': 0}, {'store': False}
     assert started(caplog, *asking) == [
         'retries= and catch_up= do nothing until cron.store is set; tasks: task 0, task 1'
     ]

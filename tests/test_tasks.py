@@ -83,10 +83,10 @@ def test_idle_is_true_or_false(idle):
         Task(purge, idle=idle)
 
 
-@pytest.mark.parametrize('durable', ['yes', None, 2])
-def test_durable_is_true_or_false(durable):
-    with pytest.raises(ValueError, match=re.escape(f'durable={durable!r} is neither True nor False')):
-        Task(purge, durable=durable)
+@pytest.mark.parametrize('store', ['yes', None, 2])
+def test_store_is_true_or_false(store):
+    with pytest.raises(ValueError, match=re.escape(f'store={store!r} is neither True nor False')):
+        Task(purge, store=store)
 
 
 @pytest.mark.parametrize('retries', [-1, 1.0, '2', None, True])
@@ -109,7 +109,7 @@ def test_the_time_for_which_a_task_is_caught_up_is_no_other_than_a_time(catch_up
 )
 def test_the_time_for_which_a_task_is_caught_up_is_in_seconds_or_that_of_the_setting(catch_up, time):
     task = Task(purge, catch_up=catch_up)
-    assert (task.catch_up, task.retries, task.durable) == (time, 0, True)
+    assert (task.catch_up, task.retries, task.store) == (time, 0, True)
 
 
 def test_tasks_keep_their_order_and_can_be_counted():

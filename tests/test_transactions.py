@@ -229,9 +229,9 @@ def make_app(database, kind):
 
 
 def statuses(app):
-    """Request a run and return each task's status, or what it raised, by its name."""
+    """Request a run and return each task's outcome, or what it raised, by its name."""
     answer = app.get('/cron', headers={'Accept': 'application/json'}, expect_errors=True)
-    return {task['name']: task.get('exception', task['status']) for task in answer.json['tasks']}
+    return {task['name']: task.get('exception', task['outcome']) for task in answer.json['tasks']}
 
 
 # what the second task raises, and how the fourth one's commit fails
@@ -471,7 +471,7 @@ def test_an_exit_passes_through_and_leaves_nothing_open(make_app, database, exc,
     assert not database.is_locked()
 
     # the next tick finds the task free to run
-    assert {task.name: task.status for task in tick(app, NEXT_MINUTE).tasks} == {
+    assert {task.name: task.outcome for task in tick(app, NEXT_MINUTE).tasks} == {
         'first': 'ok',
         'exiting': 'ok',
         'third': 'ok',
@@ -967,7 +967,7 @@ def test_a_failure_that_the_applications_context_manager_swallows_is_a_failure(m
     exc = RuntimeError('swallowed')
     app = make_tween_app({'1': inserting('1', raising(exc)), '2': inserting('2')}, transaction=swallowing)
     report = tick(app, INSTANT)
-    assert [(task.status, task.exception) for task in report.tasks] == [('failed', exc), ('ok', None)]
+    assert [(task.outcome, task.exception) for task in report.tasks] == [('failed', exc), ('ok', None)]
     assert database.rows() == ['2']
 
 
@@ -1143,7 +1143,7 @@ def make_server_app(request, server, kind):
 def test_an_error_that_a_task_swallowed_fails_it_if_nothing_is_left_to_commit(make_server_app, server):
     app = make_server_app({'1': inserting('1'), '2': inserting('2', swallowing_an_error), '3': inserting('3')})
     report = tick(app, INSTANT)
-    assert [task.status for task in report.tasks] == ['ok', 'failed', 'ok']
+    assert [task.outcome for task in report.tasks] == ['ok', 'failed', 'ok']
     assert isinstance(report.tasks[1].exception, transactions.Aborted)
     assert 'session.begin_nested()' in str(report.tasks[1].exception)
     assert server.rows() == ['1', '3']

@@ -75,7 +75,7 @@ def test_a_caller_that_prefers_json_gets_a_report(make_app, accept, is_json):
     if is_json:
         [task] = response.json['tasks']
         assert task.pop('seconds') >= 0
-        assert task == {'name': f'{__name__}.noop', 'status': 'ok'}
+        assert task == {'name': f'{__name__}.noop', 'outcome': 'ok'}
 
 
 def test_the_report_of_a_failure_has_the_same_status_and_names_the_exception_only(make_app):
@@ -173,4 +173,4 @@ def test_the_view_looks_at_the_headers_of_a_dummy_request():
         config.add_cron_task(noop)
         headers = {'Accept': 'application/json'}
         report = json.loads(CronView(testing.DummyRequest(remote_addr='127.0.0.1', headers=headers))())
-        assert report['tasks'][0]['status'] == 'ok'
+        assert report['tasks'][0]['outcome'] == 'ok'

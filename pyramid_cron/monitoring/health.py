@@ -46,7 +46,7 @@ class Health(NamedTuple):
             told = ['no tick has come yet']
         else:
             told = [f'last tick {duration(self.silence.total_seconds())} ago']
-        told += [f'{status}: {", ".join(tasks.values())}' for status, tasks in self.faults.items()]
+        told += [f'{outcome}: {", ".join(tasks.values())}' for outcome, tasks in self.faults.items()]
         if self.paused:
             told.append(f'paused: {", ".join(self.paused)}')
         return f'ok, {"; ".join(told)}' if self.ok else f'fail: {"; ".join(told)}'
@@ -72,9 +72,9 @@ def examine(connection: Connection, app: str, windows: Mapping[str, float]) -> H
     now = queries.clock(connection)
     last_tick = queries.last_tick(connection, app)
     faults: dict[str, dict[str, str]] = {}
-    for name, status in sorted(queries.outcomes(connection, app).items()):
-        if name in windows and status in (FAILED, LOST, MISSED):
-            faults.setdefault(status, {})[name] = name
+    for name, outcome in sorted(queries.outcomes(connection, app).items()):
+        if name in windows and outcome in (FAILED, LOST, MISSED):
+            faults.setdefault(outcome, {})[name] = name
     for name, began in sorted(queries.running(connection, app).items()):
         if now - began > windows.get(name, math.inf):
             faults.setdefault(STUCK, {})[name] = f'{name} (running for {duration(now - began)})'

@@ -60,7 +60,7 @@ def _families(connection: Connection, app: str, tasks: Any, now: datetime) -> It
     yield _gauge(
         'task_runs_last_day',
         'Runs of the last 24 hours by how they ended.',
-        ('task', 'status'),
+        ('task', 'outcome'),
         {labels: count for labels, count in counts.items() if labels[0] in names},
     )
 

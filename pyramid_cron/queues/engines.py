@@ -33,11 +33,11 @@ def hand_over(registry: Any) -> None:
             if isinstance(via, str) and via not in named:
                 named[via] = _sending(via, registry)
             sending = named[via] if isinstance(via, str) else _sending(via, registry)
-            if sending.within_claim and not task.durable:
-                raise ValueError('durable=False leaves the task out of the store, which it is to be handed over with')
+            if sending.within_claim and not task.store:
+                raise ValueError('store=False leaves the task out of the store, which it is to be handed over with')
         except ValueError as exc:
             raise ConfigurationError(f'cron task {task.name}, via={via!r}: {exc}') from exc
-        task.handing = sending
+        task.engine = sending
 
 
 def _sending(via: Any, registry: Any) -> Sending:

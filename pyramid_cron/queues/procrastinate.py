@@ -67,4 +67,4 @@ def add_perform(app: procrastinate.App, load: str | Callable[[], Any], *, wait: 
 
 
 def _perform(application: Application, key: str) -> str:
-    return application.perform(key).status
+    return application.perform(key).outcome

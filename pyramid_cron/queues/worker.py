@@ -64,7 +64,7 @@ class Application:
             if self._app is None:
                 self._app = self._load()
         report = perform(self._app, key)
-        log.info('task %s, handed over as %s: %s', report.name, key, report.status)
+        log.info('task %s, handed over as %s: %s', report.name, key, report.outcome)
         exc = report.exception
         if exc is not None:
             raise Failed(f'task {report.name} failed: {type(exc).__name__}: {exc}')

@@ -69,10 +69,10 @@ def last_lines(claims: StoreClaims, name: str, zone: tzinfo | None) -> list[str]
         if isinstance(entry, Missed):
             lines.append(f'{shown}, missed{f", {entry.minutes} times until then" if entry.minutes > 1 else ""}')
             continue
-        known = entry.attempt and entry.seconds is not None and entry.status != LOST
+        known = entry.attempt and entry.seconds is not None and entry.outcome != LOST
         took = f' in {entry.seconds:.3f} s' if known else ''
         why = entry.error or entry.reason
-        lines.append(f'{shown}, {entry.status}{took}{f": {why}" if why else ""}')
+        lines.append(f'{shown}, {entry.outcome}{took}{f": {why}" if why else ""}')
     return lines or ['none yet']
 
 
@@ -175,9 +175,9 @@ def as_text(past: Past, now: datetime, zone: tzinfo | None, width: int, verbose:
 
 def _run_lines(run: PastRun, began: datetime, now: datetime, zone: tzinfo | None, width: int) -> list[str]:
     took = ''
-    if run.status in (RUNNING, QUEUED):
+    if run.outcome in (RUNNING, QUEUED):
         took = duration((now - run.started).total_seconds())
-    elif run.attempt and run.status != LOST and run.seconds is not None:
+    elif run.attempt and run.outcome != LOST and run.seconds is not None:
         took = f'{run.seconds:.3f} s' if run.seconds < 120 else duration(run.seconds)
     told = [run.task]
     if run.scheduled_for is None:
@@ -189,7 +189,7 @@ def _run_lines(run: PastRun, began: datetime, now: datetime, zone: tzinfo | None
     if run.process:
         told.append(run.process)
     text = ', '.join(told) + (f': {run.why}' if run.why else '')
-    return wrapped(f'{began:%H:%M:%S}  {run.status:7}  {took:>9}  ', text, width)
+    return wrapped(f'{began:%H:%M:%S}  {run.outcome:7}  {took:>9}  ', text, width)
 
 
 def _missed_lines(missed: Missed, began: datetime, zone: tzinfo | None, width: int) -> list[str]:

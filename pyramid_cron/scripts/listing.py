@@ -138,7 +138,7 @@ def _last(entry: Overview, instant: datetime, zone: tzinfo | None) -> str:
 
 
 def _status(entry: Overview, instant: datetime, zone: tzinfo | None) -> str:
-    return 'paused' if entry.is_paused else entry.last.status if entry.last else ''
+    return 'paused' if entry.is_paused else entry.last.outcome if entry.last else ''
 
 
 # of a task beside its name, from a wide terminal to a narrow one
@@ -165,9 +165,9 @@ def explained(entry: Overview, width: int, remembered: Sequence[str], catch_up: 
     yield ''
     yield from _labelled('schedule', f'{task.schedule} ({entry.zone})', width)
     settings = ['idle: after the others, while there is time'] if task.idle else []
-    settings += [f'handed over to {task.handing}'] if task.handing else []
-    if not task.durable:
-        settings.append('durable=False: each process for itself')
+    settings += [f'handed over to {task.engine}'] if task.engine else []
+    if not task.store:
+        settings.append('store=False: each process for itself')
     else:
         grace = catch_up if task.catch_up is None else task.catch_up
         settings.append(f'caught up for {duration(grace.total_seconds())}' if grace else 'never caught up')
@@ -201,7 +201,7 @@ def report_lines(report: RunReport) -> Iterator[str]:
     """Yield a line for each task of a run, and for what was in the way of others."""
     if report.problem is not None:
         yield f'problem  {report.problem}'
-    width = max([8, *(len(task.status) for task in report.tasks)])
+    width = max([8, *(len(task.outcome) for task in report.tasks)])
     for task in report.tasks:
         yield report_line(task, width)
 
@@ -209,13 +209,13 @@ def report_lines(report: RunReport) -> Iterator[str]:
 def report_line(task: TaskReport, width: int = 8) -> str:
     """Return a line for a task of a run.
 
-    :param width: that of the status in it.
+    :param width: that of the outcome in it.
     """
     detail = type(task.exception).__name__ if task.exception else task.reason
     # how long a run took that was lost, nobody knows
-    told = task.name if task.status == LOST else f'{task.name}, {task.seconds:.3f} s'
+    told = task.name if task.outcome == LOST else f'{task.name}, {task.seconds:.3f} s'
     if task.scheduled_for is not None:
         told += f', for {task.scheduled_for.isoformat(" ", "minutes")}'
     if task.attempt > 1:
         told += f', attempt {task.attempt}'
-    return f'{task.status:{width}} {told}{f": {detail}" if detail else ""}'
+    return f'{task.outcome:{width}} {told}{f": {detail}" if detail else ""}'

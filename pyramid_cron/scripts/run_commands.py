@@ -42,7 +42,7 @@ class RunCommands(Command):
         """Run the tasks that are named."""
         wanted = self.named_at_least_one()
         require_known(wanted, self.tasks)
-        return self.report(self.run_for(self.minute(), wanted, hands_over=self.args.via))
+        return self.report(self.run_for(self.minute(), wanted, enqueue=self.args.via))
 
     def perform(self) -> int:
         """Run a task that was handed over."""
@@ -55,7 +55,7 @@ class RunCommands(Command):
         except (ValueError, LookupError) as exc:
             raise Refused(str(exc)) from None
         self.out(report_line(report))
-        return 1 if report.status in ALARMING else 0
+        return 1 if report.outcome in ALARMING else 0
 
     def work(self) -> int:
         """Run what is due at each minute."""
@@ -80,7 +80,7 @@ class RunCommands(Command):
         instant: datetime,
         names: Iterable[str] | None = None,
         stop: Callable[[], bool] = lambda: False,
-        hands_over: bool = False,
+        enqueue: bool = False,
     ) -> RunReport:
         """Run what is due, or the tasks that are named.
 
@@ -88,7 +88,7 @@ class RunCommands(Command):
         """
         try:
             return run_through(
-                self.app, self.registry, instant, names, method=self.args.method, stop=stop, hands_over=hands_over
+                self.app, self.registry, instant, names, method=self.args.method, stop=stop, enqueue=enqueue
             )
         except NotRun as exc:
             raise NotRun(f'{exc}{self.remedy}') from None

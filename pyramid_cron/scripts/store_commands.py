@@ -34,7 +34,7 @@ class StoreCommands(Command):
         names = self.named_at_least_one()
         require_known(names, self.tasks)
         try:
-            claims.pause(names, reason=reason, until=until, by=login_name())
+            claims.pause(names, reason=reason, until=until, requested_by=login_name())
         except LookupError as exc:
             raise Refused(str(exc)) from None
         lasts = 'until it is resumed' if until is None else f'until {self.shown(until)}'
@@ -48,7 +48,7 @@ class StoreCommands(Command):
         names = self.named_at_least_one()
         # what was paused and renamed since can be resumed too
         require_known(names, self.tasks, claims.paused())
-        resumed = claims.resume(names, by=login_name())
+        resumed = claims.resume(names, requested_by=login_name())
         for name in names:
             self.out(f'{name} {"is resumed" if name in resumed else "was not paused"}')
         return 0

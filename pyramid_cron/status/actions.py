@@ -27,7 +27,7 @@ def run_now(request: Any, task: Task, seen: datetime) -> str:
     :param request: that of the button.
     :param seen: when its page was made. What was pressed twice runs once.
     """
-    registry, by = request.registry, _who(request)
+    registry, requested_by = request.registry, _who(request)
     try:
         last = by_hand_since(registry, task.name, seen)
     except Unavailable as exc:
@@ -35,7 +35,7 @@ def run_now(request: Any, task: Task, seen: datetime) -> str:
     if last is not None:
         shown = moment(last, clock.now(), registry['cron_settings'].timezone)
         return f'{task.name} was not run again: it has been run by hand since the page was loaded, {shown.distance}'
-    log.warning('task %s is run by hand%s', task.name, f' by {by}' if by else '')
+    log.warning('task %s is run by hand%s', task.name, f' by {requested_by}' if requested_by else '')
     try:
         with transactions.set_aside(request):
             report = run_through(
@@ -43,7 +43,7 @@ def run_now(request: Any, task: Task, seen: datetime) -> str:
                 registry,
                 clock.current_minute(),
                 [task.name],
-                by=by,
+                requested_by=requested_by,
                 exits=OF_SERVERS,
             )
     except NotRun as exc:
@@ -56,11 +56,11 @@ def _told(task: Task, report: RunReport) -> str:
         return f'{task.name} was not run: {report.problem}'
     [result] = report.tasks
     why = result.reason or (type(result.exception).__name__ if result.exception else '')
-    if result.status == OK:
+    if result.outcome == OK:
         return f'{task.name} ran: ok in {seconds(result.seconds)}'
-    if result.status == FAILED:
+    if result.outcome == FAILED:
         return f'{task.name} failed after {seconds(result.seconds)}: {why}'
-    return f'{task.name} was not run: {result.status}, {why}'
+    return f'{task.name} was not run: {result.outcome}, {why}'
 
 
 def pause(request: Any, task: Task, reason: str, until: str) -> str:
@@ -82,7 +82,7 @@ def pause(request: Any, task: Task, reason: str, until: str) -> str:
         if end <= now:
             return f'{task.name} was not paused: {moment(end, now, zone).text} is over'
     try:
-        registry['cron_claims'].pause([task.name], reason=reason, until=end, by=_who(request))
+        registry['cron_claims'].pause([task.name], reason=reason, until=end, requested_by=_who(request))
     except (LookupError, Unavailable) as exc:
         return f'{task.name} was not paused: {exc.args[0]}'
     return f'{task.name} is paused {f"until {moment(end, now, zone).text}" if end else "until somebody resumes it"}'
@@ -91,12 +91,12 @@ def pause(request: Any, task: Task, reason: str, until: str) -> str:
 def resume(request: Any, task: Task) -> str:
     """End the pause of a task."""
     try:
-        resumed = request.registry['cron_claims'].resume([task.name], by=_who(request))
+        resumed = request.registry['cron_claims'].resume([task.name], requested_by=_who(request))
     except Unavailable as exc:
         return f'{task.name} was not resumed: {exc}'
     return f'{task.name} is resumed' if resumed else f'{task.name} was not paused'
 
 
 def _who(request: Any) -> str | None:
-    by = request.authenticated_userid
-    return None if by is None else str(by)
+    requested_by = request.authenticated_userid
+    return None if requested_by is None else str(requested_by)

@@ -82,7 +82,7 @@ def _gaps(tasks: Tasks, memory: Memory, now: datetime, zone: tzinfo | None) -> I
         told = f'{_length(gap.first, gap.last)} without a tick, {span(gap.first, gap.last, now, zone)}'
         due = due_within(tasks, gap.first, gap.last)
         # of what is not in the store no run can be caught up
-        forgotten = {task.name for task in tasks if not task.durable} & set(due)
+        forgotten = {task.name for task in tasks if not task.store} & set(due)
         not_run = sorted({missed.task for missed in memory.missed if _in(missed, gap)} | forgotten)
         if not_run:
             yield Notice(NO_TICK, '!', 'warn', f'{told}; due then and not run:', *_some(not_run))
@@ -97,13 +97,13 @@ def _runs(tasks: Tasks, memory: Memory, now: datetime, window: float, zone: tzin
         shown = run and line(run, now, task.window(window), zone)
         if shown is None or shown.look != 'bad':
             continue
-        told = f'{shown.status} at {shown.when.text}'
-        if shown.status == STUCK:
+        told = f'{shown.outcome} at {shown.when.text}'
+        if shown.outcome == STUCK:
             told = f'stuck, running for {shown.took}'
         elif shown.took:
             told += f' after {shown.took}'
         reason = f': {shown.why}' if shown.why else ''
-        yield Notice(shown.status, shown.symbol, shown.look, '', [task.name], f'{told}{reason}')
+        yield Notice(shown.outcome, shown.symbol, shown.look, '', [task.name], f'{told}{reason}')
 
 
 def _missed(memory: Memory, now: datetime, zone: tzinfo | None) -> Iterator[Notice]:
@@ -124,8 +124,8 @@ def _paused(tasks: Tasks, memory: Memory, now: datetime, zone: tzinfo | None) ->
         pause = memory.paused.get(task.name)
         if pause is not None:
             until = f'until {moment(pause.until, now, zone).text}' if pause.until else 'until somebody resumes it'
-            by = f' by {pause.by}' if pause.by else ''
-            yield Notice(PAUSED, symbol, look, '', [task.name], f'paused{by} {until}: {pause.reason}')
+            requested_by = f' by {pause.requested_by}' if pause.requested_by else ''
+            yield Notice(PAUSED, symbol, look, '', [task.name], f'paused{requested_by} {until}: {pause.reason}')
 
 
 def _in(missed: Missed, gap: Gap) -> bool:

@@ -23,7 +23,7 @@ from pyramid_cron.reports import (
 from pyramid_cron.schedules import clock
 from pyramid_cron.task_summary import distance
 
-# of each status: the symbol beside its word, the class of the stylesheet, and its bar in a strip of 20 units' height.
+# of each outcome: the symbol beside its word, the class of the stylesheet, and its bar in a strip of 20 units' height.
 # The bars differ in their shape, so that nobody has to tell colours apart
 LOOKS = {
     OK: ('✓', 'good', 'V8'),
@@ -69,7 +69,7 @@ class Strip(NamedTuple):
 class Line(NamedTuple):
     """A run, or what was missed, for people.
 
-    :param status: the word.
+    :param outcome: the word.
     :param symbol: the symbol beside it.
     :param look: the class of the stylesheet.
     :param when: when it began or was due.
@@ -79,7 +79,7 @@ class Line(NamedTuple):
     :param traceback: the end of the traceback.
     """
 
-    status: str
+    outcome: str
     symbol: str
     look: str
     when: Moment
@@ -118,11 +118,11 @@ def span(first: datetime, last: datetime, now: datetime, zone: tzinfo | None) ->
 def strip(statuses: Sequence[str]) -> Strip:
     """Return a picture of the statuses of runs, the newest last and on the right."""
     bars: dict[str, list[str]] = {}
-    for index, status in enumerate(statuses):
-        _, look, bar = LOOKS.get(status, OTHER)
+    for index, outcome in enumerate(statuses):
+        _, look, bar = LOOKS.get(outcome, OTHER)
         bars.setdefault(look, []).append(f'M{PITCH * index + 3} 20{bar}')
     # the commonest first
-    counts = ', '.join(f'{count} {status}' for status, count in Counter(statuses).most_common())
+    counts = ', '.join(f'{count} {outcome}' for outcome, count in Counter(statuses).most_common())
     last = f'; the last is {statuses[-1]}' if len(set(statuses)) > 1 else ''
     text = f'Last run: {statuses[0]}' if len(statuses) == 1 else f'Last {len(statuses)} runs: {counts}{last}'
     return Strip(text, PITCH * len(statuses), [(look, ''.join(paths)) for look, paths in bars.items()])
@@ -138,18 +138,18 @@ def line(run: PastRun, now: datetime, window: float, zone: tzinfo | None) -> Lin
 
     :param window: seconds after which a run that has not ended is stuck.
     """
-    status, took = run.status, ''
-    if status == RUNNING:
+    outcome, took = run.outcome, ''
+    if outcome == RUNNING:
         lasts = (now - run.started).total_seconds()
-        status, took = (STUCK if lasts > window else RUNNING), duration(lasts)
-    elif status == QUEUED:
+        outcome, took = (STUCK if lasts > window else RUNNING), duration(lasts)
+    elif outcome == QUEUED:
         took = duration((now - run.started).total_seconds())
-    elif run.attempt and run.seconds is not None and status != LOST:
+    elif run.attempt and run.seconds is not None and outcome != LOST:
         took = seconds(run.seconds)
     at = run.started
     about = []
     if run.scheduled_for is None:
-        about.append(f'by hand{f", {run.by}" if run.by else ""}')
+        about.append(f'by hand{f", {run.requested_by}" if run.requested_by else ""}')
     elif not run.attempt:
         at = run.scheduled_for
     elif run.scheduled_for != clock.minute_of(run.started):
@@ -158,6 +158,6 @@ def line(run: PastRun, now: datetime, window: float, zone: tzinfo | None) -> Lin
         about.append(f'attempt {run.attempt}')
     if run.process:
         about.append(run.process)
-    symbol, look, _ = LOOKS.get(status, OTHER)
+    symbol, look, _ = LOOKS.get(outcome, OTHER)
     why = run.error or run.reason or ''
-    return Line(status, symbol, look, moment(at, now, zone), took, why, ', '.join(about), run.traceback or '')
+    return Line(outcome, symbol, look, moment(at, now, zone), took, why, ', '.join(about), run.traceback or '')

@@ -67,7 +67,7 @@ def detail_of(registry: Any, task: Task, memory: TaskMemory, now: datetime) -> D
         settings=_settings(task, overview.zone, settings.catch_up if settings.store is not None else None),
         next=_next_runs(overview.runs, now, zone),
         paused=overview.paused(),
-        stored=memory.stored and task.durable,
+        stored=memory.stored and task.store,
         problem=memory.problem,
         history=[_entry(entry, now, task.window(settings.window), zone) for entry in memory.entries],
     )
@@ -83,14 +83,14 @@ def _settings(task: Task, zone: str, catch_up: timedelta | None) -> list[tuple[s
     if words == written:
         del shown[1]
     shown.append(('Idle', 'after the other tasks, while time is left' if task.idle else 'no'))
-    if task.handing is not None:
-        shown.append(('Handed over to', str(task.handing)))
-    if catch_up is not None and task.durable:
+    if task.engine is not None:
+        shown.append(('Handed over to', str(task.engine)))
+    if catch_up is not None and task.store:
         grace = catch_up if task.catch_up is None else task.catch_up
         late = f'up to {duration(grace.total_seconds())} late' if grace else 'never late'
         shown += [('Catch up', late), ('Retries', str(task.retries or 'none'))]
     if catch_up is not None:
-        shown.append(('Durable', 'yes' if task.durable else 'no: each process is on its own'))
+        shown.append(('Store', 'yes' if task.store else 'no: each process is on its own'))
     return shown
 
 

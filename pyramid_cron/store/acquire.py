@@ -38,7 +38,7 @@ def take(connection: Connection, app: str, process: Process, turn: StoredTurn) -
 
 def _begin(connection: Connection, app: str, process: Process, turn: StoredTurn) -> bool:
     """Take a turn, or the right to hand it over."""
-    handing = turn.handing
+    handing = turn.engine
     # whose sending nobody could take up again is nobody's from the start, as what is sent with its claim is
     waits = handing is not None and (handing.within_claim or turn.minute is None)
     taken = task_state.take(
@@ -66,7 +66,7 @@ def _begin(connection: Connection, app: str, process: Process, turn: StoredTurn)
         scheduled_for=turn.minute,
         attempt=turn.attempt,
         trigger=turn.trigger,
-        by=turn.by,
+        requested_by=turn.requested_by,
         host=process.host,
         pid=process.pid,
         started=clock.now(),

@@ -42,18 +42,18 @@ class Remembering(Claims):
             return {} if connection is None else queries.last_runs(connection, self.options.app)
 
     def pause(
-        self, names: Collection[str], *, reason: str, until: datetime | None = None, by: str | None = None
+        self, names: Collection[str], *, reason: str, until: datetime | None = None, requested_by: str | None = None
     ) -> None:
-        self._write(lambda connection: pauses.pause(connection, self.options.app, names, reason, until, by))
+        self._write(lambda connection: pauses.pause(connection, self.options.app, names, reason, until, requested_by))
         for name in names:
-            log.warning('task %s is paused%s: %s', name, f' by {by}' if by else '', reason)
-            self.options.tell(TaskPaused(name, until, reason, by))
+            log.warning('task %s is paused%s: %s', name, f' by {requested_by}' if requested_by else '', reason)
+            self.options.tell(TaskPaused(name, until, reason, requested_by))
 
-    def resume(self, names: Collection[str], *, by: str | None = None) -> list[str]:
+    def resume(self, names: Collection[str], *, requested_by: str | None = None) -> list[str]:
         resumed = self._write(lambda connection: pauses.resume(connection, self.options.app, names, clock.now()))
         for name in resumed:
-            log.warning('task %s is resumed%s', name, f' by {by}' if by else '')
-            self.options.tell(TaskResumed(name, by))
+            log.warning('task %s is resumed%s', name, f' by {requested_by}' if requested_by else '')
+            self.options.tell(TaskResumed(name, requested_by))
         return resumed
 
     def paused(self) -> dict[str, Pause]:

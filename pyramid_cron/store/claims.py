@@ -35,7 +35,7 @@ PRUNING = 60
 class StoreClaims(Remembering):
     """The claims of all processes that share a database: ``registry['cron_claims']`` where ``cron.store`` is set.
 
-    Tasks with ``durable=False`` are left to the memory of each process.
+    Tasks with ``store=False`` are left to the memory of each process.
 
     :param database: the store's.
     :param options: what the settings say.
@@ -69,30 +69,33 @@ class StoreClaims(Remembering):
         return self._process
 
     def turns(self, tasks: Tasks, instant: datetime, trigger: str) -> list[Turn]:
-        free = [turn for turn in super().turns(tasks, instant, trigger) if not turn.task.durable]
+        free = [turn for turn in super().turns(tasks, instant, trigger) if not turn.task.store]
         turns = free + self._stored(lambda: self._look.at(tasks, instant), instant, trigger, free)
         turns.sort(key=lambda turn: turn.task.position)
         return turns
 
     def named(
-        self, tasks: Tasks, names: Collection[str], by: str | None = None, hands_over: bool = False
+        self, tasks: Tasks, names: Collection[str], requested_by: str | None = None, enqueue: bool = False
     ) -> list[Turn]:
         wanted = tasks.named(names)
-        durable = [task for task in wanted if task.durable]
+        durable = [task for task in wanted if task.store]
         instant = clock.current_minute()
 
         def look() -> list[StoredTurn]:
             self._look.named(durable, instant)
-            return [StoredTurn(task, None, by=by, handing=task.handing if hands_over else None) for task in durable]
+            return [
+                StoredTurn(task, None, requested_by=requested_by, engine=task.engine if enqueue else None)
+                for task in durable
+            ]
 
-        free = super().named(tasks, [task.name for task in wanted if not task.durable], by, hands_over)
+        free = super().named(tasks, [task.name for task in wanted if not task.store], requested_by, enqueue)
         turns = free + self._stored(look, instant, 'manual', free)
         turns.sort(key=lambda turn: wanted.index(turn.task))
         return turns
 
     def delivered(self, tasks: Tasks, delivery: Delivery, catch_up: timedelta) -> list[Turn]:
         [task] = tasks.named([delivery.task])
-        if not task.durable:
+        if not task.store:
             return super().delivered(tasks, delivery, catch_up)
         instant = clock.current_minute()
         return [*self._stored(lambda: [self._look.delivered(task, delivery, instant)], instant, 'queue', [])]
@@ -204,8 +207,8 @@ class StoreClaims(Remembering):
         if turn.joined is not None:
             turn.joined.leave()
         # with the claim it was either sent or not claimed
-        sent = turn.handing is not None and turn.handing.within_claim and report.status == HANDED_OVER
-        if not sent and (report.status != OK or not turn.is_committed()):
+        sent = turn.engine is not None and turn.engine.within_claim and report.outcome == HANDED_OVER
+        if not sent and (report.outcome != OK or not turn.is_committed()):
             report = self._ends.write(turn, report)
         self._heartbeat.end()
         self._prune()

@@ -67,7 +67,7 @@ class Ends:
                 with self._database.begin() as connection:
                     if self.end(connection, turn, report, ended):
                         return report
-                    status = connection.scalar(select(runs.c.status).where(runs.c.id == turn.run_id))
+                    outcome = connection.scalar(select(runs.c.outcome).where(runs.c.id == turn.run_id))
                 break
             except SQLAlchemyError as exc:
                 if self._monotonic() - ended > WRITING:
@@ -75,10 +75,10 @@ class Ends:
                     self._late.append(lambda connection: self.end(connection, turn, report, ended))
                     return report
                 self._sleep(PAUSE)
-        if status == report.status:
+        if outcome == report.outcome:
             # an attempt before this one was kept, and only the answer was lost
             return report
-        if status == OK and turn.is_committed():
+        if outcome == OK and turn.is_committed():
             log.warning('task %s was committed, although the answer to that was lost', turn.task.name)
             return TaskReport(turn.task.name, OK, report.seconds)
         if isinstance(report.exception, Fenced):
@@ -93,11 +93,11 @@ class Ends:
         :param ended: when it ended, on the monotonic clock.
         """
         values = self._busy(turn, ended)
-        if turn.handing is not None:
+        if turn.engine is not None:
             self._end_handing(connection, turn, report, values)
             return True
         if turn.minute is not None:
-            retry = report.status == FAILED and turn.attempt <= turn.task.retries
+            retry = report.outcome == FAILED and turn.attempt <= turn.task.retries
             values['again'] = decision.FAILED if retry else None
         if not task_state.give_back(connection, self._app, turn.task.name, turn.run_id, **values):
             return False
@@ -119,7 +119,7 @@ class Ends:
     ) -> None:
         """Write whether a run was handed over, unless somebody has begun it already: then that is whose it is."""
         name, run_id = turn.task.name, turn.run_id
-        if report.status == HANDED_OVER:
+        if report.outcome == HANDED_OVER:
             task_state.sent(connection, self._app, name, run_id)
             return
         if turn.minute is not None:

@@ -37,4 +37,4 @@ class RecentlyDue:
             for task, minute in list(self._due.items()):
                 if instant - minute > self._grace(task):
                     del self._due[task]
-            return [task for task in self._due if task.durable] if known else None
+            return [task for task in self._due if task.store] if known else None

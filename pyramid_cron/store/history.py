@@ -22,9 +22,9 @@ MOST_PRUNED = 500
 NAMESPACE = UUID('6f3c1f0e-5b1f-4a1e-9d0a-3f6a4f0c9c53')
 
 
-def begin(connection: Connection, status: str = RUNNING, **values: Any) -> None:
+def begin(connection: Connection, outcome: str = RUNNING, **values: Any) -> None:
     """Record that a run begins, or is handed over."""
-    connection.execute(insert(runs).values(status=status, **values))
+    connection.execute(insert(runs).values(outcome=outcome, **values))
 
 
 def begin_queued(connection: Connection, queued_id: str, **values: Any) -> None:
@@ -33,7 +33,7 @@ def begin_queued(connection: Connection, queued_id: str, **values: Any) -> None:
     :param queued_id: the token that it was handed over under.
     :param values: its own token, and where and when it begins.
     """
-    connection.execute(update(runs).where(runs.c.id == queued_id).values(status=RUNNING, **values))
+    connection.execute(update(runs).where(runs.c.id == queued_id).values(outcome=RUNNING, **values))
 
 
 def end(connection: Connection, run_id: str, report: TaskReport, now: datetime) -> None:
@@ -45,7 +45,7 @@ def _result(report: TaskReport) -> dict[str, Any]:
     exc = report.exception
     shown = None if exc is None else _storable(_traceback(exc))
     return {
-        'status': report.status,
+        'outcome': report.outcome,
         'seconds': report.seconds,
         'reason': report.reason,
         'error': None if exc is None else type(exc).__qualname__[:255],
@@ -67,12 +67,12 @@ def _storable(text: str) -> str:
 
 
 def record_unbegun(
-    connection: Connection, app: str, task: str, minutes: Iterable[datetime], status: str, reason: str, now: datetime
+    connection: Connection, app: str, task: str, minutes: Iterable[datetime], outcome: str, reason: str, now: datetime
 ) -> None:
     """Record minutes for which a task was due and did not begin, each once, whoever else records them too."""
     values = [
         {
-            'id': _unbegun_id(app, task, minute, status),
+            'id': _unbegun_id(app, task, minute, outcome),
             'app': app,
             'task': task,
             'scheduled_for': minute,
@@ -80,7 +80,7 @@ def record_unbegun(
             'trigger': 'none',
             'started': now,
             'finished': now,
-            'status': status,
+            'outcome': outcome,
             'reason': reason,
         }
         for minute in minutes
@@ -89,8 +89,8 @@ def record_unbegun(
         connection.execute(insert_new(connection, runs), values)
 
 
-def _unbegun_id(app: str, task: str, minute: datetime, status: str) -> str:
-    return uuid5(NAMESPACE, '\n'.join([app, task, minute.isoformat(), status])).hex
+def _unbegun_id(app: str, task: str, minute: datetime, outcome: str) -> str:
+    return uuid5(NAMESPACE, '\n'.join([app, task, minute.isoformat(), outcome])).hex
 
 
 def record_gap(connection: Connection, app: str, first: datetime, last: datetime) -> bool:

@@ -15,7 +15,12 @@ FOR_EVER = datetime(9999, 1, 1, tzinfo=timezone.utc)
 
 
 def pause(
-    connection: Connection, app: str, names: Collection[str], reason: str, until: datetime | None, by: str | None
+    connection: Connection,
+    app: str,
+    names: Collection[str],
+    reason: str,
+    until: datetime | None,
+    requested_by: str | None,
 ) -> None:
     """Pause tasks, paused or not.
 
@@ -26,10 +31,10 @@ def pause(
     if unknown:
         raise LookupError(
             f'the store knows no task {", ".join(map(repr, unknown))}: it knows a task from the first tick on, '
-            'and one with durable=False never'
+            'and one with store=False never'
         )
     for name in names:
-        _set(connection, app, name, until=until or FOR_EVER, reason=reason, by=by)
+        _set(connection, app, name, until=until or FOR_EVER, reason=reason, requested_by=requested_by)
 
 
 def resume(connection: Connection, app: str, names: Collection[str], now: datetime) -> list[str]:
@@ -47,7 +52,7 @@ def paused(connection: Connection, app: str, now: datetime) -> dict[str, Pause]:
     """Return the pauses that last, by the names of the tasks."""
     query = select(pauses).where(pauses.c.app == app, pauses.c.until > now).order_by(pauses.c.task)
     return {
-        row.task: Pause(None if row.until == FOR_EVER else row.until, row.reason, row.by)
+        row.task: Pause(None if row.until == FOR_EVER else row.until, row.reason, row.requested_by)
         for row in connection.execute(query)
     }
 

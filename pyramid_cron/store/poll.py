@@ -76,7 +76,7 @@ class Look:
             known = task_state.known(connection, app, None if everything else [task.name for task in recent or ()])
         if gap and before is not None:
             self._record_gap(before + clock.MINUTE, instant - clock.MINUTE)
-        durable = {task.name: task for task in tasks if task.durable}
+        durable = {task.name: task for task in tasks if task.store}
         wanted = durable if everything else {task.name: task for task in recent or ()}
         known = self.deployed(wanted.values(), known, instant)
         turns: list[StoredTurn] = []
@@ -134,7 +134,7 @@ class Look:
             return
         verdict = decision.judge(task, row, instant, self._options.grace(task))
         if verdict.attempt:
-            yield StoredTurn(task, verdict.minute, verdict.attempt, passed=verdict, row=row, handing=task.handing)
+            yield StoredTurn(task, verdict.minute, verdict.attempt, passed=verdict, row=row, engine=task.engine)
             return
         if verdict != decision.NOTHING:
             self._pass_over(task, row, verdict)

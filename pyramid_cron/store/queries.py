@@ -80,7 +80,7 @@ def past_runs(
     :param faults: return only what somebody has to hear of.
     """
     wanted = _wanted(app, names)
-    wanted += [runs.c.status.in_(FAULTS) if faults else runs.c.status != MISSED]
+    wanted += [runs.c.outcome.in_(FAULTS) if faults else runs.c.outcome != MISSED]
     if since is not None:
         wanted.append(runs.c.started >= since)
     query = select(*COLUMNS).where(*wanted).order_by(runs.c.started.desc(), runs.c.id).limit(limit)
@@ -96,7 +96,7 @@ def missed(
     :param names: the tasks, all if there is none.
     :param since: the instant that the last of the minutes is not before.
     """
-    wanted = [*_wanted(app, names), runs.c.status == MISSED]
+    wanted = [*_wanted(app, names), runs.c.outcome == MISSED]
     if since is not None:
         # found out later than it happened
         wanted.append(runs.c.started >= since)
@@ -154,10 +154,10 @@ def strips(connection: Connection, app: str, limit: int) -> dict[str, list[str]]
     mine = and_(runs.c.app == tasks.c.app, runs.c.task == tasks.c.task)
     if connection.dialect.name == 'postgresql':
         # by what it knows of their sizes, it would read whole tables to join them
-        columns = select(runs.c.status, runs.c.started, runs.c.scheduled_for)
+        columns = select(runs.c.outcome, runs.c.started, runs.c.scheduled_for)
         last = columns.where(mine).order_by(runs.c.started.desc()).fetch(limit, with_ties=True)
         newest = last.correlate(tasks).lateral()
-        query = select(tasks.c.task, newest.c.status).where(tasks.c.app == app).join_from(tasks, newest, true())
+        query = select(tasks.c.task, newest.c.outcome).where(tasks.c.app == app).join_from(tasks, newest, true())
         query = query.order_by(tasks.c.task, newest.c.started, newest.c.scheduled_for)
     else:
         older = runs.alias()
@@ -167,11 +167,11 @@ def strips(connection: Connection, app: str, limit: int) -> dict[str, list[str]]
         # distinct, or else SQLite would begin with all runs and look for the time once for each of them
         known = select(tasks.c.app, tasks.c.task, since).where(tasks.c.app == app).distinct().subquery()
         of_known = and_(runs.c.app == known.c.app, runs.c.task == known.c.task, runs.c.started >= known.c.since)
-        query = select(known.c.task, runs.c.status).join_from(known, runs, of_known)
+        query = select(known.c.task, runs.c.outcome).join_from(known, runs, of_known)
         query = query.order_by(known.c.task, runs.c.started, runs.c.scheduled_for)
     found: dict[str, list[str]] = {}
-    for task, status in connection.execute(query):
-        found.setdefault(task, []).append(status)
+    for task, outcome in connection.execute(query):
+        found.setdefault(task, []).append(outcome)
     # what was missed at once has all begun at once
     return {task: statuses[-limit:] for task, statuses in found.items()}
 
@@ -207,28 +207,28 @@ def running(connection: Connection, app: str) -> dict[str, float]:
 
 def outcomes(connection: Connection, app: str) -> dict[str, str]:
     """Return how each task ended the last time that it should have run: ok, failed, lost or missed."""
-    mine = and_(runs.c.app == tasks.c.app, runs.c.task == tasks.c.task, runs.c.status.in_((OK, *FAULTS, MISSED)))
-    newest = select(runs.c.status).where(mine).order_by(runs.c.started.desc(), runs.c.attempt.desc()).limit(1)
+    mine = and_(runs.c.app == tasks.c.app, runs.c.task == tasks.c.task, runs.c.outcome.in_((OK, *FAULTS, MISSED)))
+    newest = select(runs.c.outcome).where(mine).order_by(runs.c.started.desc(), runs.c.attempt.desc()).limit(1)
     query = select(tasks.c.task, newest.correlate(tasks).scalar_subquery()).where(tasks.c.app == app)
-    return {name: status for name, status in connection.execute(query) if status is not None}
+    return {name: outcome for name, outcome in connection.execute(query) if outcome is not None}
 
 
 def last_successes(connection: Connection, app: str) -> dict[str, datetime]:
     """Return when each task that is remembered to have succeeded last did."""
-    mine = and_(runs.c.app == tasks.c.app, runs.c.task == tasks.c.task, runs.c.status == OK)
+    mine = and_(runs.c.app == tasks.c.app, runs.c.task == tasks.c.task, runs.c.outcome == OK)
     newest = select(func.max(runs.c.finished)).where(mine)
     query = select(tasks.c.task, newest.correlate(tasks).scalar_subquery()).where(tasks.c.app == app)
     return {name: finished for name, finished in connection.execute(query) if finished is not None}
 
 
 def counts(connection: Connection, app: str, since: datetime) -> dict[tuple[str, str], int]:
-    """Return how many runs ended since an instant, by task and status."""
+    """Return how many runs ended since an instant, by task and outcome."""
     query = (
-        select(runs.c.task, runs.c.status, func.count())
+        select(runs.c.task, runs.c.outcome, func.count())
         .where(runs.c.app == app, runs.c.finished >= since)
-        .group_by(runs.c.task, runs.c.status)
+        .group_by(runs.c.task, runs.c.outcome)
     )
-    return {(task, status): count for task, status, count in connection.execute(query)}
+    return {(task, outcome): count for task, outcome, count in connection.execute(query)}
 
 
 def last_tick(connection: Connection, app: str) -> datetime | None:

@@ -107,7 +107,7 @@ pauses = Table(
     # minutes before it are not run, nor caught up afterwards
     Column('until', Instant, nullable=False),
     Column('reason', Text, nullable=False),
-    Column('by', NAME),
+    Column('requested_by', NAME),
 )
 
 processes = Table(
@@ -150,12 +150,12 @@ runs = Table(
     Column('attempt', Integer, nullable=False),
     Column('trigger', String(20), nullable=False),
     # who asked for it by name
-    Column('by', NAME),
+    Column('requested_by', NAME),
     Column('host', NAME),
     Column('pid', Integer),
     Column('started', Instant, nullable=False),
     Column('finished', Instant),
-    Column('status', String(20), nullable=False),
+    Column('outcome', String(20), nullable=False),
     Column('seconds', Float),
     Column('reason', Text),
     Column('error', NAME),

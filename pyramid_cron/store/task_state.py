@@ -82,7 +82,7 @@ def known(connection: Connection, app: str, names: Collection[str] | None) -> Ro
             (processes.c.lease_until < database_clock()).label('lease_over'),
             pauses.c.until.label('paused_until'),
             pauses.c.reason.label('pause_reason'),
-            pauses.c.by.label('paused_by'),
+            pauses.c.requested_by.label('paused_by'),
         )
         .select_from(
             tasks.outerjoin(processes, tasks.c.process == processes.c.id).outerjoin(

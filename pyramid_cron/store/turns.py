@@ -58,12 +58,12 @@ class StoredTurn(Turn):
 
     :param passed: the verdict with the minutes that are passed over with it.
     :param row: the row that it was judged by.
-    :param by: who asked for it by name, if that is known.
-    :param handing: what the task is handed over by, ``None`` for one that is called here.
+    :param requested_by: who asked for it by name, if that is known.
+    :param engine: what the task is handed over by, ``None`` for one that is called here.
     :param queued_id: the token that it was handed over under, if it was and is to begin here.
     """
 
-    __slots__ = ('began', 'by', 'instant', 'joined', 'passed', 'queued_id', 'row', 'run_id', 'trigger')
+    __slots__ = ('began', 'instant', 'joined', 'passed', 'queued_id', 'requested_by', 'row', 'run_id', 'trigger')
 
     #: the minute of the tick, the time on the monotonic clock at which it came, and what asked for it
     instant: datetime
@@ -78,15 +78,15 @@ class StoredTurn(Turn):
         held: Held | None = None,
         passed: Verdict = NOTHING,
         row: Mapping[str, Any] | None = None,
-        by: str | None = None,
-        handing: Handing | None = None,
+        requested_by: str | None = None,
+        engine: Handing | None = None,
         queued_id: str | None = None,
     ) -> None:
-        super().__init__(task, minute, attempt, held, handing)
+        super().__init__(task, minute, attempt, held, engine)
         self.run_id = uuid4().hex
         self.passed = passed
         self.row = row or {}
-        self.by = by
+        self.requested_by = requested_by
         self.queued_id = queued_id
         self.joined: Joined | None = None
 
@@ -109,8 +109,8 @@ def _began(row: Mapping[str, Any], zone: tzinfo | None) -> str:
 
 def paused_reason(row: Mapping[str, Any]) -> str:
     """Say why a task is paused, and who paused it."""
-    by = f' by {row["paused_by"]}' if row['paused_by'] else ''
-    return f'paused{by}: {row["pause_reason"]}'
+    requested_by = f' by {row["paused_by"]}' if row['paused_by'] else ''
+    return f'paused{requested_by}: {row["pause_reason"]}'
 
 
 def queued_for(minute: datetime | None, token: str) -> str:
@@ -139,7 +139,7 @@ def still_running(task: Task, row: Mapping[str, Any], zone: tzinfo | None, now: 
     :param zone: the time zone to show that in.
     :param now: what the database's clock says.
     """
-    return Held(busy_reason(row, zone), now - row['began'] if task.handing is None else None)
+    return Held(busy_reason(row, zone), now - row['began'] if task.engine is None else None)
 
 
 def in_a_line(exc: BaseException) -> str:

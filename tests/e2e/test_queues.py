@@ -75,7 +75,7 @@ class Site:
         return self.run([self.program('env'), 'PYTHONPATH=.', self.program('pcron'), *words])
 
     def statuses(self):
-        return [entry.get('status') for entry in json.loads(self.pcron('history', 'shop.ini', '--json'))['entries']]
+        return [entry.get('outcome') for entry in json.loads(self.pcron('history', 'shop.ini', '--json'))['entries']]
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def test_a_caller_that_prefers_json_gets_a_report(serve, server_kind, curl):
     assert answer.status == 200
     report = json.loads(answer.body)
     assert sorted(report) == ['minute', 'seconds', 'tasks']
-    statuses = {task['name']: task['status'] for task in report['tasks']}
+    statuses = {task['name']: task['outcome'] for task in report['tasks']}
     assert statuses['pyramid_cron_demo.tasks.send_mail'] == 'ok'
     assert statuses['pyramid_cron_demo.tasks.warm_cache'] == 'ok'
 
@@ -121,8 +121,8 @@ def test_a_task_that_still_runs_is_skipped(two_ticks, curl):
     server, first, second = two_ticks('-H', 'Accept: application/json')
     assert second.status == 200
     waits, works = json.loads(second.body)['tasks']
-    assert (waits['status'], waits['reason']) == ('skipped', 'still running')
-    assert works['status'] == 'ok'
+    assert (waits['outcome'], waits['reason']) == ('skipped', 'still running')
+    assert works['outcome'] == 'ok'
     assert first.body == 'ok'
     # and it is not skipped for ever
     assert json.loads(curl(f'{server.url}/cron', '-H', 'Accept: application/json').body)['tasks'][0]['status'] == 'ok'
@@ -170,7 +170,7 @@ def test_an_exit_in_the_main_thread_of_a_server_ends_the_run_and_leaves_the_task
     # and replaces the worker that ended
     until(lambda: curl(f'{server.url}/').status == 404, 'the server answers again')
     again = curl(f'{server.url}/cron', '-H', 'Accept: application/json')
-    assert [task['status'] for task in json.loads(again.body)['tasks']] == ['ok', 'ok']
+    assert [task['outcome'] for task in json.loads(again.body)['tasks']] == ['ok', 'ok']
     assert server.journal == 'works\n'
 
 
@@ -192,7 +192,7 @@ def test_the_ticks_that_a_stalled_server_works_off_run_a_minute_once(serve, curl
     for thread in threads:
         thread.join()
     reports = [json.loads(answer.body) for answer in answers]
-    statuses = [report['tasks'][0]['status'] for report in reports]
+    statuses = [report['tasks'][0]['outcome'] for report in reports]
     # more than one if the clock came to another minute in between
     minutes = {report['minute'] for report in reports}
     assert {answer.status for answer in answers} == {200}

@@ -99,17 +99,17 @@ def remember(registry):
     fill(registry, 4, now)
     # after what the history has of this minute
     soon = now + timedelta(seconds=5)
-    failed = {'status': 'failed', 'seconds': 10.2, 'error': 'Timeout', 'traceback': TRACEBACK}
+    failed = {'outcome': 'failed', 'seconds': 10.2, 'error': 'Timeout', 'traceback': TRACEBACK}
     record(
         registry,
         *(('shop.stock.sync', now - ago * MINUTE, failed) for ago in (60, 190)),
         ('shop.stock.sync', now, {**failed, 'started': soon}),
-        ('shop.search.index', now, {'status': 'lost', 'reason': 'process 811 on web-2', 'started': soon}),
-        ('shop.newsletter.queue', now - 3 * MINUTE, {'status': 'skipped', 'attempt': 0, 'reason': 'still running'}),
+        ('shop.search.index', now, {'outcome': 'lost', 'reason': 'process 811 on web-2', 'started': soon}),
+        ('shop.newsletter.queue', now - 3 * MINUTE, {'outcome': 'skipped', 'attempt': 0, 'reason': 'still running'}),
     )
     record_silence(registry, now - 200 * MINUTE, now - 191 * MINUTE, 'shop.invoices.send')
     registry['cron_claims'].pause(
-        ['shop.reports.weekly'], reason='the mail server moves', until=now + timedelta(days=2), by='ada'
+        ['shop.reports.weekly'], reason='the mail server moves', until=now + timedelta(days=2), requested_by='ada'
     )
 
 

@@ -316,7 +316,7 @@ def test_an_application_may_isolate_its_transactions_more(on_postgresql, isolati
     assert all('SerializationFailure' in error for error in errors)
     assert isolation == 'SERIALIZABLE' or not errors
     assert len(store.effects) == store.statuses.count('ok')
-    by_task = store.ask("SELECT task, scheduled_for FROM cron_runs WHERE status = 'ok'")
+    by_task = store.ask("SELECT task, scheduled_for FROM cron_runs WHERE outcome = 'ok'")
     assert len(by_task) == len(set(by_task))
     assert 'running' not in store.statuses
 

@@ -29,7 +29,7 @@ def compare(url, registry, end, overlaps, joined):
     engine.dispose()
     by_minute = defaultdict(list)
     for record in records:
-        by_minute[record['task'], written(record['scheduled_for'])].append(record['status'])
+        by_minute[record['task'], written(record['scheduled_for'])].append(record['outcome'])
     ok = {key for key, statuses in by_minute.items() if 'ok' in statuses}
     parts = defaultdict(set)
     for task, minute, part in effects:
@@ -61,14 +61,14 @@ def compare(url, registry, end, overlaps, joined):
         'effects without a success': sum(_unexplained(key, parts[key], joined) for key in parts.keys() - ok),
         'effects without a record': len(parts.keys() - by_minute.keys()),
         'due minutes that nothing tells of': sum(minute not in silent for _, minute in unrecorded),
-        'runs without an end': sum(record['status'] in ('running', 'queued') for record in records),
+        'runs without an end': sum(record['outcome'] in ('running', 'queued') for record in records),
         'tasks without an end': sum(row['run_id'] is not None for row in rows),
         'overlaps': _overlaps(overlaps, by_minute),
     }
     return {
         'due': len(due),
         'effects': effects.total(),
-        'records': dict(Counter(record['status'] for record in records)),
+        'records': dict(Counter(record['outcome'] for record in records)),
         'runs repeated': sum(record['attempt'] > 1 for record in records),
         'repeated outside of the session': len(outside),
         'due minutes that only a gap tells of': sum(minute in silent for _, minute in unrecorded),

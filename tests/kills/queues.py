@@ -264,7 +264,7 @@ def missed(url):
     """Return how many minutes were missed, by the reason."""
     engine = create_engine(url)
     with engine.connect() as connection:
-        found = Counter(connection.scalars(select(runs.c.reason).where(runs.c.status == 'missed')))
+        found = Counter(connection.scalars(select(runs.c.reason).where(runs.c.outcome == 'missed')))
     engine.dispose()
     return {str(reason): number for reason, number in found.items()}
 

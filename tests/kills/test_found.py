@@ -43,10 +43,10 @@ def connect(registry):
 
 def records(registry):
     with connect(registry) as connection:
-        query = select(runs.c.scheduled_for, runs.c.status).order_by(runs.c.scheduled_for)
+        query = select(runs.c.scheduled_for, runs.c.outcome).order_by(runs.c.scheduled_for)
         return [
-            ((scheduled_for - BEGIN) // timedelta(minutes=1), status)
-            for scheduled_for, status in connection.execute(query)
+            ((scheduled_for - BEGIN) // timedelta(minutes=1), outcome)
+            for scheduled_for, outcome in connection.execute(query)
         ]
 
 
@@ -69,7 +69,7 @@ def test_a_minute_is_recorded_whose_tick_died_before_it_could_say_that_the_task_
             task_state.tick(connection, 'found', minute(number), 60)
     assert tick(living, minute(3)).names('ok') == ['task']
     assert records(living) == [(0, 'lost'), (1, 'skipped'), (2, 'skipped'), (3, 'ok')]
-    assert dead['cron_claims'].release(turn, TaskReport('task', OK)).status == 'failed'
+    assert dead['cron_claims'].release(turn, TaskReport('task', OK)).outcome == 'failed'
 
 
 def test_what_was_due_after_a_process_died_and_nobody_asked_is_caught_up(make_registry):

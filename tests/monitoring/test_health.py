@@ -143,7 +143,7 @@ def test_a_task_that_was_never_due_yet_is_no_fault(server, look):
 
 def test_another_application_in_the_database_does_not_matter(servers, server, look):
     server.tick(0)
-    run = {'app': 'other', 'attempt': 1, 'trigger': 'request', 'started': now(), 'status': 'failed'}
+    run = {'app': 'other', 'attempt': 1, 'trigger': 'request', 'started': now(), 'outcome': 'failed'}
     servers.execute(insert(runs).values(id='x', task='task', **run))
     assert look().ok
 

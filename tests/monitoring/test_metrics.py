@@ -33,7 +33,7 @@ def scrape(servers):
             assert family.type == 'gauge'
             assert family.documentation.endswith('.')
             found[family.name.removeprefix('pyramid_cron_')] = {
-                tuple(sample.labels[key] for key in ('task', 'status') if key in sample.labels): sample.value
+                tuple(sample.labels[key] for key in ('task', 'outcome') if key in sample.labels): sample.value
                 for sample in family.samples
             }
         return found
@@ -74,7 +74,7 @@ def test_the_state_of_each_task_is_told(servers, scrape):
 
 def test_a_run_that_has_not_ended_has_no_duration_and_a_task_that_is_gone_is_not_told(servers, server, scrape):
     server.add('gone').tick(0)
-    servers.execute(update(runs).where(runs.c.task == 'task').values(seconds=None, finished=None, status='running'))
+    servers.execute(update(runs).where(runs.c.task == 'task').values(seconds=None, finished=None, outcome='running'))
     found = scrape(servers.start().add())
     assert found['task_last_duration_seconds'] == {}
     assert found['task_last_success_timestamp_seconds'] == {}

@@ -66,7 +66,7 @@ def work(broker, until):
 
 def statuses(app):
     with app.registry['cron_claims'].database.engine.connect() as connection:
-        return list(connection.scalars(select(runs.c.status).order_by(runs.c.started)))
+        return list(connection.scalars(select(runs.c.outcome).order_by(runs.c.started)))
 
 
 class Event:
@@ -85,7 +85,7 @@ class Event:
 def test_a_message_is_sent_under_the_key_and_expires(made, broker):
     app = made(via='celery:queue=slow,priority=3', catch_up=600)
     minute = current_minute()
-    assert [task.status for task in tick(app.registry, minute).tasks] == ['handed over']
+    assert [task.outcome for task in tick(app.registry, minute).tasks] == ['handed over']
     [message] = messages(broker, 'slow')
     key = f'shop:task@{minute:%Y-%m-%dT%H:%MZ}'
     assert (message.headers['task'], message.headers['id']) == (NAME, key)
@@ -167,7 +167,7 @@ def test_a_broker_that_is_away_fails_the_task_which_is_handed_over_at_the_next_t
     app = config.make_wsgi_app()
     minute = current_minute() - 2 * MINUTE
     [report] = tick(app.registry, minute).tasks
-    assert (report.status, type(report.exception)) == ('failed', OperationalError)
+    assert (report.outcome, type(report.exception)) == ('failed', OperationalError)
     away.close()
     app.registry['cron_claims'].database.engine.dispose()
 
@@ -194,7 +194,7 @@ def test_a_redis_that_says_nothing_is_not_waited_for_for_ever(configure, broker_
 def test_a_queue_can_be_made_of_an_application_at_hand(made, broker):
     app = made(more={'celery': 'nothing.that.is'}, via=CeleryQueue(broker, queue='slow'))
     [report] = tick(app.registry, current_minute()).tasks
-    assert report.status == 'handed over'
+    assert report.outcome == 'handed over'
     assert len(messages(broker, 'slow')) == 1
 
 

@@ -37,7 +37,7 @@ def test_a_task_is_handed_over_to_a_function(configure):
     config.add_cron_task(task, via=send, name='task')
     config.commit()
     [report] = tick(config.registry, INSTANT).tasks
-    assert (report.status, report.as_dict()['status']) == ('handed over', 'handed over')
+    assert (report.outcome, report.as_dict()['outcome']) == ('handed over', 'handed over')
     assert sent == ['shop:task@2026-11-24T02:00Z']
 
 
@@ -49,7 +49,7 @@ def test_a_setting_is_for_all_tasks_that_are_not_idle_and_do_not_say_otherwise(c
     config.add_cron_task(task, name='here', via=False)
     config.commit()
     report = tick(config.registry, INSTANT)
-    assert {done.name: done.status for done in report.tasks} == {'one': 'handed over', 'idle': 'ok', 'here': 'ok'}
+    assert {done.name: done.outcome for done in report.tasks} == {'one': 'handed over', 'idle': 'ok', 'here': 'ok'}
     assert str(report) == 'ok'
 
 
@@ -102,7 +102,7 @@ def test_an_application_that_hands_nothing_over_imports_nothing_for_it(configure
     config = configure()
     config.add_cron_task(task)
     config.commit()
-    assert [done.status for done in tick(config.registry, INSTANT).tasks] == ['ok']
+    assert [done.outcome for done in tick(config.registry, INSTANT).tasks] == ['ok']
 
 
 def test_what_ends_the_process_ends_the_run_while_it_hands_over_too(configure):
@@ -132,7 +132,7 @@ def test_tasks_that_name_an_engine_alike_share_it(configure):
         config.add_cron_task(task, via=f'{__name__}.send', name=name)
     config.commit()
     one, two = config.registry['cron_tasks']
-    assert one.handing is two.handing
+    assert one.engine is two.engine
 
 
 def test_catch_up_needs_no_store_for_what_is_handed_over_and_retries_do(configure, caplog):
@@ -147,5 +147,5 @@ def test_by_name_a_task_runs_here(configure):
     config = configure()
     config.add_cron_task(task, via=send, name='task')
     config.commit()
-    assert [done.status for done in tick(config.registry, INSTANT, ['task']).tasks] == ['ok']
+    assert [done.outcome for done in tick(config.registry, INSTANT, ['task']).tasks] == ['ok']
     assert sent == []

@@ -58,7 +58,7 @@ async def work(conninfo, load):
 
 
 def statuses(rows):
-    return [status for (status,) in rows(select(runs.c.status).order_by(runs.c.started))]
+    return [outcome for (outcome,) in rows(select(runs.c.outcome).order_by(runs.c.started))]
 
 
 def test_a_job_is_written_with_the_claim_and_runs_in_the_worker(made, rows, conninfo):
@@ -66,21 +66,21 @@ def test_a_job_is_written_with_the_claim_and_runs_in_the_worker(made, rows, conn
     app = made(seen.append, via='procrastinate:queue=slow,priority=7')
     minute = current_minute()
     [report] = tick(app.registry, minute).tasks
-    assert report.status == 'handed over'
+    assert report.outcome == 'handed over'
     assert rows(JOBS) == [('pyramid_cron.perform', 'slow', 7, 'todo', 0)]
     assert rows('SELECT args FROM procrastinate_jobs') == [({'key': f'shop:task@{minute:%Y-%m-%dT%H:%MZ}'},)]
     assert statuses(rows) == ['queued']
     asyncio.run(work(conninfo, lambda: app))
     assert [system['scheduled_for'] for system in seen] == [minute]
     assert statuses(rows) == ['ok']
-    assert [status for *_, status, _ in rows(JOBS)] == ['succeeded']
+    assert [outcome for *_, outcome, _ in rows(JOBS)] == ['succeeded']
 
 
 def test_without_the_claim_there_is_no_job(made, rows):
     app, other = made(), made()
     minute = current_minute()
-    assert [task.status for task in tick(app.registry, minute).tasks] == ['handed over']
-    assert [task.status for task in tick(other.registry, minute).tasks] == ['skipped']
+    assert [task.outcome for task in tick(app.registry, minute).tasks] == ['handed over']
+    assert [task.outcome for task in tick(other.registry, minute).tasks] == ['skipped']
     assert len(rows(JOBS)) == 1
 
 
@@ -93,10 +93,10 @@ def test_without_the_job_there_is_no_claim(made, rows, postgresql, caplog):
     report = tick(app.registry, minute)
     assert report.failed
     assert 'it cannot be handed over: LookupError: the database of the store has not the tables of' in caplog.text
-    assert rows(select(runs.c.status, runs.c.attempt)) == [('failed', 0)]
+    assert rows(select(runs.c.outcome, runs.c.attempt)) == [('failed', 0)]
     with engine.begin() as connection:
         connection.execute(text('ALTER TABLE elsewhere RENAME TO procrastinate_jobs'))
-    assert [task.status for task in tick(app.registry, minute).tasks] == ['handed over']
+    assert [task.outcome for task in tick(app.registry, minute).tasks] == ['handed over']
 
 
 def test_what_else_the_database_says_is_told_in_its_words(made, caplog):
@@ -111,7 +111,7 @@ def test_without_the_job_and_the_store_the_task_has_failed_all_the_same(made, ro
     app = made()
     claims = app.registry['cron_claims']
     [turn] = claims.turns(app.registry['cron_tasks'], current_minute(), 'request')
-    [by_name] = claims.named(app.registry['cron_tasks'], ['task'], hands_over=True)
+    [by_name] = claims.named(app.registry['cron_tasks'], ['task'], enqueue=True)
     with claims.database.engine.begin() as connection:
         connection.execute(text('ALTER TABLE procrastinate_jobs RENAME TO elsewhere'))
     with pytest.raises(Unavailable, match='it cannot be handed over'):
@@ -158,6 +158,6 @@ def test_it_needs_a_store_in_postgresql(configure, tmp_path, settings):
 
 def test_a_task_that_is_left_out_of_the_store_is_refused(configure, postgresql):
     config = configure(store=postgresql)
-    config.add_cron_task(print, via='procrastinate', durable=False)
-    with pytest.raises(ConfigurationError, match='durable=False leaves the task out of the store'):
+    config.add_cron_task(print, via='procrastinate', store=False)
+    with pytest.raises(ConfigurationError, match='store=False leaves the task out of the store'):
         config.commit()

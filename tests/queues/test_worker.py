@@ -54,7 +54,7 @@ def key(name='task', ago=0):
 def test_it_runs_through_the_whole_application_for_its_minute_and_without_a_limit(app, seen):
     minute = current_minute() - timedelta(minutes=2)
     report = perform(app, write_key('shop', 'task', minute, None))
-    assert (report.name, report.status) == ('task', 'ok')
+    assert (report.name, report.outcome) == ('task', 'ok')
     [system] = seen
     assert system['request'].seen_by_tween
     assert system['time_left']() == math.inf
@@ -70,7 +70,7 @@ def test_without_a_store_it_runs_as_often_as_it_is_delivered(app, seen):
 
 def test_without_a_store_too_what_comes_late_is_dropped(app, seen, caplog):
     report = perform(app, key(ago=7))
-    assert (report.status, report.seconds) == ('missed', 0)
+    assert (report.outcome, report.seconds) == ('missed', 0)
     assert 'after its minute' in report.reason
     assert seen == []
     assert 'task task is missed: it came ' in caplog.text
@@ -78,13 +78,13 @@ def test_without_a_store_too_what_comes_late_is_dropped(app, seen, caplog):
 
 def test_what_somebody_asked_for_by_name_is_for_now(app, seen):
     before = current_minute()
-    assert perform(app, write_key('shop', 'task', None, None)).status == 'ok'
+    assert perform(app, write_key('shop', 'task', None, None)).outcome == 'ok'
     assert before <= seen[0]['scheduled_for'].astimezone(timezone.utc) <= current_minute()
 
 
 def test_a_failure_is_reported(app):
     report = perform(app, key('fail'))
-    assert (report.status, type(report.exception)) == ('failed', LookupError)
+    assert (report.outcome, type(report.exception)) == ('failed', LookupError)
 
 
 def test_a_task_that_there_is_not_is_an_error(app):
@@ -121,7 +121,7 @@ def test_the_application_of_a_worker_is_loaded_once_when_it_is_needed(app, seen)
     application = Application.of(load)
     assert loaded == []
     for _ in range(2):
-        assert application.perform(key()).status == 'ok'
+        assert application.perform(key()).outcome == 'ok'
     assert loaded == [app]
 
 
@@ -137,7 +137,7 @@ def test_the_application_of_a_worker_can_be_a_configuration_file(tmp_path, monke
     monkeypatch.syspath_prepend(tmp_path)
     file = tmp_path / 'app.ini'
     file.write_text(INI.format(module='worker_of_test'))
-    assert Application.of(str(file)).perform(key()).status == 'ok'
+    assert Application.of(str(file)).perform(key()).outcome == 'ok'
 
 
 def test_what_is_neither_a_file_nor_a_function_is_refused():

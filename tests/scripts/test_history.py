@@ -77,7 +77,7 @@ class Shop:
             connection.execute(update(tasks).where(text(where)).values(**values))
         engine.dispose()
 
-    def run(self, task, began, status='ok', **values):
+    def run(self, task, began, outcome='ok', **values):
         """Remember a run."""
         began = at(began)
         ran = {'host': 'web1', 'pid': 4711, 'finished': began, 'seconds': 0.25}
@@ -88,7 +88,7 @@ class Shop:
             'attempt': 1,
             'trigger': 'request',
         }
-        self.remember(runs, **{**known, **ran, **values}, task=task, started=began, status=status)
+        self.remember(runs, **{**known, **ran, **values}, task=task, started=began, outcome=outcome)
 
     def missed(self, task, *minutes, found):
         for minute in minutes:
@@ -162,7 +162,7 @@ def test_history_in_json_has_all_of_it(night):
     night.missed('mails', '23 20:00', '23 21:00', found='23 22:00:02')
     shown = json.loads(night.history('--json'))
     assert (shown['app'], shown['last_tick'], shown['silence']) == ('shop', '2026-12-24T00:06:00+01:00', None)
-    assert [(entry['kind'], entry.get('status')) for entry in shown['entries']] == [
+    assert [(entry['kind'], entry.get('outcome')) for entry in shown['entries']] == [
         ('missed', None),
         ('run', 'ok'),
         ('run', 'failed'),
@@ -190,11 +190,11 @@ def test_history_in_json_has_all_of_it(night):
     assert shown['entries'][2] == {
         'kind': 'run',
         'task': 'mails',
-        'status': 'failed',
+        'outcome': 'failed',
         'scheduled_for': '2026-12-23T23:00:00+01:00',
         'attempt': 1,
         'trigger': 'request',
-        'by': None,
+        'requested_by': None,
         'host': 'web1',
         'pid': 4711,
         'started': '2026-12-23T23:00:02+01:00',
@@ -409,7 +409,7 @@ def test_the_list_shows_last_runs_where_some_are_remembered(night):
     ]
     assert night.pcron('list', columns=30)[1].splitlines()[2] == '01:00  mails     running'
     shown = [task['last'] for task in json.loads(night.pcron('list --json')[1])['tasks']]
-    assert [last and (last['status'], last['started']) for last in shown] == [
+    assert [last and (last['outcome'], last['started']) for last in shown] == [
         ('ok', '2026-12-24T00:04:00+01:00'),
         ('running', '2026-12-24T00:00:10+01:00'),
         None,
@@ -470,12 +470,12 @@ def test_a_report_in_json_tells_the_attempt_and_the_minute_where_they_are_not_pl
     report = TaskReport('mails', 'ok', 1.0, attempt=2, scheduled_for=NOW)
     assert report.as_dict() == {
         'name': 'mails',
-        'status': 'ok',
+        'outcome': 'ok',
         'seconds': 1.0,
         'attempt': 2,
         'scheduled_for': '2026-12-23T23:07:30+00:00',
     }
-    assert TaskReport('mails', 'ok', 1.0).as_dict().keys() == {'name', 'status', 'seconds'}
+    assert TaskReport('mails', 'ok', 1.0).as_dict().keys() == {'name', 'outcome', 'seconds'}
 
 
 def test_what_was_missed_for_another_reason_than_silence_tells_it():

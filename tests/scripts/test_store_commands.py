@@ -33,7 +33,7 @@ def main(global_config, **settings):
         config.include('pyramid_cron')
         config.add_cron_task(purge, min=0, hour=14, name='purge', idle=True, retries=2, catch_up=7200)
         config.add_cron_task(fail, min='*', name='fail')
-        config.add_cron_task(purge, min=30, name='own', durable=False)
+        config.add_cron_task(purge, min=30, name='own', store=False)
         return config.make_wsgi_app()
 '''
 
@@ -125,7 +125,7 @@ def test_a_pause_ends_at_the_next_such_time(ticked, until, shown):
         ('resume purges', "no cron task is named 'purges'; is purge meant?"),
         (
             'pause own --reason why',
-            "the store knows no task 'own': it knows a task from the first tick on, and one with durable=False never",
+            "the store knows no task 'own': it knows a task from the first tick on, and one with store=False never",
         ),
         ('show', "name one task; 'pcron list' shows their names"),
         ('show purge fail', "name one task; 'pcron list' shows their names"),
@@ -185,16 +185,16 @@ def test_every_list_shows_what_is_paused(ticked):
         '',
         'Times are in UTC. Trigger: /cron',
     ]
-    by = getpass.getuser()
+    requested_by = getpass.getuser()
     assert ticked("list --at '2100-01-01 14:00'")[1].splitlines()[1:3] == [
-        f'paused   purge  until Fri 2100-01-01 15:00, by {by}: why',
-        f'paused   fail   until it is resumed, by {by}: it fails',
+        f'paused   purge  until Fri 2100-01-01 15:00, by {requested_by}: why',
+        f'paused   fail   until it is resumed, by {requested_by}: it fails',
     ]
     assert ticked("list --at '2100-01-02 14:00' purge")[1].splitlines()[1] == 'due  purge  all fields match'
     shown = {task['name']: task['paused'] for task in json.loads(ticked('list --json')[1])['tasks']}
     assert shown == {
-        'purge': {'until': '2100-01-01T15:00:00+00:00', 'reason': 'why', 'by': by},
-        'fail': {'until': None, 'reason': 'it fails', 'by': by},
+        'purge': {'until': '2100-01-01T15:00:00+00:00', 'reason': 'why', 'requested_by': requested_by},
+        'fail': {'until': None, 'reason': 'it fails', 'requested_by': requested_by},
         'own': None,
     }
     status, out, _ = ticked('tick --dry-run')
@@ -202,7 +202,7 @@ def test_every_list_shows_what_is_paused(ticked):
         0,
         f'{NOW:%Y-%m-%d} 12:30+00:00: 1 task would run\n'
         '         own\n'
-        f'paused   fail, until it is resumed, by {by}: it fails\n',
+        f'paused   fail, until it is resumed, by {requested_by}: it fails\n',
     )
 
 
@@ -265,7 +265,7 @@ def test_show_tells_of_the_last_runs_the_newest_first(ticked):
     assert [line[13:] for line in lines[6:]] == ['failed : LookupError'] * 5
     ticked('resume fail')
     with ticked.claims().database.begin() as connection:
-        connection.exec_driver_sql("DELETE FROM cron_runs WHERE status <> 'missed'")
+        connection.exec_driver_sql("DELETE FROM cron_runs WHERE outcome <> 'missed'")
     assert shown(ticked('show fail --next 1')[1])[6:] == ['  last runs  missed, 25 times until then']
     with ticked.claims().database.begin() as connection:
         connection.exec_driver_sql('DELETE FROM cron_runs WHERE id <> (SELECT min(id) FROM cron_runs)')
@@ -275,17 +275,17 @@ def test_show_tells_of_the_last_runs_the_newest_first(ticked):
 def test_show_tells_of_what_was_skipped_and_of_what_is_running(ticked):
     with ticked.claims().database.begin() as connection:
         connection.exec_driver_sql(
-            "UPDATE cron_runs SET status = 'skipped', attempt = 0, error = NULL, reason = 'no time left'"
+            "UPDATE cron_runs SET outcome = 'skipped', attempt = 0, error = NULL, reason = 'no time left'"
         )
     assert ticked('show fail')[1].splitlines()[-1] == f'  last runs  {DAY} 12:30, skipped: no time left'
     with ticked.claims().database.begin() as connection:
         connection.exec_driver_sql(
-            "UPDATE cron_runs SET status = 'running', attempt = 1, reason = NULL, seconds = NULL"
+            "UPDATE cron_runs SET outcome = 'running', attempt = 1, reason = NULL, seconds = NULL"
         )
     assert re.fullmatch(r'  last runs  .*, running', ticked('show fail')[1].splitlines()[-1])
     # how long a run took that was lost, nobody knows
     with ticked.claims().database.begin() as connection:
-        connection.exec_driver_sql("UPDATE cron_runs SET status = 'lost', reason = 'process 7 on web1', seconds = 0")
+        connection.exec_driver_sql("UPDATE cron_runs SET outcome = 'lost', reason = 'process 7 on web1', seconds = 0")
     assert re.fullmatch(r'  last runs  .*, lost: process 7 on web1', ticked('show fail')[1].splitlines()[-1])
 
 
@@ -299,7 +299,7 @@ def test_show_needs_no_store(run):
     assert (status, err) == (0, '')
     assert out.splitlines()[6:8] == [
         '  schedule   30 * * * * (UTC)',
-        '  settings   durable=False: each process for itself',
+        '  settings   store=False: each process for itself',
     ]
     assert out.splitlines()[-1] == '  last runs  not remembered: set cron.store'
 

@@ -41,7 +41,7 @@ def due(task, start, end, most):
     return ((minute, task.name) for minute in (list(found)[-most:] if most else found))
 
 
-def ran(app, task, minute, status='ok', seconds=0.2, **values):
+def ran(app, task, minute, outcome='ok', seconds=0.2, **values):
     """Return the row of a run."""
     started = values.pop('started', minute and minute + timedelta(seconds=1))
     return {
@@ -51,13 +51,13 @@ def ran(app, task, minute, status='ok', seconds=0.2, **values):
         'scheduled_for': minute,
         'attempt': 1,
         'trigger': 'request',
-        'by': None,
+        'requested_by': None,
         'host': 'web-1',
         'pid': 4711,
         'started': started,
-        'finished': None if status == 'running' else started + timedelta(seconds=seconds),
-        'status': status,
-        'seconds': None if status == 'running' else seconds,
+        'finished': None if outcome == 'running' else started + timedelta(seconds=seconds),
+        'outcome': outcome,
+        'seconds': None if outcome == 'running' else seconds,
         'reason': None,
         'error': None,
         'traceback': None,

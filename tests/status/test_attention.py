@@ -44,11 +44,11 @@ def ago(minutes):
     return TICK - timedelta(minutes=minutes)
 
 
-def run(task, status, minutes=1, **values):
+def run(task, outcome, minutes=1, **values):
     started = ago(minutes)
     known = {'scheduled_for': started, 'attempt': 1, 'trigger': 'request', 'host': None, 'pid': None}
     known |= {'started': started, 'finished': started, 'seconds': 2.0, 'reason': None, 'error': None}
-    return PastRun(task, status, **(known | {'traceback': None} | values))
+    return PastRun(task, outcome, **(known | {'traceback': None} | values))
 
 
 def test_nothing_needs_attention_where_all_is_well():
@@ -93,7 +93,7 @@ def test_minutes_without_a_tick_are_told_with_what_was_due_then_and_did_not_run(
 
 
 def test_what_is_not_in_the_store_cannot_have_been_caught_up():
-    assert told((*EVERY, {'durable': False}), INVOICES, gaps=[Gap(ago(2), ago(2))]) == [
+    assert told((*EVERY, {'store': False}), INVOICES, gaps=[Gap(ago(2), ago(2))]) == [
         'no tick warn: 1 minute without a tick, 02:07; due then and not run: every'
     ]
 
@@ -158,7 +158,7 @@ def test_of_many_the_first_are_told_and_how_many_more_there_are():
 def test_names_are_links_and_texts_are_escaped(make_page, store, now):
     page = make_page(settings=store)
     fill(page.registry, 1, now, most=3)
-    record(page.registry, ('shop.task', now, {'status': 'failed', 'error': '<b>'}))
+    record(page.registry, ('shop.task', now, {'outcome': 'failed', 'error': '<b>'}))
     told = page.get().text.partition('Needs attention')[2].partition('</section>')[0]
     assert '<a href="/admin/cron/task?name=shop.task">shop.task</a>' in told
     assert ': &lt;b&gt;' in told

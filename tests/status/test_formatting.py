@@ -17,9 +17,9 @@ def ago(**length):
     return NOW - timedelta(**length)
 
 
-def run(status='ok', **values):
+def run(outcome='ok', **values):
     started = values.pop('started', ago(minutes=10))
-    known = {'task': 't', 'status': status, 'scheduled_for': started.replace(second=0), 'attempt': 1}
+    known = {'task': 't', 'outcome': outcome, 'scheduled_for': started.replace(second=0), 'attempt': 1}
     known |= {'trigger': 'request', 'host': 'web-1', 'pid': 7, 'started': started, 'finished': started}
     known |= {'seconds': 0.25, 'reason': None, 'error': None, 'traceback': None}
     return PastRun(**(known | values))
@@ -66,8 +66,8 @@ def test_a_strip_says_the_same_in_words():
 def test_no_two_statuses_have_the_same_symbol_and_the_same_bar():
     # whoever cannot tell colours apart reads shapes
     statuses = ['ok', 'failed', 'lost', 'stuck', 'missed', 'skipped', 'paused', 'running', 'strange']
-    bars = [strip([status]).paths[0][1] for status in statuses]
-    symbols = [line(run(status), NOW, 3600, UTC).symbol for status in statuses]
+    bars = [strip([outcome]).paths[0][1] for outcome in statuses]
+    symbols = [line(run(outcome), NOW, 3600, UTC).symbol for outcome in statuses]
     assert len(set(bars)) == len(statuses)
     assert len(set(symbols)) == len(statuses)
 
@@ -92,7 +92,7 @@ def test_short_runs_are_told_to_the_millisecond(number, text):
             ('ok', '✓', 'good', '17:50', '0.250 s', '', 'for 17:00, attempt 2, process 7 on web-1'),
         ),
         (
-            run(scheduled_for=None, by='ada', host=None),
+            run(scheduled_for=None, requested_by='ada', host=None),
             ('ok', '✓', 'good', '17:50', '0.250 s', '', 'by hand, ada'),
         ),
         (run(scheduled_for=None, host=None), ('ok', '✓', 'good', '17:50', '0.250 s', '', 'by hand')),
@@ -108,5 +108,5 @@ def test_short_runs_are_told_to_the_millisecond(number, text):
 )
 def test_a_run_is_one_line(past, expected):
     shown = line(past, NOW, 60, UTC)
-    found = (shown.status, shown.symbol, shown.look, shown.when.text, shown.took, shown.why, shown.about)
+    found = (shown.outcome, shown.symbol, shown.look, shown.when.text, shown.took, shown.why, shown.about)
     assert found == expected

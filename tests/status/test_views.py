@@ -80,7 +80,7 @@ def test_without_a_store_there_are_schedules_and_next_runs_and_what_the_rest_wou
     task = page.task('shop.daily')
     assert 'Run now' in task
     assert 'Pause' not in task
-    assert 'Durable' not in task
+    assert '<dt>Store' not in task
     assert 'What ran is remembered only in a store' in task
     assert '3 tasks' in page.get('/due?at=2026-11-24T02:00')
 
@@ -138,9 +138,9 @@ def test_what_needs_attention_comes_first(make_page, store, now):
     record_silence(page.registry, now - 20 * MINUTE, now - 11 * MINUTE, 'shop.often')
     # later than what the history has of this minute
     last = {'started': now + timedelta(seconds=2)}
-    failed, lost = {'status': 'failed', 'seconds': 10.0, 'error': 'Timeout'}, {'status': 'lost', 'reason': 'gone'}
+    failed, lost = {'outcome': 'failed', 'seconds': 10.0, 'error': 'Timeout'}, {'outcome': 'lost', 'reason': 'gone'}
     record(page.registry, ('shop.daily', now, failed | last), ('shop.often', now, lost | last))
-    page.registry['cron_claims'].pause(['shop.never'], reason='the mail server moves', by='ada')
+    page.registry['cron_claims'].pause(['shop.never'], reason='the mail server moves', requested_by='ada')
     text = page.get().text
     told = text.partition('Needs attention')[2].partition('</section>')[0]
     order = ['10 minutes without a tick', 'lost', 'failed', 'paused by ada until somebody resumes it: the mail server']
@@ -181,10 +181,10 @@ def test_the_page_of_a_task_shows_what_is_known_of_it(make_page, store, now):
     page = make_page(recording([]), settings=store)
     fill(page.registry, 1, now, most=2)
     trace = {'error': 'Timeout', 'traceback': 'Traceback\n  File "x"\nTimeout: <b>'}
-    record(page.registry, ('shop.task', now, {'status': 'failed', **trace}))
+    record(page.registry, ('shop.task', now, {'outcome': 'failed', **trace}))
     record_silence(page.registry, now - 3 * MINUTE, now - 2 * MINUTE, 'shop.task')
     answer = page.task()
-    for words in ('every hour', '0 * * * *', 'UTC', 'test_views.recording.', 'never late', 'Durable', '+00:00'):
+    for words in ('every hour', '0 * * * *', 'UTC', 'test_views.recording.', 'never late', '<dt>Store', '+00:00'):
         assert words in answer
     assert answer.text.count('class="offset"') == 10
     assert '<b>Timeout</b>; process 4711 on web-1' in answer
@@ -199,7 +199,7 @@ def test_the_page_of_a_task_shows_what_is_known_of_it(make_page, store, now):
 
 def test_a_task_that_is_not_in_the_store_has_no_history_and_cannot_be_paused(make_page, store):
     answer = make_page(
-        lambda config: config.add_cron_task(print, name='shop.task', min=0, durable=False), settings=store
+        lambda config: config.add_cron_task(print, name='shop.task', min=0, store=False), settings=store
     ).task()
     assert 'no: each process is on its own' in answer
     assert 'Pause' not in answer
@@ -223,7 +223,7 @@ def test_names_of_all_kinds_have_a_page(make_page):
 def test_the_process_of_a_run_that_was_lost_is_told_once(make_page, store, now):
     page = make_page(settings=store)
     fill(page.registry, 1, now, most=0)
-    lost = {'status': 'lost', 'reason': 'process 4711 on web-1, since 02:00', 'attempt': 2}
+    lost = {'outcome': 'lost', 'reason': 'process 4711 on web-1, since 02:00', 'attempt': 2}
     record(page.registry, ('shop.task', now, lost))
     history = page.task().text.partition('<h2 id="history">')[2]
     assert '<span class="about">attempt 2, process 4711 on web-1</span>' in history
@@ -328,10 +328,10 @@ def test_what_a_task_is_handed_over_to_is_shown_and_what_is_queued_is_no_fault(m
         config.add_cron_task(print, name='shop.task', min=0, via=hand_over)
 
     page = make_page(configure, settings=store)
-    record(page.registry, ('shop.task', now - 90 * MINUTE, {'status': 'running'}))
+    record(page.registry, ('shop.task', now - 90 * MINUTE, {'outcome': 'running'}))
     assert '>running<' in page.task()
     assert 'stuck' not in page.task()
-    record(page.registry, ('shop.task', now - 3 * MINUTE, {'status': 'queued'}))
+    record(page.registry, ('shop.task', now - 3 * MINUTE, {'outcome': 'queued'}))
     answer = page.task()
     assert 'Handed over to' in answer
     assert 'test_views.hand_over' in answer

@@ -27,7 +27,7 @@ def test_of_any_number_of_servers_one_runs_a_task_and_the_others_say_nothing(ser
     assert str(first.tick()) == 'ok'
     caplog.clear()
     report = second.tick()
-    assert [(task.status, task.reason) for task in report.tasks] == [('skipped', 'already run')]
+    assert [(task.outcome, task.reason) for task in report.tasks] == [('skipped', 'already run')]
     assert str(report) == 'ok: 1 of 1 tasks already run for 02:00'
     (silent,) = [record for record in caplog.records if 'already run' in record.getMessage()]
     assert silent.levelno == logging.DEBUG
@@ -51,17 +51,17 @@ def test_the_loser_of_a_claim_is_as_silent_as_one_that_came_later(servers, warni
 def test_applications_of_one_database_do_not_know_each_other(servers):
     one, other = servers.start().add(), servers.start(app='other').add()
     for server in (one, other):
-        assert server.tick().tasks[0].status == 'ok'
+        assert server.tick().tasks[0].outcome == 'ok'
     assert sorted(servers.history('app', 'task')) == [('app', 'task'), ('other', 'task')]
 
 
 def test_a_store_leaves_tasks_that_are_not_durable_to_each_process(servers):
-    first, second = (servers.start().add().add('free', min='*/5', durable=False) for _ in range(2))
+    first, second = (servers.start().add().add('free', min='*/5', store=False) for _ in range(2))
     assert [task.name for task in first.tick().tasks] == ['task', 'free']
     second.tick()
     assert second.ran == [('free', 0)]
     assert str(second.tick()) == 'ok: 2 of 2 tasks already run for 02:00'
-    assert servers.history('task', 'status') == [('task', 'ok')]
+    assert servers.history('task', 'outcome') == [('task', 'ok')]
     # by its name too, and in the order that was asked for
     assert [task.name for task in second.tick(names=['free', 'task']).tasks] == ['free', 'task']
 
@@ -83,7 +83,7 @@ def test_a_failed_run_is_tried_again_at_the_ticks_that_follow_and_no_more_often_
     assert [report.failed for report in reports] == [True, True, True, False, False]
     assert server.ran == [('task', 0)] * 3
     assert 'task task begins, for 2020-11-23 02:00:00+00:00, attempt 3' in caplog.messages
-    assert servers.history('status', 'attempt', 'error') == [
+    assert servers.history('outcome', 'attempt', 'error') == [
         ('failed', 1, 'ValueError'),
         ('failed', 2, 'ValueError'),
         ('failed', 3, 'ValueError'),
@@ -94,7 +94,7 @@ def test_a_retry_that_succeeds_is_the_last(servers):
     server = servers.start().add(body=failing(1), min=0, retries=5)
     for minute in range(4):
         server.tick(minute)
-    assert servers.history('status', 'attempt') == [('failed', 1), ('ok', 2)]
+    assert servers.history('outcome', 'attempt') == [('failed', 1), ('ok', 2)]
 
 
 def test_a_task_without_retries_is_not_tried_again(servers):
@@ -135,11 +135,11 @@ def test_a_retry_is_not_too_late_however_long_nobody_asked(servers):
 def test_an_idle_task_for_which_no_time_was_left_is_passed_over(servers, warnings):
     first, second = (servers.start(window='1e-9').add('idle', min=0, idle=True) for _ in range(2))
     report = first.tick(0)
-    assert [(task.status, task.reason) for task in report.tasks] == [('skipped', 'no time left')]
+    assert [(task.outcome, task.reason) for task in report.tasks] == [('skipped', 'no time left')]
     # neither another server nor the next minute runs it after all
     assert [task.reason for task in second.tick(0).tasks] == ['already run']
     assert first.tick(1).tasks == second.tick(1).tasks == ()
-    assert servers.history('status', 'reason') == [('skipped', 'no time left')]
+    assert servers.history('outcome', 'reason') == [('skipped', 'no time left')]
     assert servers.minutes('missed') == []
 
 
@@ -172,9 +172,9 @@ def test_a_named_run_is_recorded_as_manual_and_claims_no_minute(servers):
     server = servers.start().add(min=0).add('other', min=0)
     server.tick(-1)
     report = server.tick(0, names=['other', 'task'])
-    assert [(task.name, task.status) for task in report.tasks] == [('other', 'ok'), ('task', 'ok')]
+    assert [(task.name, task.outcome) for task in report.tasks] == [('other', 'ok'), ('task', 'ok')]
     assert servers.row()['last_minute'] is None
-    assert {*servers.history('trigger', 'scheduled_for', 'status', 'attempt')} == {('manual', None, 'ok', 1)}
+    assert {*servers.history('trigger', 'scheduled_for', 'outcome', 'attempt')} == {('manual', None, 'ok', 1)}
     server.tick(0)
     assert len(server.ran) == 4
     with pytest.raises(LookupError, match='no cron task is named'):
@@ -202,8 +202,8 @@ def test_a_named_run_waits_for_nobody_and_takes_over_from_the_dead(servers, warn
     servers.hold()
     assert server.tick(1, names=['task']).tasks[0].reason.startswith('still running: process 4711 on elsewhere')
     servers.execute(update(processes).values(lease_until=0.0))
-    assert [task.status for task in server.tick(1, names=['task']).tasks] == ['ok']
-    assert servers.history('status')[-2:] in (['lost', 'ok'], ['ok', 'lost'])
+    assert [task.outcome for task in server.tick(1, names=['task']).tasks] == ['ok']
+    assert servers.history('outcome')[-2:] in (['lost', 'ok'], ['ok', 'lost'])
 
 
 def test_the_trigger_of_a_run_is_recorded(servers):
@@ -218,7 +218,7 @@ def test_the_trigger_of_a_run_is_recorded(servers):
 
 
 def test_if_the_store_cannot_be_asked_nothing_runs_that_is_under_it_and_the_answer_says_why(servers, warnings):
-    server = servers.start().add(min='*').add('free', min='*', durable=False)
+    server = servers.start().add(min='*').add('free', min='*', store=False)
     server.ready()
     app = TestApp(server.config.make_wsgi_app(), extra_environ={'REMOTE_ADDR': '127.0.0.1'})
     with server.outage():
@@ -328,7 +328,7 @@ def test_a_run_that_the_end_of_its_process_stopped_is_released(servers, warnings
     with request as env, pytest.raises(exc):
         run(env['request'], INSTANT, window=60, exits=OF_SERVERS)
     assert servers.row()['run_id'] is None
-    assert servers.history('status', 'reason') == [('lost', 'the end of its process was in its way')]
+    assert servers.history('outcome', 'reason') == [('lost', 'the end of its process was in its way')]
     # it may have committed something, and does not run once more
     assert second.tick(1).tasks == ()
 
@@ -353,7 +353,7 @@ def test_an_interrupted_run_is_released_later_if_the_database_does_not_answer(se
         server.away.__enter__()
         raise KeyboardInterrupt
 
-    server = servers.start().add(body=stop, min=0).add('free', body=lambda system: sys.exit(), durable=False, min=1)
+    server = servers.start().add(body=stop, min=0).add('free', body=lambda system: sys.exit(), store=False, min=1)
     with pytest.raises(KeyboardInterrupt):
         server.tick(0)
     server.away.__exit__(None, None, None)
@@ -368,7 +368,7 @@ def test_an_interrupted_task_that_is_not_durable_is_released_in_the_process(serv
     def stop(system):
         raise KeyboardInterrupt
 
-    server = servers.start().add(body=stop, min='*', durable=False)
+    server = servers.start().add(body=stop, min='*', store=False)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             server.tick(0)
@@ -416,7 +416,7 @@ def test_what_is_older_than_the_history_is_kept_is_removed_in_small_steps(server
     server.tick(0)
     server.tick(5)
     now = datetime.now(timezone.utc)
-    old = {'app': 'app', 'task': 'task', 'attempt': 1, 'trigger': 'request', 'started': now, 'status': 'ok'}
+    old = {'app': 'app', 'task': 'task', 'attempt': 1, 'trigger': 'request', 'started': now, 'outcome': 'ok'}
     days = [*[3] * 600, 1]
     servers.execute(
         insert(runs).values([old | {'id': str(i), 'finished': now - timedelta(days=d)} for i, d in enumerate(days)])

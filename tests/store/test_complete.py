@@ -48,7 +48,7 @@ def test_an_end_whose_process_died_before_it_could_be_written_is_lost(servers, s
     with server.outage(END):
         server.tick()
     servers.change(process='none')
-    assert servers.start().add().tick(1).tasks[0].status == 'lost'
+    assert servers.start().add().tick(1).tasks[0].outcome == 'lost'
     # should it still come, it changes nothing
     server.tick(2)
     assert servers.history() == ['lost']
@@ -69,7 +69,7 @@ def test_an_end_that_the_database_has_kept_is_not_a_failure_if_the_answer_is_los
 def test_a_run_that_was_taken_over_behind_its_back_is_reported_as_failed(servers, warnings):
     server = servers.start().add(body=lambda system: servers.change(run_id='other'))
     report = server.tick()
-    assert [(task.status, type(task.exception)) for task in report.tasks] == [('failed', Fenced)]
+    assert [(task.outcome, type(task.exception)) for task in report.tasks] == [('failed', Fenced)]
     assert warnings() == ['task task: the run was taken over by another process, which took this one for dead']
     assert servers.row()['run_id'] == 'other'
 
@@ -111,8 +111,8 @@ def test_whatever_an_exception_says_can_be_kept(servers, caplog, text):
 
     server = servers.start().add(body=body)
     server.tick()
-    ((status, error, kept),) = servers.history('status', 'error', 'traceback')
-    assert (status, error) == ('failed', 'ValueError')
+    ((outcome, error, kept),) = servers.history('outcome', 'error', 'traceback')
+    assert (outcome, error) == ('failed', 'ValueError')
     assert kept.endswith({'a': 'a\\x00b\n', 'c': 'caf\\udce9\n', 'x': 'x' * 100 + '\n'}[text[0]])
     assert len(kept) <= 8000
     assert servers.row()['run_id'] is None
@@ -133,6 +133,6 @@ def test_the_end_of_a_run_is_written_even_if_its_exception_cannot_be_shown(serve
 
     server = servers.start().add(body=body)
     assert server.tick().failed
-    assert servers.history('status', 'error', 'traceback') == [('failed', 'Elusive', 'Elusive, which cannot be shown')]
+    assert servers.history('outcome', 'error', 'traceback') == [('failed', 'Elusive', 'Elusive, which cannot be shown')]
     assert servers.row()['run_id'] is None
     assert server.clock.now == 1000

@@ -62,7 +62,7 @@ def test_a_tick_that_comes_late_finds_what_is_due_then():
 
 
 def test_a_task_that_is_not_durable_is_never_owed():
-    at = make({'task': ('* * * * *', 5)}, durable=False)
+    at = make({'task': ('* * * * *', 5)}, store=False)
     at(0)
     assert at(1) == set()
 

@@ -31,12 +31,12 @@ def test_a_run_is_recorded_from_its_beginning_to_its_end(servers, connection):
     history.begin(connection, **BEGUN)
     connection.commit()
     (row,) = servers.rows(runs)
-    assert (row['status'], row['finished'], row['seconds']) == ('running', None, None)
+    assert (row['outcome'], row['finished'], row['seconds']) == ('running', None, None)
     history.end(connection, 'run', TaskReport('task', 'ok', 1.5), INSTANT + MINUTE)
     connection.commit()
     (row,) = servers.rows(runs)
     assert {name: row[name] for name in BEGUN} == BEGUN
-    assert (row['status'], row['finished'], row['seconds']) == ('ok', INSTANT + MINUTE, 1.5)
+    assert (row['outcome'], row['finished'], row['seconds']) == ('ok', INSTANT + MINUTE, 1.5)
     assert (row['reason'], row['error'], row['traceback']) == (None, None, None)
 
 

@@ -38,7 +38,7 @@ def make_app(tmp_path):
 
 def history(registry):
     with registry['cron_claims'].database.begin() as connection:
-        query = text('SELECT scheduled_for, status, reason FROM cron_runs ORDER BY scheduled_for')
+        query = text('SELECT scheduled_for, outcome, reason FROM cron_runs ORDER BY scheduled_for')
         return [(str(row[0])[11:16], row[1], row[2]) for row in connection.execute(query)]
 
 
@@ -55,9 +55,9 @@ def test_a_paused_task_does_not_run_and_its_minutes_are_recorded_once(make_app, 
     registry, ran, _ = make_app()
     claims = registry['cron_claims']
     tick(registry, at(0))
-    claims.pause(['task'], reason='the disk is full', until=at(3), by='ada')
+    claims.pause(['task'], reason='the disk is full', until=at(3), requested_by='ada')
     report = tick(registry, at(1))
-    assert [(task.status, task.reason) for task in report.tasks] == [('skipped', 'paused by ada: the disk is full')]
+    assert [(task.outcome, task.reason) for task in report.tasks] == [('skipped', 'paused by ada: the disk is full')]
     assert str(report) == 'ok'
     tick(registry, at(1))
     tick(registry, at(2))
@@ -103,10 +103,10 @@ def test_a_pause_lasts_until_it_is_ended_and_both_are_told(make_app, caplog):
     registry, ran, events = make_app()
     claims = registry['cron_claims']
     tick(registry, at(0))
-    claims.pause(['task'], reason='why', by='ada')
+    claims.pause(['task'], reason='why', requested_by='ada')
     claims.pause(['task'], reason='better known now')
     assert claims.paused() == {'task': Pause(None, 'better known now', None)}
-    assert claims.resume(['task', 'another'], by='bob') == ['task']
+    assert claims.resume(['task', 'another'], requested_by='bob') == ['task']
     assert claims.resume(['task']) == []
     assert claims.paused() == {}
     # the minutes until then stay passed over, and the next one is not
@@ -115,9 +115,9 @@ def test_a_pause_lasts_until_it_is_ended_and_both_are_told(make_app, caplog):
     tick(registry, now() + MINUTE)
     assert len(ran) == 2
     paused, again, resumed = events[:3]
-    assert (paused.name, paused.until, paused.reason, paused.by) == ('task', None, 'why', 'ada')
-    assert (again.reason, again.by) == ('better known now', None)
-    assert (resumed.name, resumed.by) == ('task', 'bob')
+    assert (paused.name, paused.until, paused.reason, paused.requested_by) == ('task', None, 'why', 'ada')
+    assert (again.reason, again.requested_by) == ('better known now', None)
+    assert (resumed.name, resumed.requested_by) == ('task', 'bob')
     assert 'task task is paused by ada: why' in caplog.messages
     assert 'task task is resumed by bob' in caplog.messages
 
@@ -165,6 +165,6 @@ def test_without_a_store_nothing_can_be_paused():
 def test_pauses_in_the_year_9999_are_for_ever_on_postgresql_too(make_app, postgresql):
     registry, _, _ = make_app(url=postgresql)
     tick(registry, at(0))
-    registry['cron_claims'].pause(['task'], reason='why', by='ada')
+    registry['cron_claims'].pause(['task'], reason='why', requested_by='ada')
     assert registry['cron_claims'].paused() == {'task': Pause(None, 'why', 'ada')}
     assert tick(registry, datetime.now(timezone.utc)).tasks[0].reason == 'paused by ada: why'

@@ -37,13 +37,13 @@ def test_a_minute_that_was_missed_is_caught_up_once_and_the_task_is_told_which_i
     first.tick(-1)
     caplog.set_level('INFO', 'pyramid_cron')
     report = second.tick(3)
-    assert [(task.name, task.status) for task in report.tasks] == [('task', 'ok')]
+    assert [(task.name, task.outcome) for task in report.tasks] == [('task', 'ok')]
     assert second.ran == [('task', 0)]
     assert 'task task begins, for 2020-11-23 02:00:00+00:00' in caplog.messages
     first.tick(3)
     first.tick(4)
     assert first.ran == []
-    assert servers.history('scheduled_for', 'status', 'attempt') == [(INSTANT, 'ok', 1)]
+    assert servers.history('scheduled_for', 'outcome', 'attempt') == [(INSTANT, 'ok', 1)]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_older_misses_are_recorded_once_each_with_one_warning_over_all_servers(s
     # one of them is caught up all the same
     assert first.ran == [('often', 0), ('often', 20)]
     assert second.ran == []
-    assert servers.history('task', 'status', 'reason', 'attempt')[1] == ('once', 'missed', 'nobody asked in time', 0)
+    assert servers.history('task', 'outcome', 'reason', 'attempt')[1] == ('once', 'missed', 'nobody asked in time', 0)
 
 
 def test_what_another_server_passes_over_at_the_same_time_is_told_once(servers, warnings):
@@ -261,7 +261,7 @@ def test_once_a_task_cannot_be_caught_up_any_more_a_tick_takes_one_statement(ser
 
 @pytest.mark.parametrize('first', [True, False])
 def test_a_minute_ahead_of_the_databases_clock_is_refused_and_not_kept(servers, warnings, first):
-    server = servers.start().add(min='*').add('free', min='*', durable=False)
+    server = servers.start().add(min='*').add('free', min='*', store=False)
     now = datetime.now(timezone.utc)
     if not first:
         server.tick(0)
@@ -293,10 +293,10 @@ def test_a_task_that_was_lost_is_reported_with_host_and_process(servers, warning
     servers.hold(lease_until=0.0)
     report = server.tick(1)
     whose = 'process 4711 on elsewhere, since 2020-11-23 02:00:00+00:00'
-    assert [(task.name, task.status, task.reason) for task in report.tasks] == [('task', 'lost', whose)]
+    assert [(task.name, task.outcome, task.reason) for task in report.tasks] == [('task', 'lost', whose)]
     assert str(report) == f'fail: 1 of 1 tasks was lost: task ({whose})'
     assert warnings() == [f'task task was lost: its process has ended or says nothing any more: {whose}']
-    assert servers.history('id', 'status', 'reason')[-1] == ('other', 'lost', whose)
+    assert servers.history('id', 'outcome', 'reason')[-1] == ('other', 'lost', whose)
     # it is told by one server, and it does not run again
     assert not servers.start().add().tick(1).failed
     assert servers.row()['run_id'] is None
@@ -309,9 +309,9 @@ def test_a_task_that_was_lost_runs_once_more_if_nothing_of_it_was_committed(serv
     servers.hold(lease_until=0.0)
     servers.change(transactional=True)
     report = server.tick(1)
-    assert [(task.name, task.status) for task in report.tasks] == [('task', 'ok')]
+    assert [(task.name, task.outcome) for task in report.tasks] == [('task', 'ok')]
     assert server.ran == [('task', 0), ('task', 0)]
-    assert servers.history('status', 'attempt')[-1] == ('ok', 2)
+    assert servers.history('outcome', 'attempt')[-1] == ('ok', 2)
     (told,) = warnings()
     assert told.endswith('nothing of it was committed, and it is to run once more')
 
@@ -322,7 +322,7 @@ def test_a_task_that_kills_its_process_is_begun_three_times_at_most(servers, war
     servers.hold(lease_until=0.0)
     servers.change(transactional=True, attempt=3)
     report = server.tick(1)
-    assert [(task.name, task.status) for task in report.tasks] == [('task', 'lost')]
+    assert [(task.name, task.outcome) for task in report.tasks] == [('task', 'lost')]
     assert server.ran == [('task', 0)]
 
 
@@ -369,7 +369,7 @@ def test_a_task_of_another_machine_is_not_taken_over_while_its_lease_lasts(serve
     report = server.tick(1)
     # its process has a number that is not in use here
     assert Place.here().born(4711) is None
-    assert [(task.status, task.reason) for task in report.tasks] == [
+    assert [(task.outcome, task.reason) for task in report.tasks] == [
         ('stuck', report.tasks[0].reason),
     ]
     assert servers.row()['run_id'] == 'other'
@@ -395,7 +395,7 @@ def test_a_task_that_is_due_while_another_server_runs_it_is_skipped_and_the_hold
     servers.hold()
     report = server.tick(1)
     whose = 'process 4711 on elsewhere, since 2020-11-23 02:00:00+00:00'
-    assert [(task.status, task.reason) for task in report.tasks] == [('skipped', f'still running: {whose}')]
+    assert [(task.outcome, task.reason) for task in report.tasks] == [('skipped', f'still running: {whose}')]
     assert warnings() == [f'task task is skipped: still running: {whose}']
     assert servers.minutes('skipped') == [('task', 1)]
     # for the minute that it is being run for, it is nobody's business
@@ -409,7 +409,7 @@ def test_a_task_that_another_server_runs_for_longer_than_the_window_is_stuck(ser
     servers.hold()
     report = server.tick(1)
     assert report.failed
-    assert [task.status for task in report.tasks] == ['stuck']
+    assert [task.outcome for task in report.tasks] == ['stuck']
     assert report.tasks[0].reason.startswith('running for')
 
 

@@ -35,11 +35,11 @@ def ask(server):
 def record(servers, server):
     """Record runs of which only this matters."""
 
-    def record(status, minute, task='task', app='app', late=timedelta(seconds=1), **values):
+    def record(outcome, minute, task='task', app='app', late=timedelta(seconds=1), **values):
         record.number += 1
         scheduled = INSTANT + minute * MINUTE
         known = {'attempt': 1, 'trigger': 'request', 'started': scheduled + late, 'scheduled_for': scheduled}
-        row = {'id': str(record.number), 'task': task, 'app': app, 'status': status, **known, **values}
+        row = {'id': str(record.number), 'task': task, 'app': app, 'outcome': outcome, **known, **values}
         servers.execute(insert(runs).values(row))
 
     record.number = 0
@@ -47,8 +47,8 @@ def record(servers, server):
 
 
 def test_a_strip_has_the_last_runs_of_each_task_the_newest_last(ask, record):
-    for minute, status in enumerate(['ok', 'failed', 'lost', 'ok'], 10):
-        record(status, minute)
+    for minute, outcome in enumerate(['ok', 'failed', 'lost', 'ok'], 10):
+        record(outcome, minute)
     record('skipped', 12, 'other')
     record('ok', 12, 'removed')
     record('ok', 12, app='another')
@@ -92,7 +92,7 @@ def test_for_a_minute_there_is_what_became_of_the_tasks_that_were_due(ask, recor
     record('missed', 5, late=timedelta(days=8))
     minute = INSTANT + 5 * MINUTE
     found = ask(queries.for_minute, ['task', 'other'], minute)
-    assert [(run.task, run.status, run.attempt) for run in found] == [
+    assert [(run.task, run.outcome, run.attempt) for run in found] == [
         ('other', 'missed', 1),
         ('task', 'failed', 1),
         ('task', 'ok', 2),

@@ -55,7 +55,7 @@ def begin(worker, handover):
 
 
 def statuses(report):
-    return [(task.name, task.status) for task in report.tasks]
+    return [(task.name, task.outcome) for task in report.tasks]
 
 
 def test_a_task_that_is_handed_over_waits_in_nobodys_hands(servers, web, queue):
@@ -64,15 +64,15 @@ def test_a_task_that_is_handed_over_waits_in_nobodys_hands(servers, web, queue):
     assert web.ran == []
     row = servers.row()
     assert (row['process'], row['queued'], row['last_minute']) == (None, '2020-11-23T02:00+00:00', INSTANT)
-    assert servers.history('status', 'attempt', 'trigger') == [('queued', 1, 'request')]
+    assert servers.history('outcome', 'attempt', 'trigger') == [('queued', 1, 'request')]
 
 
 def test_it_runs_where_it_is_delivered_and_its_record_says_where(servers, web, worker, queue):
     web.tick(0)
     servers.execute(update(runs).values(host='elsewhere', pid=1))
     report = begin(worker, queue[0])
-    assert (report.status, worker.ran, web.ran) == ('ok', [('task', 0)], [])
-    assert servers.history('status', 'host', 'pid') == [
+    assert (report.outcome, worker.ran, web.ran) == ('ok', [('task', 0)], [])
+    assert servers.history('outcome', 'host', 'pid') == [
         ('ok', worker.claims.process.host, worker.claims.process.pid),
     ]
     row = servers.row()
@@ -92,7 +92,7 @@ def test_a_second_delivery_does_nothing(servers, web, worker, queue, warnings):
     begin(worker, queue[0])
     warnings()
     report = begin(worker, queue[0])
-    assert (report.status, report.reason) == ('skipped', 'already run')
+    assert (report.outcome, report.reason) == ('skipped', 'already run')
     assert warnings() == []
     assert worker.ran == [('task', 0)]
     assert servers.history() == ['ok']
@@ -104,7 +104,7 @@ def test_of_two_that_take_it_at_once_one_has_it(servers, web, worker, queue):
     other.ready()
     with worker.overtaken('UPDATE cron_tasks SET run_id', lambda: begin(other, queue[0])):
         report = begin(worker, queue[0])
-    assert (report.status, report.reason) == ('skipped', 'already run')
+    assert (report.outcome, report.reason) == ('skipped', 'already run')
     assert other.ran == [('task', 0)]
     assert worker.ran == []
 
@@ -138,14 +138,14 @@ def test_a_send_that_fails_is_a_failure_and_is_tried_again_at_the_next_tick(serv
     assert report.failed
     assert str(report) == 'fail: 1 of 1 tasks failed: task'
     assert warnings() == ['task task could not be handed over after 0.000 s']
-    assert servers.history('status', 'error') == [('failed', 'ConnectionError')]
+    assert servers.history('outcome', 'error') == [('failed', 'ConnectionError')]
     # not within the minute, in which every server asks
-    assert [task.status for task in web.tick(0).tasks] == ['skipped']
+    assert [task.outcome for task in web.tick(0).tasks] == ['skipped']
     queue.broken = None
     [again] = web.tick(1).tasks
-    assert (again.status, again.attempt) == ('handed over', 2)
-    assert begin(worker, queue[0]).status == 'ok'
-    assert servers.history('status', 'attempt') == [('failed', 1), ('ok', 2)]
+    assert (again.outcome, again.attempt) == ('handed over', 2)
+    assert begin(worker, queue[0]).outcome == 'ok'
+    assert servers.history('outcome', 'attempt') == [('failed', 1), ('ok', 2)]
 
 
 def test_a_send_that_fails_is_given_up_when_it_is_too_late(servers, queue, warnings):
@@ -162,21 +162,21 @@ def test_a_send_that_fails_is_given_up_when_it_is_too_late(servers, queue, warni
 def test_a_server_that_dies_while_it_sends_has_another_one_hand_over_again(servers, web, worker, queue, warnings):
     [turn] = web.turns(0)
     assert web.claims.claim(turn) is None
-    turn.handing.send(turn)
+    turn.engine.send(turn)
     # killed before it could say that it has sent
     servers.execute(update(processes).values(place='another boot', lease_until=0.0))
     servers.start(catch_up=LONG).add(via=queue).tick(1)
     assert [handover.key for handover in queue] == ['app:task@2020-11-23T02:00Z'] * 2
-    assert [begin(worker, handover).status for handover in queue] == ['ok', 'skipped']
+    assert [begin(worker, handover).outcome for handover in queue] == ['ok', 'skipped']
     assert worker.ran == [('task', 0)]
-    assert servers.history('status', 'attempt') == [('lost', 1), ('ok', 2)]
+    assert servers.history('outcome', 'attempt') == [('lost', 1), ('ok', 2)]
     assert warnings()[0].endswith('nothing of it was committed, and it is to run once more')
 
 
 def test_while_it_waits_it_is_not_handed_over_for_another_minute(servers, web, queue):
     web.tick(0)
     [report] = web.tick(5).tasks
-    assert report.status == 'skipped'
+    assert report.outcome == 'skipped'
     assert report.reason.startswith('still queued, since ')
     assert len(queue) == 1
     assert servers.minutes('skipped') == [('task', 5)]
@@ -187,7 +187,7 @@ def test_a_run_elsewhere_may_take_longer_than_a_request_and_is_not_stuck(servers
     servers.hold()
     servers.change(queued=None)
     [report] = web.tick(5).tasks
-    assert report.status == 'skipped'
+    assert report.outcome == 'skipped'
     assert report.reason.startswith('still running: process 4711 on elsewhere')
 
 
@@ -202,7 +202,7 @@ def test_what_nobody_takes_in_time_is_missed(servers, queue, warnings):
     servers.change(began=servers.row()['began'] - 20)
     web.tick(2)
     assert warnings() == ['task task was handed over, and does not run: nobody took it in 5 min']
-    assert servers.history('status', 'reason') == [('missed', 'nobody took it in 5 min')]
+    assert servers.history('outcome', 'reason') == [('missed', 'nobody took it in 5 min')]
     assert [(event.name, event.minutes) for event in missed] == [('task', (INSTANT,))]
     assert servers.row()['run_id'] is None
     web.tick(5)
@@ -224,13 +224,13 @@ def test_a_delivery_that_comes_too_late_is_dropped_and_recorded(servers, queue, 
     web = servers.start(catch_up='300').add(via=queue)
     web.tick(0)
     report = begin(web, queue[0])
-    assert report.status == 'missed'
+    assert report.outcome == 'missed'
     assert report.reason.startswith('it came ')
     assert web.ran == []
-    assert servers.history('status', 'reason') == [('missed', report.reason)]
+    assert servers.history('outcome', 'reason') == [('missed', report.reason)]
     assert servers.row()['run_id'] is None
     # and once more
-    assert begin(web, queue[0]).status == 'skipped'
+    assert begin(web, queue[0]).outcome == 'skipped'
 
 
 def test_what_two_servers_give_up_at_once_is_given_up_once(servers, queue, warnings):
@@ -261,10 +261,13 @@ def test_what_failed_elsewhere_is_handed_over_again_if_it_has_retries(servers, q
     web, worker = (servers.start(catch_up=LONG).add(body=fail, via=queue, retries=1) for _ in range(2))
     web.tick(0)
     report = begin(worker, queue.pop())
-    assert (report.status, type(report.exception)) == ('failed', LookupError)
+    assert (report.outcome, type(report.exception)) == ('failed', LookupError)
     assert [task.attempt for task in web.tick(1).tasks] == [2]
     assert begin(worker, queue.pop()).attempt == 2
-    assert servers.history('status', 'attempt', 'error') == [('failed', 1, 'LookupError'), ('failed', 2, 'LookupError')]
+    assert servers.history('outcome', 'attempt', 'error') == [
+        ('failed', 1, 'LookupError'),
+        ('failed', 2, 'LookupError'),
+    ]
     assert web.tick(2).tasks == ()
 
 
@@ -277,7 +280,7 @@ def test_a_worker_that_dies_is_lost(servers, web, worker, queue, warnings):
     dying = servers.start(catch_up=LONG).add(body=lambda system: look_after(), via=queue)
     report = begin(dying, queue[0])
     # it goes on, as one that was only frozen
-    assert (report.status, type(report.exception)) == ('failed', Fenced)
+    assert (report.outcome, type(report.exception)) == ('failed', Fenced)
     assert servers.history() == ['lost']
     assert len(queue) == 1
 
@@ -310,7 +313,7 @@ def test_events_tell_of_both_sides(servers, queue):
     told = []
     web, worker = (servers.start(catch_up=LONG).add(via=queue) for _ in range(2))
     for server in (web, worker):
-        server.config.add_subscriber(lambda event: told.append(event.status), ITaskFinished)
+        server.config.add_subscriber(lambda event: told.append(event.outcome), ITaskFinished)
     web.tick(0)
     begin(worker, queue[0])
     assert told == ['handed over', 'ok']
@@ -320,26 +323,26 @@ def test_by_name_it_runs_here_unless_it_is_to_be_handed_over(servers, web, worke
     assert statuses(web.tick(0, ['task'])) == [('task', 'ok')]
     assert queue == []
     claims = web.claims
-    [turn] = claims.named(web.registry['cron_tasks'], ['task'], 'root', hands_over=True)
+    [turn] = claims.named(web.registry['cron_tasks'], ['task'], 'root', enqueue=True)
     assert claims.claim(turn) is None
-    turn.handing.send(turn)
-    assert claims.release(turn, report_of('handed over')).status == 'handed over'
+    turn.engine.send(turn)
+    assert claims.release(turn, report_of('handed over')).outcome == 'handed over'
     [handover] = queue
     assert handover.key == f'app:task@{turn.run_id}'
     assert servers.row()['queued'] == turn.run_id
     # that of another run
-    assert perform(worker.config.make_wsgi_app(), 'app:task@2020-11-23T02:00Z').status == 'skipped'
-    assert begin(worker, handover).status == 'ok'
-    assert servers.history('trigger', 'by', 'status')[-1] == ('manual', 'root', 'ok')
+    assert perform(worker.config.make_wsgi_app(), 'app:task@2020-11-23T02:00Z').outcome == 'skipped'
+    assert begin(worker, handover).outcome == 'ok'
+    assert servers.history('trigger', 'requested_by', 'outcome')[-1] == ('manual', 'root', 'ok')
     assert servers.row()['last_minute'] is None
 
 
-def report_of(status, exception=None):
-    return TaskReport('task', status, exception=exception)
+def report_of(outcome, exception=None):
+    return TaskReport('task', outcome, exception=exception)
 
 
 def hand_over_by_name(server):
-    [turn] = server.claims.named(server.registry['cron_tasks'], ['task'], hands_over=True)
+    [turn] = server.claims.named(server.registry['cron_tasks'], ['task'], enqueue=True)
     assert server.claims.claim(turn) is None
     return turn
 
@@ -347,7 +350,7 @@ def hand_over_by_name(server):
 def test_by_name_what_cannot_be_sent_has_failed_and_is_not_sent_again(servers, web, queue):
     turn = hand_over_by_name(web)
     web.claims.release(turn, report_of('failed', ConnectionError()))
-    assert servers.history('status', 'error') == [('failed', 'ConnectionError')]
+    assert servers.history('outcome', 'error') == [('failed', 'ConnectionError')]
     assert (servers.row()['run_id'], servers.row()['again']) == (None, None)
 
 
@@ -356,7 +359,7 @@ def test_by_name_what_nobody_takes_is_lost(servers, queue):
     web.claims.release(hand_over_by_name(web), report_of('handed over'))
     servers.change(began=servers.row()['began'] - 400)
     web.tick(1)
-    assert servers.history('status', 'reason') == [('lost', 'nobody took it in 6 min')]
+    assert servers.history('outcome', 'reason') == [('lost', 'nobody took it in 6 min')]
 
 
 def test_by_name_the_end_of_its_process_leaves_nothing_behind(servers, web):
@@ -385,11 +388,11 @@ def test_without_the_store_nothing_begins_and_it_is_to_be_delivered_again(server
 
 
 def test_what_is_left_to_each_process_is_not_asked_of_the_store(servers, queue):
-    web = servers.start(catch_up=LONG).add(via=queue, durable=False)
+    web = servers.start(catch_up=LONG).add(via=queue, store=False)
     web.tick(0)
     assert servers.rows(tasks) == []
-    assert begin(web, queue[0]).status == 'ok'
-    assert begin(web, queue[0]).status == 'ok'
+    assert begin(web, queue[0]).outcome == 'ok'
+    assert begin(web, queue[0]).outcome == 'ok'
     assert web.ran == [('task', 0)] * 2
 
 
@@ -402,27 +405,27 @@ def test_a_delivery_of_a_task_that_the_store_does_not_know_does_nothing(servers,
 def test_a_minute_that_nobody_has_handed_over_does_not_run(web, worker):
     web.tick(0)
     report = perform(worker.config.make_wsgi_app(), 'app:task@2020-11-23T02:05Z')
-    assert (report.status, report.reason) == ('skipped', UNKNOWN.reason)
+    assert (report.outcome, report.reason) == ('skipped', UNKNOWN.reason)
     assert worker.ran == []
 
 
 def test_a_pause_passes_over_what_would_be_handed_over(servers, web, queue):
     web.tick(0, ['task'])
     web.claims.pause(['task'], reason='no')
-    assert [task.status for task in web.tick(5).tasks] == ['skipped']
+    assert [task.outcome for task in web.tick(5).tasks] == ['skipped']
     assert queue == []
 
 
 def test_the_end_of_a_hand_over_is_written_when_the_database_is_back(servers, web, worker, queue):
     [turn] = web.turns(0)
     assert web.claims.claim(turn) is None
-    turn.handing.send(turn)
+    turn.engine.send(turn)
     with web.outage('UPDATE cron_tasks'):
         web.claims.release(turn, report_of('handed over'))
     assert servers.row()['process'] is not None
     web.tick(1)
     assert servers.row()['process'] is None
-    assert begin(worker, queue[0]).status == 'ok'
+    assert begin(worker, queue[0]).outcome == 'ok'
 
 
 def test_the_log_says_what_a_task_is_handed_over_to(web, caplog):
@@ -439,5 +442,5 @@ def test_minutes_whose_ticks_came_while_it_ran_are_not_owed_and_others_are(serve
     assert servers.row()['busy_until'] == INSTANT + 5 * MINUTE
     # that of minute 10 did not come
     [report] = web.tick(11).tasks
-    assert (report.status, report.scheduled_for) == ('handed over', INSTANT + 10 * MINUTE)
+    assert (report.outcome, report.scheduled_for) == ('handed over', INSTANT + 10 * MINUTE)
     assert servers.minutes('skipped') == [('task', 5)]

@@ -66,15 +66,15 @@ def test_every_due_minute_is_run_once_or_told_however_ticks_come_and_processes_d
             node.tick(minute)
     minute += 1 + minute % 2
     nodes[0].tick(minute)
-    told = Counter(servers.history('scheduled_for', 'status'))
+    told = Counter(servers.history('scheduled_for', 'outcome'))
     ok, lost, missed, skipped = (
-        {when: count for (when, status), count in told.items() if status == wanted}
+        {when: count for (when, outcome), count in told.items() if outcome == wanted}
         for wanted in ('ok', 'lost', 'missed', 'skipped')
     )
     assert set(ok.values()) == {1}
     assert not set(ok) & set(lost)
     assert lost == begun
-    assert not any(status == 'running' for _, status in told)
+    assert not any(outcome == 'running' for _, outcome in told)
     due = {INSTANT + when * MINUTE for when in range(0, minute + 1, 2)}
     assert {*ok, *lost, *missed, *skipped} == due
     assert not {*missed} & {*ok, *lost}

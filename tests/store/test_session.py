@@ -91,7 +91,7 @@ def ends(server):
 
 
 def run(site, body, **options):
-    """Run a task, and return its report, its row's status, and what wrote its end."""
+    """Run a task, and return its report, its row's outcome, and what wrote its end."""
     server = site.start(body, **options)
     server.site = site
     with ends(server) as found:
@@ -103,7 +103,7 @@ def run(site, body, **options):
 
 def test_the_work_of_a_task_and_its_record_are_committed_together(site):
     report, kept, ends = run(site, write)
-    assert (report.status, kept, ends) == ('ok', 'ok', ['session'])
+    assert (report.outcome, kept, ends) == ('ok', 'ok', ['session'])
     assert site.effects() == ['done']
     assert site.servers.history('seconds')[0] >= 0
 
@@ -114,7 +114,7 @@ def test_a_task_that_fails_leaves_nothing_but_its_record(site):
         raise ValueError
 
     report, kept, ends = run(site, body)
-    assert (report.status, kept, ends) == ('failed', 'failed', ['store'])
+    assert (report.outcome, kept, ends) == ('failed', 'failed', ['store'])
     assert site.effects() == []
 
 
@@ -135,7 +135,7 @@ def write_unmarked(system):
 @pytest.mark.parametrize('body', [doom, read, write_unmarked, lambda system: None])
 def test_a_task_of_which_nothing_is_committed_is_recorded_beside_it(site, body):
     report, kept, ends = run(site, body)
-    assert (report.status, kept, ends) == ('ok', 'ok', ['store'])
+    assert (report.outcome, kept, ends) == ('ok', 'ok', ['store'])
     assert site.effects() == []
 
 
@@ -151,7 +151,7 @@ def test_savepoints_are_no_commits_whether_they_are_released_or_left_open(site):
         write(system, 'open')
 
     report, kept, ends = run(site, body)
-    assert (report.status, kept, ends) == ('ok', 'ok', ['session'])
+    assert (report.outcome, kept, ends) == ('ok', 'ok', ['session'])
     assert site.effects() == ['released', 'open']
 
 
@@ -161,9 +161,9 @@ def test_each_task_of_a_run_is_recorded_with_its_own_work(site):
         raise ValueError
 
     server = site.start(tasks={'first': write, 'bad': bad, 'last': write})
-    assert [task.status for task in server.tick().tasks] == ['ok', 'failed', 'ok']
+    assert [task.outcome for task in server.tick().tasks] == ['ok', 'failed', 'ok']
     assert site.effects() == ['done', 'done']
-    assert sorted(site.servers.history('task', 'status')) == [('bad', 'failed'), ('first', 'ok'), ('last', 'ok')]
+    assert sorted(site.servers.history('task', 'outcome')) == [('bad', 'failed'), ('first', 'ok'), ('last', 'ok')]
     # and at the next tick as well
     server.tick(5)
     assert len(site.effects()) == 4
@@ -192,7 +192,7 @@ def test_a_server_whose_run_was_taken_over_cannot_commit(site, warnings):
 
     server = site.start(body)
     (report,) = server.tick().tasks
-    assert (report.status, type(report.exception)) == ('failed', Fenced)
+    assert (report.outcome, type(report.exception)) == ('failed', Fenced)
     assert site.effects() == []
     assert site.servers.row()['run_id'] == 'theirs'
 
@@ -254,7 +254,7 @@ def test_a_task_that_dies_before_it_has_committed_what_it_did_in_the_session_run
         server.tick(0)
     assert site.effects() == []
     server.tick(1)
-    assert site.servers.history('status', 'attempt') == [('lost', 1), ('ok', 2)]
+    assert site.servers.history('outcome', 'attempt') == [('lost', 1), ('ok', 2)]
     assert len(site.effects()) == (begin is write)
 
 
@@ -285,7 +285,7 @@ def test_that_a_task_uses_the_session_is_not_worth_an_answer_of_the_database(sit
             write(system)
 
     server = site.start(body)
-    assert [task.status for task in server.tick().tasks] == ['ok']
+    assert [task.outcome for task in server.tick().tasks] == ['ok']
     assert site.effects() == ['done']
     assert 'the store cannot be told that task task uses the session: the database has gone' in warnings()
 
@@ -305,7 +305,7 @@ def test_the_work_of_a_savepoint_is_nothing_once_it_is_rolled_back_unless_the_dr
 
 def test_a_task_that_commits_by_itself_is_recorded_with_its_last_commit(site):
     report, kept, ends = run(site, commit)
-    assert (report.status, kept, ends) == ('ok', 'ok', ['session'])
+    assert (report.outcome, kept, ends) == ('ok', 'ok', ['session'])
     assert site.effects() == ['first', 'second']
 
 
@@ -323,8 +323,8 @@ def test_a_commit_that_was_not_answered_is_told_by_what_the_database_has(site, w
 
     event.listen(site.bind, 'commit', fail)
     (report,) = server.tick().tasks
-    status = 'ok' if after else 'failed'
-    assert (report.status, site.servers.history()) == (status, [status])
+    outcome = 'ok' if after else 'failed'
+    assert (report.outcome, site.servers.history()) == (outcome, [outcome])
     assert len(site.effects()) == after
     assert any('the answer to that was lost' in warning for warning in warnings()) is after
 
@@ -353,7 +353,7 @@ def test_a_failure_at_commit_leaves_nothing(site):
         system['request'].tm.get().join(Objector('!'))
 
     report, kept, _ = run(site, body)
-    assert (report.status, kept) == ('failed', 'failed')
+    assert (report.outcome, kept) == ('failed', 'failed')
     assert site.effects() == []
 
 
@@ -367,7 +367,7 @@ def test_a_second_session_commits_nothing_of_the_record(site, tmp_path):
         zope.sqlalchemy.mark_changed(session)
 
     report, kept, ends = run(site, body)
-    assert (report.status, kept, ends) == ('ok', 'ok', ['store'])
+    assert (report.outcome, kept, ends) == ('ok', 'ok', ['store'])
     with elsewhere.connect() as connection:
         assert connection.execute(select(EFFECTS.c.what)).scalars().all() == ['elsewhere']
 
@@ -376,8 +376,8 @@ def test_a_named_run_is_recorded_with_its_work_too(site):
     server = site.start(write)
     server.tick(1)
     (report,) = server.tick(1, names=['task']).tasks
-    assert report.status == 'ok'
-    assert site.servers.history('trigger', 'status') == [('manual', 'ok')]
+    assert report.outcome == 'ok'
+    assert site.servers.history('trigger', 'outcome') == [('manual', 'ok')]
     assert site.effects() == ['done']
 
 
@@ -388,12 +388,12 @@ def test_a_session_of_a_registry_of_sessions_is_joined(site):
         return registry
 
     report, kept, ends = run(site, write, make_session=session)
-    assert (report.status, kept, ends) == ('ok', 'ok', ['session'])
+    assert (report.outcome, kept, ends) == ('ok', 'ok', ['session'])
 
 
 def not_joined(site, **options):
     report, kept, _ = run(site, write, **options)
-    assert (report.status, kept, type(report.exception)) == ('failed', 'failed', NotJoined)
+    assert (report.outcome, kept, type(report.exception)) == ('failed', 'failed', NotJoined)
     assert site.effects() == []
     return str(report.exception)
 
@@ -439,7 +439,7 @@ def test_sessions_of_any_isolation_level_are_joined(site, level):
         site.servers.execute(processes.update().values(lease_until=10.0**12))
 
     server = site.start(body, options={'min': '*'})
-    assert [task.status for task in server.tick(0).tasks] == ['ok']
+    assert [task.outcome for task in server.tick(0).tasks] == ['ok']
     assert site.effects() == ['done']
 
 
@@ -454,7 +454,7 @@ def test_the_transactions_of_an_application_without_pyramid_tm_are_joined_too(se
 
     site = Site(servers, {'transaction': own})
     report, kept, ends = run(site, body, make_session=lambda request: sessionmaker(bind=site.bind)(), include=())
-    assert (report.status, kept, ends) == ('ok', 'ok', ['session'])
+    assert (report.outcome, kept, ends) == ('ok', 'ok', ['session'])
     assert site.effects() == ['done']
     site.bind.dispose()
 
@@ -468,7 +468,7 @@ def test_where_nobody_commits_but_the_task_its_end_is_written_beside_it_and_it_d
 
     site = Site(servers, {})
     report, kept, ends = run(site, body, make_session=lambda request: sessionmaker(bind=site.bind)(), include=())
-    assert (report.status, kept, ends) == ('ok', 'ok', ['store'])
+    assert (report.outcome, kept, ends) == ('ok', 'ok', ['store'])
     with pytest.raises(KeyboardInterrupt):
         site.start(body, make_session=lambda request: sessionmaker(bind=site.bind)(), include=()).tick(5)
     assert servers.row()['again'] is None
@@ -476,8 +476,8 @@ def test_where_nobody_commits_but_the_task_its_end_is_written_beside_it_and_it_d
 
 
 def test_a_task_that_is_not_durable_is_not_joined(site):
-    server = site.start(write, options={'durable': False})
-    assert [task.status for task in server.tick().tasks] == ['ok']
+    server = site.start(write, options={'store': False})
+    assert [task.outcome for task in server.tick().tasks] == ['ok']
     assert site.effects() == ['done']
     assert site.servers.history() == []
 
@@ -495,6 +495,6 @@ def test_the_session_is_left_as_it_was_after_each_run(site):
         return session
 
     server = site.start(tasks={'good': write, 'bad': lambda system: 1 / 0}, make_session=make_session)
-    assert [task.status for task in server.tick().tasks] == ['ok', 'failed']
+    assert [task.outcome for task in server.tick().tasks] == ['ok', 'failed']
     ((session, before),) = made
     assert listeners(session) == before

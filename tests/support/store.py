@@ -185,8 +185,8 @@ class Servers:
         return row
 
     def history(self, *columns):
-        """Return of each run its status, or these columns, in the order of their minutes and of their ends."""
-        columns = columns or ('status',)
+        """Return of each run its outcome, or these columns, in the order of their minutes and of their ends."""
+        columns = columns or ('outcome',)
         found = sorted(
             self.rows(runs),
             key=lambda row: (row['scheduled_for'] or row['started'], row['attempt'], row['finished'] or NEVER),
@@ -194,12 +194,12 @@ class Servers:
         shown = [tuple(row[column] for column in columns) for row in found]
         return [values[0] for values in shown] if len(columns) == 1 else shown
 
-    def minutes(self, status):
-        """Return the minutes after INSTANT that are recorded with a status, and their tasks."""
+    def minutes(self, outcome):
+        """Return the minutes after INSTANT that are recorded with a outcome, and their tasks."""
         return sorted(
             (row['task'], round((row['scheduled_for'] - INSTANT) / MINUTE))
             for row in self.rows(runs)
-            if row['status'] == status
+            if row['outcome'] == outcome
         )
 
     def gaps(self):
@@ -218,7 +218,7 @@ class Servers:
         other = {'id': process, 'host': 'elsewhere', 'pid': 4711, 'place': 'another boot', 'lease_until': 10.0**12}
         self.execute(insert(processes).values(other | values))
         self.change(task, run_id=run_id, process=process, began=INSTANT.timestamp())
-        begun = {'app': 'app', 'attempt': 1, 'trigger': 'request', 'started': INSTANT, 'status': 'running'}
+        begun = {'app': 'app', 'attempt': 1, 'trigger': 'request', 'started': INSTANT, 'outcome': 'running'}
         self.execute(insert(runs).values(id=run_id, task=task, scheduled_for=self.row(task)['last_minute'], **begun))
 
     def end(self):

@@ -57,7 +57,7 @@ def make(text):
 
     settings = {
         'cron.store': shared_engine if options.get('share') else options['store'],
-        'cron.app': 'durable',
+        'cron.app': 'store',
         'cron.timezone': 'UTC',
         'cron.session': 'dbsession',
         'tm.manager_hook': 'pyramid_tm.explicit_manager',
@@ -76,7 +76,7 @@ def make(text):
                 cron=schedule,
                 name=name,
                 retries=RETRIES.get(name, 0),
-                durable=function != 'forgets',
+                store=function != 'forgets',
             )
     app = config.registry['app'] = config.make_wsgi_app()
     if options.get('freeze'):
@@ -94,7 +94,7 @@ def tick(app, number):
     return {
         'problem': report.problem,
         'milliseconds': round((time.monotonic() - began) * 1000),
-        'tasks': {task.name: task.status for task in report.tasks},
+        'tasks': {task.name: task.outcome for task in report.tasks},
         'errors': {task.name: repr(task.exception) for task in report.tasks if task.exception},
     }
 
