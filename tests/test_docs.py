@@ -480,7 +480,7 @@ def ran(clock, task, outcome='ok', minute=None, seconds=0.0, pid=4711, host='web
         'id': f'{clock} {minute}',
         'app': 'shop',
         'task': f'shop.{task}',
-        'status': outcome,
+        'outcome': outcome,
         'started': began,
         'scheduled_for': began if minute is None else datetime.fromisoformat(f'2026-03-01T{minute}:00+01:00'),
         'seconds': seconds,
