@@ -245,7 +245,7 @@ class Tasks:
         """
         found: list[list[Task]] = []
         for zone, index in self._by_zone.items():
-            wall = clock.steady_wall(instant, zone)
+            wall = clock.wall_without_transition(instant, zone)
             found += [_due_at_change(index, instant, zone)] if wall is None else index.at(wall)
         due: list[Task] = []
         for tasks in found:

@@ -573,7 +573,7 @@ def test_a_decorator_in_the_wrong_place_is_refused(scan, text, why):
 
 
 def test_a_decorator_takes_no_line_that_is_none(scan):
-    with refused('purge', 'cron=None is what an unset setting or environment variable gives'):
+    with refused('purge', 'cron=None is the value of an unset setting or environment variable'):
         scan('import os\n@cron_task(cron=os.environ.get("NO_SUCH_VARIABLE"))\ndef purge(system): ...\n')
 
 

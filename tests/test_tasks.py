@@ -168,13 +168,13 @@ def test_a_crontab_line_is_a_whole_schedule():
 
 @pytest.mark.parametrize('fields', [{}, {'min': 0}], ids=shown)
 def test_a_crontab_line_that_is_none_is_not_one_that_is_left_out(fields):
-    with pytest.raises(ValueError, match='cron=None is what an unset setting or environment variable gives'):
+    with pytest.raises(ValueError, match='cron=None is the value of an unset setting or environment variable'):
         Task(purge, cron=None, **fields)
 
 
 @pytest.mark.parametrize('field', ['min', 'hour', 'day', 'month', 'dow'])
 def test_a_field_that_is_none_is_refused(field):
-    with pytest.raises(ValueError, match=f'{field}=None is what an unset setting .*; leave {field} out'):
+    with pytest.raises(ValueError, match=f'{field}=None is the value of an unset setting .*; leave {field} out'):
         Task(purge, **{field: None})
 
 

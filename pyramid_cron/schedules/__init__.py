@@ -1,1 +1,1 @@
-"""When a task is due: schedules and their fields, without Pyramid and without a clock of their own."""
+"""Schedules: which minutes match, without Pyramid and without reading a clock."""

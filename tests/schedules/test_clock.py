@@ -9,9 +9,9 @@ from pyramid_cron.schedules.clock import (
     current_minute,
     offsets_around,
     parse_zone,
-    steady_wall,
-    ticks,
+    tick_instants,
     wall_minutes,
+    wall_without_transition,
 )
 from pyramid_cron.schedules.hints import PLACES
 
@@ -134,17 +134,17 @@ def test_an_offset_with_seconds_is_no_gap(zone):
     ids=str,
 )
 def test_the_ticks_of_a_wall_clock_minute_are_found(zone, wall, instants):
-    found = ticks(wall, zone('Europe/Berlin'))
+    found = tick_instants(wall, zone('Europe/Berlin'))
     assert (list(found.interval), list(found.fixed_time)) == instants
 
 
 def test_a_minute_of_a_day_that_was_left_out_has_no_tick(zone):
-    found = ticks(datetime(2011, 12, 30, 12), zone('Pacific/Apia'))
+    found = tick_instants(datetime(2011, 12, 30, 12), zone('Pacific/Apia'))
     assert (found.interval, found.fixed_time) == ((), ())
 
 
 def test_a_minute_that_a_change_of_clock_repeats_has_two_ticks(zone):
-    found = ticks(datetime(1969, 9, 30, 12), zone('Pacific/Kwajalein'))
+    found = tick_instants(datetime(1969, 9, 30, 12), zone('Pacific/Kwajalein'))
     assert found.interval == found.fixed_time
     assert len(found.interval) == 2
 
@@ -159,8 +159,8 @@ def test_the_offsets_around_a_day_are_those_before_and_after_a_change(zone):
 
 def test_a_wall_is_steady_away_from_changes(zone):
     berlin = zone('Europe/Berlin')
-    assert steady_wall(utc(2026, 11, 23, 9, 8), berlin) == datetime(2026, 11, 23, 10, 8)
-    assert steady_wall(utc(2026, 10, 25, 1, 30), berlin) is None
+    assert wall_without_transition(utc(2026, 11, 23, 9, 8), berlin) == datetime(2026, 11, 23, 10, 8)
+    assert wall_without_transition(utc(2026, 10, 25, 1, 30), berlin) is None
 
 
 def test_a_time_zone_is_named_or_given():

@@ -132,7 +132,7 @@ def test_what_is_not_crontab_is_refused_with_a_hint(field, text, why):
 def test_a_step_that_leaves_one_value_is_worth_a_word(text, only):
     advice = []
     assert list(bits(parse(MIN, text, advice))) == [only]
-    assert advice == [f'min has {text!r}, whose step leaves nothing but {only}']
+    assert advice == [f'min has {text!r}, a step that leaves nothing but {only}']
 
 
 @pytest.mark.parametrize('text', ['0', '1-5', '*/2', 'mon,5', 'mon-fri/2', '7', '²'])
@@ -238,7 +238,7 @@ def test_a_field_that_is_none_says_where_that_comes_from():
     with pytest.raises(ScheduleError) as caught:
         read_numbers(HOUR, None, [])
     assert str(caught.value) == (
-        'hour=None is what an unset setting or environment variable gives; leave hour out if every value is meant; '
+        'hour=None is the value of an unset setting or environment variable; leave hour out if every value is meant; '
         "allowed are '*' and integers from 0 to 23"
     )
 

@@ -290,7 +290,7 @@ def test_a_nickname_stands_for_a_line(nickname, line):
         ('0 0 31 4,6 *', 'a date that does not exist'),
         ('0 0 30-31 2 */7', 'a date that does not exist'),
         (5, 'not the text'),
-        (None, 'is what an unset setting or environment variable gives; leave cron out'),
+        (None, 'is the value of an unset setting or environment variable; leave cron out'),
     ],
     ids=shown,
 )
