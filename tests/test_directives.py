@@ -238,7 +238,7 @@ def test_a_method_that_is_not_bound_is_refused_with_a_hint(config):
 
 @pytest.mark.parametrize('f', [Job, functools.partial(Job), dict, f'{__name__}.Job'], ids=shown)
 def test_a_class_is_refused_with_a_hint(config, f):
-    with refused('is a class: calling it makes an instance', 'give an instance that can be called, or a method of one'):
+    with refused('is a class: calling it makes an instance', 'pass an instance that can be called, or a method of one'):
         config.add_cron_task(f)
 
 

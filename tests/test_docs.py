@@ -408,7 +408,7 @@ def test_a_refusal_of_another_account_is_worded_as_shown(tmp_path):
         tables=(str(table),),
     )
     shown = one_line(block('troubleshooting', 'refused a request to run cron tasks: it comes from this machine, but'))
-    for written, real in (('www-data (33)', peers.account(33)), ('shop (1000)', peers.account(os.geteuid()))):
+    for written, real in (('www-data (33)', peers.account_name(33)), ('shop (1000)', peers.account_name(os.geteuid()))):
         shown = shown.replace(written, real)
     assert f'refused a request to run cron tasks: {refusal.why}; to allow it, {refusal.remedy}' == shown
 

@@ -24,7 +24,7 @@ def test_a_process_that_came_back_from_a_fork_is_ended_with_a_word(caplog, exc, 
     ended = []
     isolation.Guard(process=0, end=ended.append).after('forking', exc)
     assert ended == [status]
-    assert 'task forking came back in process' in caplog.text
+    assert 'task forking ended in process' in caplog.text
     assert str(exc or '') in caplog.text
 
 

@@ -37,7 +37,7 @@ def run_now(request: Any, task: Task, seen: datetime) -> str:
         return f'{task.name} was not run again: it has been run by hand since the page was loaded, {shown.distance}'
     log.warning('task %s is run by hand%s', task.name, f' by {requested_by}' if requested_by else '')
     try:
-        with transactions.set_aside(request):
+        with transactions.suspended(request):
             report = run_through(
                 registry['cron_status_app'],
                 registry,

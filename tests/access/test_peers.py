@@ -54,42 +54,42 @@ OTHERS = [
 @pytest.mark.parametrize('uid', [0, 1, 1000, 65534, 4294967294])
 def test_the_owner_of_the_peers_end_is_found_among_others(write, uid):
     tables = write([*OTHERS, line(uid), *OTHERS], [])
-    assert peers.owners(LOCAL, PORT, SERVER_PORT, tables) == {uid}
+    assert peers.owner_uids(LOCAL, PORT, SERVER_PORT, tables) == {uid}
 
 
 def test_an_ipv4_connection_may_be_that_of_an_ipv6_socket(write):
     tables = write(OTHERS, [line(7, address=MAPPED)])
-    assert peers.owners(LOCAL, PORT, SERVER_PORT, tables) == {7}
+    assert peers.owner_uids(LOCAL, PORT, SERVER_PORT, tables) == {7}
 
 
 def test_the_second_table_is_for_connections_that_the_first_does_not_have(write):
     tables = write([line(7)], [line(STRANGER, address=MAPPED)])
-    assert peers.owners(LOCAL, PORT, SERVER_PORT, tables) == {7}
+    assert peers.owner_uids(LOCAL, PORT, SERVER_PORT, tables) == {7}
 
 
 def test_an_ipv6_connection_is_found_where_there_is_no_other_table(write, tmp_path):
     address = ip_address('::1')
     (table,) = write([line(STRANGER, address=MAPPED), line(7, address=address)])
-    assert peers.owners(address, PORT, SERVER_PORT, (str(tmp_path / 'none'), table)) == {7}
+    assert peers.owner_uids(address, PORT, SERVER_PORT, (str(tmp_path / 'none'), table)) == {7}
 
 
 @pytest.mark.parametrize('state', ['02', '03', '04', '05', '06', '07', '08', '09', '0A', '0B', '0C'])
 def test_a_connection_that_is_not_open_has_no_owner(write, state):
-    assert peers.owners(LOCAL, PORT, SERVER_PORT, write([line(0, state=state)])) == set()
+    assert peers.owner_uids(LOCAL, PORT, SERVER_PORT, write([line(0, state=state)])) == set()
 
 
 def test_a_socket_that_no_process_holds_is_not_that_of_root(write):
-    assert peers.owners(LOCAL, PORT, SERVER_PORT, write([line(0, inode=0)])) == set()
+    assert peers.owner_uids(LOCAL, PORT, SERVER_PORT, write([line(0, inode=0)])) == set()
 
 
 def test_all_who_use_the_same_port_to_the_same_port_are_owners(write):
     tables = write([line(0), line(STRANGER, to=ip_address('127.0.0.2'))])
-    assert peers.owners(LOCAL, PORT, SERVER_PORT, tables) == {0, STRANGER}
+    assert peers.owner_uids(LOCAL, PORT, SERVER_PORT, tables) == {0, STRANGER}
 
 
 def test_without_any_table_there_is_an_error_that_names_one(tmp_path):
     with pytest.raises(OSError, match='nowhere'):
-        peers.owners(LOCAL, PORT, SERVER_PORT, (str(tmp_path / 'nowhere'), str(tmp_path / 'neither')))
+        peers.owner_uids(LOCAL, PORT, SERVER_PORT, (str(tmp_path / 'nowhere'), str(tmp_path / 'neither')))
 
 
 @pytest.mark.parametrize(
@@ -108,10 +108,10 @@ def test_the_kernel_says_that_a_connection_of_this_process_is_ours(family, liste
         accepted, (peer, port, *_) = server.accept()
         with accepted:
             address, server_port = rules.parse_address(peer), server.getsockname()[1]
-            assert peers.owners(address, port, server_port) == {OURS}
+            assert peers.owner_uids(address, port, server_port) == {OURS}
             # who does not wait for the answer: the kernel shows uid 0 from here on
             client.close()
-            assert peers.owners(address, port, server_port) == set()
+            assert peers.owner_uids(address, port, server_port) == set()
 
 
 def judge(tables, **environ):
@@ -140,8 +140,8 @@ def test_a_port_may_be_told_as_a_number(write):
 def test_another_account_may_not_trigger_and_both_are_named(write):
     refusal, said = judge(write([line(STRANGER)]))
     assert (refusal.status, said) == (403, [])
-    assert f'from the account {STRANGER}; the server runs as {peers.account(OURS)}' in refusal.why
-    assert refusal.remedy == f'make it as {peers.account(OURS)} or as root, or set cron.secret and send it'
+    assert f'from the account {STRANGER}; the server runs as {peers.account_name(OURS)}' in refusal.why
+    assert refusal.remedy == f'make it as {peers.account_name(OURS)} or as root, or set cron.secret and send it'
 
 
 def test_another_account_beside_our_own_may_not_trigger(write):
@@ -190,5 +190,5 @@ def test_only_a_local_request_without_a_secret_that_passed_everything_else_is_lo
 
 
 def test_an_account_is_shown_with_its_name_if_it_has_one():
-    assert peers.account(0) == 'root (0)'
-    assert peers.account(STRANGER) == str(STRANGER)
+    assert peers.account_name(0) == 'root (0)'
+    assert peers.account_name(STRANGER) == str(STRANGER)

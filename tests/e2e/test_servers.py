@@ -157,7 +157,7 @@ def test_the_child_of_a_task_that_forks_does_not_run_the_rest(serve, curl, kind)
     server = serve(kind, tasks='forks works')
     assert curl(f'{server.url}/cron').body == 'ok'
     assert server.journal == 'works\n'
-    assert 'task trouble.forks came back in process' in server.log
+    assert 'task trouble.forks ended in process' in server.log
     assert curl(f'{server.url}/', max_time=3).status == 404
 
 

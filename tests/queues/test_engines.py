@@ -65,7 +65,7 @@ def test_an_idle_task_is_not_handed_over(configure):
         ('selery', 'there is no such engine: there are celery and procrastinate, or name a function'),
         ('myapp.nothing', "ModuleNotFoundError: No module named 'myapp'"),
         (f'{__name__}.sendd', f"{__name__} has no 'sendd'; is 'send' meant?"),
-        (f'{__name__}.INSTANT', 'is not callable: it is of type datetime; give a function'),
+        (f'{__name__}.INSTANT', 'is not callable: it is of type datetime; pass a function'),
         (object(), 'is not callable'),
         (lambda: None, 'does not take one argument, handover: '),
         ('celery:queue', "'queue' is no option: there are queue=…, priority=…"),
