@@ -31,6 +31,13 @@ def test_a_forked_process_ends_with_its_task_and_logs_it(caplog, exc, status):
     assert (record.exc_info or (None, None))[1] is exc
 
 
+def test_the_process_of_the_run_goes_on_after_a_task(caplog):
+    ended = []
+    isolation.Guard(end=ended.append).after('task', SystemExit(3))
+    assert ended == []
+    assert caplog.records == []
+
+
 def test_a_forked_process_ends_even_if_logging_fails():
     def refuse(record):
         raise LookupError('the log is broken')
@@ -53,7 +60,7 @@ def test_only_levels_that_a_task_disabled_are_enabled_again():
             (logging.INFO, logging.NOTSET, logging.NOTSET),
         ):
             logging.disable(before)
-            guard = isolation.Guard()
+            guard = isolation.Guard(end=pytest.fail)
             logging.disable(during)
             guard.after('task', None)
             assert logging.root.manager.disable == after
@@ -65,7 +72,7 @@ def test_a_logger_that_was_disabled_before_stays_disabled():
     off, on = (logging.getLogger(f'pyramid_cron.{name}') for name in ('events', 'runner'))
     off.disabled = True
     try:
-        guard = isolation.Guard()
+        guard = isolation.Guard(end=pytest.fail)
         on.disabled = True
         guard.after('task', None)
         assert (off.disabled, on.disabled) == (True, False)
