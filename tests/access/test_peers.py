@@ -189,6 +189,18 @@ def test_the_account_is_looked_up_last(environ, status, tmp_path):
     assert (refusal and refusal.status) == status
 
 
+def test_root_and_the_effective_account_are_trusted():
+    before = os.geteuid()
+    if before == 0:
+        # as another account, because root alone would hide which of the two is missing
+        os.seteuid(STRANGER)
+    try:
+        assert peers.trusted_uids() == {0, os.geteuid()}
+        assert len(peers.trusted_uids()) == 2
+    finally:
+        os.seteuid(before)
+
+
 def test_an_account_is_shown_with_its_name_if_it_has_one():
     assert peers.account_name(0) == 'root (0)'
     assert peers.account_name(STRANGER) == str(STRANGER)

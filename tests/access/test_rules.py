@@ -22,7 +22,7 @@ STRANGER = '203.0.113.7'
 LOOPBACK = (ip_network('127.0.0.1'), ip_network('::1'))
 MALICIOUS = 'x\r\n\t\x00\x1b[31m\x7f\x85forged'
 
-# the status of the answer, a part of the warning that gives the reason, and what the warning says to set
+# the status of the answer, a part of the reason in the warning, and a part of its remedy
 OK = (200, None, None)
 PEER = (403, 'is not in cron.allowed_ips', 'add its address there, or set cron.secret')
 PROXY = (403, 'it came through a proxy', 'request the application server itself, or set cron.secret')

@@ -94,13 +94,13 @@ def test_the_syntax_of_crontab_is_read(field, text, expected):
     ],
     ids=str,
 )
-def test_what_is_not_crontab_is_refused_with_a_hint(field, text, why):
+def test_text_that_is_not_crontabs_is_refused(field, text, why):
     with pytest.raises(ValueError, match=re.escape(why)):
         parse(field, text, [])
 
 
 @pytest.mark.parametrize(('text', 'only'), [('*/60', 0), ('*/90', 0), ('30-40/20', 30)])
-def test_a_step_that_leaves_one_value_is_worth_a_word(text, only):
+def test_a_step_that_leaves_one_value_has_advice(text, only):
     advice = []
     assert list(bits(parse(MIN, text, advice))) == [only]
     assert advice == [f'min has {text!r}, a step that leaves nothing but {only}']
@@ -116,7 +116,7 @@ def test_a_keywords_days_of_the_week_take_no_digits(text):
 
 @pytest.mark.parametrize('field', [MIN, HOUR, DOW], ids=str)
 @pytest.mark.parametrize('text', ['0 2 * * *', ' 0  2\t* * * ', '0 2 * * fri'])
-def test_a_crontab_line_in_a_field_is_told_from_a_field(field, text):
+def test_a_crontab_line_in_a_field_is_recognized(field, text):
     with pytest.raises(ScheduleError) as caught:
         read_text(field, text, [])
     assert f'{field.name}={text!r} is a whole crontab line, not one field; write cron=' in str(caught.value)
@@ -163,11 +163,11 @@ def test_numbers_that_can_never_match_are_refused(field, given, why, allowed):
     ],
     ids=shown,
 )
-def test_impossible_values_beside_possible_ones_are_accepted_with_advice(field, given, possible, advice):
-    said = []
-    assert list(bits(read_numbers(field, given, said))) == possible
-    assert advice in said[0]
-    assert ('range' in said[0]) == ('range' in advice)
+def test_impossible_values_among_others_have_advice(field, given, possible, advice):
+    sentences = []
+    assert list(bits(read_numbers(field, given, sentences))) == possible
+    assert advice in sentences[0]
+    assert ('range' in sentences[0]) == ('range' in advice)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_impossible_values_beside_possible_ones_are_accepted_with_advice(field, 
     ],
     ids=shown,
 )
-def test_texts_in_an_iterable_are_joined_for_whoever_wrote_them(field, items, hint):
+def test_texts_in_an_iterable_are_joined_in_a_hint(field, items, hint):
     with pytest.raises(ScheduleError) as caught:
         read_numbers(field, items, [])
     assert f'{hint}; allowed are' in str(caught.value)
@@ -189,7 +189,7 @@ def test_texts_in_an_iterable_are_joined_for_whoever_wrote_them(field, items, hi
 @pytest.mark.parametrize(
     ('field', 'items'), [(DOW, ['1', '2']), (DOW, ['mon', 4]), (HOUR, [9.0]), (HOUR, 9.0)], ids=str
 )
-def test_what_cannot_be_joined_gets_no_such_hint(field, items):
+def test_other_items_have_no_such_hint(field, items):
     with pytest.raises(ScheduleError) as caught:
         read_numbers(field, items, [])
     assert 'is not an integer or an iterable of integers' in str(caught.value)
@@ -205,7 +205,7 @@ def test_an_iterable_that_cannot_be_iterated_is_refused():
         read_numbers(HOUR, Empty(), [])
 
 
-def test_a_field_that_is_none_says_where_that_comes_from():
+def test_a_field_that_is_none_names_the_usual_origin():
     with pytest.raises(ScheduleError) as caught:
         read_numbers(HOUR, None, [])
     assert str(caught.value) == (

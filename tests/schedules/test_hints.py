@@ -60,12 +60,12 @@ def test_syntax_that_is_not_crontabs_is_refused_with_a_hint(field, text, hint):
         ('MESZ', 'Europe/Berlin'),
     ],
 )
-def test_an_abbreviation_is_refused_with_a_place_that_may_be_meant(value, place):
+def test_an_abbreviation_is_refused_with_a_likely_place(value, place):
     with pytest.raises(ValueError, match=f'^{value!r} is not a time zone but the abbreviation .* such as {place}$'):
         parse_zone(value)
 
 
-def test_the_places_of_abbreviations_have_them_and_are_needed():
+def test_each_place_uses_its_abbreviation():
     for abbreviation, place in PLACES.items():
         assert abbreviation in {ZoneInfo(place).tzname(datetime(2026, month, 1)) for month in (1, 7)}
         with pytest.raises(ValueError, match='abbreviation'):
@@ -85,13 +85,13 @@ def test_the_places_of_abbreviations_have_them_and_are_needed():
         ('UTC+15', None),
     ],
 )
-def test_an_offset_is_refused_with_the_zone_that_has_it_all_year(value, fixed):
+def test_an_offset_is_refused_with_its_fixed_zone(value, fixed):
     with pytest.raises(ValueError, match='is not a time zone but an offset; write the IANA name of a place') as caught:
         parse_zone(value)
     assert re.findall(r'Etc/\S+\d', str(caught.value)) == ([fixed] if fixed else [])
 
 
-def test_the_zone_that_an_offset_is_answered_with_has_that_offset():
+def test_the_suggested_fixed_zone_has_the_offset():
     with pytest.raises(ValueError, match='Etc/GMT-1,'):
         parse_zone('UTC+1')
     assert parse_zone('Etc/GMT-1').utcoffset(datetime(2026, 7, 1)) == timedelta(hours=1)
