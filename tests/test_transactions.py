@@ -805,10 +805,17 @@ def test_an_error_after_the_run_causes_no_retry(make_app, database):
         sys.modules['later_tweens'] = tweens
         config.add_tween('later_tweens.failing_later', under='pyramid_tm.tm_tween_factory')
 
-    app = make_app({'first': inserting('1')}, settings=RETRY, setup=setup)
+    attempts = []
+    app = make_app(
+        {'first': inserting('1')},
+        settings=RETRY,
+        setup=setup,
+        on_request=lambda request: attempts.append(request.environ['retry.attempt']),
+    )
     with pytest.raises(TransientError):
         app.get('/cron')
     assert database.rows() == ['1']
+    assert attempts == [0]
 
 
 def test_a_transaction_doomed_before_the_run_is_logged(make_app, database, caplog):
@@ -852,6 +859,40 @@ def test_reopen_ignores_a_request_without_pyramid_tm(kind):
     manager = transaction.TransactionManager(explicit=kind == 'explicit')
     transactions.reopen(Request.blank('/cron'), manager)
     assert not is_open(manager)
+
+
+@pytest.fixture
+def managed_request(database, kind):
+    """A request with an open transaction of pyramid_tm, in which a row was inserted."""
+    request = Request.blank('/cron', environ={'tm.active': True, 'retry.attempt': 0, 'retry.attempts': 3})
+    request.tm = transaction.TransactionManager(explicit=kind == 'explicit')
+    request.tm.begin()
+    request.dbsession = database.join(request.tm)
+    insert(request, 'earlier')
+    yield request
+    request.tm.abort()
+
+
+def test_a_suspended_request_has_no_transaction_and_no_retry(managed_request, database):
+    with transactions.suspended(managed_request):
+        assert not is_open(managed_request.tm)
+        assert not database.is_locked()
+        assert managed_request.environ['retry.attempts'] == 1
+    assert is_open(managed_request.tm)
+    assert database.rows() == []
+
+
+def test_a_suspended_request_is_reopened_after_an_exit(managed_request):
+    with pytest.raises(SystemExit), transactions.suspended(managed_request):
+        raise SystemExit
+    assert is_open(managed_request.tm)
+
+
+def test_a_request_without_pyramid_tm_is_not_suspended(managed_request):
+    del managed_request.environ['tm.active']
+    with transactions.suspended(managed_request):
+        assert is_open(managed_request.tm)
+    assert managed_request.environ['retry.attempts'] == 1
 
 
 def test_the_view_works_with_a_dummy_request():
@@ -1088,10 +1129,17 @@ def test_with_the_setting_a_later_error_causes_no_retry(make_app):
         config.add_tween('later_tweens.failing_later', under='pyramid_tm.tm_tween_factory')
 
     settings = {**RETRY, 'cron.transaction': lambda system: contextlib.nullcontext()}
-    app = make_app({'1': ran.append}, settings=settings, setup=setup)
+    attempts = []
+    app = make_app(
+        {'1': ran.append},
+        settings=settings,
+        setup=setup,
+        on_request=lambda request: attempts.append(request.environ['retry.attempt']),
+    )
     with pytest.raises(TransientError):
         app.get('/cron')
     assert len(ran) == 1
+    assert attempts == [0]
 
 
 class Server:

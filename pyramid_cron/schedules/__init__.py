@@ -1,1 +1,1 @@
-"""Schedules: which minutes match, without Pyramid and without reading a clock."""
+"""Schedules: which minutes match, computed from an instant that is passed in, and without Pyramid."""
