@@ -570,6 +570,11 @@ def test_the_warning_has_the_header_and_its_value(caplog):
     assert f"'X-Real-Ip': '{STRANGER}'" in message
 
 
+def test_of_several_proxy_headers_the_first_name_is_logged():
+    environ = {'HTTP_X_REAL_IP': STRANGER, 'HTTP_VIA': '1.1 p', 'HTTP_X_FORWARDED_FOR': STRANGER}
+    assert "in the header 'Via': '1.1 p'" in judge(environ).why
+
+
 def test_a_variable_of_the_server_is_no_header():
     # CGI passes on the process's environment, in which gunicorn has a setting of that name
     environ = {'FORWARDED_ALLOW_IPS': '*', 'SCRIPT_NAME': '/shop', 'HTTP_HOST': 'localhost'}
@@ -654,6 +659,11 @@ def test_without_networks_the_secret_alone_decides():
     rules = {'secret': SECRET.encode(), 'allowed_ips': None}
     assert judge(environ, peer=None, **rules) is None
     assert judge({}, **rules).status == 401
+
+
+def test_without_networks_and_secret_only_headers_decide():
+    assert judge({}, peer=None, allowed_ips=None) is None
+    assert judge({'HTTP_VIA': '1.1 p'}, peer=None, allowed_ips=None).status == 403
 
 
 @pytest.mark.parametrize(
