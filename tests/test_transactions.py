@@ -1235,13 +1235,15 @@ def test_a_session_bound_to_a_connection_is_checked(server):
 
 
 def test_every_session_of_the_transaction_is_checked(server):
+    def swallowing_in(session):
+        inserting('2', swallowing_an_error)({'request': types.SimpleNamespace(dbsession=session)})
+
     manager = transaction.TransactionManager(explicit=True)
     with Session(server.engine) as first, Session(server.engine) as second:
         for session in (first, second):
             zope.sqlalchemy.register(session, transaction_manager=manager)
         with pytest.raises(transactions.Aborted), transactions.task_transaction(manager, '1'):
-            insert(types.SimpleNamespace(dbsession=first), '1')
-            inserting('2', swallowing_an_error)({'request': types.SimpleNamespace(dbsession=second)})
+            inserting('1', lambda request: swallowing_in(second))({'request': types.SimpleNamespace(dbsession=first)})
     assert server.rows() == []
 
 
