@@ -7,6 +7,8 @@ import pytest
 from pyramid_cron.schedules.clock import (
     MINUTE,
     current_minute,
+    minute_of,
+    now,
     offsets_around,
     parse_zone,
     steady_wall,
@@ -233,3 +235,10 @@ def test_the_zone_that_an_offset_is_answered_with_has_that_offset():
     with pytest.raises(ValueError, match='Etc/GMT-1,'):
         parse_zone('UTC+1')
     assert parse_zone('Etc/GMT-1').utcoffset(datetime(2026, 7, 1)) == timedelta(hours=1)
+
+
+def test_the_clock_agrees_with_itself():
+    first, moment, last = current_minute(), now(), current_minute()
+    assert moment.tzinfo is timezone.utc
+    assert first <= moment < last + MINUTE
+    assert first <= minute_of(moment) <= last

@@ -1,5 +1,8 @@
-"""``pcron perform``, ``pcron run --via``, and what ``pcron`` shows of tasks that are handed over."""
+"""``pcron tick``, ``pcron run``, ``pcron work`` and ``pcron perform``."""
 
+import logging
+import re
+import signal
 from datetime import timedelta
 
 import pytest
@@ -7,6 +10,7 @@ import pytest
 from pyramid_cron.queues.handover import write_key
 from pyramid_cron.schedules.clock import current_minute
 from pyramid_cron.scripts.pcron import PCronCommand
+from tests.support.pcron import PURGE, EndingCommand, WorkingCommand, noon
 
 APP = '''
 from pathlib import Path
@@ -144,3 +148,202 @@ def test_a_store_that_cannot_be_asked_is_told(run, tmp_path):
 def test_show_tells_what_a_task_is_handed_over_to(run):
     _, out, _ = run('show', 'invoice')
     assert '.send; caught up for 5 min' in ' '.join(out.split())
+
+
+def test_a_tick_runs_what_is_due_and_prints_the_report(pcron, ini):
+    path = ini("Report(), min='*', idle=True, name='r'", PURGE, "plain, min=7, name='plain'")
+    status, out, _ = pcron('tick', path)
+    assert status == 0
+    first, *rest = out.splitlines()
+    assert first.startswith('2026-12-24 00:07+01:00: 2 tasks in 0.')
+    assert [line.split(',')[0] for line in rest] == ['ok       plain', 'ok       r']
+
+
+def test_a_tick_can_be_for_another_minute(pcron, ini):
+    status, out, _ = pcron('tick', ini(PURGE, "plain, min=7, name='plain'"), '--at', '2026-12-24 02:00')
+    assert status == 0
+    first, second = out.splitlines()
+    assert first.startswith('2026-12-24 02:00+01:00: 1 task in 0.')
+    assert second.startswith('ok       purge, 0.')
+
+
+def test_a_task_that_fails_makes_the_exit_status_1(pcron, ini):
+    status, out, _ = pcron('tick', ini("fails, min='*', name='fails'", "plain, min='*', name='plain'"))
+    assert status == 1
+    _, fails, plain = out.splitlines()
+    assert fails.startswith('failed   fails, 0.')
+    assert fails.endswith(' s: RuntimeError')
+    assert plain.startswith('ok       plain, 0.')
+
+
+@pytest.mark.parametrize('command', [('tick',), ('run', 'exits', 'plain')], ids=str)
+def test_a_task_that_exits_has_failed_and_the_next_one_runs(pcron, ini, caplog, command):
+    name, *tasks = command
+    status, out, err = pcron(name, ini("exits, min='*', name='exits'", "plain, min='*', name='plain'"), *tasks)
+    assert (status, err) == (1, '')
+    assert [re.sub(r'0\.\d+ s', 'N s', line) for line in out.splitlines()[1:]] == [
+        'failed   exits, N s: SystemExit',
+        'ok       plain, N s',
+    ]
+    assert 'SystemExit: 0' in caplog.text
+
+
+def test_a_task_that_is_skipped_says_why(pcron, ini):
+    path = ini("plain, min='*', idle=True, name='plain'")
+    with open(path, 'a') as file:
+        file.write('[app:hurried]\nuse = main\ncron.window = 0.0000001\n')
+    status, out, _ = pcron('tick', f'{path}#hurried')
+    assert status == 0
+    assert out.splitlines()[1] == 'skipped  plain, 0.000 s: no time left'
+
+
+def test_a_dry_run_runs_nothing(pcron, ini):
+    status, out, _ = pcron('tick', ini("Report(), min='*', idle=True, name='r'", "fails, min='*'", PURGE), '--dry-run')
+    assert status == 0
+    first, second, third = out.splitlines()
+    assert first == '2026-12-24 00:07+01:00: 2 tasks would run'
+    assert second.endswith('.fails')
+    assert third == 'idle     r'
+
+
+def test_run_runs_the_tasks_that_are_named_due_or_not(pcron, ini):
+    status, out, _ = pcron(
+        'run', ini(PURGE, "fails, min='*', name='fails'", "plain, min=1, name='p=1'"), 'p=1', 'purge'
+    )
+    assert status == 0
+    assert [line.split(',')[0] for line in out.splitlines()[1:]] == ['ok       p=1', 'ok       purge']
+    assert pcron('run', ini(PURGE, "fails, min='*', name='fails'"), 'fails')[0] == 1
+
+
+def test_work_ends_after_the_task_in_which_the_signal_comes(pcron, ini, caplog):
+    path = ini("ends, min='*', name='ends'", "plain, min='*', name='plain'", settings='cron.timezone = UTC')
+    status, out, err = pcron('work', path, command=WorkingCommand)
+    assert (status, err) == (0, '')
+    assert out == '2 tasks, UTC. Next: 12:00 ends and 1 more. Ctrl-C stops after the running task.\n'
+    said = [re.sub(r'0\.\d+ s', 'N s', message) for message in caplog.messages]
+    assert said == [
+        'run for 2026-12-24 12:00:00+00:00 begins, tasks due: 2',
+        'task ends begins',
+        'task ends ended in N s',
+        'task plain is skipped: stopping',
+        'run for 2026-12-24 12:00:00+00:00 ended in N s: 1 ok, 0 failed, 1 skipped',
+        'ended by SIGTERM',
+    ]
+
+
+class TwoMinutesCommand(PCronCommand):
+    """Starts a moment before noon, and is asked to end in the third minute."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+
+        def instants():
+            # each wait is over at once, for the clock has got there by then
+            yield from (noon(seconds=-1), noon(), noon(), noon(1), noon(1))
+            signal.raise_signal(signal.SIGTERM)
+            yield noon(1)
+
+        self.now = instants().__next__
+
+
+def test_work_goes_on_after_a_task_that_exits(pcron, ini, caplog):
+    path = ini("exits, min='*', name='exits'", "plain, min='*', name='plain'", settings='cron.timezone = UTC')
+    status, _, err = pcron('work', path, command=TwoMinutesCommand)
+    assert (status, err) == (0, '')
+    said = [message.partition(' after')[0].partition(' in ')[0] for message in caplog.messages]
+    assert [message for message in said if re.search('failed|ended', message)] == [
+        'task exits failed',
+        'task plain ended',
+        'run for 2026-12-24 12:00:00+00:00 ended',
+        'task exits failed',
+        'task plain ended',
+        'run for 2026-12-24 12:01:00+00:00 ended',
+        'ended by SIGTERM',
+    ]
+
+
+@pytest.mark.parametrize(
+    ('task', 'name', 'status'), [('interrupted', 'SIGINT', 130), ('interrupts', 'SIGINT', 130)], ids=str
+)
+def test_work_ends_at_once_when_the_task_is_interrupted(pcron, ini, caplog, task, name, status):
+    path = ini(f"{task}, min='*', name='{task}'", "plain, min='*', name='plain'", settings='cron.timezone = UTC')
+    ended, _, err = pcron('work', path, command=WorkingCommand)
+    assert (ended, err) == (status, f'pcron: interrupted by {name}\n')
+    assert 'not run: plain' in caplog.text
+
+
+@pytest.mark.parametrize(
+    ('tasks', 'line'),
+    [
+        ((), 'no tasks, Europe/Berlin. Next: never.'),
+        (
+            ("plain, cron='0 13 * * *', name='a'", "plain, cron='59 12 * * *', name='b'"),
+            '2 tasks, Europe/Berlin. Next: 13:00 a.',
+        ),
+        # each in its own time zone, and told in that of the application
+        (
+            (
+                "plain, cron='30 7 * * *', name='a', timezone='America/New_York'",
+                "plain, cron='45 12 * * *', name='b', timezone='UTC'",
+            ),
+            '2 tasks, Europe/Berlin. Next: 13:30 a.',
+        ),
+        ((PURGE,), '1 task, Europe/Berlin. Next: 02:00 on Fri 2026-12-25 purge.'),
+        (
+            ("plain, min=0, name='a'", "plain, min='*/30', name='b'", "plain, min=1, name='c'"),
+            '3 tasks, Europe/Berlin. Next: 13:00 a and 1 more.',
+        ),
+    ],
+)
+def test_work_says_once_what_it_does(pcron, ini, caplog, tasks, line):
+    status, out, err = pcron('work', ini(*tasks), command=EndingCommand, columns=200)
+    assert (status, out, err) == (0, f'{line} Ctrl-C stops after the running task.\n', '')
+    assert not re.search('Berlin|Next|waiting', caplog.text)
+
+
+def test_work_says_nothing_of_a_minute_in_which_nothing_is_due(pcron, ini, caplog):
+    _, out, _ = pcron('work', ini(PURGE), command=EndingCommand, columns=40)
+    assert out == (
+        '1 task, Europe/Berlin. Next: 02:00 on\nFri 2026-12-25 purge. Ctrl-C stops after\nthe running task.\n'
+    )
+    assert caplog.messages == ['ended by SIGTERM']
+
+
+def test_work_can_be_quiet(ini, capfd):
+    path = ini("ends, min='*', name='ends'", settings='cron.timezone = UTC')
+    assert WorkingCommand(['pcron', 'work', path], True).run() == 0
+    assert capfd.readouterr().out == ''
+    assert logging.getLogger('pyramid_cron').level == logging.NOTSET
+
+
+def test_work_logs_a_line_for_each_minute_in_which_something_else_answers(pcron, ini, caplog):
+    status, _, _ = pcron('work', ini(PURGE, settings='closed = yes\ncron.timezone = UTC'), command=EndingCommand)
+    assert status == 0
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR] == [
+        'nothing ran for 2026-12-24 12:00+00:00: '
+        'the application answered 503 Service Unavailable before its tasks could run'
+    ]
+    assert 'Traceback' not in caplog.text
+
+
+@pytest.mark.parametrize('command', [('tick',), ('run', 'plain')], ids=str)
+def test_an_application_that_answers_before_its_tasks_can_run_is_one_line_and_status_1(pcron, ini, command):
+    name, *tasks = command
+    uri = ini("plain, name='plain'", settings='closed = yes')
+    line = 'pcron: the application answered 503 Service Unavailable before its tasks could run\n'
+    assert pcron(name, uri, *tasks) == (1, '', line)
+
+
+@pytest.mark.parametrize('command', [('tick',), ('run', 'method')], ids=str)
+@pytest.mark.parametrize(('options', 'method'), [((), 'GET'), (('--post',), 'POST')], ids=str)
+def test_a_run_is_requested_by_the_method_that_is_asked_for(pcron, ini, command, options, method):
+    name, *tasks = command
+    path = ini("method, min='*', name='method'", settings='cron.url = https://shop.example.com/shop')
+    status, out, _ = pcron(name, path, *tasks, *options)
+    assert (status, out.splitlines()[0]) == (0, f'{method} https://shop.example.com/shop/cron')
+
+
+def test_work_can_request_runs_by_post(pcron, ini):
+    path = ini("method, min='*', name='method'", "ends, min='*', name='ends'", settings='cron.timezone = UTC')
+    status, out, _ = pcron('work', path, '--post', command=WorkingCommand)
+    assert (status, out.splitlines()[-1]) == (0, 'POST http://localhost/cron')
