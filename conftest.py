@@ -122,6 +122,11 @@ def pytest_addoption(parser):
         help='compare with cronsim in all zones of the list, repeat all tests of the store on PostgreSQL, '
         'and draw more examples',
     )
+    parser.addoption(
+        '--mariadb',
+        action='store_true',
+        help='repeat the tests of the store that are repeated on PostgreSQL on MariaDB, too',
+    )
 
 
 def pytest_configure(config):

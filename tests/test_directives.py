@@ -13,7 +13,7 @@ from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationConflictError, ConfigurationError
 
 from pyramid_cron import ScheduleWarning, Task, add_cron_task
-from tests.conftest import shown
+from tests.support.ids import shown
 
 
 def purge(system): ...

@@ -15,7 +15,7 @@ from sentry_sdk.serializer import serialize
 from webtest import TestApp
 
 from pyramid_cron.settings import MAKE_SECRET, TABLE, Settings, warn_of_misspelt
-from tests.conftest import shown
+from tests.support.ids import shown
 
 LOOPBACK = (ip_network('127.0.0.1'), ip_network('::1'))
 LOCAL = {'REMOTE_ADDR': '127.0.0.1', 'HTTP_HOST': 'localhost'}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pyramid_cron import Task
 from pyramid_cron.tasks import Tasks, dotted_path
-from tests.conftest import shown
+from tests.support.ids import shown
 
 
 def purge(system):

@@ -26,7 +26,7 @@ from transaction.interfaces import NoTransaction, TransientError
 from pyramid_cron import CronView, transactions
 from pyramid_cron.claims import Turn
 from pyramid_cron.testing import tick
-from tests.conftest import shown
+from tests.support.ids import shown
 
 INSTANT = datetime(2026, 7, 1, 9, 30, tzinfo=timezone.utc)
 VETO = {'tm.commit_veto': 'pyramid_tm.default_commit_veto'}

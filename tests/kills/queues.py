@@ -28,7 +28,7 @@ from pyramid_cron.store import task_state
 from pyramid_cron.store.poll import Look
 from pyramid_cron.store.schema import runs, tasks
 from pyramid_cron.store.turns import Options, StoredTurn
-from tests.conftest import Redis
+from tests.support.redis import Redis
 
 from .application import Base, make_app
 from .checks import compare, is_quiet

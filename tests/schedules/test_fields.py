@@ -18,7 +18,7 @@ from pyramid_cron.schedules.fields import (
     read_text,
     write,
 )
-from tests.conftest import shown
+from tests.support.ids import shown
 
 
 def values(field, text):

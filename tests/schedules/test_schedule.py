@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.fields import DAY, DOW, HOUR, MIN, MONTH, ScheduleError
 from pyramid_cron.schedules.schedule import Schedule
-from tests.conftest import shown
+from tests.support.ids import shown
 
 RANGES = {'min': (0, 59), 'hour': (0, 23), 'day': (1, 28), 'month': (1, 12), 'dow': (0, 6)}
 FRIDAY_13 = datetime(2026, 11, 13, 2, 30)

@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta, timezone
 
-from filling import fill, record
 from pyramid.config import Configurator
 
 from pyramid_cron.claims import Pause
@@ -10,6 +9,7 @@ from pyramid_cron.reports import PastRun
 from pyramid_cron.status.attention import MOST, attention
 from pyramid_cron.status.memory import Memory
 from pyramid_cron.store.queries import Gap, Missed
+from tests.support.filling import fill, record
 
 NOW = datetime(2026, 11, 24, 2, 9, 30, tzinfo=timezone.utc)
 TICK = datetime(2026, 11, 24, 2, 9, tzinfo=timezone.utc)

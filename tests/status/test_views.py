@@ -6,7 +6,6 @@ from datetime import datetime, timedelta, timezone
 from urllib.parse import quote
 
 import pytest
-from filling import fill, record, record_silence
 from pyramid.config import Configurator
 from pyramid.events import NewRequest
 from pyramid.httpexceptions import HTTPFound
@@ -17,6 +16,7 @@ from pyramid_cron.schedules.clock import MINUTE, current_minute
 from pyramid_cron.status.memory import TaskMemory
 from pyramid_cron.status.task_page import detail_of
 from pyramid_cron.testing import tick
+from tests.support.filling import fill, record, record_silence
 
 CSP = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'"
 

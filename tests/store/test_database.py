@@ -14,6 +14,8 @@ from pyramid_cron.store import make_claims, metadata
 from pyramid_cron.store.database import Database, create_all, make_engine
 from pyramid_cron.store.schema import database_clock
 
+pytestmark = pytest.mark.each_database
+
 PASSWORD = 's3cr3t'
 MISSING = """
 import sys

@@ -11,6 +11,8 @@ from pyramid_cron.store import leases
 from pyramid_cron.store.leases import Heartbeat, Place, Process
 from pyramid_cron.store.schema import database_clock, processes
 
+pytestmark = pytest.mark.each_database
+
 LINUX = pytest.mark.skipif(not sys.platform.startswith('linux'), reason='what /proc shows is Linux')
 
 

@@ -10,6 +10,8 @@ from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store import queries
 from pyramid_cron.store.schema import runs
 
+pytestmark = pytest.mark.each_database
+
 INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
 
 

@@ -13,8 +13,7 @@ from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.complete import Fenced
 from pyramid_cron.store.poll import UNKNOWN
 from pyramid_cron.store.schema import processes, runs, tasks
-
-from .conftest import INSTANT
+from tests.support.servers import INSTANT
 
 # so long that a minute of the year 2020 is not too late
 LONG = str(10 * 365 * 86400)

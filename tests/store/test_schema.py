@@ -8,6 +8,8 @@ from sqlalchemy.schema import CreateTable
 from pyramid_cron.store import metadata
 from pyramid_cron.store.schema import database_clock, gaps, insert_new, runs, ticks
 
+pytestmark = pytest.mark.each_database
+
 INSTANT = datetime(2020, 11, 23, 2, 0, 0, 123456, tzinfo=timezone.utc)
 
 

@@ -11,6 +11,8 @@ from sqlalchemy import update
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.schema import processes
 
+pytestmark = pytest.mark.each_database
+
 INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
 
 

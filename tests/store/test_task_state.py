@@ -13,6 +13,8 @@ from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store import task_state
 from pyramid_cron.store.schema import metadata, tasks, ticks
 
+pytestmark = pytest.mark.each_database
+
 INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
 AHEAD = datetime(2100, 1, 1, tzinfo=timezone.utc)
 
