@@ -1,5 +1,4 @@
 import itertools
-import re
 
 import pytest
 
@@ -64,70 +63,6 @@ def test_the_syntax_of_crontab_is_read(field, text, expected):
     assert values(field, text) == expected
 
 
-@pytest.mark.parametrize(
-    ('field', 'text', 'why'),
-    [
-        (MIN, '', 'a value is missing'),
-        (MIN, '1,', 'a value is missing'),
-        (MIN, '1, 2', 'write it without blanks'),
-        (MIN, '@hourly', 'pass a nickname as cron='),
-        (MIN, '1.5', 'not the syntax'),
-        (MIN, '**', 'not the syntax'),
-        (MIN, '*5', 'not the syntax'),
-        (MIN, '1-2-3', 'not the syntax'),
-        (MIN, '-5', 'not the syntax'),
-        (MIN, '1-', 'not the syntax'),
-        (MIN, '+1', 'not the syntax'),
-        (MIN, '*/', 'not the syntax'),
-        (MIN, '*/x', 'not the syntax'),
-        (MIN, '1/2/3', 'not the syntax'),
-        (MIN, '\u0661', 'not the syntax'),
-        (MIN, '1\n', 'not the syntax'),
-        (MIN, '60', '60, which is out of range'),
-        (MIN, '0-60', '60, which is out of range'),
-        (DAY, '0', '0, which is out of range'),
-        (CRONTAB_DOW, '8', '8, which is out of range'),
-        (MIN, '*/0', 'a step of 0'),
-        (MIN, '1-5/00', 'a step of 0'),
-        (MIN, '5/15', 'a step without a range; write 5-59/15'),
-        (CRONTAB_DOW, 'mon/2', 'a step without a range; write 1-7/2'),
-        (HOUR, '22-2', 'runs backwards; write 22-23,0-2'),
-        (HOUR, '23-0', 'runs backwards; write 23,0'),
-        (MONTH, 'nov-feb', 'runs backwards; write 11-12,1-2'),
-        (CRONTAB_DOW, 'sat-sun', 'runs backwards; write sat,sun or 6-7'),
-        (CRONTAB_DOW, 'fri-mon', 'runs backwards; write fri,sat,sun,mon'),
-        (CRONTAB_DOW, '5-1', 'runs backwards; write fri,sat,sun,mon'),
-        (CRONTAB_DOW, '7-2', 'runs backwards; write sun,mon,tue'),
-        (NAMED_DOW, 'sat-sun', 'runs backwards; write sat,sun'),
-        (MIN, 'mon', "has 'mon'; it has no names"),
-        (MONTH, 'mon', "has 'mon'; its names are jan, feb"),
-        (CRONTAB_DOW, 'fri-mon/2', 'runs backwards; begin with the smaller value'),
-        (CRONTAB_DOW, '7-0', 'runs backwards; write sun'),
-        (MONTH, 'january', 'names have three letters'),
-        (CRONTAB_DOW, 'monday-friday', 'names have three letters'),
-        (DAY, 'L', 'the last day of a month'),
-        (CRONTAB_DOW, '5L', 'the last day of a month'),
-        (DAY, '15W', 'the nearest weekday'),
-        (CRONTAB_DOW, '5#2', 'an n-th weekday'),
-        (DAY, '?', "write '*'"),
-        (MIN, 'H', 'pick a number'),
-        (MIN, 'H/15', 'pick a number'),
-        (MIN, '0~30', 'pick a number'),
-        (HOUR, '9am', "has '9am', which is not the syntax of crontab(5): write 9"),
-        (HOUR, '12AM', 'write 0'),
-        (HOUR, '12 pm', 'write 12'),
-        (HOUR, '9am-5pm', 'write 9-17'),
-        (HOUR, '9:30', 'the hour and the minute are two fields'),
-        (HOUR, '9:30am', 'the hour and the minute are two fields'),
-        (MIN, '9am', 'not the syntax'),
-    ],
-    ids=str,
-)
-def test_what_is_not_crontab_is_refused_with_a_hint(field, text, why):
-    with pytest.raises(ValueError, match=re.escape(why)):
-        parse(field, text, [])
-
-
 @pytest.mark.parametrize(('text', 'only'), [('*/60', 0), ('*/90', 0), ('30-40/20', 30)])
 def test_a_step_that_leaves_one_value_is_worth_a_word(text, only):
     advice = []
@@ -141,20 +76,6 @@ def test_a_keywords_days_of_the_week_take_no_digits(text):
         read_text(DOW, text, [])
     for part in (f'dow={text!r} has a digit', 'integer without quotes (0 is Monday)', 'names'):
         assert part in str(caught.value)
-
-
-@pytest.mark.parametrize('field', [MIN, HOUR, DOW], ids=str)
-@pytest.mark.parametrize('text', ['0 2 * * *', ' 0  2\t* * * ', '0 2 * * fri'])
-def test_a_crontab_line_in_a_field_is_told_from_a_field(field, text):
-    with pytest.raises(ScheduleError) as caught:
-        read_text(field, text, [])
-    assert f'{field.name}={text!r} is a whole crontab line, not one field; write cron=' in str(caught.value)
-    assert f"write cron='{' '.join(text.split())}' and leave the fields out" in str(caught.value)
-
-
-def test_a_list_with_blanks_is_no_crontab_line():
-    with pytest.raises(ScheduleError, match='write it without blanks'):
-        read_text(HOUR, '1, 2, 3, 4, 5', [])
 
 
 @pytest.mark.parametrize(
@@ -199,32 +120,6 @@ def test_impossible_values_beside_possible_ones_are_accepted_with_advice(field, 
     assert ('range' in said[0]) == ('range' in advice)
 
 
-@pytest.mark.parametrize(
-    ('field', 'items', 'hint'),
-    [
-        (DOW, ['mon', 'fri'], "; write dow='mon,fri'"),
-        (DOW, ('sat',), "; write dow='sat'"),
-        (MONTH, iter(['jan', 'jul']), "; write month='jan,jul'"),
-        (HOUR, ['9', '17'], "; write hour='9,17'"),
-    ],
-    ids=shown,
-)
-def test_texts_in_an_iterable_are_joined_for_whoever_wrote_them(field, items, hint):
-    with pytest.raises(ScheduleError) as caught:
-        read_numbers(field, items, [])
-    assert f'{hint}; allowed are' in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ('field', 'items'), [(DOW, ['1', '2']), (DOW, ['mon', 4]), (HOUR, [9.0]), (HOUR, 9.0)], ids=str
-)
-def test_what_cannot_be_joined_gets_no_such_hint(field, items):
-    with pytest.raises(ScheduleError) as caught:
-        read_numbers(field, items, [])
-    assert 'is not an integer or an iterable of integers' in str(caught.value)
-    assert 'write' not in str(caught.value)
-
-
 def test_an_iterable_that_cannot_be_iterated_is_refused():
     class Empty:
         def __iter__(self):
@@ -232,15 +127,6 @@ def test_an_iterable_that_cannot_be_iterated_is_refused():
 
     with pytest.raises(ScheduleError, match='iteration over nothing; allowed are'):
         read_numbers(HOUR, Empty(), [])
-
-
-def test_a_field_that_is_none_says_where_that_comes_from():
-    with pytest.raises(ScheduleError) as caught:
-        read_numbers(HOUR, None, [])
-    assert str(caught.value) == (
-        'hour=None is what an unset setting or environment variable gives; leave hour out if every value is meant; '
-        "allowed are '*' and integers from 0 to 23"
-    )
 
 
 def test_the_values_of_a_mask_come_in_order():

@@ -77,50 +77,6 @@ def test_the_original_quick_start_is_the_set_of_its_numbers():
     assert len(schedule.advice) == 1
 
 
-@pytest.mark.parametrize(
-    ('fields', 'parts'),
-    [
-        ({'hour': 2}, ('min is left out', 'min=0', "min='*'")),
-        ({'hour': 2, 'day': 1}, ('min is left out', 'min=0', "min='*'")),
-        ({'hour': '*', 'day': 1}, ('min is left out', 'min=0', "min='*'")),
-        ({'day': 1}, ('min and hour are left out', 'min=0, hour=0', "min='*'")),
-        ({'month': 1}, ('min and hour are left out', 'min=0, hour=0', "min='*'")),
-        ({'dow': 0}, ('min and hour are left out', 'min=0, hour=0', "min='*'")),
-        ({'min': 0, 'day': 1}, ('hour is left out', 'hour=0', "hour='*'")),
-        ({'min': 30, 'month': 'jan'}, ('hour is left out', 'hour=0', "hour='*'")),
-        ({'min': '0', 'dow': 'mon'}, ('hour is left out', 'hour=0', "hour='*'")),
-    ],
-    ids=shown,
-)
-def test_leaving_min_or_hour_out_beside_a_restricted_field_is_worth_a_word(fields, parts):
-    [advice] = Schedule.from_fields(**fields).advice
-    for part in parts:
-        assert part in advice
-
-
-@pytest.mark.parametrize(
-    'fields',
-    [
-        {},
-        {'min': 0},
-        {'min': '*', 'hour': 2},
-        {'min': range(60), 'hour': 2},
-        {'hour': range(24)},
-        {'hour': '*'},
-        {'min': 0, 'hour': '*', 'day': 1},
-        {'min': 0, 'hour': range(24), 'dow': 'mon'},
-        {'min': '*', 'dow': 'mon'},
-        {'min': '*/15', 'dow': 'mon-fri'},
-        {'min': (0, 30), 'dow': 'mon-fri'},
-        {'min': 0, 'dow': 'sun-sat'},
-        {'min': 0, 'hour': 0, 'day': 1},
-    ],
-    ids=shown,
-)
-def test_what_is_written_out_or_unrestricted_needs_no_advice(fields):
-    assert Schedule.from_fields(**fields).advice == ()
-
-
 def test_a_line_is_written_out():
     assert Schedule.from_line('0 * 1 * *').advice == ()
 
