@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from pyramid.config import Configurator
-from sqlalchemy import create_engine, event, make_url, select, update
+from sqlalchemy import create_engine, make_url, select, update
 from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateTable
 
@@ -12,6 +12,7 @@ from pyramid_cron.reports import OK, TaskReport
 from pyramid_cron.store import history, task_state
 from pyramid_cron.store.schema import metadata, processes, runs, tasks
 from pyramid_cron.testing import tick
+from tests.support.statements import overtaken
 
 BEGIN = datetime(2020, 11, 2, 2, tzinfo=timezone.utc)
 
@@ -86,13 +87,11 @@ def test_two_processes_may_record_the_same_minute_at_once(tmp_path):
     arguments = 'found', 'task', [BEGIN], 'skipped', 'still running', BEGIN
     others = create_engine(engine.url)
 
-    @event.listens_for(engine, 'before_cursor_execute')
-    def first(connection, cursor, statement, *rest):
-        if statement.startswith('INSERT'):
-            with others.begin() as other:
-                history.record_unbegun(other, *arguments)
+    def first():
+        with others.begin() as other:
+            history.record_unbegun(other, *arguments)
 
-    with engine.begin() as connection:
+    with overtaken(engine, first, of=runs, kind='insert'), engine.begin() as connection:
         history.record_unbegun(connection, *arguments)
         assert connection.scalars(select(runs.c.scheduled_for)).all() == [BEGIN]
     engine.dispose()

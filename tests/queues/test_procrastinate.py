@@ -7,14 +7,14 @@ import procrastinate
 import psycopg
 import pytest
 from pyramid.exceptions import ConfigurationError
-from sqlalchemy import create_engine, event, make_url, select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import create_engine, make_url, select, text
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.queues.procrastinate import add_perform
 from pyramid_cron.schedules.clock import current_minute
 from pyramid_cron.store.schema import runs
 from pyramid_cron.testing import tick
+from tests.support.statements import outage
 
 
 @pytest.fixture
@@ -118,12 +118,10 @@ def test_without_the_job_and_the_store_the_task_has_failed_all_the_same(made, ro
         claims.claim(by_name)
     assert statuses(rows) == []
 
-    @event.listens_for(claims.database.engine, 'before_cursor_execute')
-    def fail(connection, cursor, statement, *others):
-        if 'ON CONFLICT DO NOTHING' in statement and 'cron_runs' in statement:
-            raise OperationalError(statement, {}, Exception('the database has gone'))
-
-    with pytest.raises(Unavailable, match='it cannot be handed over'):
+    with (
+        outage(claims.database.engine, of=runs, kind='insert', sets='reason'),
+        pytest.raises(Unavailable, match='it cannot be handed over'),
+    ):
         claims.claim(turn)
     assert 'the store cannot be told that task task was not handed over: the database has gone' in caplog.text
 

@@ -11,7 +11,7 @@ from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.claims import StoreClaims
 from pyramid_cron.store.schema import gaps, processes, runs, tasks
 from pyramid_cron.testing import tick
-from tests.support.statements import Statement
+from tests.support import statements
 
 # long ago, because a minute ahead of the database's clock is refused
 INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
@@ -83,37 +83,20 @@ class Server:
     def turns(self, minute=0):
         return self.claims.turns(self.registry['cron_tasks'], INSTANT + minute * MINUTE, 'request')
 
-    @contextlib.contextmanager
     def executed(self):
-        """Yield a list that receives each :class:`Statement` that is executed in the ``with``."""
-        found = []
-        with self._before_each(lambda text, statement: found.append(statement)):
-            yield found
+        """Yield a list that receives each :class:`.Statement` that is executed in the ``with``."""
+        return statements.executed(self.engine)
 
     @contextlib.contextmanager
     def statements(self):
         """Yield a list that receives the text of each statement that is executed in the ``with``."""
         found = []
-        with self._before_each(lambda text, statement: found.append(text)):
+        with statements.before_each(self.engine, lambda statement: found.append(statement.text)):
             yield found
 
-    @contextlib.contextmanager
     def outage(self, begins_with='', times=10**6, **condition):
-        """Fail the statements that meet a condition, as they do when the database has gone.
-
-        :param times: how many of them fail.
-        :param condition: as of :meth:`Statement.matches`; without one all fail.
-        :return: a list of those that have failed.
-        """
-        found = []
-
-        def fail(text, statement):
-            if text.startswith(begins_with) and statement.matches(**condition) and len(found) < times:
-                found.append(statement)
-                raise OperationalError(text, {}, Exception('the database\nhas gone'))
-
-        with self._before_each(fail):
-            yield found
+        """Fail statements, as :func:`.statements.outage` does."""
+        return statements.outage(self.engine, times, begins_with=begins_with, **condition)
 
     @contextlib.contextmanager
     def commit_fails(self, after, times=1):
@@ -131,35 +114,9 @@ class Server:
         yield
         event.remove(self.engine, 'commit', fail)
 
-    @contextlib.contextmanager
     def overtaken(self, begins_with='', by=None, **condition):
-        """Call something just before the first statement that meets a condition.
-
-        :param by: what is called.
-        :param condition: as of :meth:`Statement.matches`.
-        """
-        waiting = [by]
-
-        def overtake(text, statement):
-            if waiting and text.startswith(begins_with) and statement.matches(**condition):
-                waiting.pop()()
-
-        with self._before_each(overtake):
-            yield
-        assert not waiting
-
-    @contextlib.contextmanager
-    def _before_each(self, call):
-        """Call something with the text and the :class:`Statement` of each execution in the ``with``."""
-
-        def listen(connection, cursor, text, parameters, context, executemany):
-            call(text, Statement.of(context))
-
-        event.listen(self.engine, 'before_cursor_execute', listen)
-        try:
-            yield
-        finally:
-            event.remove(self.engine, 'before_cursor_execute', listen)
+        """Call something just before a statement, as :func:`.statements.overtaken` does."""
+        return statements.overtaken(self.engine, by, begins_with=begins_with, **condition)
 
 
 class Servers:

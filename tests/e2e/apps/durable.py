@@ -104,8 +104,9 @@ def tick_view(request):
     return tick(request.registry['app'], int(request.matchdict['minute']))
 
 
-def freeze_in_claim(connection, cursor, statement, *rest):
-    if statement.startswith('UPDATE cron_tasks'):
+def freeze_in_claim(connection, cursor, text, parameters, context, executemany):
+    statement = context.compiled and context.compiled.statement
+    if statement is not None and statement.is_update and statement.table.name == 'cron_tasks':
         event.remove(connection.engine, 'after_cursor_execute', freeze_in_claim)
         os.kill(os.getpid(), signal.SIGSTOP)
 
