@@ -1,28 +1,21 @@
-"""The arguments of ``pcron``, and the times that they name."""
+"""The arguments of ``pcron``."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
-import re
 from collections.abc import Collection, Iterable
-from datetime import datetime, timedelta, tzinfo
 from importlib.metadata import version
 from typing import Any, NoReturn
 
-from pyramid_cron.schedules import clock
 from pyramid_cron.scripts.loading import Refused
 from pyramid_cron.tasks import Task
-
-YEARS = range(1970, 9999)
 
 VARIABLES = 'variables of the configuration file, as in http_port=8080'
 AT = (
     "the minute to look at, such as '2026-12-24 00:00', in the time zone of the application or with an offset, "
-    'or 02:00 of today'
+    '02:00 of today, or now'
 )
-
-UNITS = {'d': 'days', 'h': 'hours', 'min': 'minutes'}
 
 
 class _Version(argparse.Action):
@@ -140,56 +133,6 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add('check', 'say whether the store can be used, and with the session of the application', to=actions)
     return parser
-
-
-def parse_minute(text: str, option: str, zone: tzinfo | None, now: datetime, *, future: bool = False) -> datetime:
-    """Return the minute that an option names, as an instant.
-
-    :param text: its value.
-    :param option: the option, for messages.
-    :param zone: the time zone of a time without an offset, ``None`` for the machine's.
-    :param now: what time it is: a time without a date is one of today.
-    :param future: it has to be in the future, and a time without a date is that of tomorrow if today's is not.
-    :raises Refused: if it names none.
-    """
-    time = re.fullmatch(r'([01]?[0-9]|2[0-3]):[0-5][0-9]', text)
-    if time is None:
-        minute = _parse_date_and_time(text, option, zone)
-    else:
-        today = clock.to_zone(now, zone).date()
-        minute = _parse_date_and_time(f'{today} {text:0>5}', option, zone)
-        if future and minute <= now:
-            minute = _parse_date_and_time(f'{today + timedelta(days=1)} {text:0>5}', option, zone)
-    if future and minute <= now:
-        raise Refused(f'{option} {text!r} is not in the future')
-    return minute
-
-
-def _parse_date_and_time(text: str, option: str, zone: tzinfo | None) -> datetime:
-    try:
-        moment = datetime.fromisoformat(f'{text[:-1]}+00:00' if text.endswith('Z') else text)
-    except ValueError:
-        raise Refused(f"{option} {text!r} is not a time such as '2026-12-24 00:00' or 02:00") from None
-    if moment.year not in YEARS:
-        raise Refused(f'{option} {text!r} is not in the years {YEARS[0]} to {YEARS[-1]}')
-    if moment.tzinfo is not None:
-        return clock.minute_of(clock.to_instant(moment))
-    wall = clock.minute_of(moment)
-    instant = clock.to_instant(wall.replace(tzinfo=zone))
-    if clock.to_wall(instant, zone) != wall:
-        raise Refused(f'{option} {text!r} is a time that the clocks skip in {zone or "local time"}')
-    return instant
-
-
-def parse_since(text: str, now: datetime, zone: tzinfo | None) -> datetime:
-    """Return the instant that ``--since`` names: a time, or how long ago that is.
-
-    :raises Refused: if it names none.
-    """
-    ago = re.fullmatch(r'([0-9]{1,5})\s*(d|h|min)', text)
-    if ago is None:
-        return parse_minute(text, '--since', zone, now)
-    return now - timedelta(**{UNITS[ago[2]]: int(ago[1])})
 
 
 def require_known(names: Iterable[str], tasks: Iterable[Task], others: Collection[str] = ()) -> None:

@@ -15,11 +15,12 @@ from pyramid.scripts.common import get_config_loader, parse_vars
 from pyramid_cron.claims import Claims, Pause, Unavailable
 from pyramid_cron.reports import PastRun
 from pyramid_cron.schedules import clock
-from pyramid_cron.scripts.arguments import make_parser, parse_minute, require_known
+from pyramid_cron.scripts.arguments import make_parser, require_known
 from pyramid_cron.scripts.loading import Refused, load
 from pyramid_cron.scripts.work_loop import Ending
 from pyramid_cron.task_summary import Overview
 from pyramid_cron.tasks import Task, Tasks
+from pyramid_cron.times import TimeError, parse_minute
 
 # the commands whose words are names of tasks too
 WITH_TASKS = ('list', 'show', 'run', 'history', 'pause', 'resume')
@@ -105,7 +106,10 @@ class Command:
         """
         if text is None:
             return clock.minute_of(self.now())
-        return parse_minute(text, '--at', self.zone, self.now())
+        try:
+            return parse_minute(text, self.now(), self.zone)
+        except TimeError as exc:
+            raise Refused(f'--at {exc}') from None
 
     def shown(self, instant: datetime) -> str:
         return clock.to_zone(instant, self.zone).isoformat(' ', 'minutes')

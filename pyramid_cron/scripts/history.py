@@ -11,14 +11,16 @@ from sqlalchemy import Connection
 
 from pyramid_cron.reports import LOST, QUEUED, RUNNING, PastRun, duration
 from pyramid_cron.schedules import clock
-from pyramid_cron.scripts.arguments import parse_since, require_known
+from pyramid_cron.scripts.arguments import require_known
 from pyramid_cron.scripts.listing import wrapped
+from pyramid_cron.scripts.loading import Refused
 from pyramid_cron.store import queries
 from pyramid_cron.store.claims import StoreClaims
 from pyramid_cron.store.missed import NOBODY_ASKED
 from pyramid_cron.store.queries import Gap, Missed
 from pyramid_cron.task_summary import due_within, run_as_dict
 from pyramid_cron.tasks import Tasks
+from pyramid_cron.times import TimeError, parse_since
 
 # lines of a traceback, from its end
 MOST_LINES = 15
@@ -38,7 +40,10 @@ def history(claims: StoreClaims, tasks: Tasks, zone: tzinfo | None, now: datetim
     :raises Refused: if nothing is known of one of the tasks.
     :raises Unavailable: if the store cannot be asked.
     """
-    since = None if args.since is None else parse_since(args.since, now, zone)
+    try:
+        since = None if args.since is None else parse_since(args.since, now, zone)
+    except TimeError as exc:
+        raise Refused(f'--since {exc}') from None
     app, past = claims.options.app, Past()
     with claims.reading() as connection:
         if connection is not None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import getpass
 
 from pyramid_cron.orders import call_through
-from pyramid_cron.scripts.arguments import parse_minute, require_known
+from pyramid_cron.scripts.arguments import require_known
 from pyramid_cron.scripts.command import Command
 from pyramid_cron.scripts.listing import wrapped
 from pyramid_cron.scripts.loading import Refused
+from pyramid_cron.times import TimeError, parse_minute
 
 
 def login_name() -> str | None:
@@ -27,7 +28,10 @@ class StoreCommands(Command):
         claims, now = self.stored_claims(), self.now()
         until = None
         if self.args.until is not None:
-            until = parse_minute(self.args.until, '--until', self.zone, now, future=True)
+            try:
+                until = parse_minute(self.args.until, now, self.zone, future=True)
+            except TimeError as exc:
+                raise Refused(f'--until {exc}') from None
         reason = self.args.reason.strip()
         if not reason:
             raise Refused('--reason has to say why, for whoever looks at the tasks')

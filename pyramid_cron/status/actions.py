@@ -12,11 +12,10 @@ from pyramid_cron.isolation import OF_SERVERS
 from pyramid_cron.orders import NotRun, run_through
 from pyramid_cron.reports import FAILED, OK, RunReport
 from pyramid_cron.schedules import clock
-from pyramid_cron.scripts.arguments import parse_minute
-from pyramid_cron.scripts.loading import Refused
 from pyramid_cron.status.formatting import moment, seconds
 from pyramid_cron.status.memory import by_hand_since
 from pyramid_cron.tasks import Task
+from pyramid_cron.times import TimeError, parse_minute
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +75,9 @@ def pause(request: Any, task: Task, reason: str, until: str) -> str:
     end = None
     if until:
         try:
-            end = parse_minute(until, 'until', zone, now)
-        except Refused as exc:
-            return f'{task.name} was not paused: {exc}'
+            end = parse_minute(until, now, zone)
+        except TimeError as exc:
+            return f'{task.name} was not paused: until {exc}'
         if end <= now:
             return f'{task.name} was not paused: {moment(end, now, zone).text} is over'
     try:

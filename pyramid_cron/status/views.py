@@ -17,8 +17,6 @@ from pyramid.path import AssetResolver
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from pyramid_cron.schedules import clock
-from pyramid_cron.scripts.arguments import parse_minute
-from pyramid_cron.scripts.loading import Refused
 from pyramid_cron.status import actions
 from pyramid_cron.status.directives import STATIC, StatusPage
 from pyramid_cron.status.flash import said, say
@@ -27,6 +25,7 @@ from pyramid_cron.status.task_page import detail_of, minute_of
 from pyramid_cron.status.tasks_page import status_of
 from pyramid_cron.task_summary import LOCAL_TIME
 from pyramid_cron.tasks import Task
+from pyramid_cron.times import TimeError, parse_minute
 
 HEADERS = {
     'Cache-Control': 'no-store',
@@ -86,9 +85,9 @@ class StatusViews:
         text, minute, problem = request.GET.get('at', ''), None, ''
         if text:
             try:
-                minute = minute_of(request.registry, parse_minute(text, 'at', zone, now), now)
-            except Refused as exc:
-                problem = str(exc)
+                minute = minute_of(request.registry, parse_minute(text, now, zone), now)
+            except TimeError as exc:
+                problem = f'at {exc}'
         else:
             text = f'{clock.to_wall(now, zone):%Y-%m-%dT%H:%M}'
         return self._values(request, minute=minute, at=text, problem=problem)
