@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 PREFIX = 'cron.'
 SHORTEST_SECRET = 16
 
+# those that the trigger accepts
+METHODS = ('GET', 'POST')
+
 # what no message and no repr shows
 SECRETS = ('secret', 'store')
 MAKE_SECRET = 'python3 -c "import secrets; print(secrets.token_urlsafe())" makes one'
@@ -117,6 +120,12 @@ def _named(value: Any) -> Any:
     return _text(value) if value is None or isinstance(value, str) else value
 
 
+def _method(value: Any) -> str:
+    if not isinstance(value, str) or value.upper() not in METHODS:
+        raise ValueError('it has to be GET or POST')
+    return value.upper()
+
+
 def _days(value: Any) -> timedelta:
     if isinstance(value, bool) or not 0 < float(value) < math.inf:
         raise ValueError('it has to be a number of days above 0')
@@ -132,6 +141,7 @@ TABLE: dict[str, tuple[str | None, Callable[[Any], Any]]] = {
     'timezone': (None, parse_zone),
     'transaction': (None, _wrapper),
     'url': (None, BaseURL.parse),
+    'method': ('GET', _method),
     'store': (None, _store),
     'app': (None, _name),
     'session': (None, _attribute),
@@ -159,6 +169,7 @@ class Settings:
     :param transaction: what makes of a task's ``system`` the context manager that the task runs in; ``None`` for the
         transactions of pyramid_tm.
     :param url: where tasks find the application from outside; ``None`` for where the trigger found it.
+    :param method: the method of the requests by which the process itself makes a run.
     :param store: a URL, an engine, a function ``(registry) -> Engine``, or the dotted name of one; ``None`` for none.
     :param app: the name of the application in the store; ``None`` for that of its package.
     :param session: the attribute of the request that holds the session in which runs commit with their record.
@@ -178,6 +189,7 @@ class Settings:
     timezone: ZoneInfo | None
     transaction: Wrapper | None
     url: BaseURL | None
+    method: str
     store: Any = field(repr=False)
     app: str | None
     session: str | None

@@ -41,7 +41,7 @@ from pyramid_cron.access import peers, rules
 from pyramid_cron.claims import Claims, Turn
 from pyramid_cron.queues.handover import write_key
 from pyramid_cron.schedules.clock import current_minute
-from pyramid_cron.scripts.history import as_text, look_back
+from pyramid_cron.scripts.history import format_history, read_history
 from pyramid_cron.scripts.pcron import PCronCommand
 from pyramid_cron.settings import PREFIX, TABLE
 from pyramid_cron.store import metadata
@@ -512,9 +512,11 @@ def test_the_history_is_shown_as_pcron_shows_it():
         connection.execute(sqlalchemy.insert(runs), past_runs)
         connection.execute(sqlalchemy.insert(gaps).values(app='shop', first=first, last=last))
         connection.execute(sqlalchemy.insert(ticks).values(app='shop', last_minute=last + 5 * MINUTE))
-        past = look_back(connection, 'shop', list(config.registry['cron_tasks']), now, limit=50)
+        history = read_history(connection, 'shop', list(config.registry['cron_tasks']), now, limit=50)
     engine.dispose()
-    assert '\n'.join(as_text(past, now, ZoneInfo('Europe/Berlin'), 80, False)) == block('store', 'Sun 2026-03-01')
+    assert '\n'.join(format_history(history, now, ZoneInfo('Europe/Berlin'), 80, False)) == block(
+        'store', 'Sun 2026-03-01'
+    )
 
 
 def test_alembic_makes_the_tables_as_described(tmp_path, monkeypatch):

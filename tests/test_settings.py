@@ -31,7 +31,7 @@ def test_what_is_left_out_has_its_default():
     assert (settings.secret, settings.timezone, settings.transaction, settings.url) == (None,) * 4
     assert (settings.store, settings.app, settings.session) == (None,) * 3
     assert (settings.catch_up, settings.keep_history) == (timedelta(minutes=5), timedelta(days=30))
-    assert (settings.lease, settings.create_tables) == (90.0, True)
+    assert (settings.lease, settings.create_tables, settings.method) == (90.0, True, 'GET')
 
 
 def test_settings_of_others_do_not_matter():
@@ -66,6 +66,8 @@ def test_settings_of_others_do_not_matter():
         ('app', 'My shop', 'My shop'),
         ('app', 'x' * 100, 'x' * 100),
         ('session', 'dbsession', 'dbsession'),
+        ('method', 'GET', 'GET'),
+        ('method', 'post', 'POST'),
         ('catch_up', '0', timedelta(0)),
         ('catch_up', '90.5', timedelta(seconds=90.5)),
         ('catch_up', timedelta(hours=1), timedelta(hours=1)),
@@ -95,6 +97,10 @@ BAD = [
     ('path', None),
     ('path', 5),
     ('path', ['/cron']),
+    ('method', ''),
+    ('method', 'PUT'),
+    ('method', None),
+    ('method', 5),
     ('path', '/{x}'),
     ('path', '/cron/{x:.*}'),
     ('path', '/cron*rest'),

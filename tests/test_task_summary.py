@@ -1,14 +1,15 @@
-"""One task at an instant: its description, and why it is due or not."""
+"""One task at an instant, and one past run in plain values."""
 
 import functools
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from pyramid_cron import Task
+from pyramid_cron.reports import PastRun
 from pyramid_cron.schedules.clock import minute_of, to_instant
-from pyramid_cron.task_summary import Overview
+from pyramid_cron.task_summary import format_offset, format_seconds, sort_by_next_run, summarize, summarize_run
 
 BERLIN = ZoneInfo('Europe/Berlin')
 
@@ -28,7 +29,7 @@ def plain(system):
 def summary(f=plain, at='2026-12-24 00:00', **schedule):
     moment = datetime.fromisoformat(at)
     instant = to_instant(moment if moment.tzinfo else moment.replace(tzinfo=BERLIN))
-    return Overview.of(Task(f, timezone=BERLIN, **schedule), minute_of(instant), 1)
+    return summarize(Task(f, timezone=BERLIN, **schedule), minute_of(instant), 1)
 
 
 def test_the_description_of_a_partial_is_its_functions():
@@ -79,5 +80,84 @@ def test_the_description_of_a_partial_is_its_functions():
 )
 def test_a_summary_explains_why_a_task_is_due(schedule, at, due, why):
     task = summary(at=at, **schedule)
-    assert task.due is due
-    assert task.why().startswith(why)
+    assert task.is_due is due
+    assert task.explain().startswith(why)
+
+
+def test_tasks_are_sorted_by_instants_and_not_by_wall_clocks():
+    # 02:30 comes twice, and once more in a zone that is an hour behind
+    instant = datetime(2026, 10, 25, 0, 45, tzinfo=timezone.utc)
+    lines = {'hourly': ('30 * * * *', 'Europe/Berlin'), 'never': ('0 0 29 2 mon', 'UTC'), 'soon': ('0 1 * * *', 'UTC')}
+    tasks = [Task(plain, name=name, cron=cron, timezone=zone) for name, (cron, zone) in lines.items()]
+    tasks.append(Task(plain, name='none', min=0, timezone='UTC'))
+    summaries = [summarize(task, instant, 0 if task.name == 'none' else 1) for task in tasks]
+    assert [summary.task.name for summary in sort_by_next_run(summaries)] == ['soon', 'hourly', 'never', 'none']
+
+
+def test_an_offset_has_a_sign_and_a_colon():
+    assert format_offset(datetime(2026, 7, 1, tzinfo=BERLIN)) == '+02:00'
+    assert format_offset(datetime(2026, 7, 1, tzinfo=ZoneInfo('America/St_Johns'))) == '-02:30'
+
+
+@pytest.mark.parametrize(
+    ('number', 'text'),
+    [
+        (0.05, '0.050 s'),
+        (0.999, '0.999 s'),
+        (1, '1.0 s'),
+        (1.26, '1.3 s'),
+        (60, '60 s'),
+        (75, '75 s'),
+        (3720, '1 h 2 min'),
+    ],
+)
+def test_short_runs_have_their_milliseconds(number, text):
+    assert format_seconds(number) == text
+
+
+NOW = datetime(2026, 11, 24, 18, 0, 30, tzinfo=timezone.utc)
+
+
+def past_run(outcome='ok', **values):
+    started = values.pop('started', NOW - timedelta(minutes=10))
+    known = {'task': 't', 'outcome': outcome, 'scheduled_for': minute_of(started), 'attempt': 1}
+    known |= {'trigger': 'request', 'host': None, 'pid': None, 'started': started, 'finished': started}
+    known |= {'seconds': 0.25, 'reason': None, 'error': None, 'traceback': None}
+    return PastRun(**(known | values))
+
+
+def run_summary(run):
+    return summarize_run(run, NOW, 60, lambda minute: f'{minute:%H:%M}')
+
+
+@pytest.mark.parametrize(
+    ('run', 'outcome', 'took'),
+    [
+        (past_run(), 'ok', '0.250 s'),
+        (past_run('lost'), 'lost', ''),
+        (past_run('ok', seconds=None), 'ok', ''),
+        (past_run('skipped', attempt=0), 'skipped', ''),
+        (past_run('running', started=NOW - timedelta(seconds=60)), 'running', '60 s'),
+        (past_run('running', started=NOW - timedelta(seconds=61)), 'stuck', '61 s'),
+        (past_run('queued', started=NOW - timedelta(seconds=61)), 'queued', '61 s'),
+        # the clock of another machine is ahead
+        (past_run('running', started=NOW + timedelta(seconds=5)), 'running', '0 s'),
+    ],
+)
+def test_a_run_has_an_outcome_and_a_length(run, outcome, took):
+    assert run_summary(run)[::2][:2] == (outcome, took)
+
+
+@pytest.mark.parametrize(
+    ('run', 'when', 'about'),
+    [
+        (past_run(), '17:50', []),
+        (past_run(scheduled_for=None), '17:50', ['by hand']),
+        (past_run(scheduled_for=None, requested_by='ada'), '17:50', ['by hand, ada']),
+        (past_run(scheduled_for=NOW - timedelta(hours=1)), '17:50', ['for 17:00']),
+        (past_run('skipped', scheduled_for=NOW - timedelta(hours=1), attempt=0), '17:00', []),
+        (past_run(attempt=2, host='web-1', pid=7), '17:50', ['attempt 2', 'process 7 on web-1']),
+    ],
+)
+def test_a_run_has_a_time_and_details(run, when, about):
+    assert (f'{run_summary(run).when:%H:%M}', run_summary(run).about) == (when, about)

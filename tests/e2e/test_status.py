@@ -13,13 +13,13 @@ from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIServer, make_server
 
 import pytest
-from filling import fill, record, record_silence
 from pyramid.config import Configurator
 from pyramid.csrf import CookieCSRFStoragePolicy
 from pyramid.httpexceptions import HTTPNoContent
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from pyramid_cron.schedules.clock import MINUTE, current_minute
+from tests.support.filling import fill, record, record_silence
 
 TASKS = [
     ('shop.invoices.send', '0 2 * * *', 'Send the invoices of yesterday.', {}),

@@ -13,7 +13,7 @@ def test_variables_may_stand_among_the_arguments(pcron, ini):
     path = ini(PURGE, settings='cron.timezone = %(zone)s')
     status, out, _ = pcron('run', path, 'purge', 'zone=Asia/Tokyo')
     assert (status, out[:22]) == (0, '2026-12-24 08:07+09:00')
-    status, out, _ = pcron('list', path, '--at', '2026-12-24 00:00', 'zone=Asia/Tokyo', 'purge', '--due')
+    status, out, _ = pcron('list', path, '--at', '2026-12-24 00:00', 'zone=Asia/Tokyo', 'purge')
     assert (status, out[:25]) == (0, 'At 2026-12-24 00:00+09:00')
 
 
@@ -71,7 +71,7 @@ handlers =
 """
 
 
-def test_an_application_that_configures_its_log_has_it_as_it_wants(pcron, ini, caplog):
+def test_an_application_that_configures_logging_keeps_its_configuration(pcron, ini, caplog):
     path = ini(PURGE)
     with open(path, 'a') as file:
         file.write(LOGGING)

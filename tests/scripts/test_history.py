@@ -1,4 +1,4 @@
-"""What people see of the store: ``pcron history``, last runs in ``pcron list``, and the reports of runs."""
+"""``pcron history``, the last runs in ``pcron list`` and ``pcron show``, and the reports of runs."""
 
 import itertools
 import json
@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine, insert, text, update
 
 from pyramid_cron.reports import TaskReport
-from pyramid_cron.scripts.history import Past, as_text
+from pyramid_cron.scripts.history import History, format_history
 from pyramid_cron.scripts.pcron import PCronCommand
 from pyramid_cron.store.queries import Missed
 from pyramid_cron.store.schema import gaps, metadata, runs, tasks, ticks
@@ -142,7 +142,7 @@ def night(shop):
     return shop
 
 
-def test_history_tells_what_happened_the_newest_last(night):
+def test_history_shows_the_newest_entry_last(night):
     assert night.history() == (
         'Wed 2026-12-23, Europe/Berlin\n'
         '23:00:01  ok         0.250 s  invoices, process 4711 on web1\n'
@@ -308,7 +308,7 @@ def test_a_gap_and_what_was_missed_in_it_are_shown_if_they_end_after_since(shop)
         '21:50     no tick f',
         '23:00     missed   ',
     ]
-    assert shop.history("--since '2026-12-23 23:30'") == 'Nothing of that is remembered.\n'
+    assert shop.history("--since '2026-12-23 23:30'") == 'Nothing of that is recorded.\n'
 
 
 @pytest.mark.parametrize(
@@ -353,24 +353,24 @@ def test_history_of_a_task_that_nobody_knows_is_refused(night):
 
 def test_history_of_a_known_task_of_which_there_is_nothing_says_so(night):
     night.tasks('invoices', 'mails', 'purge')
-    assert night.history('purge') == 'Nothing of that is remembered.\n'
+    assert night.history('purge') == 'Nothing of that is recorded.\n'
 
 
 def test_before_the_first_tick_history_makes_no_file(shop):
-    assert shop.history() == 'Nothing is remembered: no tick has come yet.\n'
+    assert shop.history() == 'Nothing is recorded: no tick has come yet.\n'
     assert not shop.file.exists()
 
 
 def test_history_makes_no_tables(shop):
     shop.file.touch()
-    assert shop.history() == 'Nothing is remembered: no tick has come yet.\n'
+    assert shop.history() == 'Nothing is recorded: no tick has come yet.\n'
     assert shop.file.stat().st_size == 0
 
 
 def test_a_gap_that_goes_on_is_all_there_is(shop):
     shop.last_tick('23 22:57')
     assert shop.history() == (
-        'Nothing of that is remembered.\n'
+        'Nothing of that is recorded.\n'
         '\n'
         'Wed 2026-12-23, Europe/Berlin\n'
         '23:58     no tick since 23:58 (9 min); due then: invoices, mails\n'
@@ -478,8 +478,8 @@ def test_a_report_in_json_tells_the_attempt_and_the_minute_where_they_are_not_pl
     assert TaskReport('mails', 'ok', 1.0).as_dict().keys() == {'name', 'outcome', 'seconds'}
 
 
-def test_what_was_missed_for_another_reason_than_silence_tells_it():
+def test_a_missed_run_shows_a_reason_other_than_silence():
     minute = NOW.replace(second=0)
     missed = Missed('invoices', minute, minute, 1, NOW, 'nobody took it in 5 min')
-    lines = list(as_text(Past([missed], {}, NOW, None), NOW, UTC, 80, False))
+    lines = list(format_history(History([missed], {}, NOW, None), NOW, UTC, 80, False))
     assert lines[-1].endswith('  invoices: nobody took it in 5 min')

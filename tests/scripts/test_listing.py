@@ -98,7 +98,7 @@ def test_a_reason_is_cut_where_there_is_no_room_for_all_of_it(pcron, ini):
     path = ini(
         "plain, cron='1,3,5,7,9,11,13,15,17 1,3,5,7,9 1,3,5,7,9 1,3,5 *', name='a.name.that.is.rather.long.indeed'"
     )
-    lines = pcron('list', path, '--due', '--at', '2026-12-24 00:01')[1].splitlines()
+    lines = pcron('list', path, '--at', '2026-12-24 00:01')[1].splitlines()
     assert lines[0] == 'At 2026-12-24 00:01+01:00 0 of 1 tasks are due.'
     assert pcron('list', path, '--at', '00:00')[1].splitlines()[1] == (
         'not due  a.name.tha...long.indeed  min is 0, not 1-17/2; hour is 0, not 1-9/2...'

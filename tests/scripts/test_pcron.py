@@ -22,9 +22,9 @@ def test_some_tasks_are_listed_by_their_names(pcron, ini):
     assert (status, out, err) == (2, '', "pcron: no cron task is named 'plane'; is plain meant?\n")
 
 
-def test_an_application_without_tasks_says_so(pcron, ini):
+def test_an_application_without_tasks_is_stated(pcron, ini):
     path = ini()
-    for options in [], ['--due'], ['--next', '3'], ['-v']:
+    for options in [], ['--at', 'now'], ['--next', '3'], ['-v']:
         assert pcron('list', path, *options) == (0, f'The application has no cron tasks.{END}', '')
     assert json.loads(pcron('list', path, '--json')[1])['tasks'] == []
     status, out, _ = pcron('tick', path)
@@ -76,7 +76,7 @@ def test_json_has_all_of_it(pcron, ini):
         ('prefix = häuser', '/h%C3%A4user/cron'),
     ],
 )
-def test_the_path_of_the_trigger_is_told_with_its_prefix(pcron, ini, settings, path):
+def test_the_path_of_the_trigger_is_shown_with_its_prefix(pcron, ini, settings, path):
     app = ini(PURGE, settings=settings, include='' if 'prefix' in settings else 'pyramid_cron')
     assert pcron('list', app)[1].splitlines()[-1] == f'Times are in local time. Trigger: {path}'
     assert json.loads(pcron('list', app, '--json')[1])['path'] == path
@@ -97,7 +97,7 @@ def test_the_time_zone_may_be_the_machines(pcron, ini, local_time):
     assert (shown['tasks'][0]['timezone'], shown['tasks'][0]['due']) == (None, True)
 
 
-def test_at_tells_what_would_be_due(pcron, ini):
+def test_at_shows_which_tasks_are_due_then(pcron, ini):
     path = ini(PURGE, "plain, min='*', name='plain'")
     status, out, _ = pcron('list', path, '--at', '2026-12-24 00:00')
     assert status == 0
@@ -107,21 +107,24 @@ def test_at_tells_what_would_be_due(pcron, ini):
         'due      plain  all fields match\n' + END[1:]
     )
     # a time without a date is one of today
-    assert pcron('list', path, '--at', '2:00', '--due')[1].splitlines()[:3] == [
+    assert pcron('list', path, '--at', '2:00')[1].splitlines()[:3] == [
         'At 2026-12-24 02:00+01:00 2 of 2 tasks are due.',
         'due  purge  all fields match',
         'due  plain  all fields match',
     ]
+    assert pcron('list', path, '--at', 'now')[1].splitlines()[:3] == [
+        'At 2026-12-24 00:07+01:00 1 of 2 tasks are due.',
+        'not due  purge  min is 7, not 0; hour is 0, not 2',
+        'due      plain  all fields match',
+    ]
 
 
-def test_due_leaves_out_what_is_not_due_now(pcron, ini):
-    path = ini(PURGE, "plain, min='*', name='plain'")
-    assert pcron('list', path, '--due')[1] == (
-        'At 2026-12-24 00:07+01:00 1 of 2 tasks are due.\ndue  plain  all fields match\n' + END[1:]
-    )
-    [task] = json.loads(pcron('list', path, '--due', '--json')[1])['tasks']
-    assert (task['name'], task['due'], task['why']) == ('plain', True, 'all fields match')
-    assert pcron('list', path, 'purge', '--due')[1] == 'At 2026-12-24 00:07+01:00 0 of 1 tasks are due.\n' + END[1:]
+def test_at_now_in_json_explains_each_task(pcron, ini):
+    tasks = json.loads(pcron('list', ini(PURGE, "plain, min='*', name='plain'"), '--at', 'now', '--json')[1])['tasks']
+    assert [(task['name'], task['due'], task['why']) for task in tasks] == [
+        ('purge', False, 'min is 7, not 0; hour is 0, not 2'),
+        ('plain', True, 'all fields match'),
+    ]
 
 
 def test_without_argcomplete_the_command_is_the_same(ini, capsys, monkeypatch):
@@ -131,13 +134,18 @@ def test_without_argcomplete_the_command_is_the_same(ini, capsys, monkeypatch):
     assert 'purge' in capsys.readouterr().out
 
 
-def test_a_shell_is_told_what_may_come_next(tmp_path):
+def test_a_shell_gets_completions(tmp_path):
     line = 'pcron hi'
-    told = tmp_path / 'told'
-    shell = {'_ARGCOMPLETE': '1', 'COMP_LINE': line, 'COMP_POINT': str(len(line)), '_ARGCOMPLETE_STDOUT_FILENAME': told}
+    answer = tmp_path / 'answer'
+    shell = {
+        '_ARGCOMPLETE': '1',
+        'COMP_LINE': line,
+        'COMP_POINT': str(len(line)),
+        '_ARGCOMPLETE_STDOUT_FILENAME': answer,
+    }
     command = [sys.executable, '-c', 'from pyramid_cron.scripts.pcron import main; main(["pcron"])']
     subprocess.run(command, env={**os.environ, **shell}, check=True)
-    assert told.read_text().strip() == 'history'
+    assert answer.read_text().strip() == 'history'
 
 
 def test_main_reads_the_clock_and_can_be_quiet(ini, capsys):

@@ -79,7 +79,7 @@ def without_times(text):
     return [line.partition(', ')[0] for line in text.splitlines()]
 
 
-def test_by_name_a_task_runs_here_unless_via_is_asked_for(run, tmp_path):
+def test_run_enqueues_a_task_only_with_via(run, tmp_path):
     status, out, _ = run('run', 'invoice')
     assert (status, without_times(out)[1]) == (0, 'ok       invoice')
     assert not (tmp_path / 'sent').exists()
@@ -88,7 +88,7 @@ def test_by_name_a_task_runs_here_unless_via_is_asked_for(run, tmp_path):
     assert (tmp_path / 'sent').exists()
 
 
-def test_what_was_handed_over_runs_by_its_command_once(run, tmp_path):
+def test_an_enqueued_task_runs_by_its_command_once(run, tmp_path):
     run('run', 'invoice', '--via')
     pcron, perform, file, sent_key = (tmp_path / 'sent').read_text().split()
     assert (pcron, perform, file) == ('pcron', 'perform', str(tmp_path / 'shop.ini'))
@@ -106,7 +106,7 @@ def test_a_task_that_fails_ends_the_command_with_status_1(run, tmp_path):
     assert out.endswith(': LookupError\n')
 
 
-def test_what_nobody_has_handed_over_does_not_run(run):
+def test_a_run_that_was_not_enqueued_does_not_run(run):
     assert run('perform', key())[:2] == (
         0,
         'skipped  invoice, 0.000 s: nobody has handed it over in this store: '
@@ -115,22 +115,22 @@ def test_what_nobody_has_handed_over_does_not_run(run):
 
 
 @pytest.mark.parametrize(
-    ('words', 'told'),
+    ('words', 'problem'),
     [
-        ([], 'give the key under which the task was handed over'),
+        ([], 'name the key of the message by which the task was enqueued'),
         (['invoice'], "'invoice' is no key of shop, such as shop:task@2026-11-24T02:00Z"),
         (['shop:renamed@2026-11-24T02:00Z'], "no cron task is named 'renamed'"),
         (['shop:invoice@2026-11-24T02:00Z', 'more'], 'more'),
     ],
 )
-def test_what_names_no_run_is_refused(run, words, told):
+def test_what_names_no_run_is_refused(run, words, problem):
     status, out, err = run('perform', *words)
     assert (status, out) == (2, '')
     assert err.startswith('pcron: ')
-    assert told in err
+    assert problem in err
 
 
-def test_an_application_that_answers_before_is_told(run, tmp_path):
+def test_perform_reports_an_application_that_answers_before(run, tmp_path):
     with (tmp_path / 'shop.ini').open('a') as file:
         file.write('closed = true\n')
     status, _, err = run('perform', key())
@@ -138,14 +138,14 @@ def test_an_application_that_answers_before_is_told(run, tmp_path):
     assert err.startswith('pcron: the application answered 403 Forbidden before its tasks could run')
 
 
-def test_a_store_that_cannot_be_asked_is_told(run, tmp_path):
+def test_perform_reports_a_store_that_is_down(run, tmp_path):
     (tmp_path / 'cron.sqlite').mkdir()
     status, _, err = run('perform', key())
     assert status == 1
     assert err.startswith('pcron: the store cannot be asked: ')
 
 
-def test_show_tells_what_a_task_is_handed_over_to(run):
+def test_show_names_the_engine_of_a_task(run):
     _, out, _ = run('show', 'invoice')
     assert '.send; caught up for 5 min' in ' '.join(out.split())
 
@@ -335,15 +335,18 @@ def test_an_application_that_answers_before_its_tasks_can_run_is_one_line_and_st
 
 
 @pytest.mark.parametrize('command', [('tick',), ('run', 'method')], ids=str)
-@pytest.mark.parametrize(('options', 'method'), [((), 'GET'), (('--post',), 'POST')], ids=str)
-def test_a_run_is_requested_by_the_method_that_is_asked_for(pcron, ini, command, options, method):
+@pytest.mark.parametrize(('setting', 'method'), [('', 'GET'), ('cron.method = post', 'POST')], ids=str)
+def test_the_setting_names_the_method_of_runs(pcron, ini, command, setting, method):
     name, *tasks = command
-    path = ini("method, min='*', name='method'", settings='cron.url = https://shop.example.com/shop')
-    status, out, _ = pcron(name, path, *tasks, *options)
+    settings = f'cron.url = https://shop.example.com/shop\n{setting}'
+    status, out, _ = pcron(name, ini("method, min='*', name='method'", settings=settings), *tasks)
     assert (status, out.splitlines()[0]) == (0, f'{method} https://shop.example.com/shop/cron')
 
 
-def test_work_can_request_runs_by_post(pcron, ini):
-    path = ini("method, min='*', name='method'", "ends, min='*', name='ends'", settings='cron.timezone = UTC')
-    status, out, _ = pcron('work', path, '--post', command=WorkingCommand)
+def test_work_and_perform_use_the_method_of_the_setting(pcron, ini):
+    settings = 'cron.timezone = UTC\ncron.method = POST\ncron.app = shop'
+    path = ini("method, min='*', name='method'", "ends, min='*', name='ends'", settings=settings)
+    status, out, _ = pcron('work', path, command=WorkingCommand)
     assert (status, out.splitlines()[-1]) == (0, 'POST http://localhost/cron')
+    status, out, _ = pcron('perform', path, key('method'))
+    assert (status, out.splitlines()[0]) == (0, 'POST http://localhost/cron')

@@ -1,4 +1,4 @@
-"""``pcron pause``, ``pcron resume`` and ``pcron show``, and what every list tells of pauses."""
+"""``pcron pause``, ``pcron resume`` and ``pcron show``, and pauses in every list."""
 
 import getpass
 import json
@@ -8,10 +8,13 @@ import sys
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from sqlalchemy import insert
 
 from pyramid_cron.claims import Pause
 from pyramid_cron.scripts import store_commands
+from pyramid_cron.scripts.history import MAX_LAST_RUNS
 from pyramid_cron.scripts.pcron import PCronCommand
+from pyramid_cron.store.schema import runs
 
 NOW = datetime.now(timezone.utc).replace(hour=12, minute=30, second=20, microsecond=0) - timedelta(days=1)
 DAY = f'{NOW:%a %Y-%m-%d}'
@@ -118,7 +121,7 @@ def test_a_pause_ends_at_the_next_such_time(ticked, until, shown):
             'pause purge --reason why --until noon',
             "--until 'noon' is not a time such as '2026-12-24 00:00' or 02:00",
         ),
-        ("pause purge --reason ' '", '--reason has to say why, for whoever looks at the tasks'),
+        ("pause purge --reason ' '", '--reason is empty: write why the tasks are paused'),
         ('pause --reason why', "name the tasks to pause; 'pcron list' shows their names"),
         ('resume', "name the tasks to resume; 'pcron list' shows their names"),
         ('pause purges --reason why', "no cron task is named 'purges'; is purge meant?"),
@@ -248,7 +251,7 @@ def test_show_explains_a_task(ticked):
     ]
 
 
-def test_show_tells_of_the_last_runs_the_newest_first(ticked):
+def test_show_has_the_newest_of_the_last_runs_first(ticked):
     for minutes in range(1, 5):
         ticked(f"tick --at '{NOW + timedelta(minutes=minutes):%Y-%m-%d %H:%M}'")
     ticked(f"tick --at '{NOW + timedelta(minutes=30):%Y-%m-%d %H:%M}'")
@@ -272,7 +275,7 @@ def test_show_tells_of_the_last_runs_the_newest_first(ticked):
     assert shown(ticked('show fail --next 1')[1])[6:] == ['  last runs  missed']
 
 
-def test_show_tells_of_what_was_skipped_and_of_what_is_running(ticked):
+def test_show_has_skipped_running_and_lost_runs(ticked):
     with ticked.claims().database.begin() as connection:
         connection.exec_driver_sql(
             "UPDATE cron_runs SET outcome = 'skipped', attempt = 0, error = NULL, reason = 'no time left'"
@@ -282,14 +285,27 @@ def test_show_tells_of_what_was_skipped_and_of_what_is_running(ticked):
         connection.exec_driver_sql(
             "UPDATE cron_runs SET outcome = 'running', attempt = 1, reason = NULL, seconds = NULL"
         )
-    assert re.fullmatch(r'  last runs  .*, running', ticked('show fail')[1].splitlines()[-1])
-    # how long a run took that was lost, nobody knows
+    assert re.fullmatch(r'  last runs  .*, running for \d+ s', ticked('show fail')[1].splitlines()[-1])
+    # how long a lost run took is unknown
     with ticked.claims().database.begin() as connection:
         connection.exec_driver_sql("UPDATE cron_runs SET outcome = 'lost', reason = 'process 7 on web1', seconds = 0")
     assert re.fullmatch(r'  last runs  .*, lost: process 7 on web1', ticked('show fail')[1].splitlines()[-1])
 
 
-def test_show_tells_both_sides_of_a_change_of_the_clocks(run):
+def test_show_has_the_newest_miss_before_older_runs(ticked):
+    newest = {'id': 'newest', 'app': 'shop', 'task': 'fail', 'scheduled_for': NOW.replace(second=0) + timedelta(days=2)}
+    newest |= {'attempt': 0, 'trigger': 'none', 'outcome': 'missed', 'started': newest['scheduled_for']}
+    for minutes in range(1, MAX_LAST_RUNS):
+        ticked(f"tick --at '{NOW + timedelta(minutes=minutes):%Y-%m-%d %H:%M}'")
+    with ticked.claims().database.begin() as connection:
+        connection.execute(insert(runs).values(newest))
+    lines = [line[13:] for line in ticked('show fail --next 1', columns=200)[1].splitlines()[6:]]
+    assert lines[0] == f'{NOW + timedelta(days=2):%a %Y-%m-%d} 12:30, missed'
+    assert len(lines) == MAX_LAST_RUNS
+    assert all(', failed in ' in line for line in lines[1:])
+
+
+def test_show_has_both_sides_of_a_clock_change(run):
     out = run("show own --at '2026-10-25T01:40+02:00' --next 3", zone='Europe/Berlin')[1]
     assert re.findall(r'02:30 \+0[12]:00, in .*', out) == ['02:30 +02:00, in 50 min', '02:30 +01:00, in 1 h 50 min']
 
@@ -301,10 +317,10 @@ def test_show_needs_no_store(run):
         '  schedule   30 * * * * (UTC)',
         '  settings   store=False: each process for itself',
     ]
-    assert out.splitlines()[-1] == '  last runs  not remembered: set cron.store'
+    assert out.splitlines()[-1] == '  last runs  not recorded: set cron.store'
 
 
-def test_show_does_without_last_runs_if_the_store_cannot_be_asked(run, tmp_path):
+def test_show_leaves_out_last_runs_if_the_store_is_down(run, tmp_path):
     (tmp_path / 'cron.sqlite').write_text('no database, but long enough for a header of one' * 100)
     status, out, err = run('show purge')
     assert (status, 'last runs' in out, err.count('\n')) == (0, False, 1)

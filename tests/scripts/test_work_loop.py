@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pyramid_cron.schedules import clock
-from pyramid_cron.scripts.work_loop import Ending, work
+from pyramid_cron.scripts.work_loop import Shutdown, work
 from tests.support.pcron import UTC, noon
 
 
@@ -72,7 +72,7 @@ def test_waking_early_ticks_nothing_twice():
     assert clock.waited == pytest.approx([60, 0.2, 60, 0.2])
 
 
-def test_a_tick_that_takes_too_long_skips_minutes_and_says_so(caplog):
+def test_a_tick_that_takes_too_long_skips_minutes(caplog):
     clock = Clock(noon(), 3)
 
     def tick(minute):
@@ -88,7 +88,7 @@ def test_a_tick_that_takes_too_long_skips_minutes_and_says_so(caplog):
     assert message.startswith('skipped 1 min from 2026-12-24 12:02:00+00:00 on: ')
 
 
-def test_a_machine_that_slept_skips_minutes_and_says_so(caplog):
+def test_a_machine_that_slept_skips_minutes(caplog):
     clock = Clock(noon(), 3, {1: 3600})
     clock.work(clock.tick)
     assert [minute for minute, _ in clock.ticks] == [noon(1), noon(62), noon(63)]
@@ -96,7 +96,7 @@ def test_a_machine_that_slept_skips_minutes_and_says_so(caplog):
     assert message.startswith('skipped 60 min from 2026-12-24 12:02:00+00:00 on: ')
 
 
-def test_a_clock_that_is_set_back_ticks_no_minute_twice_and_says_so_once(caplog):
+def test_a_clock_set_back_ticks_no_minute_twice(caplog):
     clock = Clock(noon(), 9, {2: -300})
     clock.work(clock.tick)
     minutes = [minute for minute, _ in clock.ticks]
@@ -158,61 +158,66 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 @pytest.mark.parametrize('number', SIGNALS)
 def test_the_first_signal_ends_the_waiting_and_nothing_else(number):
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    ending = Ending()
-    with ending.by_signals():
-        assert ending.wait(0) is False
-        assert ending.asked() is False
+    shutdown = Shutdown()
+    with shutdown.on_signals():
+        assert shutdown.wait(0) is False
+        assert shutdown.requested() is False
         signal.raise_signal(number)
-        assert ending.asked() is True
-        assert ending.wait(600) is True
+        assert shutdown.requested() is True
+        assert shutdown.wait(600) is True
     assert {number: signal.getsignal(number) for number in before} == before
 
 
 @pytest.mark.parametrize('first', SIGNALS)
 @pytest.mark.parametrize('second', SIGNALS)
 def test_each_further_signal_interrupts_what_runs(first, second):
-    ending = Ending()
-    with ending.by_signals():
+    shutdown = Shutdown()
+    with shutdown.on_signals():
         signal.raise_signal(first)
         for number in (second, first):
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(number)
-            assert ending.number == number
+            assert shutdown.signal == number
 
 
-def test_a_signal_says_what_it_does_unless_nothing_runs(capfd):
-    ending = Ending('ending')
-    with ending.by_signals():
+def test_a_signal_during_a_task_prints_a_notice(capfd):
+    shutdown = Shutdown('ending')
+    with shutdown.on_signals():
+        # the first task runs after a wait
+        assert shutdown.wait(0) is False
         signal.raise_signal(signal.SIGINT)
     assert capfd.readouterr() == ('', 'ending\n')
-    ending = Ending('ending')
-    with ending.by_signals():
+
+
+def test_a_signal_during_a_wait_prints_no_notice(capfd):
+    shutdown = Shutdown('ending')
+    with shutdown.on_signals():
 
         def interrupt(waiter):
-            while not ending.waiting:
+            while not shutdown.waiting:
                 pass
             signal.pthread_kill(waiter, signal.SIGINT)
 
         thread = threading.Thread(target=interrupt, args=[threading.get_ident()])
         thread.start()
-        assert ending.wait(600) is True
+        assert shutdown.wait(600) is True
         thread.join()
     assert capfd.readouterr() == ('', '')
 
 
 def test_a_signal_that_does_not_wake_the_main_thread_is_noticed_all_the_same():
-    ending = Ending()
+    shutdown = Shutdown()
 
     def interrupt():
-        while not ending.waiting:
+        while not shutdown.waiting:
             pass
         # in this thread, so that nothing is interrupted in the main one
         signal.raise_signal(signal.SIGINT)
 
-    with ending.by_signals():
+    with shutdown.on_signals():
         thread = threading.Thread(target=interrupt)
         thread.start()
-        assert ending.wait(20) is True
+        assert shutdown.wait(20) is True
         thread.join()
 
 
@@ -220,12 +225,12 @@ def test_a_child_that_a_task_has_forked_is_ended_as_if_there_were_no_pcron():
     came = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
     try:
-        ending = Ending()
-        with ending.by_signals():
+        shutdown = Shutdown()
+        with shutdown.on_signals():
             # as it is in the child
-            ending.pid = os.getppid()
+            shutdown.pid = os.getppid()
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
     assert came == [signal.SIGTERM]
-    assert ending.asked() is False
+    assert shutdown.requested() is False

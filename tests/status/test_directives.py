@@ -39,7 +39,7 @@ def configurator(policy=True, storage=True, **settings):
     [
         (
             {},
-            "cron status '/cron-tasks': permission is nothing, not the name of a permission; write permission='admin'",
+            "cron status '/cron-tasks': permission is None, not the name of a permission; write permission='admin'",
         ),
         ({'permission': None}, 'permission is None'),
         ({'permission': ''}, "permission is ''"),
@@ -85,7 +85,7 @@ def test_without_a_security_policy_the_application_does_not_start(options, named
     config.add_cron_status('/admin/cron', **options)
     with pytest.raises(ConfigurationError) as caught:
         config.make_wsgi_app()
-    assert f'nobody is asked for the {named}, and everybody could see the page' in str(caught.value)
+    assert f'there is no security policy to check the {named}, and everybody could see the page' in str(caught.value)
 
 
 def test_without_a_security_policy_a_page_for_everybody_is_written_out():
@@ -126,7 +126,7 @@ def test_an_application_has_several_pages_but_one_at_a_path():
         config.commit()
 
 
-def test_the_factory_gives_the_context_that_the_policy_is_asked_about():
+def test_the_factory_makes_the_context_of_the_policy():
     class Open:
         def __init__(self, request):
             self.open = True

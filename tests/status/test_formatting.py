@@ -1,4 +1,4 @@
-"""Values for the templates: what people read of moments, runs and strips."""
+"""Values for the templates: times, runs and strips."""
 
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pyramid_cron.reports import PastRun
-from pyramid_cron.status.formatting import line, moment, seconds, span, strip
+from pyramid_cron.status.formatting import draw_strip, format_run, format_span, format_time
 
 NOW = datetime(2026, 11, 24, 18, 0, 30, tzinfo=timezone.utc)
 UTC = timezone.utc
@@ -37,20 +37,20 @@ def run(outcome='ok', **values):
     ],
 )
 def test_a_moment_has_a_date_unless_it_is_today_and_a_distance(instant, text, away):
-    found = moment(instant, NOW, BERLIN)
+    found = format_time(instant, NOW, BERLIN)
     assert (found.text, found.distance) == (text, away)
     assert datetime.fromisoformat(found.iso) == instant.replace(second=0)
 
 
 def test_a_span_has_one_date_where_one_is_enough():
-    assert span(ago(minutes=20), ago(minutes=10), NOW, UTC) == '17:40 to 17:50'
-    assert span(ago(minutes=20), ago(minutes=20), NOW, UTC) == '17:40'
-    assert span(ago(hours=20), ago(hours=19), NOW, UTC) == 'Mon 2026-11-23 22:00 to 23:00'
-    assert span(ago(hours=20), ago(minutes=10), NOW, UTC) == 'Mon 2026-11-23 22:00 to 17:50'
+    assert format_span(ago(minutes=20), ago(minutes=10), NOW, UTC) == '17:40 to 17:50'
+    assert format_span(ago(minutes=20), ago(minutes=20), NOW, UTC) == '17:40'
+    assert format_span(ago(hours=20), ago(hours=19), NOW, UTC) == 'Mon 2026-11-23 22:00 to 23:00'
+    assert format_span(ago(hours=20), ago(minutes=10), NOW, UTC) == 'Mon 2026-11-23 22:00 to 17:50'
 
 
-def test_a_strip_says_the_same_in_words():
-    found = strip(['ok', 'failed', 'ok', 'missed', 'strange'])
+def test_a_strip_has_a_text():
+    found = draw_strip(['ok', 'failed', 'ok', 'missed', 'strange'])
     assert found.text == 'Last 5 runs: 2 ok, 1 failed, 1 missed, 1 strange; the last is strange'
     assert found.width == 30
     assert dict(found.paths) == {
@@ -59,22 +59,17 @@ def test_a_strip_says_the_same_in_words():
         'warn': 'M21 20v-3m0-5v-3',
         'quiet': 'M27 20v-2',
     }
-    assert strip(['ok', 'ok']).text == 'Last 2 runs: 2 ok'
-    assert strip(['ok']).text == 'Last run: ok'
+    assert draw_strip(['ok', 'ok']).text == 'Last 2 runs: 2 ok'
+    assert draw_strip(['ok']).text == 'Last run: ok'
 
 
-def test_no_two_statuses_have_the_same_symbol_and_the_same_bar():
-    # whoever cannot tell colours apart reads shapes
-    statuses = ['ok', 'failed', 'lost', 'stuck', 'missed', 'skipped', 'paused', 'running', 'strange']
-    bars = [strip([outcome]).paths[0][1] for outcome in statuses]
-    symbols = [line(run(outcome), NOW, 3600, UTC).symbol for outcome in statuses]
-    assert len(set(bars)) == len(statuses)
-    assert len(set(symbols)) == len(statuses)
-
-
-@pytest.mark.parametrize(('number', 'text'), [(0.05, '0.050 s'), (1.26, '1.3 s'), (75, '75 s'), (3720, '1 h 2 min')])
-def test_short_runs_are_told_to_the_millisecond(number, text):
-    assert seconds(number) == text
+def test_each_outcome_has_its_own_symbol_and_bar():
+    # without colours, the shapes differ
+    outcomes = ['ok', 'failed', 'lost', 'stuck', 'missed', 'skipped', 'paused', 'running', 'strange']
+    bars = [draw_strip([outcome]).paths[0][1] for outcome in outcomes]
+    symbols = [format_run(run(outcome), NOW, 3600, UTC).symbol for outcome in outcomes]
+    assert len(set(bars)) == len(outcomes)
+    assert len(set(symbols)) == len(outcomes)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +102,12 @@ def test_short_runs_are_told_to_the_millisecond(number, text):
     ],
 )
 def test_a_run_is_one_line(past, expected):
-    shown = line(past, NOW, 60, UTC)
-    found = (shown.outcome, shown.symbol, shown.look, shown.when.text, shown.took, shown.why, shown.about)
+    shown = format_run(past, NOW, 60, UTC)
+    found = (shown.outcome, shown.symbol, shown.css_class, shown.when.text, shown.took, shown.why, shown.about)
     assert found == expected
+
+
+def test_the_reason_of_a_lost_run_does_not_repeat_its_process():
+    lost = run('lost', reason='process 7 on web-1, since 17:50')
+    assert (format_run(lost, NOW, 60, UTC).why, format_run(lost, NOW, 60, UTC).about) == ('', 'process 7 on web-1')
+    assert format_run(lost, NOW, 60, UTC, whole_reason=True).why == 'process 7 on web-1, since 17:50'
