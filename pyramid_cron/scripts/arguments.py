@@ -72,7 +72,7 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument('--dry-run', action='store_true', help='show what would run, and run nothing')
     command = add('run', 'run tasks now, due or not', 'TASK', several)
     command.add_argument(
-        '--via', action='store_true', help='enqueue the tasks that are enqueued when they are due, in place of running'
+        '--via', action='store_true', help='enqueue the tasks that a tick would enqueue, in place of running them here'
     )
     add('work', 'run what is due at each minute, until SIGTERM or SIGINT')
     add(

@@ -36,6 +36,9 @@ MIN_SILENCE = 3 * clock.MINUTE
 
 INDENT = ' ' * 10
 
+# columns of a text behind the columns before it; where there are fewer, it begins in the next line
+MIN_TEXT = 24
+
 
 class History(NamedTuple):
     """A section of the history.
@@ -187,7 +190,7 @@ def format_history(history: History, now: datetime, zone: tzinfo | None, width: 
 def _run_lines(run: PastRun, began: datetime, now: datetime, zone: tzinfo | None, width: int) -> list[str]:
     summary = _summarize_run(run, began, now, zone)
     text = ', '.join([run.task, *summary.about]) + (f': {summary.reason}' if summary.reason else '')
-    return wrap(f'{began:%H:%M:%S}  {summary.outcome:7}  {summary.took:>9}  ', text, width)
+    return _wrap_behind(f'{began:%H:%M:%S}  {summary.outcome:7}  {summary.took:>9}  ', text, width)
 
 
 def _summarize_run(run: PastRun, began: datetime, now: datetime, zone: tzinfo | None) -> RunSummary:
@@ -200,7 +203,7 @@ def _missed_lines(missed: Missed, began: datetime, zone: tzinfo | None, width: i
         text += f', {missed.minutes} times since {_format_time(missed.first, began, zone)}'
     if missed.reason not in (None, NOBODY_ASKED):
         text += f': {missed.reason}'
-    return wrap(f'{began:%H:%M}     missed              ', text, width)
+    return _wrap_behind(f'{began:%H:%M}     missed              ', text, width)
 
 
 def _gap_lines(
@@ -216,6 +219,10 @@ def _gap_lines(
     names = [*due[:MAX_NAMES], *([f'{len(due) - MAX_NAMES} more'] if len(due) > MAX_NAMES else [])]
     then = f'due then: {", ".join(names)}' if due else 'nothing was due then'
     return wrap(f'{began:%H:%M}     ', f'no tick {span}; {then}', width)
+
+
+def _wrap_behind(start: str, text: str, width: int) -> list[str]:
+    return wrap(start, text, width) if width - len(start) >= MIN_TEXT else [start.rstrip(), *wrap(INDENT, text, width)]
 
 
 def _format_time(moment: datetime, day: datetime, zone: tzinfo | None) -> str:

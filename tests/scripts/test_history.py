@@ -158,6 +158,33 @@ def test_history_shows_the_newest_entry_last(night):
     )
 
 
+def test_history_fits_a_narrow_terminal(night):
+    night.missed('mails', '23 20:00', '23 21:00', found='23 22:00:02')
+    lines = night.pcron('history --limit 6', columns=40)[1].splitlines()
+    assert lines == [
+        'Wed 2026-12-23, Europe/Berlin',
+        '23:00:02  failed     0.250 s',
+        '          mails, process 4711 on web1:',
+        '          SMTPServerDisconnected',
+        '23:01:00  ok           5 min',
+        '          mails, for 23:00, attempt 2,',
+        '          process 4711 on web1',
+        '23:02     no tick from 23:02 to 23:58',
+        '          (57 min); nothing was due then',
+        '23:59:30  lost',
+        '          invoices, process 4711 on web1',
+        '',
+        'Thu 2026-12-24, Europe/Berlin',
+        '00:00:10  running      7 min',
+        '          mails, process 4711 on web1',
+        '00:04:00  ok         0.250 s',
+        '          invoices, by hand, process 12',
+        '          on admin',
+    ]
+    missed = night.pcron('history --failed', columns=40)[1].splitlines()[1:3]
+    assert missed == ['22:00     missed', '          mails, 2 times since 21:00']
+
+
 def test_history_in_json_has_all_of_it(night):
     night.missed('mails', '23 20:00', '23 21:00', found='23 22:00:02')
     shown = json.loads(night.history('--json'))
