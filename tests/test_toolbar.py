@@ -67,7 +67,7 @@ def test_a_tick_shows_its_report_and_last_runs(make_app, tmp_path):
     assert 'a detail' not in text
 
 
-def test_a_store_that_cannot_be_asked_is_told(make_app, tmp_path):
+def test_a_store_that_is_down_is_reported(make_app, tmp_path):
     path = tmp_path / 'cron.sqlite'
     path.write_text('no database, but long enough for a header of one' * 100)
     app = make_app(**{'cron.store': f'sqlite:///{path}'})

@@ -16,7 +16,7 @@ MAX_LENGTH = 500
 
 
 def flash_query(request: Any, message: str) -> dict[str, str]:
-    """Return the query of a URL whose page shows a message."""
+    """Return the query by which a page shows a message."""
     message = message[:MAX_LENGTH]
     return {'flash': message, 'signature': _sign(request, message)}
 

@@ -34,7 +34,7 @@ def test_a_bad_time_is_refused(pcron, ini, command, at, message):
         ('something', "; 'pcron list' shows their names"),
     ],
 )
-def test_an_unknown_task_is_refused_and_close_names_are_suggested(pcron, ini, word, hint):
+def test_an_unknown_task_is_refused_with_close_names(pcron, ini, word, hint):
     path = ini("purge, min='*', name='myapp.tasks.purge'", "plain, min='*', name='plain'")
     assert pcron('run', path, 'plain', word) == (2, '', f'pcron: no cron task is named {word!r}{hint}\n')
 

@@ -59,7 +59,7 @@ class Shop:
         self.ini.write_text(INI.format(module=self.module, store=store))
 
     def tasks(self, *names, **lines):
-        """Say which tasks there are, every hour or by a crontab line."""
+        """Set the tasks, every hour or by a crontab line."""
         names = {**dict.fromkeys(names, '@hourly'), **lines}
         self.module = self._write_module(APP.replace('NAMES', repr(names)))
         self.write_ini(f'cron.store = {self.url}')
@@ -92,8 +92,8 @@ class Shop:
 
     def missed(self, task, *minutes, found):
         for minute in minutes:
-            nobody = {'host': None, 'pid': None, 'attempt': 0, 'trigger': 'none', 'seconds': 0.0}
-            self.run(task, found, 'missed', scheduled_for=at(minute), reason='nobody asked in time', **nobody)
+            unbegun = {'host': None, 'pid': None, 'attempt': 0, 'trigger': 'none', 'seconds': 0.0}
+            self.run(task, found, 'missed', scheduled_for=at(minute), reason='nobody asked in time', **unbegun)
 
     def gap(self, first, last):
         self.remember(gaps, app='shop', first=at(first), last=at(last))
@@ -233,7 +233,7 @@ def test_history_in_json_has_all_of_it(night):
     }
 
 
-def test_history_of_some_tasks_leaves_out_gaps_in_which_none_of_them_was_due(night):
+def test_history_of_named_tasks_leaves_out_other_gaps(night):
     night.gap('23 21:58', '23 21:59')
     night.gap('23 20:58', '23 21:07')
     night.tasks(mails='5 * * * *', invoices='@hourly')
@@ -260,7 +260,7 @@ def test_history_of_what_failed_has_nothing_else(night):
     )
 
 
-def test_what_did_not_begin_has_no_process_and_says_why(shop):
+def test_a_skipped_run_has_a_reason_and_no_process(shop):
     shop.run(
         'mails', '23 22:30:01', 'skipped', attempt=0, host=None, pid=None, reason='still running: process 3 on web2'
     )
@@ -268,7 +268,7 @@ def test_what_did_not_begin_has_no_process_and_says_why(shop):
     assert shop.history().splitlines()[1] == '23:30:00  skipped             mails: still running: process 3 on web2'
 
 
-def test_a_run_that_was_lost_otherwise_says_how(shop):
+def test_a_lost_run_may_have_another_reason(shop):
     shop.run('mails', '23 22:30:01', 'lost', reason='the end of its process was in its way')
     shop.last_tick('23 23:06')
     assert shop.history().splitlines()[1:] == [
@@ -284,7 +284,7 @@ def test_a_gap_of_one_minute_names_it(shop):
     assert shop.history().splitlines()[1:] == ['23:00     no tick at 23:00; due then: mails']
 
 
-def test_a_gap_over_midnight_names_its_days_and_not_more_tasks_than_one_can_read(shop):
+def test_a_gap_over_midnight_has_its_dates(shop):
     shop.tasks(*(f'task{number}' for number in range(9)))
     shop.gap('22 22:50', '23 22:50')
     shop.last_tick('23 23:06')
@@ -294,7 +294,7 @@ def test_a_gap_over_midnight_names_its_days_and_not_more_tasks_than_one_can_read
     ]
 
 
-def test_a_gap_that_goes_on_is_told_at_the_end(shop):
+def test_an_ongoing_gap_comes_last(shop):
     shop.run('mails', '23 22:00:01')
     shop.last_tick('23 22:57')
     assert shop.history().splitlines()[2:] == ['23:58     no tick since 23:58 (9 min); due then: invoices, mails']
@@ -306,7 +306,7 @@ def test_a_gap_that_goes_on_is_told_at_the_end(shop):
     }
 
 
-def test_the_last_minutes_may_still_be_asked_for(shop):
+def test_the_last_minutes_are_no_gap_yet(shop):
     shop.run('mails', '23 22:00:01')
     shop.last_tick('23 23:05')
     assert 'no tick' not in shop.history()
@@ -323,11 +323,11 @@ def test_the_last_minutes_may_still_be_asked_for(shop):
         ('3d', '23:00:01'),
     ],
 )
-def test_history_since_a_time_leaves_out_what_began_before(night, since, first):
+def test_history_since_a_time_leaves_out_older_runs(night, since, first):
     assert night.history(f"--since '{since}'").splitlines()[1][:8] == first
 
 
-def test_a_gap_and_what_was_missed_in_it_are_shown_if_they_end_after_since(shop):
+def test_gaps_and_misses_count_by_their_ends(shop):
     shop.gap('23 20:50', '23 22:10')
     shop.missed('mails', '23 21:00', '23 22:00', found='23 22:11:00')
     shop.last_tick('23 23:06')
@@ -368,17 +368,17 @@ def test_verbose_shows_the_end_of_a_traceback(shop):
     assert 'line' not in shop.history('mails')
 
 
-def test_history_of_a_task_that_is_no_longer_registered_is_shown(night):
+def test_history_has_tasks_that_are_no_longer_registered(night):
     night.run('old.mails', '23 23:05:00')
     assert 'old.mails' in night.history('old.mails')
 
 
-def test_history_of_a_task_that_nobody_knows_is_refused(night):
+def test_history_of_an_unknown_task_is_refused(night):
     message = "no cron task is named 'mail'; is mails meant?"
     assert night.pcron('history mail') == (2, '', f'pcron: {message}\n')
 
 
-def test_history_of_a_known_task_of_which_there_is_nothing_says_so(night):
+def test_history_of_a_task_may_be_empty(night):
     night.tasks('invoices', 'mails', 'purge')
     assert night.history('purge') == 'Nothing of that is recorded.\n'
 
@@ -394,7 +394,7 @@ def test_history_makes_no_tables(shop):
     assert shop.file.stat().st_size == 0
 
 
-def test_a_gap_that_goes_on_is_all_there_is(shop):
+def test_history_may_be_one_ongoing_gap(shop):
     shop.last_tick('23 22:57')
     assert shop.history() == (
         'Nothing of that is recorded.\n'
@@ -404,14 +404,14 @@ def test_a_gap_that_goes_on_is_all_there_is(shop):
     )
 
 
-def test_a_store_that_cannot_be_asked_is_one_line_and_status_1(shop):
+def test_a_store_that_is_down_is_status_1(shop):
     shop.file.write_text('no database, but long enough for a header of one' * 100)
     status, out, err = shop.pcron('history')
     assert (status, out, err) == (1, '', 'pcron: the store cannot be asked: file is not a database\n')
 
 
 @pytest.mark.parametrize('command', ['history', 'store check'])
-def test_without_a_store_there_is_one_line_that_says_what_is_needed(shop, command, capsys):
+def test_without_a_store_the_setting_is_named(shop, command, capsys):
     shop.write_ini('')
     status = FixedCommand(['pcron', *command.split(), str(shop.ini)]).run()
     message = (
@@ -424,7 +424,7 @@ def test_without_a_store_there_is_one_line_that_says_what_is_needed(shop, comman
 # list
 
 
-def test_the_list_shows_last_runs_where_some_are_remembered(night):
+def test_the_list_shows_recorded_last_runs(night):
     for task in ('invoices', 'mails', 'purge'):
         night.task_row(task)
     night.tasks('invoices', 'mails', 'purge')
@@ -460,7 +460,7 @@ def test_the_list_makes_no_tables(shop):
     assert not shop.file.exists()
 
 
-def test_the_list_does_without_last_runs_if_the_store_cannot_be_asked(shop):
+def test_the_list_works_while_the_store_is_down(shop):
     shop.file.write_text('no database, but long enough for a header of one' * 100)
     status, out, err = shop.pcron('list')
     assert (status, out.count('01:00')) == (0, 2)
@@ -470,14 +470,14 @@ def test_the_list_does_without_last_runs_if_the_store_cannot_be_asked(shop):
 # reports
 
 
-def test_a_tick_prints_what_was_in_the_way_of_it(shop):
+def test_a_tick_prints_its_problem(shop):
     shop.file.write_text('no database, but long enough for a header of one' * 100)
     status, out, _ = shop.pcron("tick --at '2026-11-24 00:00'")
     assert status == 1
     assert out.splitlines()[1:] == ['problem  the store cannot be asked: file is not a database']
 
 
-def test_a_tick_prints_what_was_lost_and_which_attempt_and_minute_a_run_is_for(shop):
+def test_a_tick_prints_losses_attempts_and_minutes(shop):
     shop.tasks(mails='0 * * * *', invoices='0 * * * *', purge='1 * * * *')
     assert shop.pcron("tick --at '2025-11-01 10:00'")[0] == 0
     began = at('01 09:00').replace(year=2025, month=11)
@@ -493,7 +493,7 @@ def test_a_tick_prints_what_was_lost_and_which_attempt_and_minute_a_run_is_for(s
     assert 'invoices, ' not in out
 
 
-def test_a_report_in_json_tells_the_attempt_and_the_minute_where_they_are_not_plain():
+def test_a_report_in_json_has_unusual_attempts_and_minutes():
     report = TaskReport('mails', 'ok', 1.0, attempt=2, scheduled_for=NOW)
     assert report.as_dict() == {
         'name': 'mails',

@@ -8,7 +8,7 @@ from pyramid_cron.scripts.pcron import PCronCommand
 from tests.support.pcron import END, PURGE, REPORT, UTC
 
 
-def test_the_list_is_a_line_for_each_task_and_what_runs_next_comes_first(pcron, ini):
+def test_the_list_has_the_next_task_first(pcron, ini):
     status, out, err = pcron('list', ini(REPORT, PURGE))
     assert (status, err) == (0, '')
     assert out == (
@@ -47,7 +47,7 @@ def test_what_is_long_is_shortened_in_its_middle(pcron, ini):
     assert line == '2027-01-01  a_...ame'
 
 
-def test_the_docstring_is_shown_if_it_is_asked_for(pcron, ini):
+def test_the_docstring_is_shown_with_verbose(pcron, ini):
     path = ini(PURGE, "plain, min=3, name='plain'")
     assert 'Delete' not in pcron('list', path)[1]
     assert pcron('list', path, '-v')[1] == (
@@ -72,7 +72,7 @@ def test_next_shows_that_many_runs_of_whichever_tasks(pcron, ini):
     assert len(pcron('list', path, '--next', '40')[1].splitlines()) == 42
 
 
-def test_the_time_until_a_run_is_not_that_of_the_wall_clock(pcron, ini):
+def test_the_time_until_a_run_is_elapsed_time(pcron, ini):
     _, out, _ = pcron('list', ini("plain, min=0, name='plain'"), '--at', '2026-10-25 01:30', '--next', '3')
     assert [line[15:] for line in out.splitlines()[:3]] == [
         '02:00 +02:00  in 30 min      plain',
@@ -81,7 +81,7 @@ def test_the_time_until_a_run_is_not_that_of_the_wall_clock(pcron, ini):
     ]
 
 
-def test_a_task_that_has_no_next_run_says_so_and_comes_last(pcron, ini):
+def test_a_task_without_next_run_comes_last(pcron, ini):
     class Late(PCronCommand):
         now = staticmethod(lambda: datetime(9998, 12, 30, 12, 0, tzinfo=UTC))
 
@@ -94,7 +94,7 @@ def test_a_task_that_has_no_next_run_says_so_and_comes_last(pcron, ini):
     assert pcron('list', path, 'never', '--next', '2', command=Late)[1] == END[1:]
 
 
-def test_a_reason_is_cut_where_there_is_no_room_for_all_of_it(pcron, ini):
+def test_a_long_reason_is_cut(pcron, ini):
     path = ini(
         "plain, cron='1,3,5,7,9,11,13,15,17 1,3,5,7,9 1,3,5,7,9 1,3,5 *', name='a.name.that.is.rather.long.indeed'"
     )

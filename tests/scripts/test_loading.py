@@ -23,7 +23,7 @@ def test_an_application_without_pyramid_cron_is_refused(pcron, ini):
         ('use = other', "No section 'other'"),
     ],
 )
-def test_an_application_that_cannot_be_made_is_one_line_and_status_2(pcron, ini, settings, problem):
+def test_a_broken_application_is_one_line_and_status_2(pcron, ini, settings, problem):
     path = ini(PURGE, settings='')
     with open(path, 'a') as file:
         file.write(f'[app:broken]\nuse = main\n{settings}\n'.replace('use = main\nuse', 'use'))
@@ -130,7 +130,7 @@ def known(path, *names):
 
 
 @pytest.mark.parametrize('command', ['list', 'tick', 'work', 'run'])
-def test_of_several_applications_with_tasks_one_has_to_be_named(pcron, composite, command):
+def test_several_applications_with_tasks_need_a_section(pcron, composite, command):
     status, out, err = pcron(command, composite)
     assert (status, out) == (2, '')
     assert err == (
@@ -148,15 +148,15 @@ def test_of_several_applications_with_tasks_one_has_to_be_named(pcron, composite
         ('site', ['filtered', 'site ran']),
     ],
 )
-def test_the_application_that_is_named_is_listed_and_run_with_all_that_is_around_it(pcron, composite, section, lines):
+def test_a_named_section_runs_with_its_filters(pcron, composite, section, lines):
     uri, task = f'{composite}#{section}', lines[-1].split()[0]
     assert [task['name'] for task in json.loads(pcron('list', uri, '--json')[1])['tasks']] == [task]
     status, out, err = pcron('tick', uri)
-    *said, _, report = out.splitlines()
-    assert (status, said, report.split(',')[0], err) == (0, lines, f'ok       {task}', '')
+    *printed, _, report = out.splitlines()
+    assert (status, printed, report.split(',')[0], err) == (0, lines, f'ok       {task}', '')
 
 
-def test_the_only_one_with_tasks_is_listed_and_where_another_answers_it_has_to_be_named(pcron, composite):
+def test_another_application_that_answers_needs_a_section(pcron, composite):
     uri = f'{composite}#mounted'
     assert [task['name'] for task in json.loads(pcron('list', uri, '--json')[1])['tasks']] == ['shop']
     status, out, err = pcron('tick', uri)
@@ -175,14 +175,14 @@ def test_none_with_tasks_is_refused(pcron, composite, section):
     assert pcron('list', uri) == (2, '', f'pcron: {message}\n')
 
 
-def test_a_section_that_is_not_there_is_refused_with_those_that_are(pcron, composite):
+def test_a_missing_section_is_refused_with_the_others(pcron, composite):
     message = (
         f"{composite} has no application 'ship'; it has main, mounted, nothing, piped, filtered, shop, site, plain"
     )
     assert pcron('list', f'{composite}#ship') == (2, '', f'pcron: {message}\n')
 
 
-def test_a_file_that_has_no_other_section_is_told_to_make_one(pcron, module, tmp_path):
+def test_a_file_without_other_sections_needs_one(pcron, module, tmp_path):
     (tmp_path / f'{module}.py').write_text(
         PARTS
         + """
@@ -198,7 +198,7 @@ def both(global_conf):
 
 
 @pytest.mark.parametrize('inner', ['site', 'plain'])
-def test_an_application_that_makes_others_for_itself_is_the_one_that_is_meant(pcron, module, tmp_path, inner):
+def test_the_outer_of_nested_applications_is_used(pcron, module, tmp_path, inner):
     (tmp_path / f'{module}.py').write_text(
         PARTS
         + f"""

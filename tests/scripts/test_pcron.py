@@ -159,7 +159,7 @@ def test_main_reads_the_clock_and_can_be_quiet(ini, capsys):
 
 
 @pytest.mark.parametrize('command', [('tick',), ('run', 'interrupts')], ids=str)
-def test_whatever_is_interrupted_ends_with_130(pcron, ini, command):
+def test_an_interrupted_command_ends_with_130(pcron, ini, command):
     name, *tasks = command
     status, out, err = pcron(name, ini("interrupts, min='*', name='interrupts'"), *tasks)
     assert (status, out, err) == (130, '', 'pcron: interrupted by SIGINT\n')

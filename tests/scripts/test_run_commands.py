@@ -177,7 +177,7 @@ def test_a_task_that_fails_makes_the_exit_status_1(pcron, ini):
 
 
 @pytest.mark.parametrize('command', [('tick',), ('run', 'exits', 'plain')], ids=str)
-def test_a_task_that_exits_has_failed_and_the_next_one_runs(pcron, ini, caplog, command):
+def test_a_task_that_exits_fails_and_others_run(pcron, ini, caplog, command):
     name, *tasks = command
     status, out, err = pcron(name, ini("exits, min='*', name='exits'", "plain, min='*', name='plain'"), *tasks)
     assert (status, err) == (1, '')
@@ -188,7 +188,7 @@ def test_a_task_that_exits_has_failed_and_the_next_one_runs(pcron, ini, caplog, 
     assert 'SystemExit: 0' in caplog.text
 
 
-def test_a_task_that_is_skipped_says_why(pcron, ini):
+def test_a_skipped_task_has_its_reason(pcron, ini):
     path = ini("plain, min='*', idle=True, name='plain'")
     with open(path, 'a') as file:
         file.write('[app:hurried]\nuse = main\ncron.window = 0.0000001\n')
@@ -206,7 +206,7 @@ def test_a_dry_run_runs_nothing(pcron, ini):
     assert third == 'idle     r'
 
 
-def test_run_runs_the_tasks_that_are_named_due_or_not(pcron, ini):
+def test_run_runs_named_tasks_due_or_not(pcron, ini):
     status, out, _ = pcron(
         'run', ini(PURGE, "fails, min='*', name='fails'", "plain, min=1, name='p=1'"), 'p=1', 'purge'
     )
@@ -215,13 +215,13 @@ def test_run_runs_the_tasks_that_are_named_due_or_not(pcron, ini):
     assert pcron('run', ini(PURGE, "fails, min='*', name='fails'"), 'fails')[0] == 1
 
 
-def test_work_ends_after_the_task_in_which_the_signal_comes(pcron, ini, caplog):
+def test_work_ends_after_the_running_task(pcron, ini, caplog):
     path = ini("ends, min='*', name='ends'", "plain, min='*', name='plain'", settings='cron.timezone = UTC')
     status, out, err = pcron('work', path, command=WorkingCommand)
     assert (status, err) == (0, '')
     assert out == '2 tasks, UTC. Next: 12:00 ends and 1 more. Ctrl-C stops after the running task.\n'
-    said = [re.sub(r'0\.\d+ s', 'N s', message) for message in caplog.messages]
-    assert said == [
+    messages = [re.sub(r'0\.\d+ s', 'N s', message) for message in caplog.messages]
+    assert messages == [
         'run for 2026-12-24 12:00:00+00:00 begins, tasks due: 2',
         'task ends begins',
         'task ends ended in N s',
@@ -250,8 +250,8 @@ def test_work_goes_on_after_a_task_that_exits(pcron, ini, caplog):
     path = ini("exits, min='*', name='exits'", "plain, min='*', name='plain'", settings='cron.timezone = UTC')
     status, _, err = pcron('work', path, command=TwoMinutesCommand)
     assert (status, err) == (0, '')
-    said = [message.partition(' after')[0].partition(' in ')[0] for message in caplog.messages]
-    assert [message for message in said if re.search('failed|ended', message)] == [
+    messages = [message.partition(' after')[0].partition(' in ')[0] for message in caplog.messages]
+    assert [message for message in messages if re.search('failed|ended', message)] == [
         'task exits failed',
         'task plain ended',
         'run for 2026-12-24 12:00:00+00:00 ended',
@@ -265,7 +265,7 @@ def test_work_goes_on_after_a_task_that_exits(pcron, ini, caplog):
 @pytest.mark.parametrize(
     ('task', 'name', 'status'), [('interrupted', 'SIGINT', 130), ('interrupts', 'SIGINT', 130)], ids=str
 )
-def test_work_ends_at_once_when_the_task_is_interrupted(pcron, ini, caplog, task, name, status):
+def test_work_ends_at_once_at_a_second_signal(pcron, ini, caplog, task, name, status):
     path = ini(f"{task}, min='*', name='{task}'", "plain, min='*', name='plain'", settings='cron.timezone = UTC')
     ended, _, err = pcron('work', path, command=WorkingCommand)
     assert (ended, err) == (status, f'pcron: interrupted by {name}\n')
@@ -280,7 +280,7 @@ def test_work_ends_at_once_when_the_task_is_interrupted(pcron, ini, caplog, task
             ("plain, cron='0 13 * * *', name='a'", "plain, cron='59 12 * * *', name='b'"),
             '2 tasks, Europe/Berlin. Next: 13:00 a.',
         ),
-        # each in its own time zone, and told in that of the application
+        # each in its own time zone, and shown in that of the application
         (
             (
                 "plain, cron='30 7 * * *', name='a', timezone='America/New_York'",
@@ -295,13 +295,13 @@ def test_work_ends_at_once_when_the_task_is_interrupted(pcron, ini, caplog, task
         ),
     ],
 )
-def test_work_says_once_what_it_does(pcron, ini, caplog, tasks, line):
+def test_work_prints_one_line_at_its_start(pcron, ini, caplog, tasks, line):
     status, out, err = pcron('work', ini(*tasks), command=EndingCommand, columns=200)
     assert (status, out, err) == (0, f'{line} Ctrl-C stops after the running task.\n', '')
     assert not re.search('Berlin|Next|waiting', caplog.text)
 
 
-def test_work_says_nothing_of_a_minute_in_which_nothing_is_due(pcron, ini, caplog):
+def test_work_is_silent_while_nothing_is_due(pcron, ini, caplog):
     _, out, _ = pcron('work', ini(PURGE), command=EndingCommand, columns=40)
     assert out == (
         '1 task, Europe/Berlin. Next: 02:00 on\nFri 2026-12-25 purge. Ctrl-C stops after\nthe running task.\n'
@@ -316,7 +316,7 @@ def test_work_can_be_quiet(ini, capfd):
     assert logging.getLogger('pyramid_cron').level == logging.NOTSET
 
 
-def test_work_logs_a_line_for_each_minute_in_which_something_else_answers(pcron, ini, caplog):
+def test_work_logs_each_minute_without_a_run(pcron, ini, caplog):
     status, _, _ = pcron('work', ini(PURGE, settings='closed = yes\ncron.timezone = UTC'), command=EndingCommand)
     assert status == 0
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR] == [
@@ -327,7 +327,7 @@ def test_work_logs_a_line_for_each_minute_in_which_something_else_answers(pcron,
 
 
 @pytest.mark.parametrize('command', [('tick',), ('run', 'plain')], ids=str)
-def test_an_application_that_answers_before_its_tasks_can_run_is_one_line_and_status_1(pcron, ini, command):
+def test_an_early_answer_is_one_line_and_status_1(pcron, ini, command):
     name, *tasks = command
     uri = ini("plain, name='plain'", settings='closed = yes')
     line = 'pcron: the application answered 503 Service Unavailable before its tasks could run\n'

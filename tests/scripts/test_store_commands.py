@@ -87,7 +87,7 @@ def ticked(run):
     return run
 
 
-def test_a_pause_lasts_until_it_is_resumed_and_is_of_the_account(ticked):
+def test_a_pause_without_end_lasts_until_resumed(ticked):
     assert ticked("pause purge fail --reason 'the disk is full'") == (
         0,
         'purge is paused until it is resumed\nfail is paused until it is resumed\n',
@@ -135,7 +135,7 @@ def test_a_pause_ends_at_the_next_such_time(ticked, until, shown):
         ('show purges', "no cron task is named 'purges'; is purge meant?"),
     ],
 )
-def test_what_makes_no_sense_is_one_line_and_status_2(ticked, line, message):
+def test_a_wrong_use_is_one_line_and_status_2(ticked, line, message):
     assert ticked(line) == (2, '', f'pcron: {message}\n')
 
 
@@ -209,7 +209,7 @@ def test_every_list_shows_what_is_paused(ticked):
     )
 
 
-def test_a_pause_that_ends_within_a_minute_takes_all_of_it(ticked):
+def test_a_pause_covers_the_whole_minute_of_its_end(ticked):
     until = datetime(2100, 1, 1, 15, 0, 30, tzinfo=timezone.utc)
     ticked.claims().pause(['fail'], reason='why', until=until)
     assert json.loads(ticked('list fail --json')[1])['tasks'][0]['next'] == ['2100-01-01T15:01:00+00:00']

@@ -15,7 +15,7 @@ from tests.support.pcron import UTC, noon
 
 
 class Clock:
-    """A clock that moves when somebody waits for it, and jumps at the n-th wait by ``jumps[n]`` seconds as well."""
+    """A clock that moves with every wait, and jumps at the n-th wait by ``jumps[n]`` seconds as well."""
 
     def __init__(self, start, waits, jumps=None):
         self.instant = start
@@ -44,7 +44,7 @@ class Clock:
         self.ticks.append((minute, self.instant))
 
 
-def test_it_ticks_at_the_beginning_of_each_minute_from_the_next_one_on(caplog):
+def test_it_ticks_at_the_beginning_of_each_minute(caplog):
     clock = Clock(noon(seconds=17.25), 3)
     clock.work(clock.tick)
     assert clock.ticks == [(noon(1), noon(1)), (noon(2), noon(2)), (noon(3), noon(3))]
@@ -101,7 +101,7 @@ def test_a_clock_set_back_ticks_no_minute_twice(caplog):
     clock.work(clock.tick)
     minutes = [minute for minute, _ in clock.ticks]
     assert minutes == [noon(1), noon(2), noon(3), noon(4)]
-    # it looks at the clock again and again, in case somebody sets it right
+    # the clock is read at least once a minute, because it may be set right
     assert max(clock.waited) == 60
     (message,) = caplog.messages
     assert 'was set back to 2026-12-24 11:58:00+00:00: nothing runs until 2026-12-24 12:03:00+00:00' in message
@@ -137,7 +137,7 @@ def test_a_tick_that_exits_ends_the_loop():
         clock.work(tick)
 
 
-def test_what_it_logs_is_in_the_time_zone_of_the_application(caplog):
+def test_the_log_is_in_the_applications_time_zone(caplog):
     clock = Clock(noon(), 4, {1: 3600, 2: -7200})
 
     def tick(minute):
@@ -156,7 +156,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @pytest.mark.parametrize('number', SIGNALS)
-def test_the_first_signal_ends_the_waiting_and_nothing_else(number):
+def test_the_first_signal_only_ends_the_wait(number):
     before = {number: signal.getsignal(number) for number in SIGNALS}
     shutdown = Shutdown()
     with shutdown.on_signals():
@@ -205,7 +205,7 @@ def test_a_signal_during_a_wait_prints_no_notice(capfd):
     assert capfd.readouterr() == ('', '')
 
 
-def test_a_signal_that_does_not_wake_the_main_thread_is_noticed_all_the_same():
+def test_a_signal_in_another_thread_ends_the_wait():
     shutdown = Shutdown()
 
     def interrupt():
@@ -221,7 +221,7 @@ def test_a_signal_that_does_not_wake_the_main_thread_is_noticed_all_the_same():
         thread.join()
 
 
-def test_a_child_that_a_task_has_forked_is_ended_as_if_there_were_no_pcron():
+def test_a_forked_child_ends_by_the_signal_itself():
     came = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
     try:

@@ -1,4 +1,4 @@
-"""config.add_cron_status: what it refuses, where the page is then, and who sees it."""
+"""The directive: what it refuses, where the page is, and which permissions it needs."""
 
 import sys
 
@@ -88,7 +88,7 @@ def test_without_a_security_policy_the_application_does_not_start(options, named
     assert f'there is no security policy to check the {named}, and everybody could see the page' in str(caught.value)
 
 
-def test_without_a_security_policy_a_page_for_everybody_is_written_out():
+def test_a_page_for_everybody_needs_no_security_policy():
     config = configurator(policy=False)
     config.add_cron_status('/admin/cron', permission=EVERYBODY)
     assert TestApp(config.make_wsgi_app()).get('/admin/cron').status_int == 200
@@ -136,7 +136,7 @@ def test_the_factory_makes_the_context_of_the_policy():
     assert TestApp(config.make_wsgi_app()).get('/admin/cron').status_int == 200
 
 
-def test_the_default_permission_and_csrf_check_of_the_application_do_not_matter():
+def test_the_applications_default_permission_and_csrf_check_are_unused():
     config = configurator()
     config.set_default_permission('closed')
     config.set_default_csrf_options(require_csrf=True, token='token')
@@ -176,7 +176,7 @@ def test_it_works_under_a_route_prefix_and_a_script_name():
     assert browser.get('/outer/shop/admin/cron/due').status_int == 200
 
 
-def test_templates_and_stylesheet_can_be_overridden_and_those_of_the_application_are_left_alone(tmp_path, monkeypatch):
+def test_templates_and_stylesheet_can_be_overridden(tmp_path, monkeypatch):
     package = tmp_path / 'overriding'
     package.mkdir()
     # it looks in the folder of the package that includes it

@@ -36,7 +36,7 @@ def run(outcome='ok', **values):
         (NOW + timedelta(hours=7, seconds=30), 'Wed 2026-11-25 02:01', 'in 7 h 1 min'),
     ],
 )
-def test_a_moment_has_a_date_unless_it_is_today_and_a_distance(instant, text, away):
+def test_a_time_has_a_date_unless_it_is_today(instant, text, away):
     found = format_time(instant, NOW, BERLIN)
     assert (found.text, found.distance) == (text, away)
     assert datetime.fromisoformat(found.iso) == instant.replace(second=0)
