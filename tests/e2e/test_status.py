@@ -204,7 +204,7 @@ def test_a_task_is_run_paused_and_resumed_without_a_script(visit):
     page.get_by_text('Pause …').click()
     page.get_by_label('Reason').fill('the disk is full')
     page.get_by_role('button', name='Pause', exact=True).click()
-    assert 'is paused until somebody resumes it' in page.get_by_role('status').inner_text()
+    assert 'is paused until it is resumed' in page.get_by_role('status').inner_text()
     page.get_by_role('link', name='Scheduled tasks').click()
     assert 'the disk is full' in page.locator('.notices').inner_text()
     page.get_by_role('link', name='shop.thumbnails.make').first.click()
