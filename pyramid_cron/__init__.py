@@ -112,7 +112,7 @@ def use_queues(registry: Any) -> None:
     :raises pyramid.exceptions.ConfigurationError: if what they are to be handed over to is not there.
     """
     if registry['cron_settings'].via is not None or any(task.via is not None for task in registry['cron_tasks']):
-        _queues('engines').hand_over(registry)
+        _queues('engines').assign_engines(registry)
 
 
 def _queues(module: str) -> Any:

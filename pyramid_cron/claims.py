@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from pyramid_cron.reports import ALREADY_RUN, MISSED, SKIPPED, PastRun, TaskReport, duration
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.clock import THREE_HOURS
-from pyramid_cron.tasks import Handing, Task, Tasks
+from pyramid_cron.tasks import Engine, Task, Tasks
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Turn:
         minute: datetime | None,
         attempt: int = 1,
         held: Held | None = None,
-        engine: Handing | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.task = task
         self.minute = minute
@@ -111,7 +111,7 @@ def too_late(task: Task, minute: datetime | None, catch_up: timedelta) -> Held |
     if minute is None:
         return None
     late = clock.now() - minute
-    if late <= task.patience(catch_up):
+    if late <= task.queue_timeout(catch_up):
         return None
     return Held(f'it came {duration(late.total_seconds())} after its minute', outcome=MISSED)
 

@@ -26,7 +26,7 @@ from pyramid_cron.reports import (
     duration,
 )
 from pyramid_cron.schedules import clock
-from pyramid_cron.tasks import Handing, System, Task, Tasks
+from pyramid_cron.tasks import Engine, System, Task, Tasks
 from pyramid_cron.transactions import RunTransactions
 
 log = logging.getLogger(__name__)
@@ -191,19 +191,19 @@ class _Turns:
             return report
         return report._replace(attempt=turn.attempt, scheduled_for=scheduled_for if late else None)
 
-    def hand_over(self, turn: Turn, handing: Handing) -> TaskReport:
+    def hand_over(self, turn: Turn, engine: Engine) -> TaskReport:
         """Hand a task over, unless its claim has done so."""
         task, began = turn.task, self.monotonic()
         try:
-            if not handing.within_claim:
-                handing.send(turn)
+            if not engine.within_claim:
+                engine.enqueue(turn)
         except BaseException as exc:
             if ends_process(exc, self.exits):
                 raise
             seconds = self.monotonic() - began
             _log_failure(task, seconds, exc, 'could not be handed over')
             return TaskReport(task.name, FAILED, seconds, exception=exc)
-        log.info('task %s is handed over to %s', task.name, handing)
+        log.info('task %s is handed over to %s', task.name, engine)
         return TaskReport(task.name, HANDED_OVER, self.monotonic() - began)
 
     def run(self, turn: Turn, scheduled_for: datetime) -> TaskReport:
@@ -293,7 +293,7 @@ def _log_end(report: RunReport, window: float) -> None:
 def _meant_for(turn: Turn, instant: datetime, scheduled_for: datetime) -> str:
     """Say what is not plain about the minute that a task runs for."""
     told = f', for {scheduled_for}' if turn.minute is not None and turn.minute != instant else ''
-    walls = ', '.join(f'{wall:%Y-%m-%d %H:%M}' for wall in turn.task.caught_up(turn.minute or instant))
+    walls = ', '.join(f'{wall:%Y-%m-%d %H:%M}' for wall in turn.task.skipped_wall_minutes(turn.minute or instant))
     if walls:
         told += f', meant for {walls}, which the clocks skipped'
     return f'{told}, attempt {turn.attempt}' if turn.attempt > 1 else told

@@ -102,10 +102,10 @@ class Overview:
     def why(self) -> str:
         """Say why the task is due or not."""
         schedule = self.task.schedule
-        caught_up = self.task.caught_up(self.instant)
-        if caught_up:
-            skipped = ', '.join(f'{wall:%H:%M}' for wall in caught_up)
-            return f'the clocks have just skipped {skipped}, which is caught up now'
+        skipped = self.task.skipped_wall_minutes(self.instant)
+        if skipped:
+            walls = ', '.join(f'{wall:%H:%M}' for wall in skipped)
+            return f'the clocks have just skipped {walls}, which is caught up now'
         wall = clock.to_wall(self.instant, self.task.timezone)
         against, unneeded = schedule.differences(wall)
         if against:

@@ -200,7 +200,7 @@ def test_an_instant_may_be_given_in_any_time_zone():
     task = Task(purge, min=30, hour=2, timezone=berlin)
     after_the_gap = datetime(2026, 3, 29, 3, 0, tzinfo=berlin)
     assert task.check(after_the_gap)
-    assert task.caught_up(after_the_gap) == [datetime(2026, 3, 29, 2, 30)]
+    assert task.skipped_wall_minutes(after_the_gap) == [datetime(2026, 3, 29, 2, 30)]
     assert not task.check(datetime(2026, 10, 25, 2, 30, tzinfo=berlin, fold=1))
     # a minute that does not exist is read with the offset before the gap (PEP 495), as half past three
     assert not task.check(datetime(2026, 3, 29, 2, 30, tzinfo=berlin))
@@ -215,9 +215,9 @@ def test_a_task_knows_the_minutes_it_catches_up():
     task = Task(purge, min=[0, 30], hour=[2, 3], timezone='Europe/Berlin')
     after_the_gap = datetime(2026, 3, 29, 1, tzinfo=timezone.utc)
     assert task.scheduled_for(after_the_gap).isoformat() == '2026-03-29T03:00:00+02:00'
-    assert task.caught_up(after_the_gap) == [datetime(2026, 3, 29, 2, 0), datetime(2026, 3, 29, 2, 30)]
-    assert task.caught_up(datetime(2026, 3, 30, 1, tzinfo=timezone.utc)) == []
-    assert Task(purge, timezone='Europe/Berlin').caught_up(after_the_gap) == []
+    assert task.skipped_wall_minutes(after_the_gap) == [datetime(2026, 3, 29, 2, 0), datetime(2026, 3, 29, 2, 30)]
+    assert task.skipped_wall_minutes(datetime(2026, 3, 30, 1, tzinfo=timezone.utc)) == []
+    assert Task(purge, timezone='Europe/Berlin').skipped_wall_minutes(after_the_gap) == []
 
 
 def test_a_task_knows_its_coming_runs(local_time):

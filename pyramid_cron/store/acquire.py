@@ -73,7 +73,7 @@ def _begin(connection: Connection, app: str, process: Process, turn: StoredTurn)
     )
     if handing is not None and handing.within_claim:
         try:
-            handing.send(turn, connection)
+            handing.enqueue(turn, connection)
         except Exception as exc:
             raise NotSent(exc) from exc
     return True

@@ -13,7 +13,7 @@ from pyramid_cron.reports import ALREADY_RUN, process_of
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.decision import NOTHING, Verdict
 from pyramid_cron.store.session import Joined
-from pyramid_cron.tasks import Handing, Task
+from pyramid_cron.tasks import Engine, Task
 
 # who is second to a minute says nothing
 ALREADY = Held(ALREADY_RUN, level=logging.DEBUG)
@@ -42,11 +42,11 @@ class Options(NamedTuple):
 
     def grace(self, task: Task) -> timedelta:
         """Return how long ago a minute may be for which a task still runs."""
-        return self.catch_up if task.catch_up is None else task.catch_up
+        return task.grace(self.catch_up)
 
     def patience(self, task: Task | None) -> timedelta:
         """Return how long a task, of whatever application, may wait for somebody to take it that it was handed to."""
-        return max(self.catch_up, clock.MINUTE) if task is None else task.patience(self.catch_up)
+        return max(self.catch_up, clock.MINUTE) if task is None else task.queue_timeout(self.catch_up)
 
     def shown(self, minute: datetime) -> str:
         """Return a minute for people."""
@@ -79,7 +79,7 @@ class StoredTurn(Turn):
         passed: Verdict = NOTHING,
         row: Mapping[str, Any] | None = None,
         requested_by: str | None = None,
-        engine: Handing | None = None,
+        engine: Engine | None = None,
         queued_id: str | None = None,
     ) -> None:
         super().__init__(task, minute, attempt, held, engine)

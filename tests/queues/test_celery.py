@@ -13,7 +13,7 @@ from pyramid.exceptions import ConfigurationError
 from sqlalchemy import select, text
 
 from pyramid_cron.queues.celery import CeleryQueue, add_perform
-from pyramid_cron.queues.worker import NAME
+from pyramid_cron.queues.worker import TASK_NAME
 from pyramid_cron.schedules.clock import MINUTE, current_minute
 from pyramid_cron.store.schema import runs
 from pyramid_cron.testing import tick
@@ -88,7 +88,7 @@ def test_a_message_is_sent_under_the_key_and_expires(made, broker):
     assert [task.outcome for task in tick(app.registry, minute).tasks] == ['handed over']
     [message] = messages(broker, 'slow')
     key = f'shop:task@{minute:%Y-%m-%dT%H:%MZ}'
-    assert (message.headers['task'], message.headers['id']) == (NAME, key)
+    assert (message.headers['task'], message.headers['id']) == (TASK_NAME, key)
     assert message.payload[0] == [key]
     assert message.headers['expires'] == (minute + timedelta(minutes=10)).isoformat()
     assert message.properties['priority'] == 3
@@ -102,7 +102,7 @@ def test_it_runs_in_the_worker_once_however_often_it_is_delivered(made, broker):
     add_perform(broker, lambda: app)
     minute = current_minute()
     tick(app.registry, minute)
-    broker.send_task(NAME, args=[f'shop:task@{minute:%Y-%m-%dT%H:%MZ}'])
+    broker.send_task(TASK_NAME, args=[f'shop:task@{minute:%Y-%m-%dT%H:%MZ}'])
     celery.signals.task_success.connect(ended, weak=False)
     try:
         work(broker, ended)

@@ -3,7 +3,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from pyramid_cron.claims import Delivery, Turn
-from pyramid_cron.queues.handover import Handover, Sending, read_key, write_key
+from pyramid_cron.queues.handover import EngineAdapter, Handover, read_key, write_key
 from pyramid_cron.schedules.clock import current_minute
 from pyramid_cron.tasks import Task
 
@@ -15,11 +15,11 @@ def task(**options):
     return Task(print, name='invoices', timezone='Europe/Berlin', **options)
 
 
-def sent(turn, **options):
-    """Return the hand-over of a turn."""
+def sent(run, **options):
+    """Return the handover of a run."""
     found = []
     values = {'catch_up': timedelta(minutes=5), 'config_uri': None, 'within_claim': False} | options
-    Sending(found.append, 'a queue', 'shop', **values).send(turn)
+    EngineAdapter(found.append, 'a queue', 'shop', **values).enqueue(run)
     return found[0]
 
 
@@ -61,7 +61,7 @@ def test_what_is_no_key_of_the_application_is_refused(key):
 
 
 def test_a_key_of_a_minute_that_there_is_not_is_refused():
-    with pytest.raises(ValueError, match='names no minute'):
+    with pytest.raises(ValueError, match='names a minute that does not exist'):
         read_key('shop', 'shop:invoices@2026-02-30T02:00Z')
 
 
@@ -101,7 +101,7 @@ def test_without_a_configuration_file_there_is_no_command():
 
 def test_an_engine_that_works_within_the_claim_is_given_its_connection():
     found = []
-    sending = Sending(lambda *given: found.append(given), 'a queue', 'shop', timedelta(0), None, within_claim=True)
-    sending.send(Turn(task(), MINUTE), 'a connection')
+    engine = EngineAdapter(lambda *given: found.append(given), 'a queue', 'shop', timedelta(0), None, within_claim=True)
+    engine.enqueue(Turn(task(), MINUTE), 'a connection')
     assert found[0][1] == 'a connection'
-    assert str(sending) == 'a queue'
+    assert str(engine) == 'a queue'

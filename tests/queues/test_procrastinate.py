@@ -92,7 +92,7 @@ def test_without_the_job_there_is_no_claim(made, rows, postgresql, caplog):
     minute = current_minute()
     report = tick(app.registry, minute)
     assert report.failed
-    assert 'it cannot be handed over: LookupError: the database of the store has not the tables of' in caplog.text
+    assert 'it cannot be handed over: LookupError: the tables of procrastinate are missing' in caplog.text
     assert rows(select(runs.c.outcome, runs.c.attempt)) == [('failed', 0)]
     with engine.begin() as connection:
         connection.execute(text('ALTER TABLE elsewhere RENAME TO procrastinate_jobs'))

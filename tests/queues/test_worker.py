@@ -9,7 +9,7 @@ import pytest
 from pyramid_cron import perform
 from pyramid_cron.orders import NotRun
 from pyramid_cron.queues.handover import write_key
-from pyramid_cron.queues.worker import Application, Failed
+from pyramid_cron.queues.worker import LazyApplication, TaskFailed
 from pyramid_cron.schedules.clock import current_minute
 
 INI = """\
@@ -118,7 +118,7 @@ def test_the_application_of_a_worker_is_loaded_once_when_it_is_needed(app, seen)
         loaded.append(app)
         return app
 
-    application = Application.of(load)
+    application = LazyApplication.of(load)
     assert loaded == []
     for _ in range(2):
         assert application.perform(key()).outcome == 'ok'
@@ -137,15 +137,15 @@ def test_the_application_of_a_worker_can_be_a_configuration_file(tmp_path, monke
     monkeypatch.syspath_prepend(tmp_path)
     file = tmp_path / 'app.ini'
     file.write_text(INI.format(module='worker_of_test'))
-    assert Application.of(str(file)).perform(key()).outcome == 'ok'
+    assert LazyApplication.of(str(file)).perform(key()).outcome == 'ok'
 
 
 def test_what_is_neither_a_file_nor_a_function_is_refused():
     with pytest.raises(TypeError, match='5 is neither a configuration file nor a function'):
-        Application.of(5)
+        LazyApplication.of(5)
 
 
 def test_what_an_engine_is_told_of_a_failure_names_the_task_and_can_be_sent_on(app):
-    with pytest.raises(Failed, match=r'^task fail failed: LookupError: no$') as caught:
-        Application.of(lambda: app).perform(key('fail'))
+    with pytest.raises(TaskFailed, match=r'^task fail failed: LookupError: no$') as caught:
+        LazyApplication.of(lambda: app).perform(key('fail'))
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

@@ -162,7 +162,7 @@ def test_a_send_that_fails_is_given_up_when_it_is_too_late(servers, queue, warni
 def test_a_server_that_dies_while_it_sends_has_another_one_hand_over_again(servers, web, worker, queue, warnings):
     [turn] = web.turns(0)
     assert web.claims.claim(turn) is None
-    turn.engine.send(turn)
+    turn.engine.enqueue(turn)
     # killed before it could say that it has sent
     servers.execute(update(processes).values(place='another boot', lease_until=0.0))
     servers.start(catch_up=LONG).add(via=queue).tick(1)
@@ -325,7 +325,7 @@ def test_by_name_it_runs_here_unless_it_is_to_be_handed_over(servers, web, worke
     claims = web.claims
     [turn] = claims.named(web.registry['cron_tasks'], ['task'], 'root', enqueue=True)
     assert claims.claim(turn) is None
-    turn.engine.send(turn)
+    turn.engine.enqueue(turn)
     assert claims.release(turn, report_of('handed over')).outcome == 'handed over'
     [handover] = queue
     assert handover.key == f'app:task@{turn.run_id}'
@@ -419,7 +419,7 @@ def test_a_pause_passes_over_what_would_be_handed_over(servers, web, queue):
 def test_the_end_of_a_hand_over_is_written_when_the_database_is_back(servers, web, worker, queue):
     [turn] = web.turns(0)
     assert web.claims.claim(turn) is None
-    turn.engine.send(turn)
+    turn.engine.enqueue(turn)
     with web.outage('UPDATE cron_tasks'):
         web.claims.release(turn, report_of('handed over'))
     assert servers.row()['process'] is not None
