@@ -77,7 +77,13 @@ def test_a_run_that_was_lost_is_told_once(servers, start, heard):
         server.tick(2)
     (event,) = heard
     assert verifyObject(ITaskLost, event)
-    assert (event.name, event.minute, event.host, event.pid, event.again) == ('task', INSTANT, 'elsewhere', 4711, False)
+    assert (event.name, event.minute, event.host, event.pid, event.will_retry) == (
+        'task',
+        INSTANT,
+        'elsewhere',
+        4711,
+        False,
+    )
 
 
 def test_a_run_that_is_to_begin_again_is_told_as_lost_with_that(servers, start, heard):
@@ -86,7 +92,7 @@ def test_a_run_that_is_to_begin_again_is_told_as_lost_with_that(servers, start, 
     servers.hold(lease_until=0.0)
     servers.change(transactional=True)
     server.tick(1)
-    assert [(event.name, event.again) for event in heard] == [('task', True)]
+    assert [(event.name, event.will_retry) for event in heard] == [('task', True)]
     assert server.ran == [('task', 0), ('task', 0)]
 
 
