@@ -56,7 +56,7 @@ def test_tasks_are_registered_when_the_configuration_is_committed(config):
     assert (task.schedule.min, task.schedule.hour, task.schedule.month) == (1 << 0, 1 << 2, 1 << 6)
 
 
-def test_autocommit_registers_at_once_and_the_last_one_counts():
+def test_with_autocommit_the_last_registration_counts():
     config = Configurator(autocommit=True)
     config.include('pyramid_cron')
     config.add_cron_task(purge, min=1)
@@ -82,7 +82,7 @@ def refused(*parts):
     ],
     ids=shown,
 )
-def test_a_bad_field_is_refused_showing_task_field_value_and_range(config, fields, parts):
+def test_a_bad_field_is_refused_with_its_range(config, fields, parts):
     with refused(f'cron task {__name__}.purge', *parts):
         config.add_cron_task(purge, **fields)
 
@@ -98,7 +98,7 @@ def test_new_arguments_are_keyword_only(config):
 
 
 @pytest.mark.parametrize('f', ['.tasks.nope', 'no_such_package.tasks.purge', '', 'purge', 'pyramid_cron.tasks:nope'])
-def test_a_name_that_does_not_resolve_is_refused_by_name(config, f):
+def test_an_unresolvable_name_is_shown(config, f):
     with refused(repr(f), 'does not resolve'):
         config.add_cron_task(f)
 
@@ -158,7 +158,7 @@ def test_a_dotted_name_of_something_else_is_refused(application):
         ('.tasks.purge()', 'write the name without parentheses: it names a function, and does not call it'),
     ],
 )
-def test_a_name_that_does_not_resolve_is_refused_with_what_may_be_meant(application, f, why):
+def test_an_unresolvable_name_is_refused_with_a_hint(application, f, why):
     config = application.with_package('shop_of_directives')
     f, why = (text.replace('PACKAGE', 'shop_of_directives') for text in (f, why))
     with pytest.raises(ConfigurationError) as caught:
@@ -166,7 +166,7 @@ def test_a_name_that_does_not_resolve_is_refused_with_what_may_be_meant(applicat
     assert str(caught.value) == f'cron task {f!r} does not resolve: {why}'
 
 
-def test_the_traceback_of_a_module_that_cannot_be_imported_is_kept(application):
+def test_the_traceback_of_a_failed_import_is_kept(application):
     with pytest.raises(ConfigurationError) as caught:
         application.add_cron_task('shop_of_directives.failing.purge')
     assert isinstance(caught.value.__cause__.__cause__, ZeroDivisionError)
@@ -192,7 +192,7 @@ class CoroutineWhenCalled:
     [coroutine, generator, asynchronous_generator, functools.partial(coroutine), CoroutineWhenCalled()],
     ids=shown,
 )
-def test_a_function_whose_call_runs_nothing_is_refused(config, f):
+def test_a_coroutine_or_generator_function_is_refused(config, f):
     with refused('runs nothing'):
         config.add_cron_task(f)
 
@@ -226,12 +226,12 @@ class Job:
     ],
     ids=shown,
 )
-def test_a_function_that_does_not_take_one_argument_is_refused(config, f):
+def test_a_function_without_one_argument_is_refused(config, f):
     with refused('does not take one argument, system: '):
         config.add_cron_task(f)
 
 
-def test_a_method_that_is_not_bound_is_refused_with_a_hint(config):
+def test_an_unbound_method_is_refused_with_a_hint(config):
     with refused('Job.run does not take one argument', "'system'", 'the method of an instance'):
         config.add_cron_task(Job.run)
 
@@ -242,7 +242,7 @@ def test_a_class_is_refused_with_a_hint(config, f):
         config.add_cron_task(f)
 
 
-def test_a_call_in_place_of_a_function_is_refused_with_a_hint(config):
+def test_a_call_is_refused_with_a_hint(config):
     with refused('cron task None is not callable', 'what a call returned', 'purge and not purge()'):
         config.add_cron_task(purge({}))
 
@@ -261,12 +261,12 @@ class Supplying:
     def __call__(self, system): ...
 
 
-def test_what_stands_for_a_function_is_not_judged_by_it(config):
+def test_the_signature_of_a_proxy_is_not_checked(config):
     config.add_cron_task(Supplying(two_arguments))
     assert names(config) == [f'{__name__}.two_arguments']
 
 
-def test_what_a_store_does_for_a_task_is_said_where_it_is_registered(config):
+def test_the_directive_takes_options_of_the_store(config):
     config.add_cron_task(purge, min=0, catch_up=60, retries=2, store=False)
     config.commit()
     [task] = config.registry['cron_tasks']
@@ -277,7 +277,7 @@ def test_what_a_store_does_for_a_task_is_said_where_it_is_registered(config):
         config.add_cron_task(other, min=0, retries=-1)
 
 
-def test_a_decorator_that_supplies_arguments_is_judged_by_what_it_takes(config):
+def test_the_signature_of_a_wrapper_counts(config):
     @functools.wraps(two_arguments)
     def supplied(system):
         two_arguments(system, None)
@@ -320,14 +320,14 @@ def test_the_same_name_twice_conflicts(config):
         config.commit()
 
 
-def test_a_name_makes_a_second_registration_a_task_of_its_own(config):
+def test_a_name_allows_a_second_registration(config):
     config.add_cron_task(purge, min=0)
     config.add_cron_task(purge, min=30, name='purge again')
     assert names(config) == [f'{__name__}.purge', 'purge again']
 
 
 @pytest.mark.parametrize('first', [purge, other])
-def test_a_name_cannot_be_the_path_of_another_task(config, first):
+def test_a_name_must_not_be_anothers_path(config, first):
     for f in (first, other if first is purge else purge):
         config.add_cron_task(f, name=f'{__name__}.purge' if f is other else None)
     with refused('belongs to another cron task'):
@@ -351,12 +351,12 @@ def test_an_include_after_a_commit_loses_nothing():
 
 
 @pytest.mark.parametrize(('f', 'shown'), [(purge, f'{__name__}.purge'), ('.tasks.purge', "'.tasks.purge'")])
-def test_the_directive_without_the_include_says_so(f, shown):
+def test_the_directive_without_the_include_is_refused(f, shown):
     with refused(f"cron task {shown}: call config.include('pyramid_cron') first"):
         add_cron_task(Configurator(), f)
 
 
-def test_the_directive_before_the_include_says_so():
+def test_the_directive_before_the_include_is_refused():
     config = Configurator()
     with refused("call config.include('pyramid_cron') first"):
         add_cron_task(config, purge)
@@ -399,7 +399,7 @@ def test_two_includes_that_register_the_same_function_conflict(config):
         config.commit()
 
 
-def test_advice_is_a_warning_at_the_line_that_registers(config):
+def test_advice_warns_at_the_registering_line(config):
     config.add_cron_task(purge, hour=(0, 24, 3))
     with pytest.warns(ScheduleWarning) as caught:
         config.commit()
@@ -435,7 +435,7 @@ def test_a_task_can_be_introspected(config):
     assert first.action_info.file == __file__
 
 
-def test_a_crontab_line_and_a_time_zone_are_taken():
+def test_a_task_takes_crontab_line_and_time_zone():
     config = Configurator(settings={'cron.timezone': 'Asia/Tokyo'})
     config.include('pyramid_cron')
     config.add_cron_task(purge, cron='*/15 9-17 * * mon-fri', timezone='Europe/Berlin')
@@ -448,7 +448,7 @@ def test_a_crontab_line_and_a_time_zone_are_taken():
     assert intr['timezone'] == 'Asia/Tokyo'
 
 
-def test_without_a_setting_schedules_follow_the_machines_local_time(config):
+def test_without_a_setting_schedules_follow_local_time(config):
     config.add_cron_task(purge)
     config.commit()
     [task] = config.registry['cron_tasks']
@@ -470,12 +470,12 @@ def test_without_a_setting_schedules_follow_the_machines_local_time(config):
     ],
     ids=shown,
 )
-def test_a_bad_schedule_is_refused_showing_the_task_and_what_to_write(config, arguments, parts):
+def test_a_bad_schedule_is_refused_with_a_hint(config, arguments, parts):
     with refused(f'cron task {__name__}.purge', *parts):
         config.add_cron_task(purge, **arguments)
 
 
-def test_a_setting_that_is_no_time_zone_is_refused():
+def test_an_unknown_time_zone_is_refused():
     with refused('cron.timezone', "'Mars/Olympus'"):
         Configurator(settings={'cron.timezone': 'Mars/Olympus'}).include('pyramid_cron')
 
@@ -511,14 +511,14 @@ def test_decorated_functions_are_found_by_a_scan(scan):
     assert module.purge('called as before') == 'called as before'
 
 
-def test_a_decorator_says_what_a_store_does_for_a_task_too(scan):
+def test_the_decorator_takes_options_of_the_store(scan):
     config, _ = scan('@cron_task(min=0, catch_up=60, retries=2, store=False)\ndef purge(system): ...\n')
     config.commit()
     [task] = config.registry['cron_tasks']
     assert (task.catch_up, task.retries, task.store) == (timedelta(minutes=1), 2, False)
 
 
-def test_stacked_decorators_give_one_function_several_schedules(scan):
+def test_stacked_decorators_register_several_tasks(scan):
     config, module = scan(
         "@cron_task(cron='0 6 * * *', timezone='Asia/Tokyo', name='early')\n"
         "@cron_task(cron='0 22 * * *', name='late')\n"
@@ -540,7 +540,7 @@ def test_a_conflict_cites_the_line_of_the_decorator(scan):
     assert '@cron_task(min=30)' in str(caught.value)
 
 
-def test_the_warning_of_a_decorator_is_at_its_line(scan):
+def test_a_decorator_warns_at_its_line(scan):
     config, module = scan('\n\n@cron_task(hour=2)\ndef purge(system): ...\n')
     with pytest.warns(ScheduleWarning, match='min is left out') as caught:
         config.commit()
@@ -583,7 +583,7 @@ def test_a_bad_decorator_is_refused_by_the_scan(scan):
 
 
 @pytest.mark.parametrize('autocommit', [False, True])
-def test_a_scan_before_the_include_says_so_with_the_line(scan, autocommit):
+def test_a_scan_before_the_include_is_refused(scan, autocommit):
     _, module = scan('\n@cron_task()\ndef purge(system): ...\n')
     early = Configurator(autocommit=autocommit)
     shown = f'cron task {module.__name__}.purge in {module.__file__}, line 3: '
@@ -594,6 +594,6 @@ def test_a_scan_before_the_include_says_so_with_the_line(scan, autocommit):
     assert names(early) == [f'{module.__name__}.purge']
 
 
-def test_a_scan_without_the_include_says_so(scan):
+def test_a_scan_without_the_include_is_refused(scan):
     with refused("call config.include('pyramid_cron') first"):
         scan('@cron_task()\ndef purge(system): ...\n', include=False)

@@ -18,7 +18,7 @@ def configure():
 
 @pytest.fixture
 def make_app(configure):
-    """Return a function that returns an application with one task, whose store is closed at the end."""
+    """Return a function that returns an application with one task, and closes its store at the end."""
     engines = []
 
     def make(body=lambda system: None, settings=None, **options):

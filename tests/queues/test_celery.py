@@ -21,7 +21,7 @@ from pyramid_cron.testing import tick
 
 @pytest.fixture
 def broker(redis_server):
-    """An application of Celery whose queues are empty."""
+    """An application of Celery with empty queues."""
     app = celery.Celery('shop', broker=redis_server.url, set_as_current=False)
     # or else a worker sets the level of the root logger, for all tests that follow
     celery.signals.setup_logging.connect(leave_logging, weak=False)
@@ -38,7 +38,7 @@ def leave_logging(**given):
 
 @pytest.fixture
 def made(make_app, broker, tmp_path):
-    """Return a function that returns an application with one task that is handed over to Celery, and a store."""
+    """Return a function that returns an application with one task that Celery runs, and a store."""
     settings = {'celery': broker, 'store': f'sqlite:///{tmp_path}/cron.sqlite'}
 
     def make(body=print, via='celery', more=None, **options):
@@ -59,7 +59,7 @@ def messages(broker, queue='celery'):
 
 
 def work(broker, until):
-    """Let a worker take messages until something is true."""
+    """Run a worker until an event is set."""
     with start_worker(broker, perform_ping_check=False, shutdown_timeout=30):
         assert until.wait(30)
 
@@ -82,7 +82,7 @@ class Event:
         return all(self._semaphore.acquire(timeout=seconds) for _ in range(self._count))
 
 
-def test_a_message_is_sent_under_the_key_and_expires(made, broker):
+def test_a_message_has_the_key_and_expires(made, broker):
     app = made(via='celery:queue=slow,priority=3', catch_up=600)
     minute = current_minute()
     assert [task.outcome for task in tick(app.registry, minute).tasks] == ['handed over']
@@ -95,7 +95,7 @@ def test_a_message_is_sent_under_the_key_and_expires(made, broker):
     assert statuses(app) == ['queued']
 
 
-def test_it_runs_in_the_worker_once_however_often_it_is_delivered(made, broker):
+def test_the_worker_runs_a_message_delivered_twice_once(made, broker):
     seen = []
     ended = Event(2)
     app = made(seen.append)
@@ -112,7 +112,7 @@ def test_it_runs_in_the_worker_once_however_often_it_is_delivered(made, broker):
     assert statuses(app) == ['ok']
 
 
-def test_a_task_that_fails_is_a_failure_of_celery_too(made, broker):
+def test_a_failing_task_fails_in_celery_too(made, broker):
     def fail(system):
         raise LookupError('no')
 
@@ -135,7 +135,7 @@ def test_a_task_that_fails_is_a_failure_of_celery_too(made, broker):
     assert statuses(app) == ['failed']
 
 
-def test_while_the_store_cannot_be_asked_it_is_tried_again(made, broker):
+def test_a_run_waits_for_an_unavailable_store(made, broker):
     app = made()
     engine = app.registry['cron_claims'].database.engine
     retried, ended = Event(), Event()
@@ -160,7 +160,7 @@ def test_while_the_store_cannot_be_asked_it_is_tried_again(made, broker):
     assert statuses(app) == ['ok']
 
 
-def test_a_broker_that_is_away_fails_the_task_which_is_handed_over_at_the_next_tick(configure, redis_server, tmp_path):
+def test_a_broker_without_an_answer_fails_the_task(configure, redis_server, tmp_path):
     away = celery.Celery('shop', broker=f'redis+socket://{tmp_path}/nothing', set_as_current=False)
     config = configure(celery=away, store=f'sqlite:///{tmp_path}/cron.sqlite')
     config.add_cron_task(print, name='task', via='celery', min=list(range(60)))
@@ -181,7 +181,7 @@ def test_a_broker_that_is_away_fails_the_task_which_is_handed_over_at_the_next_t
         ('amqp://localhost', None, None),
     ],
 )
-def test_a_redis_that_says_nothing_is_not_waited_for_for_ever(configure, broker_url, own, seconds):
+def test_a_silent_redis_has_a_timeout(configure, broker_url, own, seconds):
     app = celery.Celery('shop', broker=broker_url, set_as_current=False)
     if own is not None:
         app.conf.broker_transport_options = own
@@ -191,7 +191,7 @@ def test_a_redis_that_says_nothing_is_not_waited_for_for_ever(configure, broker_
     assert (app.conf.broker_transport_options or {}).get('socket_timeout') == seconds
 
 
-def test_a_queue_can_be_made_of_an_application_at_hand(made, broker):
+def test_a_queue_takes_a_celery_application_itself(made, broker):
     app = made(more={'celery': 'nothing.that.is'}, via=CeleryQueue(broker, queue='slow'))
     [report] = tick(app.registry, current_minute()).tasks
     assert report.outcome == 'handed over'

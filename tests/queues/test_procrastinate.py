@@ -29,7 +29,7 @@ def conninfo(postgresql):
 
 @pytest.fixture
 def made(make_app, postgresql, conninfo):
-    """Return a function that returns an application with one task that is handed over to procrastinate."""
+    """Return a function that returns an application with one task that procrastinate runs."""
     return functools.partial(make_app, settings={'store': postgresql}, via='procrastinate')
 
 
@@ -61,7 +61,7 @@ def statuses(rows):
     return [outcome for (outcome,) in rows(select(runs.c.outcome).order_by(runs.c.started))]
 
 
-def test_a_job_is_written_with_the_claim_and_runs_in_the_worker(made, rows, conninfo):
+def test_a_job_is_written_with_its_claim(made, rows, conninfo):
     seen = []
     app = made(seen.append, via='procrastinate:queue=slow,priority=7')
     minute = current_minute()
@@ -99,7 +99,7 @@ def test_without_the_job_there_is_no_claim(made, rows, postgresql, caplog):
     assert [task.outcome for task in tick(app.registry, minute).tasks] == ['handed over']
 
 
-def test_what_else_the_database_says_is_told_in_its_words(made, caplog):
+def test_other_errors_of_the_database_are_logged_unchanged(made, caplog):
     app = made()
     with app.registry['cron_claims'].database.engine.begin() as connection:
         connection.execute(text('ALTER TABLE procrastinate_jobs ADD CHECK (false)'))
@@ -107,7 +107,7 @@ def test_what_else_the_database_says_is_told_in_its_words(made, caplog):
     assert 'it cannot be handed over: CheckViolation: new row for relation "procrastinate_jobs"' in caplog.text
 
 
-def test_without_the_job_and_the_store_the_task_has_failed_all_the_same(made, rows, caplog):
+def test_without_job_and_store_the_task_still_fails(made, rows, caplog):
     app = made()
     claims = app.registry['cron_claims']
     [turn] = claims.turns(app.registry['cron_tasks'], current_minute(), 'request')
@@ -128,7 +128,7 @@ def test_without_the_job_and_the_store_the_task_has_failed_all_the_same(made, ro
     assert 'the store cannot be told that task task was not handed over: the database has gone' in caplog.text
 
 
-def test_a_task_that_fails_fails_its_job_which_is_not_tried_again(made, rows, conninfo):
+def test_a_failing_task_fails_its_job_for_good(made, rows, conninfo):
     def fail(system):
         raise LookupError('no')
 
@@ -139,7 +139,7 @@ def test_a_task_that_fails_fails_its_job_which_is_not_tried_again(made, rows, co
     assert statuses(rows) == ['failed']
 
 
-def test_a_job_for_which_the_store_cannot_be_asked_is_tried_again(made, rows, conninfo):
+def test_a_job_waits_for_an_unavailable_store(made, rows, conninfo):
     app = made()
     tick(app.registry, current_minute())
     with app.registry['cron_claims'].database.engine.begin() as connection:
@@ -156,7 +156,7 @@ def test_it_needs_a_store_in_postgresql(configure, tmp_path, settings):
         config.commit()
 
 
-def test_a_task_that_is_left_out_of_the_store_is_refused(configure, postgresql):
+def test_a_task_without_the_store_is_refused(configure, postgresql):
     config = configure(store=postgresql)
     config.add_cron_task(print, via='procrastinate', store=False)
     with pytest.raises(ConfigurationError, match='store=False leaves the task out of the store'):

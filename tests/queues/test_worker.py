@@ -1,4 +1,4 @@
-"""The other side: what was handed over is run there."""
+"""The run of a key, and the application of a worker."""
 
 import math
 import pickle
@@ -51,7 +51,7 @@ def key(name='task', ago=0):
     return write_key('shop', name, current_minute() - timedelta(minutes=ago), None)
 
 
-def test_it_runs_through_the_whole_application_for_its_minute_and_without_a_limit(app, seen):
+def test_a_run_goes_through_the_whole_application(app, seen):
     minute = current_minute() - timedelta(minutes=2)
     report = perform(app, write_key('shop', 'task', minute, None))
     assert (report.name, report.outcome) == ('task', 'ok')
@@ -62,13 +62,13 @@ def test_it_runs_through_the_whole_application_for_its_minute_and_without_a_limi
     assert system['registry'] is app.registry
 
 
-def test_without_a_store_it_runs_as_often_as_it_is_delivered(app, seen):
+def test_without_a_store_each_delivery_runs(app, seen):
     for _ in range(2):
         perform(app, key())
     assert len(seen) == 2
 
 
-def test_without_a_store_too_what_comes_late_is_dropped(app, seen, caplog):
+def test_without_a_store_a_late_delivery_is_missed(app, seen, caplog):
     report = perform(app, key(ago=7))
     assert (report.outcome, report.seconds) == ('missed', 0)
     assert 'after its minute' in report.reason
@@ -76,7 +76,7 @@ def test_without_a_store_too_what_comes_late_is_dropped(app, seen, caplog):
     assert 'task task is missed: it came ' in caplog.text
 
 
-def test_what_somebody_asked_for_by_name_is_for_now(app, seen):
+def test_a_delivery_by_name_is_for_now(app, seen):
     before = current_minute()
     assert perform(app, write_key('shop', 'task', None, None)).outcome == 'ok'
     assert before <= seen[0]['scheduled_for'].astimezone(timezone.utc) <= current_minute()
@@ -87,7 +87,7 @@ def test_a_failure_is_reported(app):
     assert (report.outcome, type(report.exception)) == ('failed', LookupError)
 
 
-def test_a_task_that_there_is_not_is_an_error(app):
+def test_an_unknown_task_is_an_error(app):
     with pytest.raises(LookupError, match="no cron task is named 'renamed'"):
         perform(app, key('renamed'))
 
@@ -97,7 +97,7 @@ def test_a_key_of_another_application_is_an_error(app):
         perform(app, 'other:task@2026-11-24T02:00Z')
 
 
-def test_an_application_that_answers_before_is_an_error(configure):
+def test_an_answer_before_the_run_is_an_error(configure):
     config = configure()
     config.add_cron_task(print, name='task')
     config.add_tween(f'{__name__}.refusing_factory')
@@ -111,7 +111,7 @@ def refusing_factory(handler, registry):
     return lambda request: HTTPForbidden()
 
 
-def test_the_application_of_a_worker_is_loaded_once_when_it_is_needed(app, seen):
+def test_the_application_is_loaded_once_at_first_use(app, seen):
     loaded = []
 
     def load():
@@ -125,7 +125,7 @@ def test_the_application_of_a_worker_is_loaded_once_when_it_is_needed(app, seen)
     assert loaded == [app]
 
 
-def test_the_application_of_a_worker_can_be_a_configuration_file(tmp_path, monkeypatch):
+def test_the_application_can_be_a_configuration_file(tmp_path, monkeypatch):
     (tmp_path / 'worker_of_test.py').write_text(
         'from pyramid.config import Configurator\n'
         'def main(global_config, **settings):\n'
@@ -140,12 +140,12 @@ def test_the_application_of_a_worker_can_be_a_configuration_file(tmp_path, monke
     assert LazyApplication.of(str(file)).perform(key()).outcome == 'ok'
 
 
-def test_what_is_neither_a_file_nor_a_function_is_refused():
+def test_another_source_of_the_application_is_refused():
     with pytest.raises(TypeError, match='5 is neither a configuration file nor a function'):
         LazyApplication.of(5)
 
 
-def test_what_an_engine_is_told_of_a_failure_names_the_task_and_can_be_sent_on(app):
+def test_a_failure_names_its_task_and_is_pickled(app):
     with pytest.raises(TaskFailed, match=r'^task fail failed: LookupError: no$') as caught:
         LazyApplication.of(lambda: app).perform(key('fail'))
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
