@@ -1,4 +1,5 @@
 import functools
+import math
 import re
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
@@ -110,6 +111,23 @@ def test_a_bad_catch_up_is_refused(catch_up):
 def test_catch_up_is_in_seconds(catch_up, time):
     task = Task(purge, catch_up=catch_up)
     assert (task.catch_up, task.retries, task.store) == (time, 0, True)
+
+
+@pytest.mark.parametrize(
+    ('catch_up', 'grace', 'queue_timeout'),
+    [(None, 300, 300), (600, 600, 600), (0, 0, 60), (59, 59, 60), (timedelta(hours=1), 3600, 3600)],
+)
+def test_catch_up_wins_over_the_setting(catch_up, grace, queue_timeout):
+    task, default = Task(purge, catch_up=catch_up), timedelta(minutes=5)
+    assert task.grace(default) == timedelta(seconds=grace)
+    assert task.queue_timeout(default) == timedelta(seconds=queue_timeout)
+
+
+def test_only_a_task_without_an_engine_has_a_window():
+    task = Task(purge)
+    assert task.window(60) == 60
+    task.engine = object()
+    assert task.window(60) == math.inf
 
 
 def test_tasks_keep_their_order_and_can_be_counted():

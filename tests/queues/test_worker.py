@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import threading
 from datetime import timedelta, timezone
 
 import pytest
@@ -123,6 +124,51 @@ def test_the_application_is_loaded_once_at_first_use(app, seen):
     for _ in range(2):
         assert application.perform(key()).outcome == 'ok'
     assert loaded == [app]
+
+
+class ObservedLock:
+    """A lock that reports each attempt to acquire it before it waits."""
+
+    def __init__(self, attempted):
+        self._attempted, self._lock = attempted, threading.Lock()
+
+    def __enter__(self):
+        self._attempted()
+        self._lock.acquire()
+
+    def __exit__(self, *raised):
+        self._lock.release()
+
+
+def test_two_threads_load_the_application_once(app):
+    loaded, outcomes, attempts = [], [], []
+    second_is_in_the_way = threading.Event()
+
+    def attempted():
+        attempts.append(None)
+        if len(attempts) == 2:
+            second_is_in_the_way.set()
+
+    def load():
+        loaded.append(app)
+        if len(loaded) == 1:
+            second.start()
+            # without the lock the second thread comes to load, too
+            assert second_is_in_the_way.wait(30)
+        else:
+            second_is_in_the_way.set()
+        return app
+
+    def perform_one():
+        outcomes.append(application.perform(key()).outcome)
+
+    application = LazyApplication.of(load)
+    application._lock = ObservedLock(attempted)
+    second = threading.Thread(target=perform_one)
+    perform_one()
+    second.join(30)
+    assert len(loaded) == 1
+    assert len(outcomes) == 2
 
 
 def test_the_application_can_be_a_configuration_file(tmp_path, monkeypatch):
