@@ -269,7 +269,7 @@ class Tasks:
         due: list[Task] = []
         for tasks in found:
             due += tasks
-        # each list is sorted already
+        # a single list is in order already
         if len(found) > 1:
             due.sort(key=BY_POSITION)
         return due

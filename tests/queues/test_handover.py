@@ -35,7 +35,7 @@ def test_a_key_without_minute_ends_in_a_token():
     assert (made.task, made.minute, len(made.token)) == ('invoices', None, 32)
 
 
-@pytest.mark.parametrize('name', ['a@b', 'a:b', 'shop.tasks.<lambda>#2', 'a b@2026-11-24T02:00Z', 'ü'])
+@pytest.mark.parametrize('name', ['a@b', 'a:b', 'shop.tasks.<lambda>#2', 'a b@2026-11-24T02:00Z', 'ü', 'two\nlines'])
 def test_a_name_may_hold_the_separators_of_keys(name):
     assert read_key('a:b', write_key('a:b', name, MINUTE, None)) == Delivery(name, MINUTE)
 
