@@ -18,7 +18,7 @@ WITHIN_CLAIM = True
 
 # errors of PostgreSQL for tables, types and functions that do not exist
 NO_TABLES = errors.UndefinedTable, errors.UndefinedObject, errors.UndefinedFunction
-# attempts of a job while the store is not available
+# further attempts of a job while the store is not available
 MAX_ATTEMPTS = 100
 
 

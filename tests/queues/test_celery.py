@@ -1,5 +1,7 @@
 """With a real Redis, and Celery's own worker in a thread."""
 
+import contextlib
+import socket
 import sys
 import threading
 import types
@@ -12,6 +14,7 @@ from kombu.exceptions import OperationalError
 from pyramid.exceptions import ConfigurationError
 from sqlalchemy import select, text
 
+from pyramid_cron.queues import Handover
 from pyramid_cron.queues.celery import CeleryQueue, add_perform
 from pyramid_cron.queues.worker import TASK_NAME
 from pyramid_cron.schedules.clock import MINUTE, current_minute
@@ -92,6 +95,7 @@ def test_a_message_has_the_key_and_expires(made, broker):
     assert message.payload[0] == [key]
     assert message.headers['expires'] == (minute + timedelta(minutes=10)).isoformat()
     assert message.properties['priority'] == 3
+    assert message.headers['ignore_result'] is True
     assert statuses(app) == ['queued']
 
 
@@ -112,7 +116,27 @@ def test_the_worker_runs_a_message_delivered_twice_once(made, broker):
     assert statuses(app) == ['ok']
 
 
-def test_a_failing_task_fails_in_celery_too(made, broker):
+def test_messages_are_acknowledged_before_their_tasks(broker):
+    broker.conf.task_acks_late = True
+    add_perform(broker, print)
+    assert broker.tasks[TASK_NAME].acks_late is False
+
+
+def test_no_result_is_stored(made, broker, redis_server):
+    app, ended = made(), Event()
+    broker.conf.result_backend = redis_server.url
+    add_perform(broker, lambda: app)
+    # without the header that our own messages have
+    broker.send_task(TASK_NAME, args=[f'shop:task@{current_minute():%Y-%m-%dT%H:%MZ}'])
+    celery.signals.task_success.connect(ended, weak=False)
+    try:
+        work(broker, ended)
+    finally:
+        celery.signals.task_success.disconnect(ended)
+    assert broker.backend.client.keys('celery-task-meta-*') == []
+
+
+def test_a_failing_task_fails_in_celery_too(made, broker, caplog):
     def fail(system):
         raise LookupError('no')
 
@@ -132,17 +156,23 @@ def test_a_failing_task_fails_in_celery_too(made, broker):
     finally:
         celery.signals.task_failure.disconnect(note)
     assert failures == ['task task failed: LookupError: no']
+    # our own log has the error with its traceback
+    assert [record.name for record in caplog.records if record.levelname == 'ERROR'] == ['pyramid_cron.runner']
     assert statuses(app) == ['failed']
 
 
 def test_a_run_waits_for_an_unavailable_store(made, broker):
     app = made()
     engine = app.registry['cron_claims'].database.engine
-    retried, ended = Event(), Event()
+    # more than the three that Celery has as its default
+    retried, ended = Event(5), Event()
+    retries = []
 
     def mend(**others):
-        with engine.begin() as connection:
-            connection.execute(text('ALTER TABLE elsewhere RENAME TO cron_tasks'))
+        retries.append(None)
+        if len(retries) == 5:
+            with engine.begin() as connection:
+                connection.execute(text('ALTER TABLE elsewhere RENAME TO cron_tasks'))
         retried()
 
     add_perform(broker, lambda: app, wait=0)
@@ -170,6 +200,39 @@ def test_a_broker_without_an_answer_fails_the_task(configure, redis_server, tmp_
     assert (report.outcome, type(report.exception)) == ('failed', OperationalError)
     away.close()
     app.registry['cron_claims'].database.engine.dispose()
+
+
+def test_a_broken_broker_is_tried_twice(tmp_path):
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                connections.append(None)
+                connection.close()
+
+    connections = []
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(tmp_path / 'broker'))
+    server.listen()
+    thread = threading.Thread(target=serve)
+    thread.start()
+    broken = celery.Celery('shop', broker=f'redis+socket://{tmp_path}/broker', set_as_current=False)
+    now = current_minute()
+    with pytest.raises(OperationalError):
+        CeleryQueue(broken)(Handover('shop:task@2026-11-24T02:00Z', 'task', now, now, None))
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    thread.join()
+    broken.close()
+    assert len(connections) == 2
+
+
+def test_a_message_goes_where_the_application_routes_it(made, broker):
+    broker.conf.task_routes = {TASK_NAME: {'queue': 'routed', 'priority': 4}}
+    app = made()
+    tick(app.registry, current_minute())
+    [message] = messages(broker, 'routed')
+    assert message.properties['priority'] == 4
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,14 @@ def test_the_setting_applies_to_normal_tasks_without_via(configure, via):
     assert str(report) == 'ok'
 
 
+def test_a_function_needs_no_store(configure):
+    config = configure()
+    config.add_cron_task(task, via=send, name='task', store=False)
+    config.commit()
+    tick(config.registry, INSTANT)
+    assert sent == ['shop:task@2026-11-24T02:00Z']
+
+
 def test_an_idle_task_has_no_engine(configure):
     config = configure()
     with pytest.raises(ConfigurationError, match='an idle task waits for the time that a request has left'):

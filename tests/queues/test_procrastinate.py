@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, event, make_url, select, text
 from sqlalchemy.exc import OperationalError
 
 from pyramid_cron.claims import Unavailable
-from pyramid_cron.queues.procrastinate import add_perform
+from pyramid_cron.queues.procrastinate import MAX_ATTEMPTS, add_perform
 from pyramid_cron.schedules.clock import current_minute
 from pyramid_cron.store.schema import runs
 from pyramid_cron.testing import tick
@@ -49,10 +49,10 @@ def rows(postgresql):
 JOBS = 'SELECT task_name, queue_name, priority, status::text, attempts FROM procrastinate_jobs ORDER BY id'
 
 
-async def work(conninfo, load):
+async def work(conninfo, load, **options):
     """Work off the jobs there are, as ``procrastinate worker`` does."""
     app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=conninfo))
-    add_perform(app, load)
+    add_perform(app, load, **options)
     async with app.open_async():
         await app.run_worker_async(wait=False, install_signal_handlers=False, listen_notify=False)
 
@@ -146,6 +146,15 @@ def test_a_job_waits_for_an_unavailable_store(made, rows, conninfo):
         connection.execute(text('ALTER TABLE cron_tasks RENAME TO elsewhere'))
     asyncio.run(work(conninfo, lambda: app))
     assert [row[3:] for row in rows(JOBS)] == [('todo', 1)]
+
+
+def test_a_job_is_given_up_in_the_end(made, rows, conninfo):
+    app = made()
+    tick(app.registry, current_minute())
+    with app.registry['cron_claims'].database.engine.begin() as connection:
+        connection.execute(text('ALTER TABLE cron_tasks RENAME TO elsewhere'))
+    asyncio.run(work(conninfo, lambda: app, wait=0))
+    assert [row[3:] for row in rows(JOBS)] == [('failed', MAX_ATTEMPTS + 1)]
 
 
 @pytest.mark.parametrize('settings', [{}, {'store': 'sqlite:///{folder}/cron.sqlite'}])
