@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, event, make_url, select, text
 from sqlalchemy.exc import OperationalError
 
 from pyramid_cron.claims import Unavailable
-from pyramid_cron.queues.procrastinate import MAX_ATTEMPTS, add_perform
+from pyramid_cron.queues.procrastinate import MAX_ATTEMPTS, add_perform, make_enqueue
 from pyramid_cron.schedules.clock import current_minute
 from pyramid_cron.store.schema import runs
 from pyramid_cron.testing import tick
@@ -99,6 +99,18 @@ def test_without_the_job_there_is_no_claim(made, rows, postgresql, caplog):
     assert [task.outcome for task in tick(app.registry, minute).tasks] == ['handed over']
 
 
+@pytest.mark.parametrize(
+    'old',
+    ['TABLE procrastinate_jobs', 'TYPE procrastinate_job_to_defer_v1', 'FUNCTION procrastinate_defer_jobs_v1'],
+)
+def test_an_old_schema_names_the_command_to_apply(made, caplog, old):
+    app = made()
+    with app.registry['cron_claims'].database.engine.begin() as connection:
+        connection.execute(text(f'ALTER {old} RENAME TO elsewhere'))
+    assert tick(app.registry, current_minute()).failed
+    assert 'run procrastinate --app=… schema --apply' in caplog.text
+
+
 def test_other_errors_of_the_database_are_logged_unchanged(made, caplog):
     app = made()
     with app.registry['cron_claims'].database.engine.begin() as connection:
@@ -163,6 +175,16 @@ def test_it_needs_a_store_in_postgresql(configure, tmp_path, settings):
     config.add_cron_task(print, via='procrastinate')
     with pytest.raises(ConfigurationError, match=r'set cron\.store = postgresql\+psycopg://'):
         config.commit()
+
+
+@pytest.mark.parametrize(('name', 'driver'), [('postgresql', 'psycopg2'), ('cockroachdb', 'psycopg')])
+def test_it_needs_postgresql_and_psycopg(configure, name, driver):
+    config = configure(store='postgresql+psycopg://')
+    config.commit()
+    dialect = config.registry['cron_claims'].database.engine.dialect
+    dialect.name, dialect.driver = name, driver
+    with pytest.raises(ValueError, match=r'set cron\.store = postgresql\+psycopg://'):
+        make_enqueue({}, config.registry)
 
 
 def test_a_task_without_the_store_is_refused(configure, postgresql):
