@@ -33,9 +33,13 @@ def app(configure, seen):
     def fail(system):
         raise LookupError('no')
 
+    def interrupt(system):
+        raise KeyboardInterrupt
+
     config = configure()
     config.add_cron_task(task, name='task', min=0)
     config.add_cron_task(fail, name='fail')
+    config.add_cron_task(interrupt, name='interrupt')
     config.add_tween(f'{__name__}.tween_factory')
     return config.make_wsgi_app()
 
@@ -61,6 +65,23 @@ def test_a_run_goes_through_the_whole_application(app, seen):
     assert system['time_left']() == math.inf
     assert system['scheduled_for'] == minute
     assert system['registry'] is app.registry
+
+
+def test_the_request_has_the_method(app, seen):
+    assert perform(app, key(), method='POST').outcome == 'ok'
+    assert seen[0]['request'].method == 'POST'
+
+
+def test_the_registry_may_be_that_of_a_part(app, seen):
+    perform(lambda environ, start_response: app(environ, start_response), key(), registry=app.registry)
+    assert seen[0]['registry'] is app.registry
+
+
+def test_the_caller_chooses_what_ends_the_process(app):
+    with pytest.raises(KeyboardInterrupt):
+        perform(app, key('interrupt'))
+    report = perform(app, key('interrupt'), exits=())
+    assert (report.outcome, type(report.exception)) == ('failed', KeyboardInterrupt)
 
 
 def test_without_a_store_each_delivery_runs(app, seen):
@@ -112,8 +133,9 @@ def refusing_factory(handler, registry):
     return lambda request: HTTPForbidden()
 
 
-def test_the_application_is_loaded_once_at_first_use(app, seen):
-    loaded = []
+def test_the_application_is_loaded_once_at_first_use(app, caplog):
+    caplog.set_level('INFO', 'pyramid_cron.queues')
+    loaded, run_key = [], key()
 
     def load():
         loaded.append(app)
@@ -122,8 +144,9 @@ def test_the_application_is_loaded_once_at_first_use(app, seen):
     application = LazyApplication.of(load)
     assert loaded == []
     for _ in range(2):
-        assert application.perform(key()).outcome == 'ok'
+        assert application.perform(run_key).outcome == 'ok'
     assert loaded == [app]
+    assert f'task task, queued as {run_key}: ok' in caplog.messages
 
 
 class ObservedLock:
