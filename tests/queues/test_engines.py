@@ -65,6 +65,7 @@ def test_an_idle_task_has_no_engine(configure):
     config = configure()
     with pytest.raises(ConfigurationError, match='an idle task waits for the time that a request has left'):
         config.add_cron_task(task, idle=True, via='celery')
+    config.add_cron_task(task, idle=True, via=False)
 
 
 @pytest.mark.parametrize(
