@@ -512,10 +512,12 @@ def test_decorated_functions_are_found_by_a_scan(scan):
 
 
 def test_the_decorator_takes_options_of_the_store(scan):
-    config, _ = scan('@cron_task(min=0, catch_up=60, retries=2, store=False)\ndef purge(system): ...\n')
+    options = "catch_up=60, retries=2, store=False, timezone='Asia/Tokyo', name='nightly', via=print"
+    config, _ = scan(f'@cron_task(min=0, {options})\ndef purge(system): ...\n')
     config.commit()
     [task] = config.registry['cron_tasks']
     assert (task.catch_up, task.retries, task.store) == (timedelta(minutes=1), 2, False)
+    assert (task.timezone, task.name, task.via) == (ZoneInfo('Asia/Tokyo'), 'nightly', print)
 
 
 def test_stacked_decorators_register_several_tasks(scan):
@@ -548,15 +550,27 @@ def test_a_decorator_warns_at_its_line(scan):
     assert caught[0].lineno == 4
 
 
-def test_an_iterator_serves_every_application_that_scans_it(scan):
-    config, module = scan('@cron_task(min=iter([0, 30]))\ndef purge(system): ...\n')
+@pytest.mark.parametrize(
+    ('field', 'line'),
+    [
+        ('min', '1,3 * * * *'),
+        ('hour', '* 1,3 * * *'),
+        ('day', '* * 1,3 * *'),
+        ('month', '* * * 1,3 *'),
+        # as weekday() counts them
+        ('dow', '* * * * tue,thu'),
+    ],
+)
+def test_an_iterator_serves_every_application_that_scans_it(scan, field, line):
+    fields = ', '.join(f'{name}="*"' for name in ('min', 'hour') if name != field)
+    config, module = scan(f'@cron_task({field}=iter([1, 3]), {fields})\ndef purge(system): ...\n')
     again = Configurator()
     again.include('pyramid_cron')
     again.scan(module)
     for configuration in (config, again):
         configuration.commit()
         [task] = configuration.registry['cron_tasks']
-        assert str(task.schedule) == '0,30 * * * *'
+        assert str(task.schedule) == line
 
 
 @pytest.mark.parametrize(
