@@ -41,7 +41,7 @@ def test_a_run_is_enqueued_with_a_function(configure):
     assert sent == ['shop:task@2026-11-24T02:00Z']
 
 
-@pytest.mark.parametrize('via', [f'{__name__}.send', send])
+@pytest.mark.parametrize('via', [f'{__name__}.send', f' {__name__}.send\n', send])
 def test_the_setting_applies_to_normal_tasks_without_via(configure, via):
     config = configure(via=via)
     config.add_cron_task(task, name='one')
