@@ -330,7 +330,7 @@ def test_a_name_allows_a_second_registration(config):
 def test_a_name_must_not_be_anothers_path(config, first):
     for f in (first, other if first is purge else purge):
         config.add_cron_task(f, name=f'{__name__}.purge' if f is other else None)
-    with refused('belongs to another cron task'):
+    with refused(f"cron task {__name__}.purge: the name '{__name__}.purge' belongs to another cron task"):
         config.commit()
 
 
@@ -518,6 +518,14 @@ def test_the_decorator_takes_options_of_the_store(scan):
     [task] = config.registry['cron_tasks']
     assert (task.catch_up, task.retries, task.store) == (timedelta(minutes=1), 2, False)
     assert (task.timezone, task.name, task.via) == (ZoneInfo('Asia/Tokyo'), 'nightly', print)
+
+
+def test_a_decorators_engine_is_relative_to_its_module(scan):
+    text = 'def send(handover): ...\n@cron_task(via=".send")\ndef purge(system): ...\n'
+    config, module = scan(text)
+    config.commit()
+    [task] = config.registry['cron_tasks']
+    assert task.via is module.send
 
 
 def test_stacked_decorators_register_several_tasks(scan):
