@@ -581,6 +581,13 @@ def test_an_iterator_serves_every_application_that_scans_it(scan, field, line):
         assert str(task.schedule) == line
 
 
+def test_a_decorator_reads_no_endless_iterator(scan):
+    # fails once more values are read than are needed for the refusal
+    endless = '(number if number <= 1000 else 1 / 0 for number in itertools.count())'
+    with refused('holds more than 1000 values'):
+        scan(f'import itertools\n@cron_task(min={endless})\ndef purge(system): ...\n')
+
+
 @pytest.mark.parametrize(
     ('text', 'why'),
     [
