@@ -5,7 +5,7 @@
 - Interactive sessions (``>>>``) are compared with their output.
 - Ini blocks are parsed. With a ``:caption:`` they are files too. Their application, or a bare one with their settings,
   is built, and their logging section is loaded.
-- Text and JSON blocks are kept as ``shown``, for an invisible block to compare with what the code really says.
+- Text and JSON blocks are kept as ``shown``, for an invisible block to compare with what the code really prints.
 """
 
 import configparser
@@ -72,8 +72,8 @@ def keep_json(example):
 
 
 def log_text(records):
-    """Return what a log of these records says, in the format that the pages show."""
-    # that WebTest tells no port, which every server does that the pages name
+    """Return the text of a log of these records, in the format that the pages show."""
+    # WebTest sets no port, as every server of the pages does
     records = [record for record in records if 'REMOTE_PORT' not in record.getMessage()]
     return '\n'.join(map(logging.Formatter('%(asctime)s %(levelname)s %(message)s', '%H:%M:%S').format, records))
 
@@ -99,7 +99,7 @@ def named(example, name):
 def begin_document(namespace):
     temporary = tempfile.TemporaryDirectory()
     sys.path.insert(0, temporary.name)
-    # Pyramid looks for the module of whoever makes a Configurator
+    # Pyramid looks for the module of the caller that makes a Configurator
     sys.modules[MODULE] = types.ModuleType(MODULE)
     namespace.update(__name__=MODULE, folder=temporary.name, temporary=temporary, modules=set(sys.modules))
     namespace.update(alike=alike, log_text=log_text)
@@ -121,6 +121,11 @@ def pytest_addoption(parser):
         action='store_true',
         help='compare with cronsim in all zones of the list, repeat all tests of the store on PostgreSQL, '
         'and draw more examples',
+    )
+    parser.addoption(
+        '--mariadb',
+        action='store_true',
+        help='repeat the tests of the store that are repeated on PostgreSQL on MariaDB, too',
     )
 
 

@@ -10,17 +10,19 @@ from pyramid.config import Configurator
 from pyramid.response import Response
 
 from benchmarks.measure import WrongResult
-from pyramid_cron.claims import Claims, Held, Turn
+from pyramid_cron.claims import NotClaimed
+from pyramid_cron.memory_claims import MemoryClaims
+from pyramid_cron.tasks import Task
 
 PATHS = {'tick': '/cron', 'bare view': '/bare', 'one with own Response': '/response'}
 
 
-class AnyMinute(Claims):
-    """Lets tasks run at each tick, since those of a benchmark come within one minute."""
+class AnyMinute(MemoryClaims):
+    """Claims by which tasks run at each tick, since those of a benchmark come within one minute."""
 
-    def claim(self, turn: Turn) -> Held | None:
-        """Take the turn of a task for no minute."""
-        return super().claim(Turn(turn.task, None))
+    def claim(self, task: Task, minute: datetime | None) -> NotClaimed | None:
+        """Claim a task for no minute."""
+        return super().claim(task, None)
 
 
 def nothing(system: dict[str, Any]) -> None: ...

@@ -93,7 +93,7 @@ def _of_procrastinate(url: str, size: Size) -> Iterator[Row]:
     deferrer = PeriodicDeferrer(registry=app.periodic_registry)
     call, end = _handing(url, 'procrastinate')
     moments = count(int(BEGIN.timestamp()), 60)
-    connect = call.registry['cron_claims'].database.begin
+    connect = call.registry['cron_store'].database.engine.begin
 
     loop = asyncio.new_event_loop()
 
@@ -136,12 +136,12 @@ class _Tick:
     def take(self) -> None:
         """Take what was handed over, as a worker does."""
         if self.registry['cron_settings'].store is not None:
-            with self.registry['cron_claims'].database.begin() as connection:
+            with self.registry['cron_store'].database.engine.begin() as connection:
                 _take_all(connection)
 
 
 def _take_all(connection: Connection) -> None:
-    connection.execute(update(tasks).values(run_id=None, process=None, queued=None))
+    connection.execute(update(tasks).values(run_id=None, process=None, handed_over_for=None))
 
 
 def _handing(url: str | None, via: str, **settings: Any) -> tuple[_Tick, Call]:
@@ -150,7 +150,7 @@ def _handing(url: str | None, via: str, **settings: Any) -> tuple[_Tick, Call]:
     registry = config.registry
     if url is None:
         return _Tick(registry), lambda: None
-    return _Tick(registry), registry['cron_claims'].database.engine.dispose
+    return _Tick(registry), registry['cron_store'].database.engine.dispose
 
 
 def _medians(calls: dict[str, Call], sent: Callable[[], int], size: Size) -> dict[str, float]:

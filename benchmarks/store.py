@@ -20,8 +20,8 @@ from benchmarks.application import PATHS, caller, not_now
 from benchmarks.measure import Row, Size, WrongResult, medians
 from benchmarks.together import finish, together
 from pyramid_cron.testing import tick
-from tests.conftest import find_postgresql
 from tests.kills.databases import DATABASES
+from tests.support.postgresql import find_postgresql
 
 GROUP = 'A store'
 PEERS = 'How often a due moment runs on four processes'
@@ -77,7 +77,7 @@ def _with_name(name: str, system: Any) -> None: ...
 
 
 def _dispose(registry: Any) -> None:
-    registry['cron_claims'].database.engine.dispose()
+    registry['cron_store'].database.engine.dispose()
 
 
 def _nothing_due(shown: str, url: str, size: Size) -> Iterator[Row]:

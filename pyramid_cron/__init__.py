@@ -11,9 +11,10 @@ from pyramid.interfaces import PHASE3_CONFIG
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from pyramid_cron.access.log import RefusalLog
-from pyramid_cron.claims import Claims
 from pyramid_cron.directives import add_cron_task, cron_task
+from pyramid_cron.errors import CronError
 from pyramid_cron.isolation import OF_COMMANDS, Exits
+from pyramid_cron.memory_claims import MemoryClaims
 from pyramid_cron.reports import RunReport, TaskReport
 from pyramid_cron.schedules.fields import ScheduleWarning
 from pyramid_cron.schedules.schedule import Schedule
@@ -24,6 +25,7 @@ from pyramid_cron.views import PATH_INFO, CronView
 log = logging.getLogger(__name__)
 
 __all__ = [
+    'CronError',
     'CronView',
     'RunReport',
     'Schedule',
@@ -37,23 +39,22 @@ __all__ = [
 ]
 
 
-def perform(app: Any, key: str, *, registry: Any = None, method: str = 'GET', exits: Exits = OF_COMMANDS) -> TaskReport:
-    """Run a task that was handed over, with a request through the whole application, and return what became of it.
+def perform(app: Any, key: str, *, registry: Any = None, exits: Exits = OF_COMMANDS) -> TaskReport:
+    """Run an enqueued run with a request through the whole application, and return its report.
 
-    It has no limit of time: ``system['time_left']()`` is infinite. A second delivery of the same run does nothing where
-    there is a store, and its report is ``'skipped'``. What comes later than ``catch_up`` is ``'missed'``.
+    It has no time limit: ``system['time_left']()`` is infinite. With a store, a second delivery of the same run does
+    nothing, and its outcome is ``'skipped'``. A delivery that is later than ``catch_up`` is ``'missed'``.
 
     :param app: the WSGI application.
-    :param key: that of the :class:`.Handover`.
+    :param key: the key of the :class:`.Handover`.
     :param registry: the application's registry; that of ``app`` if it is left out.
-    :param method: the method of the request.
-    :param exits: what ends the process if the task raises it in the main thread.
+    :param exits: exceptions that end the process if the task raises them in the main thread.
     :raises ValueError: if the key is none of this application.
     :raises LookupError: if there is no task of that name any more.
-    :raises pyramid_cron.claims.Unavailable: if the store cannot be asked: it is to be delivered once more.
+    :raises pyramid_cron.claims.Unavailable: if the store is not available: it is to be delivered once more.
     :raises RuntimeError: if something in the application answers before the run.
     """
-    report: TaskReport = _queues('worker').perform(app, key, registry, method, exits)
+    report: TaskReport = _queues('worker').perform(app, key, registry, exits)
     return report
 
 
@@ -87,7 +88,8 @@ def includeme(config: Any) -> None:
 
     # an include after a commit is a second one, and must not lose what the first has registered
     config.registry.setdefault('cron_tasks', Tasks())
-    config.registry.setdefault('cron_claims', Claims())
+    config.registry.setdefault('cron_claims', MemoryClaims())
+    config.registry.setdefault('cron_store', None)
     config.registry.setdefault('cron_refusals', RefusalLog())
     config.action('cron settings', apply_settings)
     config.action('cron tasks', look_over_tasks, order=PHASE3_CONFIG + 1)
@@ -99,20 +101,20 @@ def includeme(config: Any) -> None:
 
 
 def use_store(config: Any, settings: Settings) -> None:
-    """Put claims that several processes share in the place of those of this process alone.
+    """Replace the claims of this process by those of the store.
 
     :raises pyramid.exceptions.ConfigurationError: if what the store needs is not installed.
     """
-    config.registry['cron_claims'] = _with_store('store').make_claims(config.registry, settings)
+    _with_store('store').use_store(config.registry, settings)
 
 
 def use_queues(registry: Any) -> None:
-    """Let tasks be handed over that ask for it, or that ``cron.via`` is for.
+    """Assign engines to the tasks with ``via=``, or to which ``cron.via`` applies.
 
-    :raises pyramid.exceptions.ConfigurationError: if what they are to be handed over to is not there.
+    :raises pyramid.exceptions.ConfigurationError: if an engine is not installed, or not set up.
     """
     if registry['cron_settings'].via is not None or any(task.via is not None for task in registry['cron_tasks']):
-        _queues('engines').hand_over(registry)
+        _queues('engines').assign_engines(registry)
 
 
 def _queues(module: str) -> Any:

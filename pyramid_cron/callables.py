@@ -1,4 +1,4 @@
-"""From what an application names to what can be called with one ``system`` dict, or why that would fail."""
+"""Callables that an application names: import by dotted name, and checks that one argument can be passed."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from typing import Any
 
 from pyramid.path import DottedNameResolver
 
-# what calling a function of these kinds runs is nothing
+# a call of such a function returns an object that nothing starts
 UNSTARTED = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 
 
-def resolve(named: object, package: types.ModuleType | None = None) -> Any:
-    """Return what a dotted name stands for; anything but a text stands for itself.
+def resolve(name: object, package: types.ModuleType | None = None) -> Any:
+    """Return the object of a dotted name, imported if need be; return anything but a text unchanged.
 
-    :param named: a dotted name such as ``'myapp.tasks.purge'``, ``'myapp.tasks:purge'`` or, relative to ``package``,
+    :param name: a dotted name such as ``'myapp.tasks.purge'``, ``'myapp.tasks:purge'`` or, relative to ``package``,
         ``'.tasks.purge'``.
-    :param package: the package of whoever names it.
-    :raises ValueError: if it does not resolve, saying what may be meant.
+    :param package: the package that relative names are relative to.
+    :raises ValueError: if the name does not resolve, with the reason and a similar name.
     """
     try:
-        return DottedNameResolver(package).maybe_resolve(named)
+        return DottedNameResolver(package).maybe_resolve(name)
     except Exception as exc:
-        # whatever an import raises
-        why = _missing(str(named), package) or f'{type(exc).__name__}: {exc}'
+        # an import can raise anything
+        why = _explain_missing(str(name), package) or f'{type(exc).__name__}: {exc}'
         raise ValueError(why) from exc
 
 
 def check(function: Any, *, class_too: bool = False, argument: str = 'system') -> None:
-    """Refuse what cannot be called with one argument, or what would do nothing if it were.
+    """Refuse an object that cannot be called with one argument, and a function that does nothing when it is called.
 
-    :param class_too: whether to make an instance of a class is of any use.
-    :param argument: the name of the one argument, for the message.
-    :raises ValueError: saying what to write instead, in words that follow the name of ``function``.
+    :param class_too: accept a class, where its instance is of use.
+    :param argument: the name of the argument, for the message.
+    :raises ValueError: with the reason and what to write instead, in words that follow the name of ``function``.
     """
     if not callable(function):
         looks = 'it looks like what a call returned' if function is None else f'it is of type {type(function).__name__}'
-        raise ValueError(f'is not callable: {looks}; give a function, without parentheses: purge and not purge()')
+        raise ValueError(f'is not callable: {looks}; pass a function, without parentheses: purge and not purge()')
     inner = function
     while isinstance(inner, functools.partial):
         inner = inner.func
     if isinstance(inner, type) and not class_too:
         raise ValueError(
-            'is a class: calling it makes an instance and nothing more; give an instance that can be called, '
+            'is a class: calling it makes an instance and nothing more; pass an instance that can be called, '
             'or a method of one'
         )
     if any(is_unstarted(f) for is_unstarted in UNSTARTED for f in (inner, type(inner).__call__)):
@@ -55,24 +55,24 @@ def check(function: Any, *, class_too: bool = False, argument: str = 'system') -
             'is a coroutine or generator function: calling it runs nothing; '
             'register a plain function that calls asyncio.run() or loops over it'
         )
-    # a proxy shows the signature of a function that something else calls, and so does what follows __wrapped__
+    # a proxy, or a wrapper of another type, may show the signature of its inner function and call that differently
     if hasattr(inner, '__wrapped__') and type(inner) not in (types.FunctionType, types.MethodType):
         return
     try:
         signature = inspect.signature(function, follow_wrapped=False)
     except ValueError:
-        # that of a built-in is not always known
+        # some built-in functions have no signature
         return
     try:
         signature.bind({})
     except TypeError as exc:
         unbound = next(iter(signature.parameters), '') == 'self'
-        hint = '; give the method of an instance and not that of the class' if unbound else ''
+        hint = '; pass the method of an instance and not that of the class' if unbound else ''
         raise ValueError(f'does not take one argument, {argument}: {exc}{hint}') from exc
 
 
-def _missing(name: str, package: types.ModuleType | None) -> str | None:
-    """Say which part of a dotted name there is not, and what may be meant; ``None`` if it failed for other reasons."""
+def _explain_missing(name: str, package: types.ModuleType | None) -> str | None:
+    """Return which part of a dotted name is missing, with a similar name; ``None`` if no part is missing."""
     if not name:
         return 'it is empty'
     if '(' in name:
@@ -82,7 +82,7 @@ def _missing(name: str, package: types.ModuleType | None) -> str | None:
     dots = len(path) - len(path.lstrip('.'))
     if dots:
         if package is None:
-            return 'a relative name has nothing here that it could be relative to; write the whole name'
+            return 'a relative name cannot be resolved here, without a package; write the whole name'
         above = package.__name__.split('.')
         if dots > len(above):
             return f'it begins with more dots than the name of {package.__name__} has parts'
@@ -92,14 +92,14 @@ def _missing(name: str, package: types.ModuleType | None) -> str | None:
         try:
             parent = DottedNameResolver(None).resolve(found)
         except Exception:
-            # what it raises is in the error that is explained
+            # the error is part of the one that the caller explains
             continue
         modules = [module.name for module in pkgutil.iter_modules(getattr(parent, '__path__', ()))]
         if missing in modules:
             return None
         last = end == len(parts) - 1
         attributes = [other for other in dir(parent) if not last or callable(getattr(parent, other, None))]
-        return f'{found} has no {missing!r}{_meant(missing, [*modules, *attributes])}'
+        return f'{found} has no {missing!r}{_suggest(missing, [*modules, *attributes])}'
     if package is not None and not dots:
         with contextlib.suppress(Exception):
             DottedNameResolver(package).resolve(f'.{name}')
@@ -107,7 +107,8 @@ def _missing(name: str, package: types.ModuleType | None) -> str | None:
     return None
 
 
-def _meant(word: str, known: Collection[str]) -> str:
+def _suggest(word: str, known: Collection[str]) -> str:
+    """Return a question for the known word that is most like ``word``, empty if no word is."""
     # seldom needed, and slow to import
     import difflib
 

@@ -1,80 +1,89 @@
-"""Whose turn a task is: the seam. Here in the memory of the process; a store puts its own in its place."""
+"""Claims: the interface by which a run gets the right to run a task.
+
+Its two implementations are in the memory of a process (``memory_claims.py``) and in a database (``store/claims.py``).
+"""
 
 from __future__ import annotations
 
 import logging
-import threading
-import time
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from pyramid_cron.reports import ALREADY_RUN, MISSED, SKIPPED, PastRun, TaskReport, duration
+from pyramid_cron.errors import CronError
+from pyramid_cron.reports import MISSED, SKIPPED, TaskReport, duration
 from pyramid_cron.schedules import clock
-from pyramid_cron.schedules.clock import THREE_HOURS
-from pyramid_cron.tasks import Handing, Task, Tasks
-
-log = logging.getLogger(__name__)
-
-NO_STORE = 'pausing a task needs a store: set cron.store'
-
-# the same for every task that nothing is known of
-NOT_JOINED = nullcontext()
+from pyramid_cron.tasks import Engine, Task, Tasks
 
 
-class Held(NamedTuple):
-    """Why a task may not begin.
+class NotClaimed(NamedTuple):
+    """Why a run may not begin.
 
     :param reason: for reports and the log.
-    :param seconds: how long the run that is in its way has been running; ``None`` if none is.
-    :param level: that of the log.
-    :param outcome: that of the report.
+    :param running_seconds: how long a process has been running the previous run, if that is the reason.
+    :param level: the level of the log.
+    :param outcome: the outcome of the report.
     """
 
     reason: str
-    seconds: float | None = None
+    running_seconds: float | None = None
     level: int = logging.WARNING
     outcome: str = SKIPPED
 
 
-class Turn:
-    """A task that is to run, and what for.
+class Run(Protocol):
+    """A planned execution of a task."""
 
-    :param task: the task.
-    :param minute: the minute it runs for, aware; ``None`` for a run that somebody asked for, which is for none.
-    :param attempt: how many times it has then begun for this minute.
-    :param held: why it may not begin, if that is known already.
-    :param engine: what the task is handed over by, ``None`` for one that is called here.
-    """
+    @property
+    def task(self) -> Task:
+        """The task."""
 
-    __slots__ = ('attempt', 'engine', 'held', 'minute', 'task')
+    @property
+    def minute(self) -> datetime | None:
+        """The minute it is for, aware; ``None`` for a run by name."""
 
-    def __init__(
-        self,
-        task: Task,
-        minute: datetime | None,
-        attempt: int = 1,
-        held: Held | None = None,
-        engine: Handing | None = None,
-    ) -> None:
-        self.task = task
-        self.minute = minute
-        self.attempt = attempt
-        self.held = held
-        self.engine = engine
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt for the minute, from 1."""
 
+    @property
+    def not_claimed(self) -> NotClaimed | None:
+        """Why it may not begin, if that is known before :meth:`claim`."""
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine that it is enqueued with, ``None`` if it runs here."""
+
+    @property
     def token(self) -> str | None:
-        """Return what tells it from other turns of the task wherever it is known, ``None`` if it is known nowhere."""
-        return None
+        """The fencing token that identifies it in the store, ``None`` without one."""
+
+    def claim(self) -> NotClaimed | None:
+        """Claim the task until :meth:`release` or :meth:`interrupt`, or return why that is not possible.
+
+        :raises Unavailable: if the store is not available.
+        """
+
+    def joined(self, request: Any) -> AbstractContextManager[None]:
+        """Return a context manager around the task, within its transaction, by which its record is written there."""
+
+    def release(self, report: TaskReport) -> TaskReport:
+        """Release the task after a successful :meth:`claim`, record the end, and return the corrected report."""
+
+    def interrupt(self) -> None:
+        """Release the task after a successful :meth:`claim`, when the process is to end during the run."""
+
+    def skip(self, reason: str) -> None:
+        """Record that a run that was not claimed is skipped."""
 
 
 class Delivery(NamedTuple):
-    """A run that was handed over, and has come to where it is to begin.
+    """A run that was enqueued and has come to a worker.
 
     :param task: the name of the task.
-    :param minute: the minute it is for, in UTC; ``None`` if somebody asked for it by name.
-    :param token: what the store knows such a one by.
+    :param minute: the minute it is for, in UTC; ``None`` for a run by name.
+    :param token: the fencing token under which a run by name was enqueued.
     """
 
     task: str
@@ -82,12 +91,23 @@ class Delivery(NamedTuple):
     token: str | None = None
 
 
-class Pause(NamedTuple):
-    """A task that does not run for a while.
+class Found(NamedTuple):
+    """The runs that an order stands for.
 
-    :param until: until when, in UTC; ``None`` if somebody has to end it.
-    :param reason: why.
-    :param requested_by: who paused it, if that is known.
+    :param runs: those that were found.
+    :param problem: why others could not be found.
+    """
+
+    runs: Collection[Run]
+    problem: Unavailable | None = None
+
+
+class Pause(NamedTuple):
+    """A pause of a task.
+
+    :param until: when it ends by itself, in UTC; ``None`` if it has to be ended.
+    :param reason: why the task is paused.
+    :param requested_by: the user that has paused it, if known.
     """
 
     until: datetime | None
@@ -95,156 +115,47 @@ class Pause(NamedTuple):
     requested_by: str | None
 
 
-class Unavailable(Exception):
-    """Whose turn it is cannot be told: what depends on that does not run.
+class Unavailable(CronError):
+    """The store is not available: nothing that depends on it runs."""
 
-    :param turns: those that do not depend on it.
+
+class Claims(Protocol):
+    """The right to run a task: ``registry['cron_claims']``.
+
+    A minute is claimed once, apart from its retries, and no two runs of a task overlap: in one process, or in all that
+    share a store.
     """
 
-    def __init__(self, message: str, turns: Collection[Turn] = ()) -> None:
-        super().__init__(message)
-        self.turns = turns
-
-
-def too_late(task: Task, minute: datetime | None, catch_up: timedelta) -> Held | None:
-    """Return why a task that was handed over does not begin any more, ``None`` if it does."""
-    if minute is None:
-        return None
-    late = clock.now() - minute
-    if late <= task.patience(catch_up):
-        return None
-    return Held(f'it came {duration(late.total_seconds())} after its minute', outcome=MISSED)
-
-
-class Claims:
-    """Which tasks are running in this process, and for which minutes they have begun: ``registry['cron_claims']``.
-
-    :param monotonic: a clock in seconds that nobody sets.
-    """
-
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic = monotonic
-        # when each running task began, and the minute it had begun for before
-        self._running: dict[Task, tuple[float, datetime | None]] = {}
-        # the last minute that each task has begun for
-        self._begun: dict[Task, datetime] = {}
-        self._lock = threading.Lock()
-
-    def turns(self, tasks: Tasks, instant: datetime, trigger: str) -> list[Turn]:
-        """Return what is to run at a tick, in the order of registration.
+    def due(self, tasks: Tasks, instant: datetime, trigger: str) -> Found:
+        """Return the runs of a tick, due tasks in the order of registration.
 
         :param instant: the minute of the tick, aware.
-        :param trigger: what asked for the run, for the record.
-        :raises Unavailable: if it cannot be told.
+        :param trigger: the source of the tick, for the record.
         """
-        return [Turn(task, instant, engine=task.engine) for task in tasks.due(instant)]
 
     def named(
         self, tasks: Tasks, names: Collection[str], requested_by: str | None = None, enqueue: bool = False
-    ) -> list[Turn]:
-        """Return what is to run when somebody asks for it by name.
+    ) -> Found:
+        """Return runs by name, in the order of the names. They claim no minute.
 
-        :param requested_by: who does, for the record.
-        :param enqueue: whether what has something to be handed over by is.
+        :param requested_by: the user that requested them, for the record.
+        :param enqueue: whether tasks that have an engine are enqueued.
         :raises LookupError: if there is no task of one of the names.
-        :raises Unavailable: if it cannot be told.
         """
-        return [Turn(task, None, engine=task.engine if enqueue else None) for task in tasks.named(names)]
 
-    def delivered(self, tasks: Tasks, delivery: Delivery, catch_up: timedelta) -> list[Turn]:
-        """Return what is to run now that was handed over.
+    def delivered(self, tasks: Tasks, delivery: Delivery, catch_up: timedelta) -> Found:
+        """Return the run of a delivery.
 
-        :param catch_up: how long ago a minute may be that is caught up.
+        :param catch_up: how long after its minute a run of the application may begin.
         :raises LookupError: if there is no task of that name.
-        :raises Unavailable: if it cannot be told.
         """
-        [task] = tasks.named([delivery.task])
-        # it claims no minute: whoever was second to hand it over is not known here
-        return [Turn(task, None, held=too_late(task, delivery.minute, catch_up))]
 
-    def claim(self, turn: Turn) -> Held | None:
-        """Take a turn until :meth:`release`, or return why it is not to be had.
 
-        A task runs once for a minute: a server that was stalled works off its queue of ticks for one and the same. A
-        clock that was set back by more than daylight saving time was wrong before, and is believed now.
-
-        :raises Unavailable: if it cannot be told.
-        """
-        task, minute = turn.task, turn.minute
-        with self._lock:
-            if task in self._running:
-                return Held('still running', self._monotonic() - self._running[task][0])
-            last = self._begun.get(task)
-            set_back = False
-            if minute is not None:
-                if last is not None and last >= minute:
-                    if last - minute < THREE_HOURS:
-                        return Held(ALREADY_RUN, level=logging.INFO)
-                    set_back = True
-                self._begun[task] = minute
-            self._running[task] = self._monotonic(), last
-        if set_back:
-            # not under the lock, because who writes a log may wait
-            log.warning('task %s runs for %s after it ran for %s: the clock was set back', task.name, minute, last)
+def too_late(task: Task, minute: datetime | None, catch_up: timedelta) -> NotClaimed | None:
+    """Return why an enqueued run does not begin any more, ``None`` if it does."""
+    if minute is None:
         return None
-
-    def joined(self, turn: Turn, request: Any) -> AbstractContextManager[None]:
-        """Return what to call a task in, within its transaction, so that its record can be written there."""
-        return NOT_JOINED
-
-    def release(self, turn: Turn, report: TaskReport) -> TaskReport:
-        """Take back a successful :meth:`claim`, whose minute stays taken.
-
-        :param report: what became of the task.
-        :return: the report, or one that is truer.
-        """
-        with self._lock:
-            del self._running[turn.task]
-        return report
-
-    def interrupt(self, turn: Turn) -> None:
-        """Take back a successful :meth:`claim`: the end of the process, should it live on, was in the task's way."""
-        with self._lock:
-            _, last = self._running.pop(turn.task)
-            if last is None:
-                self._begun.pop(turn.task, None)
-            else:
-                self._begun[turn.task] = last
-
-    def pass_over(self, turn: Turn, reason: str) -> None:
-        """Take note that a turn is not used."""
-
-    def last_runs(self) -> Mapping[str, PastRun]:
-        """Return the last run of each task of which one is remembered, by the names of the tasks.
-
-        :raises Unavailable: if it cannot be told.
-        """
-        return {}
-
-    def pause(
-        self, names: Collection[str], *, reason: str, until: datetime | None = None, requested_by: str | None = None
-    ) -> None:
-        """Pause tasks: the minutes at which they are due are recorded and passed over.
-
-        :param names: those of the tasks.
-        :param reason: why, for people.
-        :param until: until when, aware; ``None`` until :meth:`resume`.
-        :param requested_by: who does so.
-        :raises LookupError: for a task of which nothing is known.
-        :raises Unavailable: if nothing outlives the process, or that cannot be asked.
-        """
-        raise Unavailable(NO_STORE)
-
-    def resume(self, names: Collection[str], *, requested_by: str | None = None) -> list[str]:
-        """End the pauses of tasks, and return the names of those that were paused.
-
-        :raises Unavailable: as :meth:`pause` does.
-        """
-        raise Unavailable(NO_STORE)
-
-    def paused(self) -> dict[str, Pause]:
-        """Return the pauses that last, by the names of the tasks.
-
-        :raises Unavailable: if that cannot be told.
-        """
-        return {}
+    late = clock.now() - minute
+    if late <= task.queue_timeout(catch_up):
+        return None
+    return NotClaimed(f'it came {duration(late.total_seconds())} after its minute', outcome=MISSED)

@@ -1,4 +1,4 @@
-"""How an application registers its tasks."""
+"""The directive ``add_cron_task`` and its decorator ``cron_task``, which register the tasks of an application."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Hashable, Iterator
 from datetime import timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 import venusian
 from pyramid.exceptions import ConfigurationError
@@ -22,6 +22,24 @@ if TYPE_CHECKING:
 
 Decorated = TypeVar('Decorated', bound=Callable[[System], object])
 Via = str | Callable[[Any], object] | Literal[False] | None
+
+
+class TaskOptions(TypedDict):
+    """The arguments that directive, decorator and :class:`.Task` share, for one to pass on to the other."""
+
+    min: FieldValue
+    hour: FieldValue
+    day: FieldValue
+    month: FieldValue
+    dow: FieldValue
+    idle: bool
+    name: str | None
+    cron: str
+    timezone: str | ZoneInfo | None
+    catch_up: float | timedelta | None
+    retries: int
+    store: bool
+    via: Via
 
 
 def add_cron_task(
@@ -47,7 +65,7 @@ def add_cron_task(
     All five fields have to match for the task to be due. A field is an integer, an iterable of integers (read once) or
     a text in the syntax of crontab(5), such as ``'*/15'`` or ``'9-17'``. Without ``min`` the task is due in every
     minute that matches the rest: ``hour=2`` alone is 60 runs, and ``min=0, hour=2`` is one. ``None`` is refused: it is
-    what an unset setting gives.
+    the value of a setting that is not set.
 
     :param f: a callable that takes one dict, ``system``, or the dotted name of one, resolved relative to the module
         that calls the directive (``'.tasks.purge'``, ``'myapp.tasks.purge'``).
@@ -58,56 +76,48 @@ def add_cron_task(
     :param dow: days of the week as :meth:`datetime.date.weekday` counts them, 0 (Monday) to 6 (Sunday), or names in a
         text (``'mon-fri'``), which takes no digits.
     :param idle: run after the normal tasks, and only while the run has time left.
-    :param name: what logs and reports call the task, and what tells it from other registrations of the same callable;
-        the dotted path of ``f`` if it is left out.
+    :param name: the name in logs, reports and the store, which has to differ for a second registration of the same
+        callable; the dotted path of ``f`` if it is left out.
     :param cron: the schedule as a crontab line, in place of the five fields and with Debian's meaning: 0 and 7 are
         Sunday, and one of day-of-month and day-of-week suffices if neither starts with ``*``. Or ``@hourly``,
         ``@daily``, ``@midnight``, ``@weekly``, ``@monthly``, ``@yearly``, ``@annually``.
     :param timezone: the time zone of the schedule, an IANA name or a :class:`zoneinfo.ZoneInfo`; the setting
         ``cron.timezone`` if it is left out.
-    :param catch_up: with ``cron.store``, how long after a minute that was missed the task still runs for it, in seconds
-        or as a :class:`~datetime.timedelta`, 0 for never; the setting ``cron.catch_up`` if it is left out. With
-        ``via``, how long a run may wait before it begins, a minute at least.
-    :param retries: with ``cron.store``, how often a failed run is tried again at the ticks that follow, until the next
-        minute is due.
-    :param durable: false leaves the task out of ``cron.store``: each process that is asked runs it.
-    :param via: hands the task over instead of calling it: the name of an engine with its options, such as
-        ``'procrastinate'`` and ``'celery:queue=slow'``, or a callable, or the dotted name of one as for ``f``,
-        that takes a :class:`.Handover`; the setting ``cron.via`` if it is left out, and false for a task that runs here
-        all the same.
+    :param catch_up: with ``cron.store``, how long after a missed minute the task still runs for it, in seconds or as a
+        :class:`~datetime.timedelta`, 0 for never; the setting ``cron.catch_up`` if it is left out. With ``via``, how
+        long an enqueued run may wait before it begins, a minute at least.
+    :param retries: with ``cron.store``, the number of further attempts after a failed run, at the ticks that follow and
+        until the next minute is due.
+    :param store: false leaves the task out of ``cron.store``: it runs in each process that receives a tick.
+    :param via: the engine that the runs are enqueued with, in place of a call in the process of the tick: its name with
+        its options, such as ``'procrastinate'`` and ``'celery:queue=slow'``, or a callable that takes a
+        :class:`.Handover`, or the dotted name of one as for ``f``. The setting ``cron.via`` if it is left out; false
+        for a task that is never enqueued.
     :raises pyramid.exceptions.ConfigurationError: for a name that does not resolve, a class, and a callable that does
         not take one argument; for a field that can never match, and for the same callable or name twice
         (:class:`~pyramid.exceptions.ConfigurationConflictError`) in one application.
     """
+    options = TaskOptions(
+        min=min,
+        hour=hour,
+        day=day,
+        month=month,
+        dow=dow,
+        idle=idle,
+        name=name,
+        cron=cron,
+        timezone=timezone,
+        catch_up=catch_up,
+        retries=retries,
+        store=store,
+        via=via,
+    )
     _require_include(config, f)
-    function = _resolve(config, f)
-    shown = dotted_path(function) if name is None else name
-    try:
-        if isinstance(via, str) and via.startswith('.'):
-            via = callables.resolve(via, config.package)
-        task = Task(
-            function,
-            min,
-            hour,
-            day,
-            month,
-            dow,
-            idle,
-            name=name,
-            cron=cron,
-            timezone=timezone,
-            catch_up=catch_up,
-            retries=retries,
-            store=store,
-            via=via,
-        )
-    except ValueError as exc:
-        raise ConfigurationError(f'cron task {shown}: {exc}') from exc
-
-    discriminator = ('cron task', _identity(function) if name is None else name)
-    introspectable = config.introspectable('cron tasks', discriminator, shown, 'cron task')
+    task = _make_task(config, _resolve(config, f), options)
+    discriminator = ('cron task', _identity(task.f) if name is None else name)
+    introspectable = config.introspectable('cron tasks', discriminator, task.name, 'cron task')
     introspectable.update(
-        callable=function, name=task.name, schedule=task.schedule, crontab=task.schedule.crontab, idle=task.idle
+        callable=task.f, name=task.name, schedule=task.schedule, crontab=task.schedule.crontab, idle=task.idle
     )
     info = config.action_info
 
@@ -116,7 +126,7 @@ def add_cron_task(
         try:
             config.registry['cron_tasks'].add(discriminator, task, named=name is not None)
         except ValueError as exc:
-            raise ConfigurationError(f'cron task {shown}: {exc}') from exc
+            raise ConfigurationError(f'cron task {task.name}: {exc}') from exc
         introspectable.update(name=task.name, timezone=str(task.timezone or 'local time'))
         for advice in task.schedule.advice:
             # cites the line that registers the task, as a conflict does
@@ -145,13 +155,28 @@ def cron_task(
 ) -> Callable[[Decorated], Decorated]:
     """Register the decorated function when ``config.scan()`` finds it: the declarative :func:`add_cron_task`.
 
-    The arguments are those of the directive. The function stays what it is. Stacked, it gives one function several
-    schedules; all but one of them need a ``name``.
+    The arguments are those of the directive, and the function itself is returned unchanged. Several of these decorators
+    on one function are several tasks; all but one of them need a ``name``.
 
     :raises TypeError: on a class, on a function in a class, and without parentheses.
     """
     if callable(min):
         raise TypeError(f'@cron_task needs parentheses: write @cron_task() above {dotted_path(min)}')
+    options = TaskOptions(
+        min=_reusable(min),
+        hour=_reusable(hour),
+        day=_reusable(day),
+        month=_reusable(month),
+        dow=_reusable(dow),
+        idle=idle,
+        name=name,
+        cron=cron,
+        timezone=timezone,
+        catch_up=catch_up,
+        retries=retries,
+        store=store,
+        via=via,
+    )
 
     # until Python 3.11 the line that venusian finds is not that of the decorator
     line = sys._getframe(1).f_lineno
@@ -162,31 +187,29 @@ def cron_task(
             file, _, scope, _ = info.codeinfo
             _require_include(config, function, f' in {file}, line {line}')
             source = linecache.getline(file, line).strip()
-            config.add_cron_task(
-                function,
-                *fields,
-                idle,
-                name=name,
-                cron=cron,
-                timezone=timezone,
-                catch_up=catch_up,
-                retries=retries,
-                store=store,
-                via=via,
-                _info=(file, line, scope, source),
-            )
+            config.add_cron_task(function, **options, _info=(file, line, scope, source))
 
         info = venusian.attach(function, register, category='pyramid')
         if isinstance(function, type) or info.scope == 'class':
             raise TypeError(f'@cron_task is for functions of a module, not for {dotted_path(function)}')
         return function
 
-    # an iterator gives its values once, but a module can be scanned for several applications
-    fields = [
-        tuple(islice(value, MOST_VALUES + 1)) if isinstance(value, Iterator) else value
-        for value in (min, hour, day, month, dow)
-    ]
     return decorate
+
+
+def _reusable(value: FieldValue) -> FieldValue:
+    # an iterator yields its values once, but a module can be scanned for several applications
+    return tuple(islice(value, MOST_VALUES + 1)) if isinstance(value, Iterator) else value
+
+
+def _make_task(config: Any, function: Callable[[System], object], options: TaskOptions) -> Task:
+    via, name = options['via'], options['name']
+    try:
+        if isinstance(via, str) and via.startswith('.'):
+            options = {**options, 'via': callables.resolve(via, config.package)}
+        return Task(function, **options)
+    except ValueError as exc:
+        raise ConfigurationError(f'cron task {dotted_path(function) if name is None else name}: {exc}') from exc
 
 
 def _require_include(config: Any, f: object, where: str = '') -> None:

@@ -1,12 +1,13 @@
-"""What subscribers are told about a run and its tasks.
+"""The events of runs and their tasks, for the subscribers of an application.
 
-Events are sent between the transactions of the tasks, not in them. A subscriber that raises is logged and changes
-nothing else.
+Events are sent between the transactions of the tasks, not in them. An exception that a subscriber raises is logged and
+changes nothing else.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,169 +19,161 @@ log = logging.getLogger(__name__)
 
 
 class IRunStarted(Interface):
-    """A run in which tasks have their turn begins."""
+    """A run that has tasks begins."""
 
     request = Attribute('The request of the run.')
-    minute = Attribute('The minute it runs for, aware.')
-    tasks = Attribute('The tasks in the order of their turns, a tuple.')
+    minute = Attribute('The minute of the tick, aware.')
+    tasks = Attribute('The tasks of the run in their order, a tuple.')
 
 
 class ITaskStarted(Interface):
-    """A task is about to be called. For one that is skipped this is not sent."""
+    """A task is about to be called. Not sent for a task that is skipped or enqueued."""
 
     request = Attribute('The request of the run.')
     task = Attribute('The task.')
-    scheduled_for = Attribute("The minute that the tick stands for, aware and in the task's time zone.")
+    scheduled_for = Attribute("The minute that the task runs for, aware and in the task's time zone.")
 
 
 class ITaskFinished(ITaskStarted):
-    """A task has returned, has raised something, is handed over, or does not run."""
+    """A task has returned, has raised an exception, is enqueued, or does not run."""
 
-    outcome = Attribute('That of its :class:`.TaskReport`.')
-    seconds = Attribute('How long it ran.')
-    exception = Attribute('What it raised, or ``None``.')
+    outcome = Attribute('The outcome of its :class:`.TaskReport`.')
+    seconds = Attribute('The duration of the task.')
+    exception = Attribute('The exception that the task raised, or ``None``.')
 
 
 class IRunFinished(Interface):
     """A run has ended."""
 
     request = Attribute('The request of the run.')
-    report = Attribute('Its report.')
+    report = Attribute('The :class:`.RunReport`.')
 
 
 class ITaskMissed(Interface):
-    """A task is passed over for minutes in which nobody asked in time. Needs a store, as those below."""
+    """A task does not run for minutes that no tick came for in time. Needs a store, as do the events below."""
 
     name = Attribute('The name of the task.')
     minutes = Attribute('The minutes, aware, a tuple with the earliest first.')
 
 
 class ITaskLost(Interface):
-    """The process that ran a task has ended, or says nothing any more."""
+    """The process that ran a task is dead: it has ended, or its lease has expired."""
 
     name = Attribute('The name of the task.')
-    minute = Attribute('The minute that it had begun for, aware.')
-    host = Attribute('The name of the machine.')
-    pid = Attribute('The number of the process.')
-    again = Attribute('Whether it is to be run once more.')
+    minute = Attribute('The minute that the run was for, aware, or ``None`` for a run by name.')
+    host = Attribute('The host name of the process, or ``None``.')
+    pid = Attribute('The number of the process, or ``None``.')
+    will_retry = Attribute('Whether the task is run once more for this minute.')
 
 
 class ITaskPaused(Interface):
-    """Somebody has paused a task."""
+    """A task is paused on request."""
 
     name = Attribute('The name of the task.')
-    until = Attribute('Until when, aware, or ``None`` if somebody has to resume it.')
-    reason = Attribute('Why.')
-    requested_by = Attribute('Who did, or ``None``.')
+    until = Attribute('The end of the pause, aware, or ``None`` for a pause that lasts until the task is resumed.')
+    reason = Attribute('The reason, a text.')
+    requested_by = Attribute('The user that requested it, or ``None``.')
 
 
 class ITaskResumed(Interface):
-    """Somebody has ended the pause of a task."""
+    """The pause of a task is ended on request."""
 
     name = Attribute('The name of the task.')
-    requested_by = Attribute('Who did, or ``None``.')
+    requested_by = Attribute('The user that requested it, or ``None``.')
 
 
 @implementer(IRunStarted)
+@dataclass(eq=False, repr=False)
 class RunStarted:
     """Sent when a run begins, see ``IRunStarted``."""
 
-    def __init__(self, request: Any, minute: datetime, tasks: tuple[Any, ...]) -> None:
-        self.request = request
-        self.minute = minute
-        self.tasks = tasks
+    request: Any
+    minute: datetime
+    tasks: tuple[Any, ...]
 
 
 @implementer(ITaskStarted)
+@dataclass(eq=False, repr=False)
 class TaskStarted:
     """Sent before a task is called, see ``ITaskStarted``."""
 
-    def __init__(self, request: Any, task: Any, scheduled_for: datetime) -> None:
-        self.request = request
-        self.task = task
-        self.scheduled_for = scheduled_for
+    request: Any
+    task: Any
+    scheduled_for: datetime
 
 
 @implementer(ITaskFinished)
+@dataclass(eq=False, repr=False)
 class TaskFinished:
-    """Sent when a task is through, see ``ITaskFinished``."""
+    """Sent when a task has finished, see ``ITaskFinished``."""
 
-    def __init__(
-        self,
-        request: Any,
-        task: Any,
-        scheduled_for: datetime,
-        outcome: str,
-        seconds: float,
-        exception: BaseException | None,
-    ) -> None:
-        self.request = request
-        self.task = task
-        self.scheduled_for = scheduled_for
-        self.outcome = outcome
-        self.seconds = seconds
-        self.exception = exception
+    request: Any
+    task: Any
+    scheduled_for: datetime
+    outcome: str
+    seconds: float
+    exception: BaseException | None
 
 
 @implementer(IRunFinished)
+@dataclass(eq=False, repr=False)
 class RunFinished:
     """Sent when a run has ended, see ``IRunFinished``."""
 
-    def __init__(self, request: Any, report: Any) -> None:
-        self.request = request
-        self.report = report
+    request: Any
+    report: Any
 
 
 @implementer(ITaskMissed)
+@dataclass(eq=False, repr=False)
 class TaskMissed:
-    """Sent once for minutes that were missed, see ``ITaskMissed``."""
+    """Sent once for the minutes that a task missed, see ``ITaskMissed``."""
 
-    def __init__(self, name: str, minutes: tuple[datetime, ...]) -> None:
-        self.name = name
-        self.minutes = minutes
+    name: str
+    minutes: tuple[datetime, ...]
 
 
 @implementer(ITaskLost)
+@dataclass(eq=False, repr=False)
 class TaskLost:
-    """Sent once for a run that was lost, see ``ITaskLost``."""
+    """Sent once for a run that is lost, see ``ITaskLost``."""
 
-    def __init__(self, name: str, minute: datetime | None, host: str | None, pid: int | None, again: bool) -> None:
-        self.name = name
-        self.minute = minute
-        self.host = host
-        self.pid = pid
-        self.again = again
+    name: str
+    minute: datetime | None
+    host: str | None
+    pid: int | None
+    will_retry: bool
 
 
 @implementer(ITaskPaused)
+@dataclass(eq=False, repr=False)
 class TaskPaused:
     """Sent when a task is paused, see ``ITaskPaused``."""
 
-    def __init__(self, name: str, until: datetime | None, reason: str, requested_by: str | None) -> None:
-        self.name = name
-        self.until = until
-        self.reason = reason
-        self.requested_by = requested_by
+    name: str
+    until: datetime | None
+    reason: str
+    requested_by: str | None
 
 
 @implementer(ITaskResumed)
+@dataclass(eq=False, repr=False)
 class TaskResumed:
     """Sent when the pause of a task is ended, see ``ITaskResumed``."""
 
-    def __init__(self, name: str, requested_by: str | None) -> None:
-        self.name = name
-        self.requested_by = requested_by
+    name: str
+    requested_by: str | None
 
 
 def has_subscribers(registry: Any, event_class: type) -> bool:
-    """Tell whether anybody would hear of an event of this class."""
+    """Return whether a subscriber is registered for events of this class."""
     return registry.has_listeners and bool(registry.adapters.subscriptions([implementedBy(event_class)], None))
 
 
 def notify(registry: Any, event: object, exits: Exits) -> None:
-    """Send an event to its subscribers; one of them that raises is logged.
+    """Send an event to its subscribers, and log an exception that one of them raises.
 
-    :param exits: what ends the process if it is raised in the main thread, and passes through.
+    :param exits: the exceptions that end the process: they pass through in the main thread.
     """
     try:
         registry.notify(event)

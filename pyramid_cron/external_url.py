@@ -1,4 +1,4 @@
-"""What the requests of tasks look like from outside: the setting ``cron.url``."""
+"""The external URL of the application (the setting ``cron.url``), which requests have while tasks run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ UNCHANGED = nullcontext()
 
 DEFAULT_PORTS = {'http': 80, 'https': 443}
 
-# a name or an IPv4 address, because Pyramid cannot tell an IPv6 address from its port
+# a name or an IPv4 address, because Pyramid cannot separate an IPv6 address from its port
 URL = re.compile(
     r'(?P<scheme>https?)://(?P<host>[a-z0-9._-]+)(:(?P<port>[0-9]{1,5}))?'
     r"(?P<path>(/([a-z0-9._~!$&'()*+,;=:@-]|%[0-9a-f]{2})+)*)/?",
@@ -21,12 +21,12 @@ URL = re.compile(
 
 
 class BaseURL(NamedTuple):
-    """Where an application is to be found from outside.
+    """The URL of an application as its visitors see it.
 
     :param scheme: ``'http'`` or ``'https'``.
-    :param host: its name, without a port.
-    :param port: its port.
-    :param script_name: the path that its own paths follow, as WSGI has it: decoded, and each byte a character.
+    :param host: the host name, without a port.
+    :param port: the port.
+    :param script_name: the path in front of the application's own paths, as in WSGI: decoded, each byte a character.
     """
 
     scheme: str
@@ -36,9 +36,9 @@ class BaseURL(NamedTuple):
 
     @classmethod
     def parse(cls, value: Any) -> BaseURL:
-        """Return the value of a text such as ``https://example.com/shop``.
+        """Parse a text such as ``https://example.com/shop``.
 
-        :raises ValueError: if it is anything but scheme, host, port and path.
+        :raises ValueError: if ``value`` has other parts than scheme, host, port and path.
         """
         match = URL.fullmatch(value) if isinstance(value, str) else None
         if match is None:
@@ -50,12 +50,12 @@ class BaseURL(NamedTuple):
         port = int(match['port'] or DEFAULT_PORTS[scheme])
         if not 0 < port < 65536:
             raise ValueError('its port has to be from 1 to 65535')
-        # a request whose script name is no UTF-8 cannot tell its URL
+        # WebOb raises when a request builds its URL from a script name that is not UTF-8
         unquote(match['path'], errors='strict')
         return cls(scheme, match['host'].lower(), port, unquote_to_bytes(match['path']).decode('latin-1'))
 
     def environ(self) -> dict[str, str]:
-        """Return it as keys of a WSGI environ."""
+        """Return the keys of a WSGI environ for this URL."""
         default = self.port == DEFAULT_PORTS[self.scheme]
         return {
             'wsgi.url_scheme': self.scheme,
@@ -67,18 +67,18 @@ class BaseURL(NamedTuple):
 
 
 def seen_from_outside(environ: dict[str, Any], url: BaseURL | None) -> AbstractContextManager[None]:
-    """Let a request say in the body of a ``with`` that it came to ``url``, and afterwards what it said before.
+    """Set ``url`` as the base URL of a request for the body of a ``with``, and restore the previous one afterwards.
 
-    The path that follows the script name stays.
+    The path after the script name does not change.
 
-    :param environ: that of the request.
-    :param url: ``None`` to change nothing.
+    :param environ: the WSGI environ of the request.
+    :param url: the base URL, ``None`` for no change.
     """
-    return UNCHANGED if url is None else _changed(environ, url.environ())
+    return UNCHANGED if url is None else _replaced(environ, url.environ())
 
 
 @contextmanager
-def _changed(environ: dict[str, Any], keys: dict[str, str]) -> Iterator[None]:
+def _replaced(environ: dict[str, Any], keys: dict[str, str]) -> Iterator[None]:
     before = {key: environ[key] for key in keys if key in environ}
     environ.update(keys)
     try:

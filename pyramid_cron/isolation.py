@@ -1,4 +1,4 @@
-"""What a task can do to the process it runs in, and what is let through of it."""
+"""Isolation of tasks from each other and the process: exits, disabled logging and forks."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Exits = tuple[type[BaseException], ...]
 
 # gunicorn ends a sync worker by raising SystemExit from a signal's handler, wherever the main thread is
 OF_SERVERS: Exits = (KeyboardInterrupt, SystemExit)
-# a command's task that calls sys.exit() has failed, and what it said is not the command's status
+# under a command, a task that calls sys.exit() has failed, and its status is not that of the command
 OF_COMMANDS: Exits = (KeyboardInterrupt,)
 
 
 def ends_process(exc: BaseException, exits: Exits) -> bool:
-    """Tell whether an exception is how the process or its server ends, and not what a task did wrong.
+    """Return whether an exception ends the process or the server's worker, and is not a failure of a task.
 
-    In another thread than the main one nothing ends a process. There waitress, for one, would lose the connection to
-    what it takes for the end of its thread. gevent ends a greenlet by ``GreenletExit``, wherever it is.
+    An exit ends the process only in the main thread. In another thread it is a failure: waitress would end that thread
+    and lose the connection. gevent ends a greenlet by ``GreenletExit`` in any thread.
 
-    :param exits: what ends the process if it is raised in the main thread.
+    :param exits: the exceptions that end the process when they are raised in the main thread.
     """
-    # not isinstance(), which asks an exception that has a __class__ of its own, and may have it raise another
+    # not isinstance(), which reads __class__ from the exception, a property that may raise another one
     kind = type(exc)
     greenlet = sys.modules.get('greenlet')
     if greenlet is not None and issubclass(kind, greenlet.GreenletExit):
@@ -36,14 +36,14 @@ def ends_process(exc: BaseException, exits: Exits) -> bool:
 
 
 class Guard:
-    """Undoes, after each task of a run, what would hurt those that come behind it.
+    """Protection of the following tasks and of the run from the effects of a task on its process.
 
-    - Loggers of this package that a task disabled, as configuring logging does by default, are enabled again, and so
-      are the levels that it disabled for all loggers.
-    - A process that a task forked ends where the task does: what comes after it is its parent's to do.
+    - Loggers of this package that a task disabled, which is the default when it configures logging, are enabled again,
+      and so are the levels that it disabled for all loggers.
+    - A child process that a task forked ends when the task ends in it: only the parent continues the run.
 
-    :param process: the number of the process that runs the tasks.
-    :param end: ends a process at once, with a status.
+    :param process: the id of the process that runs the tasks, this one by default.
+    :param end: ends the process at once, with an exit status.
     """
 
     __slots__ = ('_disabled', '_end', '_loggers', '_process')
@@ -55,13 +55,14 @@ class Guard:
         self._disabled = logging.root.manager.disable
 
     def after(self, name: str, exc: BaseException | None) -> None:
-        """Undo what the task of that name did.
+        """Restore logging after a task, and end the process if it is a child that the task forked.
 
-        :param exc: what it raised.
+        :param name: the name of the task.
+        :param exc: the exception that the task raised, if any.
         """
         for logger in self._loggers:
             logger.disabled = False
-        # nothing but enabled again: the tasks of another run may be about to undo themselves what they disabled
+        # never disabled again: at the beginning of the run a task of another run may have disabled it for a while
         if logging.root.manager.disable > self._disabled:
             logging.disable(self._disabled)
         process = os.getpid()
@@ -69,7 +70,7 @@ class Guard:
             return
         try:
             log.error(
-                'task %s came back in process %d, which it had forked: it is ended here; let it call os._exit() itself',
+                'task %s ended in process %d, which it had forked: the process ends here; call os._exit() in it',
                 name,
                 process,
                 exc_info=exc,
@@ -79,7 +80,7 @@ class Guard:
 
 
 def _status(exc: BaseException | None) -> int:
-    """Return the status that a process ends with which raises ``exc``."""
+    """Return the exit status that Python would use for ``exc``."""
     if not isinstance(exc, SystemExit):
         return int(exc is not None)
     return exc.code & 0xFF if isinstance(exc.code, int) else int(exc.code is not None)

@@ -1,4 +1,4 @@
-"""What became of a run and of each of its tasks."""
+"""Outcomes: of one task that was due, of a whole run for a minute, and of past runs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from typing import Any, NamedTuple
 
 from pyramid_cron.schedules import clock
 
-OK, FAILED, SKIPPED, STUCK, LOST = 'ok', 'failed', 'skipped', 'stuck', 'lost'
-# of a task that runs elsewhere: that it will, and that it was due too long ago to
-HANDED_OVER, MISSED = 'handed over', 'missed'
-# of what is remembered beside these: a run that has not ended, or not begun, and a minute that somebody did not want
-RUNNING, QUEUED, PAUSED = 'running', 'queued', 'paused'
+# how a run ended; missed: it did not happen in time, skipped and paused: it was not to happen
+OK, FAILED, LOST, MISSED, SKIPPED, PAUSED = 'ok', 'failed', 'lost', 'missed', 'skipped', 'paused'
+# a run that has not ended: it runs, or an engine has it
+RUNNING, QUEUED = 'running', 'queued'
+# a task that is due while its previous run has been running for too long
+STUCK = 'stuck'
 
-# of what somebody has to hear, and how it is told of one task and of several
+# all of a report, in the order in which a summary counts them
+OUTCOMES = (OK, FAILED, SKIPPED, PAUSED, STUCK, LOST, MISSED, QUEUED)
+
+# outcomes that make a tick fail, and how they are shown of one task and of several
 ALARMING = {
     FAILED: ('failed', 'failed'),
     STUCK: ('is stuck', 'are stuck'),
@@ -23,17 +27,20 @@ ALARMING = {
 # reasons to skip a task
 ALREADY_RUN, NO_TIME_LEFT, STOPPING = 'already run', 'no time left', 'stopping'
 
+# characters of the name of an exception's class
+LONGEST_ERROR = 255
+
 
 class TaskReport(NamedTuple):
-    """What became of one task that was due.
+    """The outcome of one task that was due.
 
     :param name: the task's name.
-    :param outcome: ``'ok'``, ``'failed'``, ``'skipped'``, ``'stuck'`` if a run of it has been running for longer than
-        ``cron.window``, ``'lost'`` if the process that ran it has ended, ``'handed over'`` if it runs elsewhere, or
-        there ``'missed'`` if it was due too long ago.
+    :param outcome: ``'ok'``, ``'failed'``, ``'skipped'``, ``'paused'``, ``'stuck'`` if its previous run has been
+        running for longer than ``cron.window``, ``'lost'`` if the process that ran it is dead, ``'queued'`` if an
+        engine has it, or in a worker ``'missed'`` if it came too late.
     :param seconds: how long it ran.
-    :param reason: why it was not run.
-    :param exception: what it raised.
+    :param reason: why it did not run.
+    :param exception: the exception that it raised.
     :param attempt: how many times it had then begun for its minute.
     :param scheduled_for: that minute, if it is not the one of the run.
     """
@@ -46,8 +53,13 @@ class TaskReport(NamedTuple):
     attempt: int = 1
     scheduled_for: datetime | None = None
 
+    @property
+    def error(self) -> str | None:
+        """The class of the exception, ``None`` without one."""
+        return None if self.exception is None else type(self.exception).__qualname__[:LONGEST_ERROR]
+
     def as_dict(self) -> dict[str, Any]:
-        """Return the report for JSON; of an exception it tells the class, not the message."""
+        """Return the report for JSON, with the class of an exception and without its message."""
         shown: dict[str, Any] = {'name': self.name, 'outcome': self.outcome, 'seconds': round(self.seconds, 6)}
         if self.reason is not None:
             shown['reason'] = self.reason
@@ -60,29 +72,28 @@ class TaskReport(NamedTuple):
         return shown
 
 
-def process_of(pid: int | None, host: str) -> str:
-    """Return a process for people. What the store records as the reason of a lost run begins with that."""
+def process_of(pid: int | None, host: str | None) -> str:
+    """Return a process for people. The store's reason of a lost run begins with that."""
     return f'process {pid} on {host}'
 
 
 class PastRun(NamedTuple):
-    """What is remembered of one run of a task. Its instants are in UTC.
+    """One run of a task in the history, or a due minute without one. Its instants are in UTC.
 
     :param task: the name of the task.
-    :param outcome: that of a :class:`TaskReport`, ``'running'``, or ``'queued'`` for what was handed over and has not
-        begun.
-    :param scheduled_for: the minute it was for; ``None`` if somebody asked for it by name.
+    :param outcome: that of a :class:`TaskReport`, ``'running'`` or ``'queued'``.
+    :param scheduled_for: the minute it was for; ``None`` for a run by name.
     :param attempt: how many times it had then begun for this minute; 0 if it did not begin.
-    :param trigger: what asked for it: ``'request'``, ``'command'``, ``'manual'``, or ``'none'`` if it did not begin.
+    :param trigger: ``'request'``, ``'command'``, ``'manual'``, ``'queue'``, or ``'none'`` if it did not begin.
     :param host: the machine it ran on.
     :param pid: its process there.
     :param started: when it began.
     :param finished: when it ended, or was found to have ended.
     :param seconds: how long it took.
-    :param reason: why it was not run, or not to its end.
-    :param error: the class of what it raised.
+    :param reason: why it did not run, or not to its end.
+    :param error: the class of the exception that it raised.
     :param traceback: the end of the traceback.
-    :param requested_by: who asked for it, if that was by name and is known.
+    :param requested_by: the user that requested a run by name, if known.
     """
 
     task: str
@@ -107,18 +118,18 @@ class PastRun(NamedTuple):
 
     @property
     def why(self) -> str:
-        """What it raised, or why it was not run; empty if that is no more than its process, as mostly for the lost."""
-        told = self.error or self.reason or ''
-        return '' if self.process and told.startswith(self.process) else told
+        """Its error or its reason; empty if that is only its process, as mostly for a lost run."""
+        why = self.error or self.reason or ''
+        return '' if self.process and why.startswith(self.process) else why
 
 
 class RunReport(NamedTuple):
-    """What became of one run.
+    """The outcome of a run for a minute.
 
-    :param instant: the minute it ran for, aware.
+    :param instant: the minute, aware.
     :param zone: the time zone that it is shown in, ``None`` for the machine's.
     :param seconds: how long it took.
-    :param tasks: a report for each task that was due, in the order in which they had their turn.
+    :param tasks: a report for each task that was due, in their order.
     :param problem: why other tasks may have been due that did not run.
     """
 
@@ -134,29 +145,29 @@ class RunReport(NamedTuple):
         return clock.to_zone(self.instant, self.zone)
 
     def names(self, outcome: str) -> list[str]:
-        """Return the names of the tasks that have this outcome."""
+        """Return the names of the tasks with an outcome."""
         return [task.name for task in self.tasks if task.outcome == outcome]
 
     @property
     def failed(self) -> bool:
-        """Whether something happened of which somebody has to hear."""
+        """Whether a person on call has to look at it: then the answer is 500."""
         return self.problem is not None or any(task.outcome in ALARMING for task in self.tasks)
 
     def __str__(self) -> str:
         if not self.tasks and self.problem is None:
             # most minutes of most applications
             return 'ok'
-        told = [] if self.problem is None else [self.problem]
+        parts = [] if self.problem is None else [self.problem]
         total = f' of {len(self.tasks)} tasks'
         for outcome, (one, more) in ALARMING.items():
             tasks = [task for task in self.tasks if task.outcome == outcome]
             if tasks:
                 shown = ', '.join(f'{task.name} ({task.reason})' if task.reason else task.name for task in tasks)
-                told.append(f'{len(tasks)}{total} {one if len(tasks) == 1 else more}: {shown}')
-                # said once
+                parts.append(f'{len(tasks)}{total} {one if len(tasks) == 1 else more}: {shown}')
+                # only the first part has the total
                 total = ''
-        if told:
-            return f'fail: {"; ".join(told)}'
+        if parts:
+            return f'fail: {"; ".join(parts)}'
         already = sum(task.reason == ALREADY_RUN for task in self.tasks)
         return f'ok: {already} of {len(self.tasks)} tasks already run for {self.minute:%H:%M}' if already else 'ok'
 
@@ -173,7 +184,7 @@ class RunReport(NamedTuple):
 
 
 def duration(seconds: float) -> str:
-    """Return a time for people: ``75 s``, ``12 min``, ``3 h 12 min``."""
+    """Return a length of time for people: ``75 s``, ``12 min``, ``3 h 12 min``."""
     if seconds < 120:
         return f'{seconds:.0f} s'
     hours, minutes = divmod(int(seconds) // 60, 60)

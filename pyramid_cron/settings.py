@@ -1,4 +1,4 @@
-"""Every ``cron.*`` setting: its name, its default and how its text becomes a value."""
+"""The table of ``cron.*`` settings: the name, the default and the converter of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pyramid.exceptions import ConfigurationError
 from pyramid.settings import asbool, aslist, falsey, truthy
 
 from pyramid_cron import callables
-from pyramid_cron.access.rules import Network, parse_network
+from pyramid_cron.access.rules import METHODS, Network, parse_network
 from pyramid_cron.external_url import BaseURL
 from pyramid_cron.schedules.clock import parse_zone
 from pyramid_cron.tasks import dotted_path, parse_catch_up
@@ -29,12 +29,13 @@ log = logging.getLogger(__name__)
 PREFIX = 'cron.'
 SHORTEST_SECRET = 16
 
-# what no message and no repr shows
+# neither a message nor a repr shows their values
 SECRETS = ('secret', 'store')
 MAKE_SECRET = 'python3 -c "import secrets; print(secrets.token_urlsafe())" makes one'
 
 
 def fixed_path(value: Any) -> str:
+    """Return a path without parts that a request could vary."""
     if (
         not isinstance(value, str)
         or not value.strip('/')
@@ -50,7 +51,7 @@ def _networks(value: Any) -> tuple[Network, ...]:
     listed = [item.split(',') if isinstance(item, str) else [item] for item in aslist(value)]
     networks = tuple(parse_network(item) for items in listed for item in items if item != '')
     if not networks:
-        raise ValueError('it is empty, so that nobody could trigger a run')
+        raise ValueError('it is empty, so that no address could trigger a run')
     return networks
 
 
@@ -65,13 +66,26 @@ def _secret(value: Any) -> bytes:
 
 
 def _seconds(value: Any) -> float:
+    return _above_zero(value, 'seconds')
+
+
+def _method(value: Any) -> str:
+    if not isinstance(value, str) or value.upper() not in METHODS:
+        raise ValueError('it has to be GET or POST')
+    return value.upper()
+
+
+def _days(value: Any) -> timedelta:
+    return timedelta(days=_above_zero(value, 'days'))
+
+
+def _above_zero(value: Any, unit: str) -> float:
     if isinstance(value, bool) or not 0 < float(value) < math.inf:
-        raise ValueError('it has to be a number of seconds above 0')
+        raise ValueError(f'it has to be a number of {unit} above 0')
     return float(value)
 
 
 def _wrapper(value: Any) -> Wrapper:
-    # what an import raised is the cause of the error
     wrapper: Wrapper = callables.resolve(value)
     if inspect.isgeneratorfunction(wrapper):
         raise ValueError('it is a generator function; write @contextlib.contextmanager above it')
@@ -100,7 +114,7 @@ def _attribute(value: Any) -> str:
     return value
 
 
-def _truth(value: Any) -> bool:
+def _boolean(value: Any) -> bool:
     if str(value).strip().lower() not in (*truthy, *falsey):
         raise ValueError('it has to be true or false')
     return bool(asbool(value))
@@ -112,20 +126,15 @@ def _text(value: Any) -> str:
     return value.strip()
 
 
-def _named(value: Any) -> Any:
-    # what a name stands for is looked up later: it may need the application
+def _dotted_name(value: Any) -> Any:
+    # not resolved here: the module may import the application that is being configured
     return _text(value) if value is None or isinstance(value, str) else value
 
 
-def _days(value: Any) -> timedelta:
-    if isinstance(value, bool) or not 0 < float(value) < math.inf:
-        raise ValueError('it has to be a number of days above 0')
-    return timedelta(days=float(value))
-
-
-# each with its default and what makes a value of a text
+# the default of each, as in an ini file, and its converter, which raises ValueError
 TABLE: dict[str, tuple[str | None, Callable[[Any], Any]]] = {
     'path': ('/cron', fixed_path),
+    'method': ('GET', _method),
     'allowed_ips': ('127.0.0.1 ::1', _networks),
     'secret': (None, _secret),
     'window': ('60', _seconds),
@@ -138,40 +147,41 @@ TABLE: dict[str, tuple[str | None, Callable[[Any], Any]]] = {
     'catch_up': ('300', parse_catch_up),
     'lease': ('90', _seconds),
     'keep_history': ('30', _days),
-    'create_tables': ('true', _truth),
-    'via': (None, _named),
-    'celery': (None, _named),
+    'create_tables': ('true', _boolean),
+    'via': (None, _dotted_name),
+    'celery': (None, _dotted_name),
     'config_uri': (None, _text),
 }
 
 
-# no named tuple, of which tools that record errors show the items
+# not a named tuple: tools that record errors show its items
 @dataclass(frozen=True)
 class Settings:
-    """The settings as values: the attribute ``window`` is the setting ``cron.window``, and so on.
+    """The settings of an application, converted: the attribute ``window`` is the setting ``cron.window``, and so on.
 
-    :param path: the path of the trigger.
-    :param allowed_ips: networks from which a run may be triggered; ``None`` (with a secret, if the setting is left out)
-        for any.
-    :param secret: what the request has to carry, in UTF-8; ``None`` if addresses decide.
-    :param window: seconds from the start of a run that ``time_left()`` counts down from.
-    :param timezone: the time zone of schedules; ``None`` for the machine's local time.
-    :param transaction: what makes of a task's ``system`` the context manager that the task runs in; ``None`` for the
-        transactions of pyramid_tm.
-    :param url: where tasks find the application from outside; ``None`` for where the trigger found it.
-    :param store: a URL, an engine, a function ``(registry) -> Engine``, or the dotted name of one; ``None`` for none.
-    :param app: the name of the application in the store; ``None`` for that of its package.
-    :param session: the attribute of the request that holds the session in which runs commit with their record.
-    :param catch_up: how long after a minute that was missed a task still runs for it.
-    :param lease: seconds after which a process that says nothing is taken for dead.
-    :param keep_history: how long the history of runs is kept.
-    :param create_tables: whether the store makes its tables on first use.
-    :param via: what tasks are handed over to that do not say so themselves and are not idle; ``None`` for nothing.
-    :param celery: the Celery application that tasks are handed over to.
-    :param config_uri: the configuration file of this application, for the command of a task that is handed over.
+    :doc:`/settings` has the meaning of each. A setting without a default is ``None`` if it is not set.
+
+    :param path: as it is written.
+    :param allowed_ips: networks; ``None`` for any address, if ``cron.secret`` is set and ``cron.allowed_ips`` is not.
+    :param secret: encoded in UTF-8.
+    :param window: seconds.
+    :param timezone: a :class:`zoneinfo.ZoneInfo`.
+    :param transaction: a callable that takes ``system`` and returns a context manager.
+    :param url: parsed.
+    :param store: a URL, an engine of SQLAlchemy, a function ``(registry) -> Engine``, or the dotted name of one.
+    :param app: as it is written; the store and queues use the name of the package in place of ``None``.
+    :param session: as it is written.
+    :param catch_up: a :class:`~datetime.timedelta`.
+    :param lease: seconds.
+    :param keep_history: a :class:`~datetime.timedelta`.
+    :param create_tables: ``True`` or ``False``.
+    :param via: the name of an engine with its options, a callable, or the dotted name of one.
+    :param celery: an application of Celery, or the dotted name of one.
+    :param config_uri: as it is written.
     """
 
     path: str
+    method: str
     allowed_ips: tuple[Network, ...] | None
     secret: bytes | None = field(repr=False)
     window: float
@@ -191,9 +201,9 @@ class Settings:
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> Settings:
-        """Return the values of an application's settings.
+        """Convert the settings of an application.
 
-        :param settings: a mapping such as ``config.get_settings()``; keys other than ``cron.*`` do not matter.
+        :param settings: a mapping such as ``config.get_settings()``; keys other than ``cron.*`` are left out.
         :raises pyramid.exceptions.ConfigurationError: for a bad value, naming the setting.
         """
         values: dict[str, Any] = {}
@@ -207,6 +217,7 @@ class Settings:
                 values[name] = convert(value)
             except (OverflowError, TypeError, ValueError) as exc:
                 shown = '' if name in SECRETS else f' = {value!r}'
+                # the exception itself may show a secret; its cause is that of an import
                 raise ConfigurationError(f'bad setting {key}{shown}: {exc}') from exc.__cause__
         if values['secret'] is not None and PREFIX + 'allowed_ips' not in settings:
             values['allowed_ips'] = None
@@ -214,13 +225,13 @@ class Settings:
 
 
 def app_name(settings: Settings, registry: Any) -> str:
-    """Return what an application is called in the store and in queues: its package, unless ``cron.app`` is set."""
+    """Return the name of an application in the store and in queues: ``cron.app``, or the name of its package."""
     name: str = settings.app or registry.package_name
     return name
 
 
 def warn_of_misspelt(settings: Mapping[str, Any]) -> None:
-    """Warn of keys that begin like a setting and are none."""
+    """Warn of keys that begin with ``cron.`` and are not in the table."""
     for key in settings:
         name = str(key).removeprefix(PREFIX)
         if str(key).startswith(PREFIX) and name not in TABLE:
@@ -233,11 +244,11 @@ def warn_of_misspelt(settings: Mapping[str, Any]) -> None:
 
 
 def warn_of_lacking_store(registry: Any) -> None:
-    """Say which tasks ask for what only a store can do, if there is none."""
+    """Log which tasks have options that do nothing without a store, if there is no store."""
     if registry['cron_settings'].store is None:
-        # who takes over a task asks for its catch_up as well
-        asking = [
+        # an engine needs catch_up without a store as well
+        names = [
             task.name for task in registry['cron_tasks'] if task.retries or (task.catch_up and task.engine is None)
         ]
-        if asking:
-            log.warning('retries= and catch_up= do nothing until cron.store is set; tasks: %s', ', '.join(asking))
+        if names:
+            log.warning('retries= and catch_up= do nothing until cron.store is set; tasks: %s', ', '.join(names))

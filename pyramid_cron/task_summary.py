@@ -1,71 +1,78 @@
-"""One task at an instant: its next runs, its last one, and why it is due or not."""
+"""One task at an instant, for display: its next runs, its last run, and why it is due or not."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone, tzinfo
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyramid_cron.claims import Pause
-from pyramid_cron.reports import PastRun
+from pyramid_cron.claims import Pause, Unavailable
+from pyramid_cron.reports import LOST, MISSED, PAUSED, QUEUED, RUNNING, STUCK, PastRun, duration
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.fields import DAY, DOW, HOUR, MIN, MONTH, Field, write
-from pyramid_cron.schedules.schedule import Schedule
+from pyramid_cron.schedules.schedule import CALENDAR_ENDS, Schedule
 from pyramid_cron.tasks import Task
+
+if TYPE_CHECKING:
+    from pyramid_cron.monitoring.problems import Problem
+    from pyramid_cron.store.task_state import TaskState
 
 LOCAL_TIME = 'local time'
 
 
 @dataclass(frozen=True)
-class Overview:
+class TaskSummary:
     """One task at an instant.
 
     :param task: the task.
-    :param instant: the minute it is looked at, aware.
-    :param runs: its next runs after it, in the time zone of the task.
-    :param last: its last run, if one is remembered, whatever the instant is.
-    :param pause: its pause, if somebody has paused it.
+    :param instant: the minute at which it is examined, aware.
+    :param next_runs: its next runs after that minute, in the time zone of the task.
+    :param state: its row in the store, ``None`` without one, whatever the instant is.
+    :param problems: what is wrong with it, the most urgent first.
     """
 
     task: Task
     instant: datetime
-    runs: tuple[datetime, ...]
-    last: PastRun | None = None
-    pause: Pause | None = None
-
-    @classmethod
-    def of(
-        cls, task: Task, instant: datetime, count: int, last: PastRun | None = None, pause: Pause | None = None
-    ) -> Overview:
-        """Return the overview of ``task`` with its next ``count`` runs, which come after its pause."""
-        return cls(task, instant, tuple(islice(_runs(task, instant, pause), count)), last, pause)
+    next_runs: tuple[datetime, ...]
+    state: TaskState | None = None
+    problems: tuple[Problem, ...] = ()
 
     @property
-    def zone(self) -> str:
+    def pause(self) -> Pause | None:
+        """Its pause, if it is paused now."""
+        return next((problem.pause for problem in self.problems if problem.kind == PAUSED), None)
+
+    @property
+    def zone_name(self) -> str:
         return str(self.task.timezone or LOCAL_TIME)
 
     @property
-    def at(self) -> datetime:
+    def local_instant(self) -> datetime:
         """The instant in the time zone of the task."""
         return clock.to_zone(self.instant, self.task.timezone)
 
     @property
-    def due(self) -> bool:
+    def next_instant(self) -> datetime | None:
+        """The next run in UTC, for comparisons: within one time zone they would be those of the wall clock."""
+        return clock.to_instant(self.next_runs[0]) if self.next_runs else None
+
+    @property
+    def is_due(self) -> bool:
         return self.task.check(self.instant)
 
     @property
     def is_paused(self) -> bool:
-        """Whether it is paused at the instant, so that it does not run although it is due."""
+        """Whether the pause covers the instant, so that the task does not run although it is due."""
         return self.pause is not None and (self.pause.until is None or self.instant < self.pause.until)
 
     @property
     def docstring(self) -> str:
         f = self.task.f
-        # that of a partial object is that of functools.partial
+        # the docstring of a partial object is that of functools.partial
         while isinstance(f, functools.partial):
             f = f.func
         return inspect.cleandoc(f.__doc__ or '').strip()
@@ -75,8 +82,25 @@ class Overview:
         """The first line of the docstring."""
         return self.docstring.partition('\n')[0]
 
-    def paused(self) -> str:
-        """Say for people until when somebody has paused the task, and why; empty if nobody has."""
+    def explain(self) -> str:
+        """Return the reason why the task is due or not."""
+        schedule = self.task.schedule
+        skipped = self.task.skipped_wall_minutes(self.instant)
+        if skipped:
+            walls = ', '.join(f'{wall:%H:%M}' for wall in skipped)
+            return f'the clocks have just skipped {walls}, which is caught up now'
+        wall = clock.to_wall(self.instant, self.task.timezone)
+        against, unneeded = schedule.differences(wall)
+        if against:
+            return _format_differences(schedule, wall, against)
+        if not self.is_due:
+            return 'the clocks went back, and it is due in the first pass of this hour only'
+        if unneeded:
+            return f'one of the two days suffices: {_format_differences(schedule, wall, unneeded)}'
+        return 'both of the two days match' if schedule.either_day else 'all fields match'
+
+    def format_pause(self) -> str:
+        """Return until when, by which account and why the task is paused; empty if it is not."""
         if self.pause is None:
             return ''
         until = 'until it is resumed'
@@ -84,71 +108,121 @@ class Overview:
             until = f'until {clock.to_zone(self.pause.until, self.task.timezone):%a %Y-%m-%d %H:%M}'
         return f'{until}{f", by {self.pause.requested_by}" if self.pause.requested_by else ""}: {self.pause.reason}'
 
-    def next_runs(self) -> list[str]:
-        """Return the next runs for people."""
-        shown = [f'{run:%a %Y-%m-%d %H:%M} {offset(run)}, {distance(self.instant, run)}' for run in self.runs]
-        return shown or ['none before it is resumed' if self.is_paused else 'never']
+    def format_next_runs(self) -> list[str]:
+        """Return a line for each of the next runs, or one line with the reason why there is none."""
+        lines = [
+            f'{run:%a %Y-%m-%d %H:%M} {clock.format_offset(run)}, in {format_length(self.instant, run)}'
+            for run in self.next_runs
+        ]
+        return lines or ['none before it is resumed' if self.is_paused else 'never']
 
-    def last_run(self) -> str:
-        """Return how the last run ended, and how long ago it began; empty if none is remembered."""
-        if self.last is None:
+    @property
+    def last_outcome(self) -> str:
+        """The last outcome in one word, or what the run in progress is; empty without either."""
+        return next(iter(self._words()), '').partition(' ')[0]
+
+    def format_last_run(self) -> str:
+        """Return what the run in progress is, the last outcome, and how long ago that was; empty without any."""
+        return ', '.join(self._words())
+
+    def _words(self) -> Iterator[str]:
+        state = self.state
+        if state is None:
+            return
+        in_progress = ''
+        if state.is_claimed:
+            stuck = any(problem.kind == STUCK for problem in self.problems)
+            in_progress = QUEUED if state.handed_over_for is not None else STUCK if stuck else RUNNING
+        if in_progress == STUCK:
+            yield in_progress
+        if state.last_outcome is not None:
+            at = state.last_outcome_for if state.last_outcome == MISSED else state.last_finished
+            yield ' '.join(filter(None, [state.last_outcome, '' if at is None else self._ago(at)]))
+        if in_progress and in_progress != STUCK:
+            yield in_progress
+
+    def _ago(self, at: datetime) -> str:
+        minute = clock.minute_of(at)
+        if minute > self.instant:
             return ''
-        began = clock.minute_of(self.last.started)
-        if began > self.instant:
-            return self.last.outcome
-        ago = 'just now' if began == self.instant else f'{_length(began, self.instant)} ago'
-        return f'{self.last.outcome} {ago}'
+        return 'just now' if minute == self.instant else f'{format_length(minute, self.instant)} ago'
 
-    def why(self) -> str:
-        """Say why the task is due or not."""
-        schedule = self.task.schedule
-        caught_up = self.task.caught_up(self.instant)
-        if caught_up:
-            skipped = ', '.join(f'{wall:%H:%M}' for wall in caught_up)
-            return f'the clocks have just skipped {skipped}, which is caught up now'
-        wall = clock.to_wall(self.instant, self.task.timezone)
-        against, unneeded = schedule.differences(wall)
-        if against:
-            return _differ(schedule, wall, against)
-        if not self.due:
-            return 'the clocks went back, and it is due in the first pass of this hour only'
-        if unneeded:
-            return f'one of the two days suffices: {_differ(schedule, wall, unneeded)}'
-        return 'both of the two days match' if schedule.either_day else 'all fields match'
+    def as_dict(self, *, explained: bool) -> dict[str, Any]:
+        """Return the summary for JSON.
 
-    def as_dict(self, at: bool) -> dict[str, Any]:
-        """Return the overview for JSON.
-
-        :param at: tell whether the task is due at the instant.
+        :param explained: add whether the task is due at the instant, and why.
         """
         shown = {
             'name': self.task.name,
             'schedule': str(self.task.schedule),
-            'timezone': None if self.task.timezone is None else self.zone,
+            'timezone': None if self.task.timezone is None else self.zone_name,
             'idle': bool(self.task.idle),
             'description': self.description,
-            'next': [run.isoformat() for run in self.runs],
-            'next_utc': [clock.to_instant(run).isoformat() for run in self.runs],
-            'last': self.last and run_as_dict(self.last, self.task.timezone),
-            'last_utc': self.last and run_as_dict(self.last, timezone.utc),
-            'paused': self.pause and pause_as_dict(self.pause),
+            'next': [run.isoformat() for run in self.next_runs],
+            'next_utc': [clock.to_instant(run).isoformat() for run in self.next_runs],
+            'last': self.state and _last_as_dict(self.state, self.task.timezone),
+            'last_utc': self.state and _last_as_dict(self.state, timezone.utc),
+            'paused': self.pause and _pause_as_dict(self.pause),
+            'problems': [problem.kind for problem in self.problems],
         }
-        return {**shown, 'due': self.due, 'why': self.why()} if at else shown
+        return {**shown, 'due': self.is_due, 'why': self.explain()} if explained else shown
 
 
-def _runs(task: Task, instant: datetime, pause: Pause | None) -> Iterator[datetime]:
-    """Yield the runs of a task after an instant that are not paused."""
+def summarize(
+    task: Task, instant: datetime, count: int, state: TaskState | None = None, problems: tuple[Problem, ...] = ()
+) -> TaskSummary:
+    """Return the summary of ``task`` with its next ``count`` runs, which are those after its pause."""
+    summary = TaskSummary(task, instant, (), state, problems)
+    return replace(summary, next_runs=tuple(islice(_unpaused_runs(task, instant, summary.pause), count)))
+
+
+class Summaries(NamedTuple):
+    """The summaries of tasks, and what concerns all of them.
+
+    :param tasks: the summaries.
+    :param no_tick: the problem that ticks do not come, ``None`` if they do and without a store.
+    :param error: why the summaries lack states and problems.
+    """
+
+    tasks: list[TaskSummary]
+    no_tick: Problem | None = None
+    error: Unavailable | None = None
+
+
+def summarize_all(registry: Any, tasks: Iterable[Task], instant: datetime, count: int) -> Summaries:
+    """Return the summaries of tasks, each with its next ``count`` runs."""
+    examination, error = None, None
+    if registry['cron_store'] is not None:
+        from pyramid_cron.monitoring.examine import examine
+
+        try:
+            examination = examine(registry)
+        except Unavailable as exc:
+            error = exc
+    if examination is None:
+        return Summaries([summarize(task, instant, count) for task in tasks], error=error)
+    states, problems = examination.snapshot.states, examination.by_task()
+    summaries = [summarize(task, instant, count, states.get(task.name), problems.get(task.name, ())) for task in tasks]
+    return Summaries(summaries, examination.no_tick)
+
+
+def sort_by_next_run(summaries: Iterable[TaskSummary]) -> list[TaskSummary]:
+    """Return the next to run first, and tasks without a next run last."""
+    return sorted(summaries, key=lambda summary: summary.next_instant or CALENDAR_ENDS)
+
+
+def _unpaused_runs(task: Task, instant: datetime, pause: Pause | None) -> Iterator[datetime]:
     if pause is None:
         return task.runs(instant)
     if pause.until is None:
         return iter(())
     until = pause.until
     coming = task.runs(max(instant, clock.minute_of(until) - clock.MINUTE))
-    # it may end within a minute, which is paused then
+    # the minute within which the pause ends is still paused
     return (run for run in coming if clock.to_instant(run) >= until)
 
 
-def _differ(schedule: Schedule, wall: datetime, fields: list[Field]) -> str:
+def _format_differences(schedule: Schedule, wall: datetime, fields: list[Field]) -> str:
     values = {MIN: wall.minute, HOUR: wall.hour, DAY: wall.day, MONTH: wall.month, DOW: wall.weekday()}
     return '; '.join(
         f'{spec.name} is {write(spec, 1 << values[spec])}, not {write(spec, getattr(schedule, spec.name))}'
@@ -156,17 +230,58 @@ def _differ(schedule: Schedule, wall: datetime, fields: list[Field]) -> str:
     )
 
 
-def distance(start: datetime, end: datetime) -> str:
-    """Return the time from one instant to a later one for people: ``in 3 h 12 min``."""
-    return f'in {_length(start, end)}'
+class RunSummary(NamedTuple):
+    """One past run in plain values.
+
+    :param outcome: its outcome, ``'stuck'`` if it has been running for too long.
+    :param when: the instant at which it began, or the minute that it was for if it did not begin.
+    :param took: how long it took, or has been running or queued; empty if that is not known.
+    :param reason: what it raised, or why it did not run.
+    :param about: by hand or for which minute, which attempt, and in which process, where these are not plain.
+    """
+
+    outcome: str
+    when: datetime
+    took: str
+    reason: str
+    about: Sequence[str]
 
 
-def offset(moment: datetime) -> str:
-    """Return the offset of a moment from UTC for people, as in ``+01:00``."""
-    return moment.isoformat()[-6:]
+def summarize_run(run: PastRun, now: datetime, stuck: bool, format_time: Callable[[datetime], str]) -> RunSummary:
+    """Return a past run in plain values.
+
+    :param stuck: whether the run in progress of its task is stuck.
+    :param format_time: returns the text of a minute.
+    """
+    outcome, took = run.outcome, ''
+    if outcome in (RUNNING, QUEUED):
+        # not below 0 where the clocks of two machines differ
+        took = duration(max((now - run.started).total_seconds(), 0.0))
+        if outcome == RUNNING and stuck:
+            outcome = STUCK
+    elif run.attempt and run.seconds is not None and outcome != LOST:
+        took = format_seconds(run.seconds)
+    when, about = run.started, []
+    if run.scheduled_for is None:
+        about.append(f'by hand{f", {run.requested_by}" if run.requested_by else ""}')
+    elif not run.attempt:
+        when = run.scheduled_for
+    elif run.scheduled_for != clock.minute_of(run.started):
+        about.append(f'for {format_time(run.scheduled_for)}')
+    if run.attempt > 1:
+        about.append(f'attempt {run.attempt}')
+    if run.process:
+        about.append(run.process)
+    return RunSummary(outcome, when, took, run.why, about)
 
 
-def _length(start: datetime, end: datetime) -> str:
+def format_seconds(seconds: float) -> str:
+    """Return how long a run took, to the millisecond if that is below a second: ``0.250 s``, ``1.3 s``, ``5 min``."""
+    return f'{seconds:.3f} s' if seconds < 1 else f'{seconds:.1f} s' if seconds < 60 else duration(seconds)
+
+
+def format_length(start: datetime, end: datetime) -> str:
+    """Return the time from one instant to a later one in full minutes: ``3 h 12 min``, ``4 d 12 h``."""
     # in UTC: within one time zone the difference would be that of the wall clock
     minutes = (clock.to_instant(end) - clock.to_instant(start)) // clock.MINUTE
     days, hours = minutes // 1440, minutes // 60 % 24
@@ -174,24 +289,45 @@ def _length(start: datetime, end: datetime) -> str:
     return ' '.join(f'{number} {unit}' for number, unit in parts if number) or '0 min'
 
 
-def due_within(tasks: Iterable[Task], first: datetime, last: datetime) -> list[str]:
+def due_between(tasks: Iterable[Task], first: datetime, last: datetime) -> list[str]:
     """Return the names of the tasks that are due in a minute from ``first`` to ``last``."""
     coming = ((task.name, next(task.runs(first - clock.MINUTE), None)) for task in tasks)
     return [name for name, run in coming if run is not None and clock.to_instant(run) <= last]
 
 
-def pause_as_dict(pause: Pause) -> dict[str, Any]:
+def _last_as_dict(state: TaskState, zone: tzinfo | None) -> dict[str, Any] | None:
+    """Return the last result of a task for JSON, with its instants in a time zone; ``None`` if there is none yet."""
+    if state.last_outcome is None and not state.is_claimed:
+        return None
+    values = {
+        'outcome': state.last_outcome,
+        'scheduled_for': state.last_outcome_for,
+        'finished': state.last_finished,
+        'seconds': state.last_seconds,
+        'error': state.last_error,
+        'succeeded': state.last_success_at,
+        'failures_in_a_row': state.failures_in_a_row or 0,
+        'running_since': state.started if state.is_claimed else None,
+    }
+    return _in_zone(values, zone)
+
+
+def run_as_dict(run: PastRun, zone: tzinfo | None) -> dict[str, Any]:
+    """Return a past run for JSON, with its instants in a time zone."""
+    return _in_zone(run._asdict(), zone)
+
+
+def _in_zone(values: Mapping[str, Any], zone: tzinfo | None) -> dict[str, Any]:
+    return {
+        name: clock.to_zone(value, zone).isoformat() if isinstance(value, datetime) else value
+        for name, value in values.items()
+    }
+
+
+def _pause_as_dict(pause: Pause) -> dict[str, Any]:
     """Return a pause for JSON, in UTC."""
     return {
         'until': pause.until and pause.until.isoformat(),
         'reason': pause.reason,
         'requested_by': pause.requested_by,
-    }
-
-
-def run_as_dict(run: PastRun, zone: tzinfo | None) -> dict[str, Any]:
-    """Return a past run for JSON, with its instants in a time zone."""
-    return {
-        name: clock.to_zone(value, zone).isoformat() if isinstance(value, datetime) else value
-        for name, value in run._asdict().items()
     }

@@ -21,42 +21,32 @@ System = dict[str, Any]
 BY_POSITION = attrgetter('position')
 
 
-class Handing(Protocol):
-    """What hands a task over, made of ``via`` by the package ``queues``."""
+class Engine(Protocol):
+    """The engine of a task: enqueues its runs for a worker, made from ``via`` by the package ``queues``."""
 
-    #: whether it does so on the connection of the store, within the claim
-    within_claim: bool
+    @property
+    def within_claim(self) -> bool:
+        """Whether a run is enqueued on the connection of the store, in the transaction of its claim."""
 
-    def send(self, turn: Any, connection: Any = None) -> None:
-        """Hand over the run that a :class:`.Turn` is.
+    def __str__(self) -> str:
+        """Return the name of the engine for logs and pages."""
 
-        :param connection: that of the claim, if it is to be within that.
+    def enqueue(self, run: Any, connection: Any = None) -> None:
+        """Enqueue a :class:`.Run`.
+
+        :param connection: the connection of the claim, for an engine with ``within_claim``.
         """
 
 
 class Task:
-    """A function, the schedule it runs by, and whether it waits for the idle time of a run.
+    """A callable, the schedule that it runs by, and the options of its runs.
 
-    :param f: a callable that takes one ``system`` dict.
-    :param min: minutes; this and the next four as in :meth:`.Schedule.from_fields`.
-    :param hour: hours.
-    :param day: days of the month.
-    :param month: months.
-    :param dow: days of the week.
-    :param idle: run after the normal tasks of a run, and only while it has time left.
-    :param name: what logs and reports call the task; the dotted path of ``f`` if it is left out.
-    :param cron: a crontab line or nickname in place of the five, as in :meth:`.Schedule.from_line`.
-    :param timezone: the time zone of the schedule, a :class:`zoneinfo.ZoneInfo` or an IANA name; the machine's local
+    :param f: a callable that takes one dict, ``system``.
+    :param timezone: the time zone of the schedule, an IANA name or a :class:`zoneinfo.ZoneInfo`; the machine's local
         time if it is left out.
-    :param catch_up: how long after a minute that was missed the task still runs for it, in seconds or as a
-        :class:`~datetime.timedelta`, 0 for never; the setting ``cron.catch_up`` if it is left out. This
-        and the next two are for ``cron.store``.
-    :param retries: how often a failed run is tried again, until the next minute is due.
-    :param store: false leaves the task to each process, as if there were no store.
-    :param via: what the task is handed over to when it is due, see :func:`.add_cron_task`; false for nothing, whatever
-        the setting ``cron.via`` says.
-    :raises ValueError: for a schedule that can never match, a time zone that does not exist, and a name that is empty
-        or not printable.
+    :raises ValueError: for a bad argument, naming it and its value.
+
+    The other arguments are those of :func:`.add_cron_task`, with which an application registers a task.
     """
 
     __slots__ = (
@@ -73,7 +63,27 @@ class Task:
         'via',
     )
 
-    #: its place in the order of registration, once it is registered
+    #: the callable
+    f: Callable[[System], object]
+    #: the name in logs, reports and the store
+    name: str
+    #: the minutes at which the task is due
+    schedule: Schedule
+    #: the time zone of the schedule; ``None`` for the machine's local time
+    timezone: ZoneInfo | None
+    #: whether the task runs after the normal tasks, and only while the run has time left
+    idle: bool
+    #: how long after a missed minute the task still runs for it; ``None`` for the setting ``cron.catch_up``
+    catch_up: timedelta | None
+    #: the number of further attempts after a failed run
+    retries: int
+    #: whether the task is coordinated by ``cron.store``
+    store: bool
+    #: the argument ``via``; ``None`` for the setting ``cron.via``
+    via: Any
+    #: what enqueues the runs of the task; ``None`` for a task that runs in the process of the tick
+    engine: Engine | None
+    #: the place in the order of registration, once the task is registered
     position: int
 
     def __init__(
@@ -104,8 +114,8 @@ class Task:
             raise ValueError(f'retries={retries!r} is not a number of further attempts, 0 or more')
         if idle and via is not None and via is not False:
             raise ValueError(
-                f'idle=True and via={via!r}: an idle task waits for the time that a request has left, and whoever it '
-                'is handed over to has a time of its own; leave one of the two out'
+                f'idle=True and via={via!r}: an idle task waits for the time that a request has left, and a worker has '
+                'no such limit; leave one of the two out'
             )
         self.f = f
         self.name = dotted_path(f) if name is None else name
@@ -115,8 +125,7 @@ class Task:
         self.retries = retries
         self.store = store
         self.via = via
-        #: hands the task over; ``None`` for one that is called here
-        self.engine: Handing | None = None
+        self.engine = None
         fields = (min, hour, day, month, dow)
         if cron is NO_LINE:
             self.schedule = Schedule.from_fields(*fields)
@@ -129,7 +138,7 @@ class Task:
         return f'<Task {self.name}>'
 
     def check(self, moment: datetime) -> bool:
-        """Tell whether the task is due at ``moment``.
+        """Return whether the task is due at ``moment``.
 
         :param moment: a naive datetime is a wall-clock minute, which matches the schedule or does not; an aware one is
             an instant, to which the task's time zone and the rule for daylight saving time apply.
@@ -139,41 +148,51 @@ class Task:
         return self.schedule.is_due(clock.wall_minutes(moment, self.timezone))
 
     def scheduled_for(self, instant: datetime) -> datetime:
-        """Return the minute that a tick at ``instant`` stands for, aware and in the task's time zone."""
+        """Return the minute of a tick at ``instant``, aware and in the task's time zone."""
         return clock.to_zone(instant, self.timezone)
 
-    def patience(self, catch_up: timedelta) -> timedelta:
-        """Return how long after its minute a run still begins that was handed over.
+    def grace(self, default: timedelta) -> timedelta:
+        """Return how long after a missed minute the task still runs for it: its ``catch_up``, or the default.
 
-        :param catch_up: how long a minute that was missed is caught up, unless the task says so itself.
+        :param default: the setting ``cron.catch_up``.
         """
-        return max(catch_up if self.catch_up is None else self.catch_up, clock.MINUTE)
+        return default if self.catch_up is None else self.catch_up
 
-    def window(self, seconds: float) -> float:
-        """Return the seconds after which a run of it is stuck: never if it is handed over.
+    def queue_timeout(self, default: timedelta) -> timedelta:
+        """Return how long after its minute an enqueued run may begin: the grace, and a minute at least.
 
-        :param seconds: those of the other tasks.
+        :param default: the setting ``cron.catch_up``.
         """
-        return seconds if self.engine is None else math.inf
+        return max(self.grace(default), clock.MINUTE)
 
-    def caught_up(self, instant: datetime) -> list[datetime]:
-        """Return the wall-clock minutes that the clocks skipped just before ``instant`` and the task was meant for."""
+    def window(self, default: float) -> float:
+        """Return the seconds after which a run of the task is stuck: infinite for a task that is enqueued.
+
+        :param default: the setting ``cron.window``.
+        """
+        return default if self.engine is None else math.inf
+
+    def skipped_wall_minutes(self, instant: datetime) -> list[datetime]:
+        """Return the wall-clock minutes of a fixed-time schedule that a clock change skipped just before ``instant``.
+
+        The task is due at ``instant`` in their place.
+        """
         if self.schedule.interval:
             return []
         return [wall for wall in clock.wall_minutes(instant, self.timezone).skipped if self.schedule.matches(wall)]
 
     def runs(self, after: datetime) -> Iterator[datetime]:
-        """Yield the coming instants at which the task is due, aware and in its time zone.
+        """Yield the instants later than ``after`` at which the task is due, aware and in its time zone.
 
-        :param after: the instant they are later than, aware.
+        :param after: an instant, aware.
         """
         return self.schedule.runs(clock.to_wall(after, self.timezone).replace(tzinfo=self.timezone))
 
 
 def parse_catch_up(value: Any) -> timedelta:
-    """Return the time that a number of seconds is, or its text.
+    """Return the time of a :class:`~datetime.timedelta`, a number of seconds, or such a number as a text.
 
-    :raises ValueError: if it is none, or below 0.
+    :raises ValueError: for anything else, and below 0.
     """
     try:
         time = value if isinstance(value, timedelta) else timedelta(seconds=float(value))
@@ -189,7 +208,7 @@ def dotted_path(f: object) -> str:
     while isinstance(f, functools.partial):
         f = f.func
     named: Any = f if hasattr(f, '__qualname__') else type(f)
-    # a method of a built-in type has no module but that of its type
+    # a method of a built-in type has no module of its own
     module = getattr(named, '__module__', None) or type(getattr(named, '__self__', named)).__module__
     return f'{module}.{named.__qualname__}'
 
@@ -199,9 +218,9 @@ class Tasks:
 
     def __init__(self) -> None:
         self._tasks: dict[Hashable, Task] = {}
-        # by name, whether it was given
+        # by name: whether the argument name= set it
         self._names: dict[str, bool] = {}
-        # by dotted path, the last number behind it
+        # by dotted path: the last number appended to it
         self._numbers: dict[str, int] = {}
         self._by_zone: dict[ZoneInfo | None, Index[Task]] = {}
         self._added = 0
@@ -213,12 +232,12 @@ class Tasks:
         return len(self._tasks)
 
     def add(self, key: Hashable, task: Task, *, named: bool = False) -> None:
-        """Add ``task`` under ``key``, in place of the one that was registered under it before.
+        """Add ``task`` under ``key``, in place of the task that was registered under this key before.
 
         Lambdas and nested functions can share a dotted path: the second is named ``path#2``, and so on.
 
-        :param named: whether the task's name was given, and is not the dotted path of its function.
-        :raises ValueError: if another task has the name, and one of the two was given it.
+        :param named: whether the argument ``name`` set the task's name, which otherwise is a dotted path.
+        :raises ValueError: if another task has the name, and ``name`` set it for one of the two.
         """
         replaced = self._tasks.pop(key, None)
         if replaced is not None:
@@ -227,9 +246,9 @@ class Tasks:
             self._numbers.clear()
         path = task.name
         if path in self._names and (named or self._names[path]):
-            raise ValueError(f'the name {path!r} belongs to another cron task; give one of them another name')
+            raise ValueError(f'the name {path!r} belongs to another cron task; choose another name for one of them')
         while task.name in self._names:
-            # not counted from 1 for each of many tasks
+            # from the last number on: from 1, many tasks would take quadratic time
             number = self._numbers[path] = self._numbers.get(path, 1) + 1
             task.name = f'{path}#{number}'
         self._names[task.name] = named
@@ -245,20 +264,20 @@ class Tasks:
         """
         found: list[list[Task]] = []
         for zone, index in self._by_zone.items():
-            wall = clock.steady_wall(instant, zone)
+            wall = clock.wall_without_transition(instant, zone)
             found += [_due_at_change(index, instant, zone)] if wall is None else index.at(wall)
         due: list[Task] = []
         for tasks in found:
             due += tasks
-        # those of one schedule are in their order
+        # a single list is in order already
         if len(found) > 1:
             due.sort(key=BY_POSITION)
         return due
 
     def named(self, names: Collection[str]) -> list[Task]:
-        """Return the tasks of these names, in the order of the names.
+        """Return the tasks with these names, in the order of the names.
 
-        :raises LookupError: if there is no task of one of them.
+        :raises LookupError: if a name is not that of a task.
         """
         by_name = {task.name: task for task in self}
         unknown = [name for name in names if name not in by_name]
@@ -268,7 +287,7 @@ class Tasks:
 
 
 def _due_at_change(index: Index[Task], instant: datetime, zone: ZoneInfo | None) -> list[Task]:
-    """Return the tasks of a time zone that are due at ``instant``, where its clocks may just have changed."""
+    """Return the tasks of a time zone that are due at ``instant``, near a change of its clocks."""
     minutes = clock.wall_minutes(instant, zone)
     matching = {task for wall in {*minutes.interval, *minutes.fixed_time} for tasks in index.at(wall) for task in tasks}
     return sorted((task for task in matching if task.schedule.is_due(minutes)), key=BY_POSITION)

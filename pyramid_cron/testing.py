@@ -1,4 +1,4 @@
-"""For the tests of applications: runs at an instant of one's choice, and what would be due when."""
+"""Helpers for the tests of applications: runs at any instant, and the runs that would be due."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 
 from pyramid.scripting import prepare
 
-from pyramid_cron.external_url import seen_from_outside
-from pyramid_cron.orders import run_through
+from pyramid_cron.orders import Order, run_through
 from pyramid_cron.reports import RunReport
-from pyramid_cron.runner import run
 from pyramid_cron.schedules.clock import MINUTE, minute_of, to_instant
+from pyramid_cron.views import CronView
 
 
 def tick(target: Any, instant: datetime, names: Iterable[str] | None = None) -> RunReport:
@@ -30,15 +29,9 @@ def tick(target: Any, instant: datetime, names: Iterable[str] | None = None) -> 
     """
     if hasattr(target, 'app'):
         return run_through(target.app, target.app.registry, _instant(instant), names, target.extra_environ)
-    settings = target['cron_settings']
-    with prepare(registry=target) as env, seen_from_outside(env['request'].environ, settings.url):
-        return run(
-            env['request'],
-            _instant(instant),
-            names=None if names is None else tuple(names),
-            window=settings.window,
-            zone=settings.timezone,
-        )
+    order = Order(target, _instant(instant), None if names is None else tuple(names))
+    with prepare(registry=target) as env:
+        return CronView(env['request']).execute(order)
 
 
 def due_between(registry: Any, start: datetime, end: datetime) -> list[tuple[datetime, str]]:

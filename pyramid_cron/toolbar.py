@@ -1,6 +1,6 @@
-"""A panel for pyramid_debugtoolbar: the tasks, and for a tick what became of them.
+"""A panel for pyramid_debugtoolbar: the tasks, and the report of the request if it was a tick.
 
-It is found by its name, in the setting ``debugtoolbar.includes = pyramid_cron.toolbar``.
+The setting ``debugtoolbar.includes = pyramid_cron.toolbar`` adds it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from typing import Any
 
 from pyramid_debugtoolbar.panels import DebugPanel
 
-from pyramid_cron.claims import Unavailable
 from pyramid_cron.reports import RunReport
 from pyramid_cron.schedules import clock
-from pyramid_cron.task_summary import Overview
+from pyramid_cron.task_summary import TaskSummary, summarize_all
 from pyramid_cron.views import REPORT_KEY
 
 HEADINGS = ('Task', 'Schedule', 'Time zone', 'Next run', 'Last run', 'Paused')
 
 
 class CronDebugPanel(DebugPanel):
-    """Tasks, their next and last runs as of when it is looked at, and the report of the request if it was a tick."""
+    """The tasks as they are when the panel is shown, and the report of the request if it was a tick."""
 
     name = 'cron'
     title = nav_title = 'Cron'
@@ -45,38 +44,39 @@ class CronDebugPanel(DebugPanel):
 
     def render_content(self, request: Any) -> str:
         """Return the HTML of the panel."""
-        parts = []
-        if self._report is not None:
-            rows = [
-                (
-                    task.name,
-                    task.outcome,
-                    f'{task.seconds:.3f} s',
-                    type(task.exception).__name__ if task.exception else task.reason or '',
-                )
-                for task in self._report.tasks
-            ]
-            parts.append(f'<h4>This tick, for {escape(self._report.minute.isoformat(" ", "minutes"))}</h4>')
-            parts.append(f'<p>{escape(str(self._report))}</p>')
-            parts.append(_table(('Task', 'Status', 'Time', 'Why'), rows))
-        claims, last, pauses = self._registry['cron_claims'], {}, {}
-        try:
-            last, pauses = claims.last_runs(), claims.paused()
-        except Unavailable as exc:
-            parts.append(f'<p>Without last runs and pauses: {escape(str(exc))}</p>')
-        now = clock.current_minute()
-        entries = [
-            Overview.of(task, now, 1, last.get(task.name), pauses.get(task.name))
-            for task in self._registry['cron_tasks']
-        ]
+        parts = [] if self._report is None else _render_report(self._report)
+        tasks = self._registry['cron_tasks']
+        found = summarize_all(self._registry, tasks, clock.current_minute(), 1)
+        if found.error is not None:
+            parts.append(f'<p>Without last runs and pauses: {escape(str(found.error))}</p>')
+        if found.no_tick is not None:
+            parts.append(f'<p>{escape(str(found.no_tick).capitalize())}</p>')
         parts.append('<h4>Tasks</h4>')
-        parts.append(_table(HEADINGS, map(_row, entries)))
+        parts.append(_table(HEADINGS, map(_row, found.tasks)))
         return '\n'.join(parts)
 
 
-def _row(entry: Overview) -> Sequence[str]:
-    task = entry.task
-    return task.name, str(task.schedule), entry.zone, entry.next_runs()[0], entry.last_run(), entry.paused()
+def _render_report(report: RunReport) -> list[str]:
+    rows = [
+        (
+            task.name,
+            task.outcome,
+            f'{task.seconds:.3f} s',
+            type(task.exception).__name__ if task.exception else task.reason or '',
+        )
+        for task in report.tasks
+    ]
+    return [
+        f'<h4>This tick, for {escape(report.minute.isoformat(" ", "minutes"))}</h4>',
+        f'<p>{escape(str(report))}</p>',
+        _table(('Task', 'Outcome', 'Time', 'Reason'), rows),
+    ]
+
+
+def _row(summary: TaskSummary) -> Sequence[str]:
+    task, [next_run] = summary.task, summary.format_next_runs()
+    schedule, zone = str(task.schedule), summary.zone_name
+    return task.name, schedule, zone, next_run, summary.format_last_run(), summary.format_pause()
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -89,5 +89,8 @@ def _cells(tag: str, values: Sequence[str]) -> str:
 
 
 def includeme(config: Any) -> None:
-    """Add the panel. ``config`` is that of the toolbar's own application."""
+    """Add the panel to the toolbar.
+
+    :param config: the configurator of the toolbar's own application.
+    """
     config.add_debugtoolbar_panel(CronDebugPanel)

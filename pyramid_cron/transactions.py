@@ -1,7 +1,7 @@
-"""One transaction for each task of a run, where pyramid_tm manages the request's or ``cron.transaction`` is set.
+"""One transaction for each task of a run, if pyramid_tm manages the request or ``cron.transaction`` is set.
 
-``transaction`` is imported once a request turns out to have one: the package works without it. What a session has to
-do with it is asked of the objects of zope.sqlalchemy and SQLAlchemy without an import of either.
+The package ``transaction`` is imported only for a request that has a transaction manager: this package works without
+it. Attributes of zope.sqlalchemy and SQLAlchemy objects are read without an import of either.
 """
 
 from __future__ import annotations
@@ -11,26 +11,27 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+from pyramid_cron.errors import CronError
 from pyramid_cron.tasks import System, dotted_path
 
 log = logging.getLogger(__name__)
 
-# what libpq, and with it psycopg and psycopg2, calls PQTRANS_INERROR
+# PQTRANS_INERROR of libpq, as psycopg and psycopg2 report it
 IN_ERROR = 3
 
-# what the setting cron.transaction names
+# the value of the setting cron.transaction
 Wrapper = Callable[[System], AbstractContextManager[object]]
 
 
-class Aborted(RuntimeError):
-    """A task caught an error after which PostgreSQL keeps nothing of its transaction."""
+class Aborted(CronError, RuntimeError):
+    """A task caught a database error, but PostgreSQL had aborted its transaction and would not commit it."""
 
 
 class RunTransactions:
-    """What is around each task of one run: decided when the run begins, and the same for all of them.
+    """The context managers around the tasks of one run, of a kind that is chosen when the run begins.
 
-    That is the context manager of the setting ``cron.transaction``, or a transaction of its own where pyramid_tm is
-    active for the request, or nothing.
+    The context manager is that of the setting ``cron.transaction``; or else a transaction of pyramid_tm's manager, if
+    pyramid_tm is active for the request; or else empty.
 
     :param request: the request of the run.
     """
@@ -43,10 +44,10 @@ class RunTransactions:
         self._begun = False
 
     def around(self, name: str, system: System) -> AbstractContextManager[None]:
-        """Return what the task has to run in; a failure of the task has to pass through it.
+        """Return the context manager to call the task in, through which a failure of the task must pass.
 
         :param name: the name of the task.
-        :param system: what it is called with.
+        :param system: the argument of the task.
         """
         if self._wrapper is not None:
             return application_transaction(self._wrapper, system)
@@ -56,26 +57,26 @@ class RunTransactions:
         return task_transaction(self._manager, name)
 
     def finish(self) -> None:
-        """Leave the request's transaction as the rest of the application expects it, once the last task is through."""
+        """After the last task, begin a transaction for the rest of the request if the tasks had their own."""
         if self._begun:
             reopen(self._request, self._manager)
 
 
 def active_manager(request: Any) -> Any | None:
-    """Return the transaction manager that pyramid_tm has a transaction of this request open on, or ``None``.
+    """Return the transaction manager if pyramid_tm has opened a transaction for this request, else ``None``.
 
-    A doomed one belongs to a test that wants to roll everything back itself, as pyramid_tm documents; it is left alone.
+    A doomed transaction is left alone: by pyramid_tm's documentation it belongs to a test that rolls back everything.
     """
     if not request.environ.get('tm.active'):
         return None
     if _is_doomed(request.tm):
-        log.warning("the request's transaction is doomed: what the tasks do in it will be rolled back with it")
+        log.warning("the request's transaction is doomed: the work of the tasks in it will be rolled back with it")
         return None
     return request.tm
 
 
 def forbid_retry(request: Any) -> None:
-    """Make this the last attempt of pyramid_retry: whatever fails after the tasks must not run them again."""
+    """Make this the last attempt of pyramid_retry: an error after the tasks must not run them again."""
     environ = request.environ
     if 'retry.attempt' in environ:
         environ['retry.attempts'] = environ['retry.attempt'] + 1
@@ -83,10 +84,9 @@ def forbid_retry(request: Any) -> None:
 
 @contextmanager
 def task_transaction(manager: Any, note: str) -> Iterator[None]:
-    """Run the body of a ``with`` in a transaction of its own: committed at its end, rolled back if it raises.
+    """Run the body of a ``with`` in a new transaction: commit at its end, roll back if the body raises or dooms it.
 
-    What is open on ``manager`` beforehand is rolled back. A body that dooms the transaction has it rolled back, and
-    one that ends it itself keeps what it did.
+    A transaction that is open on ``manager`` beforehand is rolled back. A body may end the transaction itself.
 
     :param manager: a transaction manager, explicit or thread-local.
     :param note: the description of the transaction.
@@ -100,8 +100,8 @@ def task_transaction(manager: Any, note: str) -> Iterator[None]:
             log.warning('the transaction of task %s is doomed: rolling it back', note)
             manager.abort()
         elif doomed is not None:
-            # no sooner, because a task may ask for savepoints, which every data manager would have to know of
-            manager.get().join(_Objection())
+            # not earlier, because a savepoint of the task would need the support of every data manager that has joined
+            manager.get().join(_AbortedCheck())
             manager.commit()
     except BaseException:
         _abort(manager)
@@ -110,15 +110,15 @@ def task_transaction(manager: Any, note: str) -> Iterator[None]:
 
 @contextmanager
 def application_transaction(wrapper: Wrapper, system: System) -> Iterator[None]:
-    """Run the body of a ``with`` in the context manager of an application, which may not swallow what it raises.
+    """Run the body of a ``with`` in a context manager of the application, and raise what the body raises in any case.
 
-    :raises TypeError: if ``wrapper`` returns something else.
+    :raises TypeError: if ``wrapper`` does not return a context manager.
     """
     manager = wrapper(system)
     if not isinstance(manager, AbstractContextManager):
         raise TypeError(
             f'cron.transaction: {dotted_path(wrapper)} returned a {type(manager).__name__}, which is no context '
-            'manager; decorate it with contextlib.contextmanager, or let it return one'
+            'manager; decorate it with contextlib.contextmanager, or return one from it'
         )
     raised: BaseException | None = None
     with manager:
@@ -132,11 +132,11 @@ def application_transaction(wrapper: Wrapper, system: System) -> Iterator[None]:
 
 
 @contextmanager
-def set_aside(request: Any) -> Iterator[None]:
-    """Run the body of a ``with`` while a request has no transaction of pyramid_tm open, and is not tried again.
+def suspended(request: Any) -> Iterator[None]:
+    """Run the body of a ``with`` while no transaction of pyramid_tm is open for a request, which is not retried.
 
-    For a body in which the application answers another request: of a database with one writer the two would wait for
-    one another, and a thread-local manager would be told to begin twice. What was done before is rolled back.
+    In the body the application handles another request: with a single-writer database the two would block each other,
+    and a thread-local manager would begin twice. Earlier work of the request is rolled back.
     """
     forbid_retry(request)
     manager = active_manager(request)
@@ -151,17 +151,17 @@ def set_aside(request: Any) -> Iterator[None]:
 
 
 def reopen(request: Any, manager: Any) -> None:
-    """Begin an empty transaction for pyramid_tm to end, once the last task is through."""
+    """Begin an empty transaction, which pyramid_tm ends after the request."""
     if request.environ.get('tm.active'):
         try:
             manager.begin()
         except Exception:
-            # it is begun all the same, and an answer that fails here would hide what became of the tasks
+            # the transaction has begun all the same, and an error here would hide the outcome of the tasks
             log.exception('the transaction that ends the request could not be begun cleanly')
 
 
 def _is_doomed(manager: Any) -> bool | None:
-    """Tell whether the open transaction is doomed, ``None`` if an explicit manager has none open."""
+    """Return whether the open transaction is doomed, ``None`` if an explicit manager has no open transaction."""
     from transaction.interfaces import NoTransaction
 
     try:
@@ -176,15 +176,15 @@ def _abort(manager: Any) -> None:
     try:
         manager.abort()
     except Exception:
-        # the transaction is gone all the same, and what failed before it matters more
+        # the transaction has ended all the same, and an earlier error matters more
         log.exception('a transaction could not be rolled back cleanly')
 
 
-class _Objection:
-    """A data manager that votes against a commit which PostgreSQL would answer with a rollback, and tell nobody."""
+class _AbortedCheck:
+    """A data manager that votes against a commit which PostgreSQL would silently turn into a rollback."""
 
     def sortKey(self) -> str:
-        # before sessions, which commit when they are asked to vote
+        # before sessions, which commit in their vote
         return ''
 
     def tpc_begin(self, transaction: Any) -> None:
@@ -194,12 +194,12 @@ class _Objection:
         pass
 
     def tpc_vote(self, transaction: Any) -> None:
-        # by now sessions that wrote nothing have left, and what those have lost is nothing
+        # sessions that wrote nothing have left by now, and have nothing to lose
         for resource in transaction._resources:
             if _is_aborted(getattr(resource, 'tx', None)):
                 raise Aborted(
                     'the task caught an error of the database and went on, but PostgreSQL had aborted its '
-                    'transaction: nothing of it is kept; let the error pass, or put what may fail into '
+                    'transaction: nothing of it is kept; do not catch the error, or put what may fail into '
                     'session.begin_nested()'
                 )
 
@@ -213,9 +213,9 @@ class _Objection:
 
 
 def _is_aborted(session_transaction: Any) -> bool:
-    """Tell whether one of the connections of SQLAlchemy's ``SessionTransaction`` is in a transaction that failed."""
+    """Return whether a connection of SQLAlchemy's ``SessionTransaction`` is in a failed transaction."""
     for key in getattr(session_transaction, '_connections', ()):
-        # each is there twice, as itself and by its engine
+        # the keys are connections and their engines
         driver = getattr(getattr(key, 'connection', None), 'driver_connection', None)
         if getattr(getattr(driver, 'info', None), 'transaction_status', None) == IN_ERROR:
             return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,25 +14,25 @@ from pyramid_cron import isolation, runner
 from pyramid_cron.access import rules
 from pyramid_cron.access.log import RefusalLog
 from pyramid_cron.external_url import seen_from_outside
-from pyramid_cron.orders import Order, pending
+from pyramid_cron.orders import Order, PendingOrder, pending_order
 from pyramid_cron.reports import RunReport
 from pyramid_cron.schedules import clock
 from pyramid_cron.settings import Settings
 
-# where the report of a run is left for what shows it, such as the debug toolbar's panel
+# the key of the environ that holds the report of a run, for the debug toolbar's panel
 REPORT_KEY = 'pyramid_cron.report'
 
-# what a route's own pattern lets through: a newline at the end of a path, which passes what proxies refuse
+# a route's own pattern also matches a newline at the end of a path, by which a path that a proxy refuses would pass
 PATH_INFO = r'[^\n]*\Z'
 
 TEXT, JSON = 'text/plain; charset=UTF-8', 'application/json'
 
-# what the status of a refusal obliges the answer to say (RFC 9110)
+# headers that the status of a refusal requires (RFC 9110)
 REFUSAL_HEADERS = {401: ('WWW-Authenticate', 'Bearer'), 405: ('Allow', ', '.join(rules.METHODS))}
 
 
 class CronView:
-    """Runs what is due in the current minute, if the request may ask for it.
+    """Runs what is due in the current minute, if the request may trigger that.
 
     :param request: a request whose registry holds the tasks.
     """
@@ -50,44 +49,34 @@ class CronView:
         return text
 
     def answer(self) -> Response:
-        """Return the answer, which owes nothing to what tasks do to ``request.response``."""
+        """Return the answer, which is independent of what tasks do to ``request.response``."""
+        # the minute of the tick is the one in which the request arrived
         instant = clock.current_minute()
         request = self.request
-        settings: Settings = request.registry['cron_settings']
-        order = pending(request.environ)
-        trigger = 'command'
-        if order is None:
-            order = Order(request.registry, instant, exits=isolation.OF_SERVERS)
-            trigger = 'request'
+        pending = pending_order(request.environ)
+        if pending is None:
             refusal = refused(request)
             if refusal is not None:
                 return refusal
-        elif order.registry is not request.registry:
-            order.strayed = True
+            pending = PendingOrder(Order(request.registry, instant, exits=isolation.OF_SERVERS))
+        elif pending.order.registry is not request.registry:
+            pending.strayed = True
             return respond(404, TEXT, 'fail: the run was ordered from another application')
-        with seen_from_outside(request.environ, settings.url):
-            if order.call is not None:
-                order.call(request)
-                order.report = RunReport(order.instant, settings.timezone, 0.0, ())
-                return respond(200, TEXT, 'ok')
-            report = order.report = runner.run(
-                request,
-                order.instant,
-                names=order.names,
-                window=settings.window if order.delivery is None else math.inf,
-                zone=settings.timezone,
-                trigger=trigger,
-                requested_by=order.requested_by,
-                enqueue=order.enqueue,
-                delivery=order.delivery,
-                exits=order.exits,
-                stop=order.stop,
-            )
+        report = pending.report = self.execute(pending.order)
         request.environ[REPORT_KEY] = report
         status = 500 if report.failed else 200
         if prefers_json(request):
             return respond(status, JSON, json.dumps(report.as_dict()))
         return respond(status, TEXT, str(report))
+
+    def execute(self, order: Order) -> RunReport:
+        """Execute an order, with a request that looks as it does from outside."""
+        settings: Settings = self.request.registry['cron_settings']
+        with seen_from_outside(self.request.environ, settings.url):
+            if order.call is None:
+                return runner.run(self.request, order)
+            order.call(self.request)
+            return RunReport(order.instant, settings.timezone, 0.0, ())
 
 
 def refused(request: Any) -> Response | None:
@@ -119,7 +108,7 @@ def _wsgi_headers(request: Any) -> Mapping[str, Any]:
 
 
 def prefers_json(request: Any) -> bool:
-    """Tell whether a request asks for JSON rather than for text."""
+    """Return whether a request prefers JSON to text."""
     accept = _wsgi_headers(request).get('HTTP_ACCEPT', '')
     if accept in ('', '*/*'):
         return False

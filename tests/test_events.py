@@ -6,7 +6,6 @@ from pyramid.config import Configurator
 from webtest import TestApp
 from zope.interface.verify import verifyObject
 
-from pyramid_cron.claims import Turn
 from pyramid_cron.events import (
     IRunFinished,
     IRunStarted,
@@ -42,7 +41,7 @@ def run(config):
     return TestApp(config.make_wsgi_app(), extra_environ=LOCAL).get('/cron', expect_errors=True)
 
 
-def test_subscribers_are_told_of_a_run_and_its_tasks(config):
+def test_a_run_sends_its_events_in_order(config):
     events = []
     for interface in (IRunStarted, ITaskStarted, IRunFinished):
         # that a task has finished is an event of its start's interface too
@@ -76,7 +75,7 @@ def test_events_have_what_their_interfaces_promise(config, interface):
         assert verifyObject(interface, event)
 
 
-def test_a_subscriber_of_all_events_hears_of_tasks_too(config):
+def test_a_subscriber_of_all_events_receives_tasks(config):
     events = []
     config.add_subscriber(events.append)
     run(config)
@@ -89,7 +88,7 @@ def test_a_skipped_task_has_finished_without_a_start(config):
     config.commit()
     claims = config.registry['cron_claims']
     for task in config.registry['cron_tasks']:
-        assert claims.claim(Turn(task, None)) is None
+        assert claims.claim(task, None) is None
     run(config)
     assert [(type(event), event.outcome) for event in events] == [(TaskFinished, 'skipped')] * 2
 
@@ -106,7 +105,7 @@ def test_a_run_with_nothing_due_is_no_event():
 
 @pytest.mark.parametrize('interface', [IRunStarted, ITaskStarted, ITaskFinished, IRunFinished])
 @pytest.mark.parametrize('exc', [ValueError, CancelledError])
-def test_a_subscriber_that_raises_is_logged_and_changes_nothing(config, caplog, interface, exc):
+def test_a_subscriber_that_raises_is_logged(config, caplog, interface, exc):
     def fail(event):
         raise exc('the subscriber is broken')
 
@@ -116,7 +115,7 @@ def test_a_subscriber_that_raises_is_logged_and_changes_nothing(config, caplog, 
     assert 'the subscriber is broken' in caplog.text
 
 
-def test_a_subscriber_in_the_main_thread_can_end_the_process(config):
+def test_a_subscriber_can_end_the_process(config):
     def end(event):
         raise KeyboardInterrupt
 
@@ -126,11 +125,11 @@ def test_a_subscriber_in_the_main_thread_can_end_the_process(config):
 
 
 @pytest.mark.parametrize('interface', [IRunStarted, ITaskStarted, ITaskFinished, IRunFinished])
-def test_where_no_server_runs_a_subscriber_that_exits_is_logged_and_changes_nothing(config, caplog, interface):
+def test_without_a_server_a_subscribers_exit_is_logged(config, caplog, interface):
     def end(event):
-        raise SystemExit('the subscriber gives up')
+        raise SystemExit('the subscriber stops')
 
     config.add_subscriber(end, interface)
     report = tick(config.make_wsgi_app().registry, datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc))
     assert [(task.name, task.outcome) for task in report.tasks] == [('good', 'ok'), ('bad', 'failed')]
-    assert 'SystemExit: the subscriber gives up' in caplog.text
+    assert 'SystemExit: the subscriber stops' in caplog.text

@@ -1,4 +1,4 @@
-"""``cron.url``: what it accepts, and what requests say while tasks run."""
+"""``cron.url``: its values, and the URLs of requests while tasks run."""
 
 from datetime import datetime, timezone
 
@@ -81,14 +81,14 @@ def test_a_url_is_scheme_host_port_and_script_name(value, parsed, host):
         'https://shop.example.com https://example.com',
     ],
 )
-def test_anything_else_is_refused_with_an_example(value):
+def test_any_other_text_is_refused_with_an_example(value):
     with pytest.raises(ConfigurationError, match=r'as in https://example\.com/shop: no user, query') as refused:
         Settings.parse({'cron.url': value})
     assert str(refused.value).startswith(f'bad setting cron.url = {value!r}: ')
 
 
 @pytest.mark.parametrize('port', ['0', '65536', '99999'])
-def test_a_port_that_cannot_be_is_refused(port):
+def test_a_port_out_of_range_is_refused(port):
     with pytest.raises(ConfigurationError, match='its port has to be from 1 to 65535'):
         Settings.parse({'cron.url': f'https://shop.example.com:{port}'})
 
@@ -128,10 +128,10 @@ OUTSIDE = {
 
 
 class Shop:
-    """An application with a task and a tween, both of which remember what the request told them."""
+    """An application with a task that records URLs of its request, and a tween that records the environ."""
 
     def __init__(self, task=None, **settings):
-        self.told = []
+        self.urls = []
         self.beside = []
         with Configurator(settings=settings) as config:
             config.include('pyramid_cron')
@@ -143,7 +143,7 @@ class Shop:
             self.app = config.make_wsgi_app()
 
     def task(self, system):
-        self.told.append(everything(system['request']))
+        self.urls.append(everything(system['request']))
 
 
 def beside(handler, registry):
@@ -174,35 +174,35 @@ def of_a_registry(shop):
 
 
 @pytest.mark.parametrize('run', [by_http, in_process, of_a_test, of_a_registry])
-def test_tasks_find_the_application_where_the_setting_says(run):
+def test_tasks_see_the_url_of_the_setting(run):
     shop = Shop(**{'cron.url': SHOP})
     run(shop)
     expected = dict(OUTSIDE)
     if run is of_a_registry:
-        # its request came to no path of the trigger
+        # its request has no path
         expected['url'] = expected['application_url'] + '/'
         expected['path'] = '/the-shop/'
-    assert shop.told == [expected]
+    assert shop.urls == [expected]
 
 
-def test_without_the_setting_tasks_find_it_where_the_trigger_did():
+def test_without_the_setting_tasks_see_the_triggers_url():
     shop = Shop()
     by_http(shop)
-    assert shop.told[0]['url'] == 'http://localhost:6543/cron'
-    assert shop.told[0]['route_url'] == 'http://localhost:6543/orders/5'
+    assert shop.urls[0]['url'] == 'http://localhost:6543/cron'
+    assert shop.urls[0]['route_url'] == 'http://localhost:6543/orders/5'
     in_process(shop)
-    assert shop.told[1]['url'] == 'http://localhost/cron'
+    assert shop.urls[1]['url'] == 'http://localhost/cron'
 
 
 @pytest.mark.parametrize('missing', [(), ('HTTP_HOST',)], ids=['with Host', 'without'])
-def test_before_and_after_the_run_the_request_says_what_it_said(missing):
+def test_outside_the_run_the_request_is_unchanged(missing):
     shop = Shop(**{'cron.url': SHOP, 'cron.secret': 'sixteen chars 16'})
     environ = {**LOCAL, 'HTTP_AUTHORIZATION': 'Bearer sixteen chars 16'}
     request = Request.blank('/cron', environ=environ)
     for key in missing:
         del request.environ[key]
     assert request.get_response(shop.app).text == 'ok'
-    assert shop.told[0]['url'] == OUTSIDE['url']
+    assert shop.urls[0]['url'] == OUTSIDE['url']
     keys = ('wsgi.url_scheme', 'HTTP_HOST', 'SERVER_NAME', 'SERVER_PORT', 'SCRIPT_NAME')
     before, after = ({key: environ.get(key) for key in keys} for environ in shop.beside)
     assert before == after
@@ -210,7 +210,7 @@ def test_before_and_after_the_run_the_request_says_what_it_said(missing):
     assert ('HTTP_HOST' in shop.beside[1]) is not bool(missing)
 
 
-def test_a_run_that_is_interrupted_leaves_the_request_as_it_was():
+def test_an_interrupted_run_restores_the_request():
     def interrupted():
         with seen_from_outside(environ, BaseURL.parse(SHOP)):
             assert environ['HTTP_HOST'] == 'shop.example.com:8443'
@@ -222,7 +222,7 @@ def test_a_run_that_is_interrupted_leaves_the_request_as_it_was():
     assert environ == {'HTTP_HOST': 'localhost'}
 
 
-def test_who_may_trigger_is_decided_by_what_the_request_said():
+def test_access_is_decided_by_the_original_request():
     shop = Shop(**{'cron.url': 'http://localhost'})
     client = TestApp(shop.app)
     assert client.get('/cron', extra_environ=LOCAL | {'HTTP_HOST': 'shop.example.com'}, status=403)
@@ -230,17 +230,17 @@ def test_who_may_trigger_is_decided_by_what_the_request_said():
     assert TestApp(shop.app).get('/cron', extra_environ=LOCAL).text == 'ok'
 
 
-def test_under_a_mount_the_script_name_is_replaced_and_the_path_stays():
+def test_under_a_mount_only_the_script_name_is_replaced():
     shop = Shop(**{'cron.url': SHOP})
     TestApp(shop.app).get('/cron', extra_environ=LOCAL | {'SCRIPT_NAME': '/mounted'})
-    assert shop.told == [OUTSIDE]
+    assert shop.urls == [OUTSIDE]
     assert [environ['SCRIPT_NAME'] for environ in shop.beside] == ['/mounted', '/mounted']
 
 
-def test_a_url_without_a_path_takes_the_mount_away():
+def test_a_url_without_a_path_removes_the_mount():
     shop = Shop(**{'cron.url': 'https://shop.example.com'})
     TestApp(shop.app).get('/cron', extra_environ=LOCAL | {'SCRIPT_NAME': '/mounted'})
-    assert shop.told[0]['url'] == 'https://shop.example.com/cron'
+    assert shop.urls[0]['url'] == 'https://shop.example.com/cron'
 
 
 def https_only(app):
@@ -252,7 +252,7 @@ def https_only(app):
     return middleware
 
 
-def test_an_application_that_forces_https_lets_a_run_without_http_through():
+def test_middleware_that_forces_https_passes_a_run():
     shop = Shop(**{'cron.url': SHOP})
     assert run_through(https_only(shop.app), shop.app.registry, NOON).names('ok') == ['task']
 
@@ -263,6 +263,6 @@ def test_without_the_setting_the_message_names_it():
         run_through(https_only(shop.app), shop.app.registry, NOON)
     assert str(raised.value) == (
         'the application answered 301 Moved Permanently before its tasks could run: '
-        'it redirects to https://shop.example.com/cron, and cron.url says which address its requests come to'
+        'it redirects to https://shop.example.com/cron; set cron.url to the address that its requests come to'
     )
-    assert shop.told == []
+    assert shop.urls == []

@@ -1,4 +1,5 @@
 import logging
+import os
 import sys
 import threading
 
@@ -20,15 +21,24 @@ from pyramid_cron import isolation
     ],
     ids=repr,
 )
-def test_a_process_that_came_back_from_a_fork_is_ended_with_a_word(caplog, exc, status):
+def test_a_forked_process_ends_with_its_task_and_logs_it(caplog, exc, status):
     ended = []
     isolation.Guard(process=0, end=ended.append).after('forking', exc)
     assert ended == [status]
-    assert 'task forking came back in process' in caplog.text
-    assert str(exc or '') in caplog.text
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert f'task forking ended in process {os.getpid()}, which it had forked' in record.getMessage()
+    assert (record.exc_info or (None, None))[1] is exc
 
 
-def test_it_is_ended_even_if_that_cannot_be_logged():
+def test_the_process_of_the_run_goes_on_after_a_task(caplog):
+    ended = []
+    isolation.Guard(end=ended.append).after('task', SystemExit(3))
+    assert ended == []
+    assert caplog.records == []
+
+
+def test_a_forked_process_ends_even_if_logging_fails():
     def refuse(record):
         raise LookupError('the log is broken')
 
@@ -42,7 +52,7 @@ def test_it_is_ended_even_if_that_cannot_be_logged():
     assert ended == [0]
 
 
-def test_levels_that_a_task_disabled_are_enabled_again_and_others_are_left_alone():
+def test_only_levels_that_a_task_disabled_are_enabled_again():
     try:
         for before, during, after in (
             (logging.NOTSET, logging.CRITICAL, logging.NOTSET),
@@ -50,7 +60,7 @@ def test_levels_that_a_task_disabled_are_enabled_again_and_others_are_left_alone
             (logging.INFO, logging.NOTSET, logging.NOTSET),
         ):
             logging.disable(before)
-            guard = isolation.Guard()
+            guard = isolation.Guard(end=pytest.fail)
             logging.disable(during)
             guard.after('task', None)
             assert logging.root.manager.disable == after
@@ -58,11 +68,11 @@ def test_levels_that_a_task_disabled_are_enabled_again_and_others_are_left_alone
         logging.disable(logging.NOTSET)
 
 
-def test_what_was_off_before_a_task_stays_off():
+def test_a_logger_that_was_disabled_before_stays_disabled():
     off, on = (logging.getLogger(f'pyramid_cron.{name}') for name in ('events', 'runner'))
     off.disabled = True
     try:
-        guard = isolation.Guard()
+        guard = isolation.Guard(end=pytest.fail)
         on.disabled = True
         guard.after('task', None)
         assert (off.disabled, on.disabled) == (True, False)
@@ -71,7 +81,7 @@ def test_what_was_off_before_a_task_stays_off():
 
 
 @pytest.mark.parametrize('exc', [SystemExit(), KeyboardInterrupt()])
-def test_only_in_the_main_thread_an_exit_ends_the_process(exc):
+def test_an_exit_ends_the_process_only_in_the_main_thread(exc):
     assert isolation.ends_process(exc, isolation.OF_SERVERS)
     answers = []
     thread = threading.Thread(target=lambda: answers.append(isolation.ends_process(exc, isolation.OF_SERVERS)))
@@ -80,7 +90,7 @@ def test_only_in_the_main_thread_an_exit_ends_the_process(exc):
     assert answers == [False]
 
 
-def test_gevent_is_not_imported_to_ask_about_it():
+def test_gevent_is_not_imported():
     before = sys.modules.pop('greenlet', None)
     try:
         assert not isolation.ends_process(GeneratorExit(), isolation.OF_SERVERS)

@@ -1,4 +1,4 @@
-"""Runs without HTTP: whose tasks they are, and how they are asked to stop."""
+"""Runs without HTTP: the application they belong to, and how they are stopped."""
 
 from datetime import datetime, timezone
 
@@ -14,9 +14,9 @@ NOON = datetime(2026, 12, 24, 12, 0, tzinfo=timezone.utc)
 class Application:
     """An application with three tasks, and what has run of them."""
 
-    def __init__(self, **tasks):
+    def __init__(self, settings=None, **tasks):
         self.ran = []
-        with Configurator() as config:
+        with Configurator(settings=settings or {}) as config:
             config.include('pyramid_cron')
             for name in ('first', 'second', 'third'):
                 config.add_cron_task(tasks.get(name) or self.task(name), min='*', name=name, idle=name == 'third')
@@ -27,33 +27,33 @@ class Application:
         return lambda system: self.ran.append(f'{name} {system["request"].method}')
 
 
-def test_a_run_that_comes_to_another_application_runs_nothing():
+def test_another_application_runs_nothing():
     shop, site = Application(), Application()
     with pytest.raises(NotRun, match='another application answered, which has tasks of its own, and none of them ran'):
         run_through(site.app, shop.registry, NOON)
     assert shop.ran == site.ran == []
 
 
-def test_a_run_is_of_the_application_of_its_registry_whatever_is_around_it():
+def test_a_wrapped_application_runs_its_own_tasks():
     shop = Application()
     run_through(lambda environ, start_response: shop.app(environ, start_response), shop.registry, NOON)
     assert shop.ran == ['first GET', 'second GET', 'third GET']
 
 
-def test_a_run_can_be_requested_by_post():
-    shop = Application()
-    run_through(shop.app, shop.registry, NOON, method='POST')
+def test_the_method_of_a_request_is_a_setting():
+    shop = Application({'cron.method': 'post'})
+    run_through(shop.app, shop.registry, NOON)
     assert shop.ran == ['first POST', 'second POST', 'third POST']
 
 
-def test_an_order_that_nobody_stops_runs_to_its_end():
+def test_an_order_has_no_stop_by_default():
     assert Order(None, NOON).stop() is False
 
 
-def test_what_is_left_over_once_the_run_is_asked_to_stop_is_skipped_and_named(caplog):
-    asked = []
-    shop = Application(first=lambda system: asked.append('to stop'))
-    report = run_through(shop.app, shop.registry, NOON, stop=lambda: bool(asked))
+def test_tasks_left_over_by_a_stop_are_skipped(caplog):
+    stops = []
+    shop = Application(first=lambda system: stops.append('now'))
+    report = run_through(shop.app, shop.registry, NOON, stop=lambda: bool(stops))
     assert [(task.name, task.outcome, task.reason) for task in report.tasks] == [
         ('first', 'ok', None),
         ('second', 'skipped', 'stopping'),
@@ -65,15 +65,24 @@ def test_what_is_left_over_once_the_run_is_asked_to_stop_is_skipped_and_named(ca
     assert run_through(shop.app, shop.registry, NOON, ['second']).names('ok') == ['second']
 
 
-def test_a_run_that_is_asked_to_stop_before_its_first_task_runs_none():
+def test_a_stop_before_the_first_task_runs_none():
     shop = Application()
     report = run_through(shop.app, shop.registry, NOON, stop=lambda: True)
     assert report.names('skipped') == ['first', 'second', 'third']
     assert shop.ran == []
 
 
-def test_by_http_nothing_stops_a_run():
+def test_a_request_by_http_runs_all_tasks():
     shop = Application()
     client = TestApp(shop.app, extra_environ={'REMOTE_ADDR': '127.0.0.1', 'HTTP_HOST': 'localhost'})
     assert client.get('/cron').text == 'ok'
     assert len(shop.ran) == 3
+
+
+def test_a_redirect_names_the_setting_to_change():
+    def redirect(environ, start_response):
+        start_response('302 Found', [('Location', 'https://shop.example/cron')])
+        return [b'']
+
+    with pytest.raises(NotRun, match=r'it redirects to https://shop\.example/cron; set cron\.url to the address'):
+        run_through(redirect, Application().registry, NOON)

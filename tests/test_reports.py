@@ -4,6 +4,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pyramid_cron import RunReport, TaskReport
+from pyramid_cron.reports import PastRun
 
 INSTANT = datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc)
 
@@ -38,18 +39,18 @@ AGAIN = TaskReport('fine', 'skipped', reason='already run')
             [OK, GONE, STUCK, BAD],
             None,
         ),
-        ('fail: the store cannot be asked: gone', [], 'the store cannot be asked: gone'),
-        ('fail: the store cannot be asked: gone', [OK, AGAIN], 'the store cannot be asked: gone'),
+        ('fail: the store is not available: gone', [], 'the store is not available: gone'),
+        ('fail: the store is not available: gone', [OK, AGAIN], 'the store is not available: gone'),
         ('fail: why; 1 of 1 tasks failed: bad', [BAD], 'why'),
     ],
 )
-def test_what_somebody_has_to_hear_comes_first(shown, tasks, problem):
+def test_faults_come_first_in_a_report(shown, tasks, problem):
     made = report(*tasks, problem=problem)
     assert str(made) == shown
     assert made.failed is shown.startswith('fail')
 
 
-def test_a_report_for_json_tells_the_problem_and_of_an_exception_the_class():
+def test_json_of_a_report_has_problem_and_exceptions():
     assert report(BAD, GONE, problem='why').as_dict() == {
         'minute': '2026-11-23T09:08:00+00:00',
         'seconds': 1.5,
@@ -62,5 +63,37 @@ def test_a_report_for_json_tells_the_problem_and_of_an_exception_the_class():
     assert 'problem' not in report(OK).as_dict()
 
 
-def test_tasks_are_found_by_their_status():
+def test_tasks_are_found_by_their_outcome():
     assert report(OK, GONE, AWAY).names('lost') == ['gone', 'away']
+
+
+def test_json_of_a_late_retry_has_attempt_and_minute():
+    late = TaskReport('late', 'ok', attempt=2, scheduled_for=INSTANT)
+    assert late.as_dict() == {
+        'name': 'late',
+        'outcome': 'ok',
+        'seconds': 0.0,
+        'attempt': 2,
+        'scheduled_for': '2026-11-23T09:08:00+00:00',
+    }
+
+
+def past(**values):
+    fields = dict.fromkeys(PastRun._fields)
+    return PastRun(**{**fields, 'task': 'task', 'outcome': 'lost', 'host': 'web1', 'pid': 7, **values})
+
+
+@pytest.mark.parametrize(
+    ('run', 'process', 'why'),
+    [
+        (past(), 'process 7 on web1', ''),
+        (past(host=None, pid=None), '', ''),
+        (past(host=None, pid=None, reason='no tick came in time'), '', 'no tick came in time'),
+        # only the process, which is shown anyway
+        (past(reason='process 7 on web1, since 09:08'), 'process 7 on web1', ''),
+        (past(reason='its process was ended'), 'process 7 on web1', 'its process was ended'),
+        (past(error='LookupError', reason='a reason'), 'process 7 on web1', 'LookupError'),
+    ],
+)
+def test_a_past_run_shows_its_process_and_reason(run, process, why):
+    assert (run.process, run.why) == (process, why)

@@ -13,16 +13,20 @@ from pyramid.registry import Registry
 from pyramid.testing import DummyRequest
 
 from pyramid_cron import Task, runner
-from pyramid_cron.claims import Claims, Turn, Unavailable
+from pyramid_cron.claims import Found, Unavailable
+from pyramid_cron.events import ITaskStarted
 from pyramid_cron.isolation import OF_COMMANDS, OF_SERVERS
+from pyramid_cron.memory_claims import MemoryClaims, MemoryRun
+from pyramid_cron.orders import Order
 from pyramid_cron.schedules.clock import MINUTE
+from pyramid_cron.settings import Settings
 from pyramid_cron.tasks import Tasks
 
 INSTANT = datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc)
 
 
 class Clock:
-    """A monotonic clock that stands still until it is told to go on."""
+    """A monotonic clock that stands still unless a test moves it."""
 
     def __init__(self):
         self.now = 1000.0
@@ -38,7 +42,7 @@ class Application:
         self.registry = Registry('test')
         self.registry['cron_tasks'] = Tasks()
         self.clock = Clock()
-        self.registry['cron_claims'] = Claims(self.clock)
+        self.registry['cron_claims'] = MemoryClaims(self.clock)
         self.request = DummyRequest()
         self.request.registry = self.registry
         self.ran = []
@@ -50,9 +54,11 @@ class Application:
 
         self.registry['cron_tasks'].add(name, Task(f, name=name, **options))
 
-    def run(self, window=60, later=0, **options):
-        instant = INSTANT + later * MINUTE
-        return runner.run(self.request, instant, window=window, monotonic=self.clock, **options)
+    def run(self, window=60, later=0, instant=INSTANT, zone=None, **options):
+        settings = {'cron.window': str(window), **({} if zone is None else {'cron.timezone': zone.key})}
+        self.registry['cron_settings'] = Settings.parse(settings)
+        order = Order(self.registry, instant + later * MINUTE, monotonic=self.clock, **options)
+        return runner.run(self.request, order)
 
     def spend(self, seconds):
         def body(system):
@@ -70,23 +76,23 @@ def fail(system):
     raise LookupError('the message stays in the log')
 
 
-def statuses(report):
+def outcomes(report):
     return [(task.name, task.outcome) for task in report.tasks]
 
 
-def test_only_what_is_due_runs(app):
+def test_only_due_tasks_run(app):
     app.add('due', min=8)
     app.add('not due', min=9)
-    assert statuses(app.run()) == [('due', 'ok')]
+    assert outcomes(app.run()) == [('due', 'ok')]
     assert app.ran == ['due']
 
 
-def test_tasks_of_several_time_zones_are_each_told_the_minute_in_theirs(app):
-    told = []
+def test_each_task_gets_minutes_in_its_time_zone(app):
+    seen = []
     for name, zone in (('a', 'Asia/Tokyo'), ('b', 'America/New_York'), ('c', 'Asia/Tokyo')):
-        app.add(name, lambda system: told.append(str(system['scheduled_for'].tzinfo)), timezone=zone)
+        app.add(name, lambda system: seen.append(str(system['scheduled_for'].tzinfo)), timezone=zone)
     app.run()
-    assert told == ['Asia/Tokyo', 'America/New_York', 'Asia/Tokyo']
+    assert seen == ['Asia/Tokyo', 'America/New_York', 'Asia/Tokyo']
 
 
 def test_normal_tasks_run_in_order_and_idle_ones_after_them(app):
@@ -98,61 +104,74 @@ def test_normal_tasks_run_in_order_and_idle_ones_after_them(app):
     assert app.ran == ['normal 1', 'normal 2', 'idle 1', 'idle 2']
 
 
-class Away(Claims):
-    """Claims that cannot tell whose turn some tasks are."""
+class LateRun(MemoryRun):
+    """A run for a minute that is over, in its third attempt."""
+
+    attempt = 3
+
+
+class UnclaimableRun(MemoryRun):
+    """A run whose claim fails, because the store is away."""
+
+    def claim(self):
+        raise Unavailable('the store is away') from OSError('gone')
+
+
+class Away(MemoryClaims):
+    """Claims of a store that is away.
+
+    :param when: ``'polling'``, ``'claiming'`` the task ``second``, or ``'late'``, if it was.
+    """
 
     def __init__(self, clock, when):
         super().__init__(clock)
         self.when = when
 
-    def turns(self, tasks, instant, trigger):
-        turns = super().turns(tasks, instant, trigger)
-        if self.when == 'looking':
-            raise Unavailable('the store is away', turns[:1]) from OSError('gone')
+    def due(self, tasks, instant, trigger):
+        runs = self.runs(tasks.due(instant), instant)
+        if self.when == 'polling':
+            problem = Unavailable('the store is away')
+            problem.__cause__ = OSError('gone')
+            return Found(runs[:1], problem)
         if self.when == 'late':
-            return [Turn(turn.task, turn.minute - 2 * MINUTE, attempt=3) for turn in turns]
-        return turns
-
-    def claim(self, turn):
-        if self.when == 'claiming' and turn.task.name == 'second':
-            raise Unavailable('the store is away') from OSError('gone')
-        return super().claim(turn)
+            return Found([LateRun(self, run.task, run.minute - 2 * MINUTE) for run in runs])
+        return Found([UnclaimableRun(self, run.task, run.minute) if run.task.name == 'second' else run for run in runs])
 
 
-def test_what_does_not_depend_on_what_cannot_be_told_runs_and_the_report_says_why_the_rest_did_not(app, caplog):
-    app.registry['cron_claims'] = Away(app.clock, 'looking')
+def test_runs_that_were_found_run_despite_a_problem(app, caplog):
+    app.registry['cron_claims'] = Away(app.clock, 'polling')
     app.add('first')
     app.add('second')
     report = app.run()
-    assert (statuses(report), report.problem, report.failed) == ([('first', 'ok')], 'the store is away', True)
+    assert (outcomes(report), report.problem, report.failed) == ([('first', 'ok')], 'the store is away', True)
     assert f'run for {INSTANT.astimezone()}: the store is away' in caplog.text
     assert 'OSError: gone' in caplog.text
 
 
-def test_a_run_of_which_nothing_can_be_told_reports_why(app):
-    app.registry['cron_claims'] = Away(app.clock, 'looking')
+def test_a_run_without_tasks_reports_the_problem(app):
+    app.registry['cron_claims'] = Away(app.clock, 'polling')
     report = app.run(zone=ZoneInfo('UTC'))
     assert (report.tasks, report.problem) == ((), 'the store is away')
 
 
-def test_a_task_whose_turn_cannot_be_told_fails_and_the_next_one_runs(app, caplog):
+def test_a_task_that_cannot_be_claimed_fails(app, caplog):
     app.registry['cron_claims'] = Away(app.clock, 'claiming')
     for name in ('first', 'second', 'third'):
         app.add(name)
     report = app.run()
-    assert statuses(report) == [('first', 'ok'), ('second', 'failed'), ('third', 'ok')]
+    assert outcomes(report) == [('first', 'ok'), ('second', 'failed'), ('third', 'ok')]
     assert isinstance(report.tasks[1].exception, Unavailable)
     assert app.ran == ['first', 'third']
     assert 'task second does not run: the store is away' in caplog.messages
 
 
-def test_a_task_that_runs_late_is_told_its_minute_and_the_log_which_and_how_often(app, caplog):
+def test_a_late_run_is_logged_with_minute_and_attempt(app, caplog):
     caplog.set_level(logging.INFO, 'pyramid_cron')
     app.registry['cron_claims'] = Away(app.clock, 'late')
-    told = []
-    app.add('late', lambda system: told.append(system['scheduled_for']), timezone='UTC')
+    seen = []
+    app.add('late', lambda system: seen.append(system['scheduled_for']), timezone='UTC')
     app.run()
-    assert told == [INSTANT - 2 * MINUTE]
+    assert seen == [INSTANT - 2 * MINUTE]
     assert 'task late begins, for 2026-11-23 09:06:00+00:00, attempt 3' in caplog.messages
 
 
@@ -190,7 +209,7 @@ def test_idle_tasks_run_only_while_time_is_left(app):
     app.add('idle', app.spend(1), idle=True)
     app.add('too late', idle=True)
     report = app.run(window=60)
-    assert statuses(report) == [('normal', 'ok'), ('idle', 'ok'), ('too late', 'skipped')]
+    assert outcomes(report) == [('normal', 'ok'), ('idle', 'ok'), ('too late', 'skipped')]
     assert report.tasks[-1].reason == 'no time left'
     assert app.ran == ['normal', 'idle']
 
@@ -208,7 +227,7 @@ def test_a_failing_task_does_not_stop_the_next(app):
     app.add('third', fail, idle=True)
     report = app.run()
     assert app.ran == ['first', 'second', 'third']
-    assert statuses(report) == [('first', 'failed'), ('second', 'ok'), ('third', 'failed')]
+    assert outcomes(report) == [('first', 'failed'), ('second', 'ok'), ('third', 'failed')]
     assert isinstance(report.tasks[0].exception, LookupError)
     assert str(report) == 'fail: 2 of 3 tasks failed: first, third'
 
@@ -219,7 +238,7 @@ def test_a_run_without_failures_is_ok(app):
     assert str(app.run()) == 'ok'
 
 
-def test_the_report_tells_seconds_and_minute_but_no_messages(app):
+def test_a_report_has_seconds_and_no_messages(app):
     def slow_failure(system):
         app.clock.now += 1.5
         fail(system)
@@ -239,7 +258,7 @@ def test_the_report_tells_seconds_and_minute_but_no_messages(app):
 
 
 @pytest.mark.parametrize('exc', [SystemExit, CancelledError, GeneratorExit, KeyboardInterrupt])
-def test_whatever_a_task_raises_in_a_thread_is_its_failure(app, exc, caplog):
+def test_any_exception_in_a_thread_is_a_failure(app, exc, caplog):
     def end(system):
         raise exc
 
@@ -249,7 +268,7 @@ def test_whatever_a_task_raises_in_a_thread_is_its_failure(app, exc, caplog):
     thread = threading.Thread(target=lambda: reports.append(app.run(exits=OF_SERVERS)))
     thread.start()
     thread.join()
-    assert statuses(reports[0]) == [('ended', 'failed'), ('next', 'ok')]
+    assert outcomes(reports[0]) == [('ended', 'failed'), ('next', 'ok')]
     assert isinstance(reports[0].tasks[0].exception, exc)
     assert exc.__name__ in caplog.text
 
@@ -259,29 +278,29 @@ class Elusive(Exception):
 
     @property
     def __class__(self):
-        raise LookupError('the class is not to be had')
+        raise LookupError('it has no class')
 
 
-def test_an_exception_that_cannot_be_shown_is_a_failure_like_any_other(app, caplog):
+def test_an_exception_that_cannot_be_shown_is_a_failure(app, caplog):
     def fail(system):
         raise Elusive
 
     app.add('elusive', fail)
     app.add('next')
-    assert statuses(app.run()) == [('elusive', 'failed'), ('next', 'ok')]
+    assert outcomes(app.run()) == [('elusive', 'failed'), ('next', 'ok')]
     assert 'task elusive failed after 0.000 s: Elusive, which cannot be shown' in caplog.messages
 
 
-def test_an_exit_is_a_failure_where_no_server_runs_in_the_main_thread(app):
+def test_a_command_reports_an_exit_as_failure(app):
     app.add('exiting', lambda system: sys.exit(0))
     app.add('next')
-    assert statuses(app.run()) == [('exiting', 'failed'), ('next', 'ok')]
+    assert outcomes(app.run()) == [('exiting', 'failed'), ('next', 'ok')]
 
 
 @pytest.mark.parametrize(
     ('ending', 'exits'), [(SystemExit, OF_SERVERS), (KeyboardInterrupt, OF_SERVERS), (KeyboardInterrupt, OF_COMMANDS)]
 )
-def test_what_ends_the_process_passes_through_and_leaves_nothing_claimed(app, ending, exits, caplog):
+def test_the_end_of_the_process_releases_its_claims(app, ending, exits, caplog):
     def end(system):
         if len(app.ran) == 1:
             raise ending
@@ -317,11 +336,11 @@ def test_a_greenlet_exit_passes_through_in_any_thread(app, caplog):
     assert 'task ended: GreenletExit ends the run; not run: none' in caplog.text
 
 
-def test_once_it_is_asked_to_stop_no_other_task_begins(app, caplog):
+def test_no_task_begins_after_a_stop(app, caplog):
     for name in 'abc':
         app.add(name)
-    report = runner.run(app.request, INSTANT, window=60, stop=lambda: app.ran == ['a'], monotonic=app.clock)
-    assert statuses(report) == [('a', 'ok'), ('b', 'skipped'), ('c', 'skipped')]
+    report = app.run(stop=lambda: app.ran == ['a'])
+    assert outcomes(report) == [('a', 'ok'), ('b', 'skipped'), ('c', 'skipped')]
     assert report.tasks[1].reason == 'stopping'
     assert 'task b is skipped: stopping' in caplog.messages
 
@@ -347,7 +366,7 @@ def hanging(app):
 def test_a_task_that_is_still_running_is_skipped(app, hanging, caplog):
     app.add('other')
     report = app.run(later=1)
-    assert statuses(report) == [('hanging', 'skipped'), ('other', 'ok')]
+    assert outcomes(report) == [('hanging', 'skipped'), ('other', 'ok')]
     assert report.tasks[0].reason == 'still running'
     assert ('pyramid_cron.runner', logging.WARNING, 'task hanging is skipped: still running') in caplog.record_tuples
     assert str(report) == 'ok'
@@ -361,7 +380,7 @@ def test_a_task_that_runs_for_longer_than_the_window_is_stuck(app, hanging, capl
     app.add('bad', fail)
     app.clock.now += seconds
     report = app.run(later=1)
-    assert statuses(report) == [('hanging', 'stuck'), ('other', 'ok'), ('bad', 'failed')]
+    assert outcomes(report) == [('hanging', 'stuck'), ('other', 'ok'), ('bad', 'failed')]
     assert str(report) == f'fail: 1 of 3 tasks failed: bad; 1 is stuck: hanging (running for {shown})'
     assert report.failed
     assert ('pyramid_cron.runner', logging.ERROR, f'task hanging is stuck: running for {shown}') in caplog.record_tuples
@@ -373,7 +392,7 @@ def test_a_task_that_runs_for_longer_than_the_window_is_stuck(app, hanging, capl
     }
 
 
-def test_a_run_in_which_tasks_are_stuck_says_so(app, hanging):
+def test_a_run_with_a_stuck_task_fails(app, hanging):
     app.add('other')
     app.clock.now += 60.5
     report = app.run(later=1)
@@ -386,7 +405,7 @@ def test_a_task_runs_once_for_a_minute(app, caplog):
     app.run()
     app.add('second')
     report = app.run()
-    assert statuses(report) == [('first', 'skipped'), ('second', 'ok')]
+    assert outcomes(report) == [('first', 'skipped'), ('second', 'ok')]
     assert report.tasks[0].reason == 'already run'
     assert str(report) == f'ok: 1 of 2 tasks already run for {INSTANT.astimezone():%H:%M}'
     assert not report.failed
@@ -397,18 +416,18 @@ def test_a_task_runs_once_for_a_minute(app, caplog):
 def test_named_runs_are_for_no_minute(app):
     app.add('first')
     for _ in range(2):
-        assert statuses(app.run(names=['first'])) == [('first', 'ok')]
+        assert outcomes(app.run(names=('first',))) == [('first', 'ok')]
     assert str(app.run()) == 'ok'
 
 
-def test_a_task_that_requests_a_run_itself_is_skipped_in_it(app):
+def test_a_task_that_triggers_a_tick_is_skipped(app):
     inner = []
     app.add('outer', lambda system: inner.append(app.run(later=1)))
-    assert statuses(app.run()) == [('outer', 'ok')]
-    assert statuses(inner[0]) == [('outer', 'skipped')]
+    assert outcomes(app.run()) == [('outer', 'ok')]
+    assert outcomes(inner[0]) == [('outer', 'skipped')]
 
 
-def test_a_task_that_configures_logging_silences_nobody(app, caplog):
+def test_a_task_that_configures_logging_silences_nothing(app, caplog):
     switched_off = logging.getLogger('pyramid_cron.transactions')
     switched_off.disabled = True
     configuration = {'version': 1, 'disable_existing_loggers': True, 'incremental': False}
@@ -424,7 +443,7 @@ def test_a_task_that_configures_logging_silences_nobody(app, caplog):
     assert 'task configuring ended' in caplog.text
 
 
-def test_a_task_that_disables_all_logging_silences_nobody(app, caplog):
+def test_a_task_that_disables_logging_silences_nothing(app, caplog):
     app.add('hushing', lambda system: logging.disable(logging.CRITICAL))
     try:
         with caplog.at_level(logging.INFO, 'pyramid_cron'):
@@ -434,7 +453,7 @@ def test_a_task_that_disables_all_logging_silences_nobody(app, caplog):
     assert 'task hushing ended' in caplog.text
 
 
-def test_a_task_that_forks_goes_on_in_its_own_process_only(app, tmp_path, caplog):
+def test_a_forked_task_continues_in_its_own_process(app, tmp_path, caplog):
     children = []
 
     def fork(system):
@@ -451,7 +470,7 @@ def test_a_task_that_forks_goes_on_in_its_own_process_only(app, tmp_path, caplog
     app.add('writing', write)
     process = os.getpid()
     report = app.run()
-    # nobody but the process itself comes here
+    # only the process itself comes here
     assert os.getpid() == process
     assert report.names('ok') == ['forking', 'failing', 'exiting', 'writing']
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 1, 3]
@@ -470,7 +489,7 @@ class Awaitable:
         yield
 
 
-def test_a_task_that_returns_something_unstarted_has_failed(app):
+def test_a_task_that_returns_a_coroutine_has_failed(app):
     app.add('coroutine', lambda system: coroutine())
     app.add('generator', lambda system: (n for n in ()))
     app.add('asynchronous generator', lambda system: asynchronous_generator())
@@ -499,13 +518,13 @@ def test_a_run_and_its_tasks_are_logged(app, caplog):
         (
             'WARNING',
             f'run for {INSTANT.astimezone()} took 61.000 s, longer than its window of 60 s: '
-            'the next one may have begun beside it',
+            'the next one may have begun before its end',
         ),
     ]
     assert 'LookupError: the message stays in the log' in caplog.text
 
 
-def test_a_run_with_nothing_due_is_logged_for_those_who_look_closely(app, caplog):
+def test_a_run_with_nothing_due_is_logged_for_debugging(app, caplog):
     caplog.set_level(logging.INFO, 'pyramid_cron')
     app.run()
     assert caplog.records == []
@@ -514,24 +533,83 @@ def test_a_run_with_nothing_due_is_logged_for_those_who_look_closely(app, caplog
     assert [record.levelname for record in caplog.records] == ['DEBUG']
 
 
-def test_a_run_that_the_clocks_skipped_is_logged_with_the_minute_it_was_meant_for(app, caplog):
+def test_a_run_at_a_skipped_time_is_logged(app, caplog):
     caplog.set_level(logging.INFO, 'pyramid_cron')
     seen = []
     app.add('nightly', lambda system: seen.append(system['scheduled_for']), cron='30 2 * * *', timezone='Europe/Berlin')
-    report = runner.run(
-        app.request,
-        datetime(2026, 3, 29, 1, tzinfo=timezone.utc),
-        window=60,
-        zone=ZoneInfo('Europe/Berlin'),
-        monotonic=app.clock,
-    )
+    report = app.run(instant=datetime(2026, 3, 29, 1, tzinfo=timezone.utc), zone=ZoneInfo('Europe/Berlin'))
     assert seen == [datetime(2026, 3, 29, 3, tzinfo=ZoneInfo('Europe/Berlin'))]
     assert report.as_dict()['minute'] == '2026-03-29T03:00:00+02:00'
     assert 'task nightly begins, meant for 2026-03-29 02:30, which the clocks skipped' in caplog.messages
 
 
-def test_each_task_is_told_the_minute_in_its_own_time_zone(app):
+def test_a_task_gets_its_minute_in_its_time_zone(app):
     seen = []
     app.add('tokyo', lambda system: seen.append(system['scheduled_for']), timezone='Asia/Tokyo')
     app.run()
     assert [minute.isoformat() for minute in seen] == ['2026-11-23T18:08:00+09:00']
+
+
+class Engine:
+    """An engine that fails with an exception, or has enqueued a run with its claim."""
+
+    def __init__(self, exc=None, within_claim=False):
+        self.exc = exc
+        self.within_claim = within_claim
+        self.enqueued = []
+
+    def __str__(self):
+        return 'an engine'
+
+    def enqueue(self, run, connection=None):
+        if self.exc is not None:
+            raise self.exc
+        self.enqueued.append(run.task.name)
+
+
+def test_a_run_with_an_engine_is_enqueued(app, caplog):
+    caplog.set_level(logging.INFO, 'pyramid_cron')
+    app.add('task')
+    [task] = app.registry['cron_tasks']
+    task.engine = Engine()
+    assert outcomes(app.run()) == [('task', 'queued')]
+    assert task.engine.enqueued == ['task']
+    assert app.ran == []
+    assert 'task task is enqueued with an engine' in caplog.messages
+
+
+def test_a_run_enqueued_with_its_claim_is_not_enqueued_again(app):
+    app.add('task')
+    [task] = app.registry['cron_tasks']
+    task.engine = Engine(within_claim=True)
+    assert outcomes(app.run()) == [('task', 'queued')]
+    assert task.engine.enqueued == []
+
+
+def test_an_engine_that_fails_fails_the_run(app, caplog):
+    app.add('task')
+    [task] = app.registry['cron_tasks']
+    task.engine = Engine(ConnectionError('no broker'))
+    report = app.run()
+    assert outcomes(report) == [('task', 'failed')]
+    assert isinstance(report.tasks[0].exception, ConnectionError)
+    assert 'task task could not be enqueued after 0.000 s' in caplog.messages
+
+
+def test_an_engine_can_end_the_process(app):
+    app.add('task')
+    [task] = app.registry['cron_tasks']
+    task.engine = Engine(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        app.run()
+    task.engine = None
+    assert outcomes(app.run()) == [('task', 'ok')]
+
+
+def test_events_frame_each_task(app):
+    sent = []
+    # which the event of the end is too
+    app.registry.registerHandler(lambda event: sent.append((type(event).__name__, event.task.name)), (ITaskStarted,))
+    app.add('task')
+    app.run()
+    assert sent == [('TaskStarted', 'task'), ('TaskFinished', 'task')]

@@ -12,17 +12,29 @@ from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationError
 from pyramid.paster import get_app
 from sentry_sdk.serializer import serialize
-from webtest import TestApp
 
 from pyramid_cron.settings import MAKE_SECRET, TABLE, Settings, warn_of_misspelt
-from tests.conftest import shown
+from tests.support.ids import shown
+from tests.support.requests import request_cron
 
+#: settings whose values may hold a password, and are not shown
+SECRETS = {'secret', 'store'}
 LOOPBACK = (ip_network('127.0.0.1'), ip_network('::1'))
-LOCAL = {'REMOTE_ADDR': '127.0.0.1', 'HTTP_HOST': 'localhost'}
 
 
-def request_cron(app, path='/cron', **environ):
-    return TestApp(app).get(path, extra_environ=LOCAL | environ, status='*')
+@contextlib.contextmanager
+def committed(system):
+    yield
+
+
+class Committed(contextlib.AbstractContextManager):
+    def __init__(self, system): ...
+
+    def __exit__(self, *raised): ...
+
+
+def uncommitted(system):
+    yield
 
 
 def test_what_is_left_out_has_its_default():
@@ -31,7 +43,7 @@ def test_what_is_left_out_has_its_default():
     assert (settings.secret, settings.timezone, settings.transaction, settings.url) == (None,) * 4
     assert (settings.store, settings.app, settings.session) == (None,) * 3
     assert (settings.catch_up, settings.keep_history) == (timedelta(minutes=5), timedelta(days=30))
-    assert (settings.lease, settings.create_tables) == (90.0, True)
+    assert (settings.lease, settings.create_tables, settings.method) == (90.0, True, 'GET')
 
 
 def test_settings_of_others_do_not_matter():
@@ -66,6 +78,8 @@ def test_settings_of_others_do_not_matter():
         ('app', 'My shop', 'My shop'),
         ('app', 'x' * 100, 'x' * 100),
         ('session', 'dbsession', 'dbsession'),
+        ('method', 'GET', 'GET'),
+        ('method', 'post', 'POST'),
         ('catch_up', '0', timedelta(0)),
         ('catch_up', '90.5', timedelta(seconds=90.5)),
         ('catch_up', timedelta(hours=1), timedelta(hours=1)),
@@ -88,126 +102,85 @@ def test_a_good_value_is_converted(key, value, parsed):
     assert type(getattr(settings, key)) is type(parsed)
 
 
-BAD = [
-    ('path', ''),
-    ('path', '/'),
-    ('path', '//'),
-    ('path', None),
-    ('path', 5),
-    ('path', ['/cron']),
-    ('path', '/{x}'),
-    ('path', '/cron/{x:.*}'),
-    ('path', '/cron*rest'),
-    ('path', '/cron/:old'),
-    ('path', 'http://example.com/cron'),
-    ('path', '//example.com/cron'),
-    ('path', '/cron?secret=x'),
-    ('path', '/cron#now'),
-    ('path', '/my cron'),
-    ('path', ' /cron'),
-    ('path', '/cron\n'),
-    ('allowed_ips', ''),
-    ('allowed_ips', ' \n '),
-    ('allowed_ips', []),
-    ('allowed_ips', None),
-    ('allowed_ips', 5),
-    ('allowed_ips', True),
-    ('allowed_ips', [2130706433]),
-    ('allowed_ips', [None]),
-    ('allowed_ips', b'127.0.0.1'),
-    ('allowed_ips', '2130706433'),
-    ('allowed_ips', ' , ,'),
-    ('allowed_ips', '127.0.0.1;::1'),
-    ('allowed_ips', 'fe80::1%eth0'),
-    ('allowed_ips', 'localhost'),
-    ('allowed_ips', '127.0.0.1 example.com'),
-    ('allowed_ips', '10.0.0.1/8'),
-    ('allowed_ips', 'fd00::1/8'),
-    ('timezone', 'Europe/Berln'),
-    ('timezone', ''),
-    ('timezone', None),
-    ('timezone', 1),
-    ('allowed_ips', '0.0.0.0'),
-    ('allowed_ips', '::'),
-    ('allowed_ips', '10.0.0.0/33'),
-    ('allowed_ips', '10.0.0.*'),
-    ('allowed_ips', '10.0.0'),
-    ('allowed_ips', '127.0.0.1:80'),
-    ('allowed_ips', '[::1]'),
-    ('allowed_ips', '::ffff:10.0.0.1/104'),
-    ('secret', ''),
-    ('secret', None),
-    ('secret', 1234567890123456),
-    ('secret', b'sixteen chars 16'),
-    ('secret', 'fifteen chars15'),
-    ('secret', 'sixteen chars 1 '),
-    ('secret', ' ixteen chars 16'),
-    ('secret', ' ' * 16),
-    ('secret', '  fifteen chars15  '),
-    ('secret', 'sixteen chars 16\n'),
-    ('secret', 'sixteen\nchars 16'),
-    ('secret', 'sixteen\tchars 16'),
-    ('secret', 'sixteen\x00chars 16'),
-    ('secret', 'sixteen\udcffchars 16'),
-    ('app', ''),
-    ('app', 'x' * 101),
-    ('app', 'two\nlines'),
-    ('app', None),
-    ('session', ''),
-    ('session', 'request.dbsession'),
-    ('session', None),
-    ('catch_up', '-1'),
-    ('catch_up', '5 minutes'),
-    ('catch_up', timedelta(seconds=-1)),
-    ('catch_up', True),
-    ('catch_up', 'nan'),
-    ('catch_up', '1e999'),
-    ('lease', '0'),
-    ('lease', None),
-    ('keep_history', '0'),
-    ('keep_history', '30 days'),
-    ('keep_history', 'inf'),
-    ('keep_history', '1e300'),
-    ('keep_history', True),
-    ('keep_history', None),
-    ('create_tables', ''),
-    ('create_tables', 'perhaps'),
-    ('create_tables', None),
-    ('window', ''),
-    ('window', None),
-    ('window', 'a minute'),
-    ('window', '60s'),
-    ('window', 0),
-    ('window', '0'),
-    ('window', '-1'),
-    ('window', -0.5),
-    ('window', 'nan'),
-    ('window', float('nan')),
-    ('window', 'inf'),
-    ('window', '-inf'),
-    ('window', float('inf')),
-    ('window', '1e999'),
-    ('window', True),
-    ('window', False),
-    ('window', [60]),
-    ('window', 10**400),
-]
+#: of each setting the values that are refused, and a part of the message
+BAD = {
+    'path': [
+        (
+            ['', '/', '//', None, 5, ['/cron'], ' /cron', '/cron\n', '/my cron', '/{x}', '/cron/{x:.*}', '/cron*rest'],
+            '',
+        ),
+        (
+            [
+                '/cron*rest',
+                '/cron/:old',
+                'http://example.com/cron',
+                '//example.com/cron',
+                '/cron?secret=x',
+                '/cron#now',
+            ],
+            '',
+        ),
+    ],
+    'method': [(['', 'PUT', None, 5], 'it has to be GET or POST')],
+    'allowed_ips': [
+        (['', ' \n ', ' , ,', [], None, 5, True, [2130706433], [None], b'127.0.0.1'], ''),
+        (['2130706433', '127.0.0.1;::1', 'fe80::1%eth0', 'localhost', '127.0.0.1 example.com', '127.0.0.1:80'], ''),
+        (['10.0.0.1/8', 'fd00::1/8', '10.0.0.0/33', '10.0.0.*', '10.0.0', '[::1]', '::ffff:10.0.0.1/104'], ''),
+        (['0.0.0.0', '::'], ''),
+    ],
+    'timezone': [(['Europe/Berln', 'Mars/Olympus', '', None, 1], '')],
+    'secret': [
+        (['', None], 'it is empty, perhaps'),
+        (['', None], 'environment variable'),
+        (['', None], MAKE_SECRET),
+        ([1234567890123456, b'sixteen chars 16', 'fifteen chars15', '  fifteen chars15  '], ''),
+        (['sixteen chars 1 ', ' ixteen chars 16', ' ' * 16, 'sixteen chars 16\n', 'sixteen\nchars 16'], ''),
+        (['sixteen\tchars 16', 'sixteen\x00chars 16', 'sixteen\udcffchars 16'], ''),
+    ],
+    'store': [(['', None], 'it is empty; write the URL of a database')],
+    'app': [(['', 'x' * 101, 'two\nlines', None], '')],
+    'session': [(['', 'request.dbsession', None], '')],
+    'transaction': [
+        ([f'{__name__}.comitted'], f"{__name__} has no 'comitted'; is 'committed' meant?"),
+        (['no_such_package.committed'], "No module named 'no_such_package'"),
+        (['.committed'], 'write the whole name'),
+        ([''], 'it is empty'),
+        ([None], 'None is not callable'),
+        ([5], '5 is not callable'),
+        ([f'{__name__}.LOOPBACK'], 'is not callable'),
+        ([uncommitted], 'it is a generator function; write @contextlib.contextmanager above it'),
+        ([lambda: None], 'does not take one argument, system'),
+    ],
+    'catch_up': [(['-1', '5 minutes', timedelta(seconds=-1), True, 'nan', '1e999'], '')],
+    'lease': [(['0', None], '')],
+    'keep_history': [(['0', '30 days', 'inf', '1e300', True, None], '')],
+    'create_tables': [(['', 'perhaps', None], '')],
+    'window': [
+        (['', None, 'a minute', '60s', 0, '0', '-1', -0.5, True, False, [60], 10**400], ''),
+        (['nan', float('nan'), 'inf', '-inf', float('inf'), '1e999'], ''),
+    ],
+}
 
 
-@pytest.mark.parametrize(('key', 'value'), BAD, ids=lambda part: ascii(part)[:30])
-def test_a_bad_value_is_an_error_that_names_the_setting(key, value):
+@pytest.mark.parametrize(
+    ('key', 'value', 'why'),
+    [(key, value, why) for key, lines in BAD.items() for values, why in lines for value in values],
+    ids=lambda part: ascii(shown(part))[:30],
+)
+def test_a_bad_value_is_an_error_that_names_the_setting(key, value, why):
     with pytest.raises(ConfigurationError) as caught:
         Settings.parse({f'cron.{key}': value})
-    assert f'cron.{key}' in str(caught.value)
-    if key != 'secret':
+    assert str(caught.value).startswith(f'bad setting cron.{key}')
+    if key not in SECRETS:
         assert f'cron.{key} = {value!r}: ' in str(caught.value)
+    assert why in str(caught.value)
 
 
-@pytest.mark.parametrize(('key', 'value'), BAD, ids=lambda part: ascii(part)[:30])
-def test_a_bad_value_keeps_an_application_from_starting(key, value):
-    config = Configurator(settings={f'cron.{key}': value})
+@pytest.mark.parametrize('key', BAD)
+def test_a_bad_value_keeps_an_application_from_starting(key):
+    (value, *_), _ = BAD[key][0]
     with pytest.raises(ConfigurationError, match=rf'cron\.{key}'):
-        config.include('pyramid_cron')
+        Configurator(settings={f'cron.{key}': value}).include('pyramid_cron')
 
 
 @pytest.mark.parametrize('secret', ['too short', 'long enough, but with a line\nend', ' blank before the secret'])
@@ -221,29 +194,6 @@ def test_a_bad_secret_is_not_shown(secret):
     # nor by the chain of a traceback
     assert error.__suppress_context__
     assert error.__cause__ is None
-
-
-def test_a_bad_secret_added_later_is_not_shown_either():
-    config = Configurator()
-    config.include('pyramid_cron')
-    config.add_settings({'cron.secret': 'too short'})
-    with pytest.raises(ConfigurationError, match=r'cron\.secret') as caught:
-        config.commit()
-    assert 'too short' not in str(caught.value)
-
-
-@pytest.mark.parametrize('store', ['', None])
-def test_an_empty_store_says_what_to_write(store):
-    with pytest.raises(ConfigurationError, match='it is empty; write the URL of a database'):
-        Settings.parse({'cron.store': store})
-
-
-def test_a_store_that_cannot_be_imported_says_what_to_install(monkeypatch):
-    # what a missing SQLAlchemy says is told by a test of the store, in a process of its own
-    monkeypatch.setitem(sys.modules, 'pyramid_cron.monitoring.views', None)
-    config = Configurator(settings={'cron.store': 'sqlite:///cron.sqlite'})
-    with pytest.raises(ConfigurationError, match=r"cron\.store: .*; run: pip install 'pyramid_cron\[store\]'"):
-        config.include('pyramid_cron')
 
 
 def test_the_store_which_may_hold_a_password_is_shown_nowhere():
@@ -344,33 +294,10 @@ def test_a_key_that_is_no_text_and_those_of_others_are_no_warning():
     warn_of_misspelt({5: 'five', 'crontab.path': '/', 'path': '/', 'cron': ''})
 
 
-@pytest.mark.parametrize('secret', ['', None])
-def test_an_empty_secret_says_where_that_comes_from_and_what_makes_one(secret):
-    with pytest.raises(ConfigurationError, match=r'^bad setting cron\.secret: it is empty, perhaps') as caught:
-        Settings.parse({'cron.secret': secret})
-    assert 'environment variable' in str(caught.value)
-    assert MAKE_SECRET in str(caught.value)
-
-
 def test_the_command_that_makes_a_secret_makes_one():
     command = MAKE_SECRET.removesuffix(' makes one').removeprefix('python3')
     made = subprocess.run(f'{sys.executable}{command}', shell=True, capture_output=True, text=True, check=True)
     assert len(Settings.parse({'cron.secret': made.stdout.strip()}).secret) > 40
-
-
-@contextlib.contextmanager
-def committed(system):
-    yield
-
-
-class Committed(contextlib.AbstractContextManager):
-    def __init__(self, system): ...
-
-    def __exit__(self, *raised): ...
-
-
-def uncommitted(system):
-    yield
 
 
 @pytest.mark.parametrize('wrapper', [committed, Committed, lambda system: Committed(system)])
@@ -381,165 +308,12 @@ def test_what_makes_the_transaction_is_a_name_or_the_thing_itself(wrapper):
             assert Settings.parse({'cron.transaction': name}).transaction is wrapper
 
 
-@pytest.mark.parametrize(
-    ('value', 'why'),
-    [
-        (f'{__name__}.comitted', f"{__name__} has no 'comitted'; is 'committed' meant?"),
-        ('no_such_package.committed', "No module named 'no_such_package'"),
-        ('.committed', 'write the whole name'),
-        ('', 'it is empty'),
-        (None, 'None is not callable'),
-        (5, '5 is not callable'),
-        (f'{__name__}.LOOPBACK', 'is not callable'),
-        (uncommitted, 'it is a generator function; write @contextlib.contextmanager above it'),
-        (lambda: None, 'does not take one argument, system'),
-    ],
-    ids=shown,
-)
-def test_what_cannot_make_a_transaction_is_refused_at_start_up(value, why):
-    config = Configurator(settings={'cron.transaction': value})
-    with pytest.raises(ConfigurationError) as caught:
-        config.include('pyramid_cron')
-    assert str(caught.value).startswith(f'bad setting cron.transaction = {value!r}: ')
-    assert why in str(caught.value)
-
-
 def test_the_traceback_of_a_module_that_cannot_be_imported_is_kept(tmp_path, monkeypatch):
     (tmp_path / 'failing_for_settings.py').write_text('1 / 0\n')
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigurationError, match='ZeroDivisionError') as caught:
         Settings.parse({'cron.transaction': 'failing_for_settings.committed'})
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
-
-
-def test_a_misspelt_setting_warns_when_the_application_starts():
-    config = Configurator(settings={'cron.allowed_ip': '10.0.0.1'})
-    config.include('pyramid_cron')
-    with pytest.warns(UserWarning, match=r'is cron\.allowed_ips meant'):
-        config.commit()
-
-
-@pytest.mark.parametrize(
-    'includes', ['pyramid_cron', 'pyramid_cron ', '\n pyramid_cron\n', ['pyramid_cron'], 'pyramid_cron pyramid_cron']
-)
-def test_it_is_included_by_the_setting_of_pyramid(includes):
-    ran = []
-    config = Configurator(settings={'pyramid.includes': includes, 'cron.path': '/tick'})
-    config.add_cron_task(ran.append, min='*')
-    assert request_cron(config.make_wsgi_app(), '/tick').text == 'ok'
-    assert len(ran) == 1
-
-
-def test_it_is_included_by_an_application():
-    ran = []
-    config = Configurator()
-    config.include('pyramid_cron')
-    config.add_cron_task(ran.append, min='*')
-    app = config.make_wsgi_app()
-    assert request_cron(app).text == 'ok'
-    assert request_cron(app, REMOTE_ADDR='127.0.0.2').status_int == 403
-    assert len(ran) == 1
-    assert config.registry['cron_settings'] == Settings.parse({})
-
-
-def test_including_it_twice_is_including_it_once():
-    config = Configurator()
-    config.include('pyramid_cron')
-    config.include('pyramid_cron')
-    assert request_cron(config.make_wsgi_app()).text == 'ok'
-
-
-@pytest.mark.parametrize('prefix', ['jobs', '/jobs', '/jobs/'])
-def test_a_route_prefix_is_honoured(prefix):
-    config = Configurator(settings={'cron.path': '/tick'})
-    config.include('pyramid_cron', route_prefix=prefix)
-    app = config.make_wsgi_app()
-    assert request_cron(app, '/jobs/tick').text == 'ok'
-    assert request_cron(app, '/tick').status_int == 404
-    assert request_cron(app, '/cron').status_int == 404
-
-
-def test_the_route_prefix_of_an_include_around_it_is_honoured():
-    def jobs(config):
-        config.include('pyramid_cron', route_prefix='inner')
-
-    config = Configurator()
-    config.include(jobs, route_prefix='outer')
-    assert request_cron(config.make_wsgi_app(), '/outer/inner/cron').text == 'ok'
-
-
-def test_a_path_may_lack_its_slash():
-    config = Configurator(settings={'cron.path': 'tick'})
-    config.include('pyramid_cron')
-    assert request_cron(config.make_wsgi_app(), '/tick').text == 'ok'
-
-
-def test_the_path_is_that_of_the_route():
-    config = Configurator(settings={'cron.path': '/tick'})
-    config.include('pyramid_cron')
-    config.add_route('link', '/link')
-    config.add_view(lambda request: request.route_path('cron'), route_name='link', renderer='string')
-    assert TestApp(config.make_wsgi_app()).get('/link').text == '/tick'
-
-
-def test_settings_added_after_the_include_count():
-    seen = []
-    config = Configurator()
-    config.include('pyramid_cron')
-    config.add_cron_task(lambda system: seen.append(system['time_left']()), min='*')
-    config.add_settings({'cron.allowed_ips': '10.1.2.3', 'cron.window': '5000'})
-    app = config.make_wsgi_app()
-    assert request_cron(app).status_int == 403
-    assert request_cron(app, REMOTE_ADDR='10.1.2.3').text == 'ok'
-    assert 4000 < seen[0] <= 5000
-
-
-def test_a_secret_added_after_the_include_counts():
-    config = Configurator()
-    config.include('pyramid_cron')
-    config.add_settings({'cron.secret': 'sixteen chars 16'})
-    app = config.make_wsgi_app()
-    assert request_cron(app).status_int == 401
-    assert request_cron(app, HTTP_AUTHORIZATION='Bearer sixteen chars 16').text == 'ok'
-
-
-def test_a_secret_added_by_a_later_include_counts():
-    def add_secret(config):
-        config.add_settings({'cron.secret': 'sixteen chars 16'})
-
-    config = Configurator()
-    config.include('pyramid_cron')
-    config.include(add_secret)
-    assert request_cron(config.make_wsgi_app()).status_int == 401
-
-
-def test_a_bad_setting_added_after_the_include_is_an_error():
-    config = Configurator()
-    config.include('pyramid_cron')
-    config.add_settings({'cron.window': '-1'})
-    with pytest.raises(ConfigurationError, match=r"cron\.window = '-1'"):
-        config.make_wsgi_app()
-
-
-def test_a_path_changed_after_the_include_is_an_error():
-    config = Configurator(settings={'cron.path': '/tick'})
-    config.include('pyramid_cron')
-    config.add_settings({'cron.path': '/tock'})
-    with pytest.raises(ConfigurationError, match=r"cron\.path = '/tock' was set after"):
-        config.make_wsgi_app()
-
-
-def test_the_same_path_set_again_after_the_include_is_none():
-    config = Configurator()
-    config.include('pyramid_cron')
-    config.add_settings({'cron.path': '/cron'})
-    assert request_cron(config.make_wsgi_app()).text == 'ok'
-
-
-def test_a_configurator_that_commits_at_once_has_the_settings_at_once():
-    config = Configurator(autocommit=True, settings={'cron.window': '5'})
-    config.include('pyramid_cron')
-    assert config.registry['cron_settings'].window == 5
 
 
 def test_settings_come_from_an_ini_file(tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 import functools
+import math
 import re
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from pyramid_cron import Task
 from pyramid_cron.tasks import Tasks, dotted_path
-from tests.conftest import shown
+from tests.support.ids import shown
 
 
 def purge(system):
@@ -72,7 +73,7 @@ def test_a_given_name_is_kept_and_shown():
 
 
 @pytest.mark.parametrize('name', ['', ' ', 'two\nlines', 'bell\a', 5, b'purge'])
-def test_a_name_that_a_log_line_cannot_show_is_refused(name):
+def test_a_name_that_cannot_be_printed_is_refused(name):
     with pytest.raises(ValueError, match='name='):
         Task(purge, name=name)
 
@@ -98,7 +99,7 @@ def test_retries_are_a_number_of_further_attempts(retries):
 
 
 @pytest.mark.parametrize('catch_up', [-1, '-1', 'soon', True, timedelta(seconds=-1), float('nan'), 10**400, [5]])
-def test_the_time_for_which_a_task_is_caught_up_is_no_other_than_a_time(catch_up):
+def test_a_bad_catch_up_is_refused(catch_up):
     with pytest.raises(ValueError, match='is no time: write seconds, or a timedelta, and 0 for never'):
         Task(purge, catch_up=catch_up)
 
@@ -107,9 +108,26 @@ def test_the_time_for_which_a_task_is_caught_up_is_no_other_than_a_time(catch_up
     ('catch_up', 'time'),
     [(None, None), (0, timedelta(0)), (90, timedelta(seconds=90)), (0.5, timedelta(milliseconds=500))],
 )
-def test_the_time_for_which_a_task_is_caught_up_is_in_seconds_or_that_of_the_setting(catch_up, time):
+def test_catch_up_is_in_seconds(catch_up, time):
     task = Task(purge, catch_up=catch_up)
     assert (task.catch_up, task.retries, task.store) == (time, 0, True)
+
+
+@pytest.mark.parametrize(
+    ('catch_up', 'grace', 'queue_timeout'),
+    [(None, 300, 300), (600, 600, 600), (0, 0, 60), (59, 59, 60), (timedelta(hours=1), 3600, 3600)],
+)
+def test_catch_up_wins_over_the_setting(catch_up, grace, queue_timeout):
+    task, default = Task(purge, catch_up=catch_up), timedelta(minutes=5)
+    assert task.grace(default) == timedelta(seconds=grace)
+    assert task.queue_timeout(default) == timedelta(seconds=queue_timeout)
+
+
+def test_only_a_task_without_an_engine_has_a_window():
+    task = Task(purge)
+    assert task.window(60) == 60
+    task.engine = object()
+    assert task.window(60) == math.inf
 
 
 def test_tasks_keep_their_order_and_can_be_counted():
@@ -141,7 +159,7 @@ def test_a_given_name_belongs_to_one_task():
         tasks.add('other', Task(nested(), name=f'{__name__}.purge'), named=True)
 
 
-def test_a_second_task_under_the_same_key_takes_the_place_of_the_first():
+def test_a_second_task_replaces_one_with_its_key():
     tasks = Tasks()
     tasks.add('key', Task(purge, min=1))
     second = Task(purge, min=2)
@@ -152,7 +170,7 @@ def test_a_second_task_under_the_same_key_takes_the_place_of_the_first():
     assert tasks.due(datetime(2026, 11, 23, 9, 2, tzinfo=timezone.utc)) == [second]
 
 
-def test_a_replaced_task_leaves_its_number_to_the_next():
+def test_the_number_of_a_replaced_task_is_reused():
     tasks = Tasks()
     for key in 'abc':
         tasks.add(key, Task(nested()))
@@ -167,14 +185,14 @@ def test_a_crontab_line_is_a_whole_schedule():
 
 
 @pytest.mark.parametrize('fields', [{}, {'min': 0}], ids=shown)
-def test_a_crontab_line_that_is_none_is_not_one_that_is_left_out(fields):
-    with pytest.raises(ValueError, match='cron=None is what an unset setting or environment variable gives'):
+def test_a_crontab_line_of_none_is_refused(fields):
+    with pytest.raises(ValueError, match='cron=None is the value of an unset setting or environment variable'):
         Task(purge, cron=None, **fields)
 
 
 @pytest.mark.parametrize('field', ['min', 'hour', 'day', 'month', 'dow'])
 def test_a_field_that_is_none_is_refused(field):
-    with pytest.raises(ValueError, match=f'{field}=None is what an unset setting .*; leave {field} out'):
+    with pytest.raises(ValueError, match=f'{field}=None is the value of an unset setting .*; leave {field} out'):
         Task(purge, **{field: None})
 
 
@@ -184,7 +202,7 @@ def test_a_naive_moment_is_a_wall_clock_minute():
     assert not task.check(datetime(2026, 3, 29, 3, 0))
 
 
-def test_an_aware_moment_is_an_instant_in_the_tasks_time_zone():
+def test_an_aware_moment_is_converted_to_its_zone():
     task = Task(purge, min=30, hour=2, timezone=ZoneInfo('Europe/Berlin'))
     assert task.check(datetime(2026, 11, 23, 1, 30, tzinfo=timezone.utc))
     assert not task.check(datetime(2026, 11, 23, 2, 30, tzinfo=timezone.utc))
@@ -195,29 +213,29 @@ def test_an_aware_moment_is_an_instant_in_the_tasks_time_zone():
     assert not task.check(datetime(2026, 10, 25, 1, 30, tzinfo=timezone.utc))
 
 
-def test_an_instant_may_be_given_in_any_time_zone():
+def test_an_instant_may_have_any_time_zone():
     berlin = ZoneInfo('Europe/Berlin')
     task = Task(purge, min=30, hour=2, timezone=berlin)
     after_the_gap = datetime(2026, 3, 29, 3, 0, tzinfo=berlin)
     assert task.check(after_the_gap)
-    assert task.caught_up(after_the_gap) == [datetime(2026, 3, 29, 2, 30)]
+    assert task.skipped_wall_minutes(after_the_gap) == [datetime(2026, 3, 29, 2, 30)]
     assert not task.check(datetime(2026, 10, 25, 2, 30, tzinfo=berlin, fold=1))
     # a minute that does not exist is read with the offset before the gap (PEP 495), as half past three
     assert not task.check(datetime(2026, 3, 29, 2, 30, tzinfo=berlin))
 
 
-def test_without_a_time_zone_an_instant_is_taken_to_local_time(local_time):
+def test_without_a_time_zone_local_time_counts(local_time):
     local_time('Europe/Berlin')
     assert Task(purge, min=30, hour=2).check(datetime(2026, 3, 29, 1, tzinfo=timezone.utc))
 
 
-def test_a_task_knows_the_minutes_it_catches_up():
+def test_a_clock_change_skips_minutes_of_a_task():
     task = Task(purge, min=[0, 30], hour=[2, 3], timezone='Europe/Berlin')
     after_the_gap = datetime(2026, 3, 29, 1, tzinfo=timezone.utc)
     assert task.scheduled_for(after_the_gap).isoformat() == '2026-03-29T03:00:00+02:00'
-    assert task.caught_up(after_the_gap) == [datetime(2026, 3, 29, 2, 0), datetime(2026, 3, 29, 2, 30)]
-    assert task.caught_up(datetime(2026, 3, 30, 1, tzinfo=timezone.utc)) == []
-    assert Task(purge, timezone='Europe/Berlin').caught_up(after_the_gap) == []
+    assert task.skipped_wall_minutes(after_the_gap) == [datetime(2026, 3, 29, 2, 0), datetime(2026, 3, 29, 2, 30)]
+    assert task.skipped_wall_minutes(datetime(2026, 3, 30, 1, tzinfo=timezone.utc)) == []
+    assert Task(purge, timezone='Europe/Berlin').skipped_wall_minutes(after_the_gap) == []
 
 
 def test_a_task_knows_its_coming_runs(local_time):
@@ -241,7 +259,7 @@ def test_tasks_are_due_in_their_own_time_zones():
     st.lists(st.sampled_from(['*/7 * * * *', '30 2 * * *', '0 3 * * *', '15 * * * *', '0,30 0-4 * * 0']), min_size=1),
     st.integers(-200, 200),
 )
-def test_due_tasks_are_those_of_which_each_says_so_itself(lines, offset):
+def test_due_tasks_are_those_that_check_finds(lines, offset):
     zones = ['Europe/Berlin', None, 'America/New_York']
     tasks = Tasks()
     for number, line in enumerate(lines):
@@ -252,7 +270,7 @@ def test_due_tasks_are_those_of_which_each_says_so_itself(lines, offset):
         assert tasks.due(instant) == [task for task in tasks if task.check(instant)]
 
 
-def test_a_task_that_is_added_later_is_due_too():
+def test_a_task_added_later_is_due_too():
     tasks = Tasks()
     instant = datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc)
     assert tasks.due(instant) == []
@@ -260,20 +278,20 @@ def test_a_task_that_is_added_later_is_due_too():
     assert tasks.due(instant) == [task]
 
 
-def test_due_tasks_of_several_time_zones_come_in_the_order_of_registration():
+def test_due_tasks_of_several_zones_keep_their_order():
     tasks = Tasks()
     zones = ['Europe/Berlin', 'Asia/Tokyo', None, 'Asia/Tokyo', 'Europe/Berlin']
     added = [add(tasks, Task(nested(), timezone=zone)) for zone in zones]
     assert tasks.due(datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc)) == added
 
 
-def test_due_tasks_come_in_the_order_of_registration_when_the_clocks_change():
+def test_due_tasks_keep_their_order_at_clock_changes():
     tasks = Tasks()
     added = [add(tasks, Task(nested(), min=number % 60, hour=2, timezone='Europe/Berlin')) for number in range(100)]
     assert tasks.due(datetime(2026, 3, 29, 1, tzinfo=timezone.utc)) == added
 
 
-def test_the_list_of_due_tasks_belongs_to_the_caller():
+def test_the_caller_may_change_the_due_tasks():
     tasks = Tasks()
     added = [add(tasks, Task(nested())) for _ in range(3)]
     instant = datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc)

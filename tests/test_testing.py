@@ -54,7 +54,7 @@ def test_a_tick_runs_what_is_due_at_its_instant(target, nightly):
     assert 0 < system['time_left']() <= 30
 
 
-def test_a_tick_runs_the_tasks_it_is_told_to(target, nightly):
+def test_a_tick_runs_tasks_by_name(target, nightly):
     assert tick(target, INSTANT, ['noon']).names('ok') == ['noon']
     assert nightly.systems == []
     with pytest.raises(LookupError, match="'purge'"):
@@ -85,14 +85,14 @@ def test_the_environ_of_the_test_reaches_the_tasks(config, nightly):
 
 
 @pytest.mark.parametrize('name', [ENVIRON_KEY, ENVIRON_KEY.replace('.', '-')])
-def test_no_header_opens_what_an_order_opens(config, name):
+def test_no_header_makes_an_order(config, name):
     app = TestApp(config.make_wsgi_app(), extra_environ={'REMOTE_ADDR': '10.0.0.1'})
     app.get('/internal/cron', headers={name: 'x'}, status=403)
-    # what a careless server might put there is not the object that the process itself makes
+    # a value of a server is not the object that the process itself makes
     app.get('/internal/cron', extra_environ={ENVIRON_KEY: 'x'}, status=403)
 
 
-def test_what_is_due_between_two_instants_is_known(config):
+def test_runs_between_two_instants_are_listed(config):
     config.commit()
     start = datetime(2026, 11, 23, tzinfo=timezone.utc)
     berlin = ZoneInfo('Europe/Berlin')
@@ -111,7 +111,7 @@ def test_an_instant_without_a_time_zone_is_refused(config):
         due_between(config.registry, datetime(2026, 11, 23), INSTANT)
 
 
-def test_what_is_due_on_a_day_of_transition_may_be_asked_in_its_own_time_zone():
+def test_runs_are_listed_across_a_clock_change():
     berlin = ZoneInfo('Europe/Berlin')
     config = Configurator(settings={'cron.timezone': 'Europe/Berlin'})
     config.include('pyramid_cron')

@@ -34,8 +34,8 @@ def make_app():
 
     yield make
     for registry in made:
-        if hasattr(registry.get('cron_claims'), 'database'):
-            registry['cron_claims'].database.engine.dispose()
+        if registry.get('cron_store') is not None:
+            registry['cron_store'].database.engine.dispose()
 
 
 def shown(app, number):
@@ -57,7 +57,7 @@ def test_a_page_shows_the_tasks(make_app):
 def test_a_tick_shows_its_report_and_last_runs(make_app, tmp_path):
     app = make_app(**{'cron.store': f'sqlite:///{tmp_path}/cron.sqlite'})
     assert app.get('/cron', status=500).text == 'fail: 1 of 1 tasks failed: fail'
-    app.app.registry['cron_claims'].pause(['purge<b>'], reason='why')
+    app.app.registry['cron_store'].pause(['purge<b>'], reason='why')
     text = shown(app, 0)
     assert 'This tick, for ' in text
     assert '<p>fail: 1 of 1 tasks failed: fail</p>' in text
@@ -67,12 +67,12 @@ def test_a_tick_shows_its_report_and_last_runs(make_app, tmp_path):
     assert 'a detail' not in text
 
 
-def test_a_store_that_cannot_be_asked_is_told(make_app, tmp_path):
+def test_a_store_that_is_down_is_reported(make_app, tmp_path):
     path = tmp_path / 'cron.sqlite'
     path.write_text('no database, but long enough for a header of one' * 100)
     app = make_app(**{'cron.store': f'sqlite:///{path}'})
     app.get('/')
-    assert 'Without last runs and pauses: the store cannot be asked' in shown(app, 0)
+    assert 'Without last runs and pauses: the store is not available' in shown(app, 0)
 
 
 def test_without_pyramid_cron_the_panel_has_nothing_to_show(make_app):

@@ -24,14 +24,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sess
 from transaction.interfaces import NoTransaction, TransientError
 
 from pyramid_cron import CronView, transactions
-from pyramid_cron.claims import Turn
 from pyramid_cron.testing import tick
-from tests.conftest import shown
+from tests.support.ids import shown
 
 INSTANT = datetime(2026, 7, 1, 9, 30, tzinfo=timezone.utc)
 VETO = {'tm.commit_veto': 'pyramid_tm.default_commit_veto'}
 RETRY = {'retry.attempts': '3'}
-# later than any that the clock could tell
+# later than any time of the real clock
 NEXT_MINUTE = datetime(2100, 1, 1, tzinfo=timezone.utc)
 
 
@@ -136,7 +135,7 @@ class Synchronizer:
 
 
 def is_open(manager):
-    """Tell whether the manager has a transaction open, without opening one."""
+    """Return whether the manager has an open transaction, without opening one."""
     explicit, manager.explicit = manager.explicit, True
     try:
         manager.get()
@@ -340,7 +339,7 @@ def test_without_pyramid_tm_tasks_commit_on_their_own_session(database, retry):
     assert ran == ['1', '2', '3', '4']
 
 
-def test_an_idle_task_has_a_transaction_of_its_own_too(make_app, database):
+def test_an_idle_task_has_its_own_transaction(make_app, database):
     app = make_app(
         {'first': inserting('1', raising(RuntimeError())), 'second': inserting('2')},
         min='*',
@@ -350,7 +349,7 @@ def test_an_idle_task_has_a_transaction_of_its_own_too(make_app, database):
     assert database.rows() == ['2']
 
 
-def test_a_task_that_dooms_its_transaction_is_rolled_back_and_ok(make_app, database, caplog):
+def test_a_task_that_dooms_its_transaction_is_ok(make_app, database, caplog):
     caplog.set_level(logging.INFO, 'pyramid_cron')
     app = make_app(
         {
@@ -377,7 +376,7 @@ def test_a_task_may_commit_and_go_on(make_app, database, kind):
     assert database.rows() == ['before', 'after', 'next']
 
 
-def test_what_a_task_committed_itself_stays_when_it_fails_later(make_app, database, kind):
+def test_a_tasks_own_commit_survives_its_failure(make_app, database, kind):
     def go_on(request):
         request.tm.commit()
         if kind == 'explicit':
@@ -422,7 +421,7 @@ def test_the_last_task_may_leave_no_transaction_open(make_app, database, end):
 
 
 @pytest.mark.parametrize('kind', ['explicit'], indirect=True)
-def test_a_task_that_writes_outside_of_an_explicit_transaction_fails(make_app, database):
+def test_writing_outside_an_explicit_transaction_fails(make_app, database):
     def go_on(request):
         request.tm.commit()
         insert(request, 'after')
@@ -432,7 +431,7 @@ def test_a_task_that_writes_outside_of_an_explicit_transaction_fails(make_app, d
     assert database.rows() == ['before']
 
 
-def test_beginning_anew_inside_a_task_rolls_back_or_is_refused_as_the_manager_does_it(make_app, database, kind):
+def test_beginning_again_is_up_to_the_manager(make_app, database, kind):
     def begin(request):
         request.tm.begin()
         insert(request, 'after')
@@ -503,7 +502,7 @@ def test_a_task_that_raises_stop_iteration_has_failed(make_app, database):
 # the subscriber registers it in the first transaction, then one begins for each of three tasks and one at the end
 @pytest.mark.parametrize('retry', [{}, RETRY], ids=['once', 'retry'])
 @pytest.mark.parametrize('broken', [2, 3, 4])
-def test_a_transaction_that_cannot_begin_fails_its_task_only(make_app, database, broken, retry):
+def test_a_transaction_that_cannot_begin_fails_one_task(make_app, database, broken, retry):
     synchronizers = []
 
     def register(request):
@@ -524,7 +523,7 @@ def test_a_transaction_that_cannot_begin_fails_its_task_only(make_app, database,
 
 
 @pytest.mark.parametrize('retry', [{}, RETRY], ids=['once', 'retry'])
-def test_a_final_transaction_that_cannot_begin_is_logged_and_harms_nothing(make_app, database, caplog, retry):
+def test_a_final_transaction_that_cannot_begin_is_logged(make_app, database, caplog, retry):
     synchronizers = []
 
     def register(request):
@@ -541,7 +540,7 @@ def test_a_final_transaction_that_cannot_begin_is_logged_and_harms_nothing(make_
 
 
 @pytest.mark.parametrize('retry', [{}, RETRY], ids=['once', 'retry'])
-def test_a_data_manager_that_cannot_abort_does_not_hide_why_a_task_failed(make_app, database, caplog, retry):
+def test_a_failing_abort_does_not_hide_the_failure(make_app, database, caplog, retry):
     def join_and_raise(request):
         joining('abort', TransientError('abort'))(request)
         raise ValueError('task')
@@ -554,7 +553,7 @@ def test_a_data_manager_that_cannot_abort_does_not_hide_why_a_task_failed(make_a
     assert record.exc_info[0] is TransientError
 
 
-def test_a_doomed_task_whose_data_manager_cannot_abort_has_failed(make_app, database):
+def test_a_doomed_task_with_a_failing_abort_fails(make_app, database):
     def join_and_doom(request):
         joining('abort', OSError('abort'))(request)
         request.tm.doom()
@@ -564,21 +563,21 @@ def test_a_doomed_task_whose_data_manager_cannot_abort_has_failed(make_app, data
     assert database.rows() == ['2']
 
 
-def test_earlier_work_that_cannot_be_rolled_back_cleanly_does_not_stop_the_tasks(make_app, database, caplog):
+def test_a_failing_abort_of_earlier_work_stops_no_task(make_app, database, caplog):
     app = make_app({'first': inserting('1')}, on_request=joining('abort', TransientError('abort')), settings=RETRY)
     assert app.get('/cron', status=200).text == 'ok'
     assert database.rows() == ['1']
     assert 'a transaction could not be rolled back cleanly' in caplog.messages
 
 
-def test_work_done_in_the_request_before_the_first_task_is_rolled_back(make_app, database):
+def test_earlier_work_of_the_request_is_rolled_back(make_app, database):
     app = make_app({'first': inserting('1')}, on_request=lambda request: insert(request, 'earlier'))
     assert app.get('/cron', status=200).text == 'ok'
     assert database.rows() == ['1']
 
 
 @pytest.mark.parametrize('end', ['commit', 'abort'])
-def test_a_transaction_that_was_ended_before_the_first_task_does_not_matter(make_app, database, end):
+def test_an_earlier_end_of_the_transaction_is_harmless(make_app, database, end):
     def earlier(request):
         insert(request, 'earlier')
         getattr(request.tm, end)()
@@ -588,12 +587,12 @@ def test_a_transaction_that_was_ended_before_the_first_task_does_not_matter(make
     assert database.rows() == (['earlier', '1'] if end == 'commit' else ['1'])
 
 
-def test_without_a_task_that_is_due_the_requests_own_transaction_is_left_alone(make_app, database, caplog):
+def test_without_due_tasks_the_requests_transaction_stays(make_app, database, caplog):
     app = make_app({}, on_request=lambda request: insert(request, 'earlier'))
     assert app.get('/cron', status=200).text == 'ok'
     assert database.rows() == ['earlier']
     warned = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    # WebTest tells no port, which is said once
+    # WebTest sets no port, which is logged once
     assert [record.message for record in warned if 'REMOTE_PORT' not in record.message] == []
 
 
@@ -618,7 +617,7 @@ def test_a_doomed_manager_of_a_test_is_left_alone(make_app, database, kind):
     assert not database.is_locked()
 
 
-def test_a_failing_task_is_reported_inside_the_transaction_of_a_test(make_app, database, kind):
+def test_a_failure_is_reported_inside_a_tests_transaction(make_app, database, kind):
     manager = transaction.TransactionManager(explicit=True) if kind == 'explicit' else transaction.manager
     manager.begin()
     manager.doom()
@@ -635,7 +634,7 @@ def test_a_failing_task_is_reported_inside_the_transaction_of_a_test(make_app, d
     assert database.rows() == []
 
 
-def test_a_manager_of_a_test_that_is_not_doomed_commits_and_is_open_again(make_app, database, kind):
+def test_a_tests_manager_that_is_not_doomed_commits(make_app, database, kind):
     manager = transaction.TransactionManager(explicit=True) if kind == 'explicit' else transaction.manager
     manager.begin()
     session = database.join(manager)
@@ -649,7 +648,7 @@ def test_a_manager_of_a_test_that_is_not_doomed_commits_and_is_open_again(make_a
 
 
 @pytest.mark.parametrize('name', ['first', 'tägliche Bereinigung'])
-def test_the_description_of_the_transaction_is_the_name_of_the_task(make_app, name):
+def test_the_transaction_is_described_by_the_task(make_app, name):
     descriptions = []
 
     def task(system):
@@ -680,7 +679,7 @@ def test_the_same_request_and_session_serve_every_task(make_app, database):
         assert all(found is objects[0] for found in objects)
 
 
-def test_the_task_after_a_failed_flush_has_a_usable_session(make_app, database):
+def test_a_failed_flush_leaves_a_usable_session(make_app, database):
     def break_the_session(request):
         with contextlib.suppress(IntegrityError):
             insert(request, 'taken')
@@ -692,7 +691,7 @@ def test_the_task_after_a_failed_flush_has_a_usable_session(make_app, database):
     assert database.rows() == ['taken']
 
 
-def test_a_task_finds_what_the_one_before_it_committed(make_app, database):
+def test_a_task_sees_the_commit_before_it(make_app, database):
     found = []
 
     def look(request):
@@ -709,7 +708,7 @@ def test_a_task_finds_what_the_one_before_it_committed(make_app, database):
     assert found == [['1'], ['1', '2'], ['1', '3']]
 
 
-def test_where_pyramid_tm_is_switched_off_tasks_manage_their_own_transactions(make_app, database):
+def test_with_pyramid_tm_off_tasks_manage_their_own(make_app, database):
     active, begun = [], []
 
     def task(name, exc=None):
@@ -734,16 +733,16 @@ def test_where_pyramid_tm_is_switched_off_tasks_manage_their_own_transactions(ma
 
 
 @pytest.mark.parametrize('retry', [{}, RETRY], ids=['once', 'retry'])
-def test_a_run_whose_tasks_are_all_skipped_leaves_the_requests_transaction_alone(make_app, database, caplog, retry):
+def test_skipped_tasks_leave_the_requests_transaction_alone(make_app, database, caplog, retry):
     app = make_app({'first': inserting('1')}, on_request=lambda request: insert(request, 'earlier'), settings=retry)
     (task,) = app.app.registry['cron_tasks']
-    assert app.app.registry['cron_claims'].claim(Turn(task, None)) is None
+    assert app.app.registry['cron_claims'].claim(task, None) is None
     assert statuses(app) == {'first': 'skipped'}
     assert [record for record in caplog.records if record.levelname == 'ERROR'] == []
     assert database.rows() == ['earlier']
 
 
-def test_a_transaction_that_cannot_begin_leaves_the_last_one_in_order(make_app, caplog):
+def test_a_failed_begin_leaves_the_final_transaction_intact(make_app, caplog):
     synchronizers = []
 
     def register(request):
@@ -770,7 +769,7 @@ def test_an_exit_while_a_transaction_begins_leaves_nothing_open(make_app):
 
 
 @pytest.mark.parametrize('veto', [{}, VETO], ids=['no veto', 'veto'])
-def test_an_exception_view_that_a_task_invokes_does_not_make_pyramid_retry_run_the_tasks_again(make_app, veto):
+def test_an_invoked_exception_view_causes_no_retry(make_app, veto):
     ran = []
 
     def task(system):
@@ -788,7 +787,7 @@ def test_an_exception_view_that_a_task_invokes_does_not_make_pyramid_retry_run_t
 
 
 def failing_later(handler, registry):
-    """A tween whose own work in the transaction fails when pyramid_tm commits it."""
+    """A tween that does work in the transaction, which fails when pyramid_tm commits."""
 
     def tween(request):
         response = handler(request)
@@ -798,20 +797,27 @@ def failing_later(handler, registry):
     return tween
 
 
-def test_an_error_after_the_run_does_not_make_pyramid_retry_run_the_tasks_again(make_app, database):
+def test_an_error_after_the_run_causes_no_retry(make_app, database):
     def setup(config):
         tweens = types.ModuleType('later_tweens')
         tweens.failing_later = failing_later
         sys.modules['later_tweens'] = tweens
         config.add_tween('later_tweens.failing_later', under='pyramid_tm.tm_tween_factory')
 
-    app = make_app({'first': inserting('1')}, settings=RETRY, setup=setup)
+    attempts = []
+    app = make_app(
+        {'first': inserting('1')},
+        settings=RETRY,
+        setup=setup,
+        on_request=lambda request: attempts.append(request.environ['retry.attempt']),
+    )
     with pytest.raises(TransientError):
         app.get('/cron')
     assert database.rows() == ['1']
+    assert attempts == [0]
 
 
-def test_a_transaction_that_is_doomed_before_the_run_is_worth_a_warning(make_app, database, caplog):
+def test_a_transaction_doomed_before_the_run_is_logged(make_app, database, caplog):
     app = make_app({'first': inserting('1')}, on_request=lambda request: request.tm.doom())
     assert statuses(app) == {'first': 'ok'}
     assert database.rows() == []
@@ -819,7 +825,7 @@ def test_a_transaction_that_is_doomed_before_the_run_is_worth_a_warning(make_app
 
 
 @pytest.mark.parametrize('veto', [{}, VETO], ids=['no veto', 'veto'])
-def test_an_exception_view_of_the_application_changes_nothing(make_app, database, veto):
+def test_an_exception_view_of_the_application_is_unused(make_app, database, veto):
     seen = []
 
     def view(exc, request):
@@ -848,10 +854,44 @@ def test_an_exception_view_of_the_application_changes_nothing(make_app, database
     assert app.get('/flaky').text == 'sorry'
 
 
-def test_no_transaction_is_begun_for_a_request_that_is_not_managed_any_more(kind):
+def test_reopen_ignores_a_request_without_pyramid_tm(kind):
     manager = transaction.TransactionManager(explicit=kind == 'explicit')
     transactions.reopen(Request.blank('/cron'), manager)
     assert not is_open(manager)
+
+
+@pytest.fixture
+def managed_request(database, kind):
+    """A request with an open transaction of pyramid_tm, in which a row was inserted."""
+    request = Request.blank('/cron', environ={'tm.active': True, 'retry.attempt': 0, 'retry.attempts': 3})
+    request.tm = transaction.TransactionManager(explicit=kind == 'explicit')
+    request.tm.begin()
+    request.dbsession = database.join(request.tm)
+    insert(request, 'earlier')
+    yield request
+    request.tm.abort()
+
+
+def test_a_suspended_request_has_no_transaction_and_no_retry(managed_request, database):
+    with transactions.suspended(managed_request):
+        assert not is_open(managed_request.tm)
+        assert not database.is_locked()
+        assert managed_request.environ['retry.attempts'] == 1
+    assert is_open(managed_request.tm)
+    assert database.rows() == []
+
+
+def test_a_suspended_request_is_reopened_after_an_exit(managed_request):
+    with pytest.raises(SystemExit), transactions.suspended(managed_request):
+        raise SystemExit
+    assert is_open(managed_request.tm)
+
+
+def test_a_request_without_pyramid_tm_is_not_suspended(managed_request):
+    del managed_request.environ['tm.active']
+    with transactions.suspended(managed_request):
+        assert is_open(managed_request.tm)
+    assert managed_request.environ['retry.attempts'] == 1
 
 
 def test_the_view_works_with_a_dummy_request():
@@ -921,7 +961,7 @@ def swallowing(system):
 
 @pytest.fixture
 def make_tween_app(database):
-    """Return what makes an application whose tween, and not pyramid_tm, ends the transaction of a request."""
+    """Return a function that makes an application with a tween, not pyramid_tm, to end the request's transaction."""
     # the tween is found by a name, and the module of these tests has none that Pyramid could import
     tweens = types.ModuleType('committing_tweens')
     vars(tweens).update({f.__name__: f for f in (commits_unless_an_exception_passes, commits_below_400)})
@@ -944,9 +984,7 @@ def make_tween_app(database):
 
 @pytest.mark.parametrize('tween', [commits_unless_an_exception_passes, commits_below_400])
 @pytest.mark.parametrize('wrapper', [committed, Committed, swallowing])
-def test_the_applications_own_transaction_keeps_what_succeeded_and_nothing_else(
-    make_tween_app, database, tween, wrapper
-):
+def test_the_applications_transaction_keeps_only_successes(make_tween_app, database, tween, wrapper):
     tasks = {'1': inserting('1'), '2': inserting('2', raising(RuntimeError())), '3': inserting('3')}
     app = make_tween_app(tasks, tween, transaction=wrapper)
     assert app.get('/cron', status=500).text == 'fail: 1 of 3 tasks failed: 2'
@@ -963,7 +1001,7 @@ def test_without_the_setting_the_tween_decides_for_all_tasks(make_tween_app, dat
     assert database.rows() == rows
 
 
-def test_a_failure_that_the_applications_context_manager_swallows_is_a_failure(make_tween_app, database):
+def test_a_swallowed_failure_is_a_failure(make_tween_app, database):
     exc = RuntimeError('swallowed')
     app = make_tween_app({'1': inserting('1', raising(exc)), '2': inserting('2')}, transaction=swallowing)
     report = tick(app, INSTANT)
@@ -972,7 +1010,7 @@ def test_a_failure_that_the_applications_context_manager_swallows_is_a_failure(m
 
 
 @pytest.mark.parametrize('exc', [KeyboardInterrupt, StopIteration, GeneratorExit])
-def test_no_exception_is_swallowed_whatever_it_is(exc):
+def test_no_exception_is_swallowed(exc):
     raised = exc()
     with pytest.raises(exc) as caught, transactions.application_transaction(Suppressing, {}):
         raise raised
@@ -988,7 +1026,7 @@ class Suppressing:
         return True
 
 
-def test_a_commit_that_fails_is_the_failure_of_its_task(make_tween_app, database):
+def test_a_failing_commit_fails_its_task(make_tween_app, database):
     app = make_tween_app({'1': inserting('1', parent_id=999), '2': inserting('2')}, transaction=committed)
     assert statuses(app) == {'1': 'IntegrityError', '2': 'ok'}
     assert database.rows() == ['2']
@@ -1005,7 +1043,7 @@ def unopened(system):
 
 
 @pytest.mark.parametrize('wrapper', [refusing, unopened])
-def test_a_transaction_that_cannot_be_opened_fails_the_task_without_calling_it(make_tween_app, wrapper):
+def test_a_wrapper_that_raises_fails_the_uncalled_task(make_tween_app, wrapper):
     ran = []
     app = make_tween_app({'1': ran.append, '2': ran.append}, transaction=wrapper)
     assert statuses(app) == {'1': 'LookupError', '2': 'LookupError'}
@@ -1019,7 +1057,7 @@ class Asynchronous:
 
 
 @pytest.mark.parametrize('returned', [None, 5, Asynchronous()], ids=shown)
-def test_what_returns_no_context_manager_fails_the_task_and_is_named(make_tween_app, returned):
+def test_a_wrapper_without_a_context_manager_is_named(make_tween_app, returned):
     def careless(system):
         return returned
 
@@ -1030,7 +1068,7 @@ def test_what_returns_no_context_manager_fails_the_task_and_is_named(make_tween_
         assert part in str(task.exception)
 
 
-def test_the_applications_context_manager_is_given_the_tasks_system(make_tween_app):
+def test_the_wrapper_receives_the_tasks_system(make_tween_app):
     given, called = [], []
 
     def wrapper(system):
@@ -1042,7 +1080,7 @@ def test_the_applications_context_manager_is_given_the_tasks_system(make_tween_a
     assert len(given) == 2
 
 
-def test_a_coroutine_that_a_task_returns_is_rolled_back_by_the_applications_context_manager(make_tween_app, database):
+def test_a_returned_coroutine_is_rolled_back_by_the_wrapper(make_tween_app, database):
     async def later(): ...
 
     def task(system):
@@ -1054,7 +1092,7 @@ def test_a_coroutine_that_a_task_returns_is_rolled_back_by_the_applications_cont
 
 
 @pytest.mark.parametrize('veto', [{}, VETO], ids=['no veto', 'veto'])
-def test_the_setting_stands_in_place_of_the_transactions_of_pyramid_tm(make_app, database, veto):
+def test_the_setting_replaces_the_transactions_of_pyramid_tm(make_app, database, veto):
     begun = []
 
     @contextlib.contextmanager
@@ -1073,14 +1111,14 @@ def test_the_setting_stands_in_place_of_the_transactions_of_pyramid_tm(make_app,
     assert database.rows() == ([] if veto else ['earlier', '1', '2'])
 
 
-def test_a_doomed_transaction_is_no_matter_of_ours_with_the_setting(make_app, database, caplog):
+def test_with_the_setting_a_doomed_transaction_is_ignored(make_app, database, caplog):
     settings = {'cron.transaction': lambda system: contextlib.nullcontext()}
     app = make_app({'1': inserting('1')}, settings=settings, on_request=lambda request: request.tm.doom())
     assert statuses(app) == {'1': 'ok'}
     assert 'doomed' not in caplog.text
 
 
-def test_an_error_after_the_tasks_is_not_retried_with_the_setting_either(make_app):
+def test_with_the_setting_a_later_error_causes_no_retry(make_app):
     ran = []
 
     def setup(config):
@@ -1090,10 +1128,17 @@ def test_an_error_after_the_tasks_is_not_retried_with_the_setting_either(make_ap
         config.add_tween('later_tweens.failing_later', under='pyramid_tm.tm_tween_factory')
 
     settings = {**RETRY, 'cron.transaction': lambda system: contextlib.nullcontext()}
-    app = make_app({'1': ran.append}, settings=settings, setup=setup)
+    attempts = []
+    app = make_app(
+        {'1': ran.append},
+        settings=settings,
+        setup=setup,
+        on_request=lambda request: attempts.append(request.environ['retry.attempt']),
+    )
     with pytest.raises(TransientError):
         app.get('/cron')
     assert len(ran) == 1
+    assert attempts == [0]
 
 
 class Server:
@@ -1140,7 +1185,7 @@ def make_server_app(request, server, kind):
     return make
 
 
-def test_an_error_that_a_task_swallowed_fails_it_if_nothing_is_left_to_commit(make_server_app, server):
+def test_a_swallowed_database_error_that_aborts_fails_the_task(make_server_app, server):
     app = make_server_app({'1': inserting('1'), '2': inserting('2', swallowing_an_error), '3': inserting('3')})
     report = tick(app, INSTANT)
     assert [task.outcome for task in report.tasks] == ['ok', 'failed', 'ok']
@@ -1149,7 +1194,7 @@ def test_an_error_that_a_task_swallowed_fails_it_if_nothing_is_left_to_commit(ma
     assert server.rows() == ['1', '3']
 
 
-def test_an_error_in_a_savepoint_fails_nobody(make_server_app, server):
+def test_an_error_in_a_savepoint_fails_no_task(make_server_app, server):
     def careful(request):
         with contextlib.suppress(ProgrammingError), request.dbsession.begin_nested():
             request.dbsession.execute(text('SELECT no_such_column FROM rows'))
@@ -1164,12 +1209,12 @@ def test_an_error_in_a_savepoint_fails_nobody(make_server_app, server):
     assert server.rows() == ['1', '2']
 
 
-def test_an_error_fails_nobody_who_wrote_nothing(make_server_app, server):
+def test_an_error_fails_no_task_without_writes(make_server_app, server):
     app = make_server_app({'1': lambda system: swallowing_an_error(system['request'])})
     assert statuses(app) == {'1': 'ok'}
 
 
-def test_an_error_before_what_is_written_fails_the_task_as_it_always_did(make_server_app, server):
+def test_an_error_before_a_write_fails_the_task(make_server_app, server):
     def task(system):
         swallowing_an_error(system['request'])
         system['request'].dbsession.add(Row(name='1'))
@@ -1178,7 +1223,7 @@ def test_an_error_before_what_is_written_fails_the_task_as_it_always_did(make_se
     assert server.rows() == []
 
 
-def test_a_session_that_is_bound_to_a_connection_is_asked_too(server):
+def test_a_session_bound_to_a_connection_is_checked(server):
     manager = transaction.TransactionManager(explicit=True)
     with server.engine.connect() as connection, Session(connection) as session:
         zope.sqlalchemy.register(session, transaction_manager=manager)

@@ -1,4 +1,4 @@
-"""The tasks. All they do is to log a line and add it to a journal, so that you can see that they ran."""
+"""The tasks: each writes a line to the log and to a journal, so that you can see that it ran."""
 
 import logging
 from datetime import datetime

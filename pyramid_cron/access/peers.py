@@ -1,4 +1,4 @@
-"""Whose connection it is: the account that owns the other end of one on this machine, as Linux tells in ``/proc``."""
+"""Accounts behind local connections: the owner of the peer's end, from the tables of Linux in ``/proc``."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ ROOT = 0
 ESTABLISHED = b'01'
 
 
-def owners(
+def owner_uids(
     address: IPv4Address | IPv6Address, port: int, server_port: int, tables: tuple[str, ...] = TABLES
 ) -> set[int]:
     """Return the uids that own the peer's end of its open connections to a port of this machine.
 
-    There is one in most cases. There is none where the peer has given up: the kernel shows the sockets that no process
-    holds any more with the uid of root and without an inode. There are several where the same port of the peer is
-    connected to the same port of several addresses.
+    Usually that is one uid. The set is empty after the peer has closed its socket, which the kernel then shows with the
+    uid of root and without an inode. The set has several uids where the same port of the peer is connected to the same
+    port of several addresses.
 
     :param address: the address of the peer.
-    :param port: its port.
-    :param server_port: the port it is connected to. Linux hands out a port once for each connection with another end.
-    :param tables: the files to look in, one after another, of the form of ``/proc/net/tcp``; those that cannot be read
-        are left out.
-    :raises OSError: if none of them can be read.
+    :param port: the port of the peer.
+    :param server_port: the port of the server. Linux may use a local port again for connections to other ends.
+    :param tables: the files to read, in order, in the format of ``/proc/net/tcp``; unreadable files are skipped.
+    :raises OSError: if no file can be read.
     """
-    # an IPv4 connection is in the second table if the client made it with a socket for IPv6
+    # an IPv4 connection is in the second table if the client opened it with a socket for IPv6
     ends = {_end(address, port)}
     if isinstance(address, IPv4Address):
         ends.add(_end(IPv6Address(b'\0' * 10 + b'\xff\xff' + address.packed), port))
@@ -37,12 +36,12 @@ def owners(
     failures = []
     for table in tables:
         if found:
-            # the kernel walks through all of its hash table for each of these files, which takes milliseconds
+            # for each of these files the kernel walks through its whole hash table, which takes milliseconds
             break
         try:
             with open(table, 'rb') as lines:
                 for line in lines:
-                    # for each line of what can be thousands
+                    # a cheap test first: the table can have thousands of lines
                     if near_port not in line:
                         continue
                     _, local, remote, state, _, _, _, uid, _, inode, *_ = line.split()
@@ -56,19 +55,19 @@ def owners(
 
 
 def _end(address: IPv4Address | IPv6Address, port: int) -> bytes:
-    """Return an end of a connection as the tables write it: words of 32 bits in the machine's byte order, in hex."""
+    """Return an end of a connection as the tables write it: 32-bit words in the machine's byte order, in hex."""
     words = struct.unpack(f'={len(address.packed) // 4}I', address.packed)
     return b''.join(b'%08X' % word for word in words) + b':%04X' % port
 
 
-def trusted() -> set[int]:
-    """Return the uids that can do as the server pleases anyway: root's, and the one that its own sockets have."""
+def trusted_uids() -> set[int]:
+    """Return the uids that control the server process anyway: root's, and the server's own."""
     return {ROOT, os.geteuid()}
 
 
-def account(uid: int) -> str:
-    """Return the name of an account with its number, or the number alone if it has none."""
-    # not on every system, unlike the tables that make it needed
+def account_name(uid: int) -> str:
+    """Return the name of an account with its uid, or the uid alone if it has no name."""
+    # not a module of every system; only a system that has the tables gets here
     import pwd
 
     try:

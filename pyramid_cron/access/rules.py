@@ -1,4 +1,7 @@
-"""Who may trigger a run. Names are never looked up, and no header opens anything: it can only close."""
+"""Rules of access to the trigger: method, secret, address, headers of proxies and browsers, account of the peer.
+
+No name is looked up in the DNS. Without the secret, a header can only close access, never open it.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,11 @@ Network = IPv4Network | IPv6Network
 METHODS = ('GET', 'POST')
 PORT = re.compile('[0-9]{1,5}')
 LOCAL_HOST = re.compile(r'(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?', re.IGNORECASE)
-# where the tick of each minute comes from, which spares it to be read
-USUAL = {text: ip_address(text) for text in ('127.0.0.1', '::1')}
-LONGEST_ADDRESS = 64
+# the usual peers of the tick of each minute, parsed in advance
+COMMON_ADDRESSES = {text: ip_address(text) for text in ('127.0.0.1', '::1')}
+MAX_ADDRESS_LENGTH = 64
 
-# headers of proxies as WSGI spells them, besides those with this in their name
+# headers of proxies, as keys of a WSGI environ: every name that contains this, and those below
 FORWARDED = 'FORWARDED'
 PROXY_VARIABLES = frozenset(
     {
@@ -43,9 +46,9 @@ PREFETCH_VARIABLES = ('HTTP_SEC_PURPOSE', 'HTTP_PURPOSE', 'HTTP_X_MOZ')
 
 
 def parse_network(text: object) -> Network:
-    """Return the network that ``text`` names: ``10.1.2.3``, ``10.0.0.0/8``, ``fd00::/8``.
+    """Parse the text of an address or network: ``10.1.2.3``, ``10.0.0.0/8``, ``fd00::/8``.
 
-    :raises ValueError: if it is not one, has bits set behind its prefix, or a scope.
+    :raises ValueError: if ``text`` is neither, has bits set after its prefix, or has a scope.
     """
     if not isinstance(text, str):
         raise ValueError(f'{text!r} is not the text of an address or network')
@@ -53,23 +56,23 @@ def parse_network(text: object) -> Network:
         raise ValueError(f'{text} has a scope, and no peer with a scope is ever allowed')
     network = ip_network(text)
     if network.network_address.is_unspecified and network.num_addresses == 1:
-        raise ValueError(f'{text} is the address of nobody; {text}/0 is any')
+        raise ValueError(f'{text} stands for no address; write {text}/0 for every address')
     if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped:
-        # peers are unwrapped too
+        # parse_address() unwraps peers in the same way
         return IPv4Network((network.network_address.ipv4_mapped, network.prefixlen - 96))
     return network
 
 
 def parse_address(text: str | None) -> Address | None:
-    """Return the address that ``text`` is, an IPv4 one if it is wrapped in IPv6, or ``None`` if it is none.
+    """Parse the address of a peer, IPv4 if it is mapped into IPv6; return ``None`` for any other text.
 
-    Servers on a unix socket name the peer ``0.0.0.0``, which stands for no address and is none here either. One with a
-    scope, such as ``::1%lo``, is none: Python takes it for loopback whatever the scope is. Nothing is remembered,
-    because a filter in front of the application can make a header the peer's address.
+    Refused are ``0.0.0.0``, which some servers on a unix socket report as the peer, and an address with a scope such as
+    ``::1%lo``, which Python counts as loopback whatever the scope is. Results are not cached, because a filter in front
+    of the application can turn a header into the peer's address.
     """
-    if text in USUAL:
-        return USUAL[text]
-    if not text or len(text) > LONGEST_ADDRESS or '%' in text:
+    if text in COMMON_ADDRESSES:
+        return COMMON_ADDRESSES[text]
+    if not text or len(text) > MAX_ADDRESS_LENGTH or '%' in text:
         return None
     try:
         address = ip_address(text)
@@ -89,20 +92,20 @@ def refuse(
     unchecked: Callable[[str], object],
     tables: tuple[str, ...] = peers.TABLES,
 ) -> Refusal | None:
-    """Return why a request may not trigger a run, or ``None`` if it may.
+    """Return the reason why a request may not trigger a run, or ``None`` for an allowed request.
 
     :param method: the HTTP method.
-    :param peer: the address the connection comes from, ``REMOTE_ADDR``.
-    :param environ: the request's headers as WSGI spells them (``HTTP_HOST``), and both ports of the connection
-        (``REMOTE_PORT``, ``SERVER_PORT``) where the server tells them; other keys do not matter.
-    :param secret: what the request has to carry, or ``None`` if addresses decide.
-    :param allowed_ips: the networks that ``peer`` has to be in, or ``None`` for any.
-    :param unchecked: is called with the reason if the account behind a connection cannot be told.
-    :param tables: the files that tell it, see :func:`.peers.owners`.
+    :param peer: the address of the connection's other end, ``REMOTE_ADDR``.
+    :param environ: the request's headers as keys of a WSGI environ (``HTTP_HOST``), and both ports of the connection
+        (``REMOTE_PORT``, ``SERVER_PORT``) where the server sets them; other keys have no effect.
+    :param secret: the secret that the request must carry, or ``None`` if addresses decide.
+    :param allowed_ips: the networks that must contain ``peer``, or ``None`` for any peer.
+    :param unchecked: called with the reason if the account behind the connection is unknown.
+    :param tables: the files to find the account in, see :func:`.peers.owner_uids`.
     """
     if method not in METHODS:
-        return Refusal(405, 'by another method', f'the method is {_shown(method)}', 'use GET or POST')
-    if secret is not None and not _carries(environ, secret):
+        return Refusal(405, 'by another method', f'the method is {_quoted(method)}', 'use GET or POST')
+    if secret is not None and not _has_secret(environ, secret):
         return Refusal(
             401,
             'without the secret',
@@ -110,49 +113,52 @@ def refuse(
             "send 'Authorization: Bearer' or 'Cron-Secret:' with cron.secret's value",
         )
     if 'HTTP_SCRIPT_NAME' in environ:
-        # gunicorn takes the path apart by it, and so past what a proxy refuses
+        # gunicorn cuts the path by this header, which would lead past the paths that a proxy refuses
         return Refusal(
             403,
             'with a header SCRIPT_NAME',
-            f'it carries the header SCRIPT_NAME: {_shown(environ["HTTP_SCRIPT_NAME"])}',
+            f'it carries the header SCRIPT_NAME: {_quoted(environ["HTTP_SCRIPT_NAME"])}',
             "leave that to the server's own configuration",
         )
     address = parse_address(peer)
-    if allowed_ips is not None and not _is_in(allowed_ips, address):
+    if allowed_ips is not None and not _any_contains(allowed_ips, address):
         return Refusal(
             403,
             'from other addresses',
-            f'the peer {_shown(peer)} is not in cron.allowed_ips',
+            f'the peer {_quoted(peer)} is not in cron.allowed_ips',
             'add its address there, or set cron.secret and send it',
         )
     if secret is not None:
         return None
-    refusal = _refuse_proxied(environ) or _refuse_browser(environ)
+    refusal = _refuse_proxy(environ) or _refuse_browser(environ)
     if refusal is not None or address is None or not address.is_loopback:
         return refusal
-    # last, because it reads files
-    return _refuse_renamed(environ) or _refuse_account(address, environ, unchecked, tables)
+    # last, because the look-up of the account reads files
+    return _refuse_other_host(environ) or _refuse_other_account(address, environ, unchecked, tables)
 
 
-def _carries(environ: Mapping[str, Any], secret: bytes) -> bool:
+def _has_secret(environ: Mapping[str, Any], secret: bytes) -> bool:
     scheme, _, credentials = environ.get('HTTP_AUTHORIZATION', '').partition(' ')
     sent = [environ.get('HTTP_CRON_SECRET', ''), credentials if scheme.lower() == 'bearer' else '']
-    # WSGI hands headers over as Latin-1 whatever their bytes were (PEP 3333)
+    # WSGI decodes headers as Latin-1 whatever their bytes were (PEP 3333)
     return any(hmac.compare_digest(text.strip(' ').encode('latin-1', 'replace'), secret) for text in sent)
 
 
-def _is_in(networks: tuple[Network, ...], address: Address | None) -> bool:
+def _any_contains(networks: tuple[Network, ...], address: Address | None) -> bool:
     if address is not None:
-        # a loop, because the generator that any() takes costs the tick of each minute more than the look
+        # a loop, because the generator for any() would cost each tick more than the comparison
         for network in networks:
             if address in network:
                 return True
     return False
 
 
-def _refuse_proxied(environ: Mapping[str, Any]) -> Refusal | None:
-    """A proxy on an allowed machine makes everybody look allowed, and whom it names is what it was told to name."""
-    # one look at all names at once, for the tick of each minute that shows no proxy
+def _refuse_proxy(environ: Mapping[str, Any]) -> Refusal | None:
+    """Refuse a request with a header of a proxy.
+
+    All clients of a proxy on an allowed machine have its address, and a client can forge the address in the header.
+    """
+    # all names in one comparison, because the tick of each minute has none of them
     if PROXY_VARIABLES.isdisjoint(environ) and FORWARDED not in '\n'.join(environ):
         return None
     for key in sorted(environ):
@@ -161,30 +167,32 @@ def _refuse_proxied(environ: Mapping[str, Any]) -> Refusal | None:
             return Refusal(
                 403,
                 'through a proxy',
-                f'it came through a proxy, which shows in the header {_shown(name)}: {_shown(environ[key])}',
+                f'it came through a proxy, which shows in the header {_quoted(name)}: {_quoted(environ[key])}',
                 'request the application server itself, or set cron.secret and send it',
             )
     return None
 
 
 def _refuse_browser(environ: Mapping[str, Any]) -> Refusal | None:
-    """A browser that somebody else's page sent here, or that fetches ahead of its user."""
+    """Refuse a browser's request that a page of another site caused, or that was made before the user wanted it."""
     site = environ.get('HTTP_SEC_FETCH_SITE')
     if site not in (None, 'none', 'same-origin'):
-        return _browser(f'Sec-Fetch-Site is {_shown(site)}')
+        return _browser_refusal(f'Sec-Fetch-Site is {_quoted(site)}')
     if site is None and 'HTTP_ACCEPT_LANGUAGE' in environ:
-        return _browser('it sends Accept-Language and does not tell by Sec-Fetch-Site who asked for this')
+        return _browser_refusal(
+            'it sends Accept-Language without Sec-Fetch-Site, which would name the site that caused the request'
+        )
     for key in PREFETCH_VARIABLES:
         if 'prefetch' in environ.get(key, '').lower():
-            return _browser(f'{key[5:].replace("_", "-").title()} is prefetch')
+            return _browser_refusal(f'{key[5:].replace("_", "-").title()} is prefetch')
     for key, name in (('HTTP_ORIGIN', 'Origin'), ('HTTP_REFERER', 'Referer')):
         value = environ.get(key)
-        if value is not None and _host(value) != _host('//' + environ.get('HTTP_HOST', '')):
-            return _browser(f'{name} is {_shown(value)}')
+        if value is not None and _host_and_port(value) != _host_and_port('//' + environ.get('HTTP_HOST', '')):
+            return _browser_refusal(f'{name} is {_quoted(value)}')
     return None
 
 
-def _browser(why: str) -> Refusal:
+def _browser_refusal(why: str) -> Refusal:
     return Refusal(
         403,
         'by a browser',
@@ -193,8 +201,8 @@ def _browser(why: str) -> Refusal:
     )
 
 
-def _host(url: str) -> object:
-    """Return what two URLs of one host and port have in common; a URL without a host has nothing in common with any."""
+def _host_and_port(url: str) -> object:
+    """Return a value that is equal for URLs of one host and port, and equal to nothing for a URL without a host."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -203,57 +211,63 @@ def _host(url: str) -> object:
     return (parts.hostname, None if port in (80, 443) else port) if parts.hostname else object()
 
 
-def _refuse_renamed(environ: Mapping[str, Any]) -> Refusal | None:
-    """A page whose own host name is made to point at this machine, and a proxy that passes nothing but ``Host``."""
+def _refuse_other_host(environ: Mapping[str, Any]) -> Refusal | None:
+    """Refuse a ``Host`` other than this machine.
+
+    It shows a page with a host name that resolves to this machine (DNS rebinding), and a proxy that adds no header.
+    """
     host = environ.get('HTTP_HOST')
     if host is None or LOCAL_HOST.fullmatch(host):
         return None
     return Refusal(
         403,
         'for another host',
-        f'it comes from this machine but asks for the host {_shown(host)}',
+        f'it comes from this machine but its header Host is {_quoted(host)}',
         'request http://localhost instead, or set cron.secret and send it',
     )
 
 
-def _refuse_account(
+def _refuse_other_account(
     address: Address, environ: Mapping[str, Any], unchecked: Callable[[str], object], tables: tuple[str, ...]
 ) -> Refusal | None:
-    """A proxy on this machine that adds nothing: its requests are those of a curl, but it runs as somebody else."""
-    port = _port(environ.get('REMOTE_PORT'))
-    server_port = None if port is None else _port(environ.get('SERVER_PORT'))
+    """Refuse a connection of another account.
+
+    The requests of a proxy on this machine that adds no header look like those of curl, but it runs as another account.
+    """
+    port = _parse_port(environ.get('REMOTE_PORT'))
+    server_port = None if port is None else _parse_port(environ.get('SERVER_PORT'))
     if port is None or server_port is None:
-        unchecked('the server does not tell the port of the connection (REMOTE_PORT)')
+        unchecked('the server does not set the port of the connection (REMOTE_PORT)')
         return None
     try:
-        owners = peers.owners(address, port, server_port, tables)
+        owners = peers.owner_uids(address, port, server_port, tables)
     except OSError as exc:
         unchecked(f'there is no table of connections ({exc})')
         return None
     if not owners:
-        return _account(
+        return _account_refusal(
             f'it comes from {address} port {port}, and no process of this machine holds that connection open',
             'keep it open until the answer is there',
         )
-    strangers = owners - peers.trusted()
+    strangers = owners - peers.trusted_uids()
     if not strangers:
         return None
-    own = peers.account(os.geteuid())
-    return _account(
-        f'it comes from this machine, but from the account {peers.account(min(strangers))}; the server runs as {own}',
+    other, own = peers.account_name(min(strangers)), peers.account_name(os.geteuid())
+    return _account_refusal(
+        f'it comes from this machine, but from the account {other}; the server runs as {own}',
         f'make it as {own} or as root',
     )
 
 
-def _account(why: str, remedy: str) -> Refusal:
+def _account_refusal(why: str, remedy: str) -> Refusal:
     return Refusal(403, 'from other accounts', why, f'{remedy}, or set cron.secret and send it')
 
 
-def _port(value: object) -> int | None:
+def _parse_port(value: object) -> int | None:
     text = str(value)
     return int(text) if PORT.fullmatch(text) and 0 < int(text) < 65536 else None
 
 
-def _shown(value: str | None) -> str:
-    """Return ``value`` fit for a log line: quoted, without control characters, not longer than a line."""
+def _quoted(value: str | None) -> str:
+    """Return ``value`` for a log line: quoted, without control characters, at most 80 characters of it."""
     return repr(value[:80] if value else value)

@@ -1,87 +1,76 @@
-"""Whether all is well with the tasks of an application, for whoever watches it."""
+"""Health of an application's tasks as one answer, for whatever watches it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection
-
-from pyramid_cron.reports import FAILED, LOST, MISSED, STUCK, duration
-from pyramid_cron.store import pauses, queries
-
-# for how long there may be no tick
-LONGEST_SILENCE = timedelta(minutes=2)
+from pyramid_cron.claims import Unavailable
+from pyramid_cron.monitoring.examine import examine
+from pyramid_cron.monitoring.problems import KINDS, NO_TICK, Problem
+from pyramid_cron.reports import STUCK, duration
 
 
-class Health(NamedTuple):
-    """What is wrong, if anything is.
+@dataclass(frozen=True)
+class Health:
+    """The problems of an application.
 
-    :param last_tick: the newest minute that had a tick, in UTC; ``None`` if none ever came.
+    :param last_tick: the newest minute that had a tick, in UTC; ``None`` if there was none.
     :param silence: how long ago that is, by the database's clock.
-    :param faults: the names of tasks by what is wrong with them, ``'failed'``, ``'lost'``, ``'missed'`` or ``'stuck'``,
-        each with how that is told.
-    :param paused: the names of the tasks that somebody has paused.
-    :param problem: why nothing can be told.
+    :param problems: the problems, the most urgent first.
+    :param unavailable: why they are not known.
     """
 
     last_tick: datetime | None = None
     silence: timedelta | None = None
-    faults: Mapping[str, Mapping[str, str]] = MappingProxyType({})
-    paused: tuple[str, ...] = ()
-    problem: str | None = None
+    problems: Sequence[Problem] = ()
+    unavailable: str | None = None
 
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong. A paused task is not wrong."""
-        return self.problem is None and not self.faults and self.silence is not None and self.silence <= LONGEST_SILENCE
+        return self.unavailable is None and not any(problem.is_fault for problem in self.problems)
 
     def __str__(self) -> str:
-        if self.problem is not None:
-            return f'fail: {self.problem}'
+        if self.unavailable is not None:
+            return f'fail: {self.unavailable}'
         if self.silence is None:
-            told = ['no tick has come yet']
+            parts = ['no tick has come yet']
         else:
-            told = [f'last tick {duration(self.silence.total_seconds())} ago']
-        told += [f'{outcome}: {", ".join(tasks.values())}' for outcome, tasks in self.faults.items()]
-        if self.paused:
-            told.append(f'paused: {", ".join(self.paused)}')
-        return f'ok, {"; ".join(told)}' if self.ok else f'fail: {"; ".join(told)}'
+            parts = [f'last tick {duration(self.silence.total_seconds())} ago']
+        for kind in KINDS:
+            names = [_shown(problem) for problem in self.problems if problem.kind == kind]
+            if names:
+                parts.append(f'{kind}: {", ".join(names)}')
+        return f'ok, {"; ".join(parts)}' if self.ok else f'fail: {"; ".join(parts)}'
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return the health for JSON."""
         return {
             'status': 'ok' if self.ok else 'fail',
             'last_tick': self.last_tick and self.last_tick.isoformat(),
             'seconds_since_last_tick': None if self.silence is None else round(self.silence.total_seconds(), 3),
-            **{status: list(self.faults.get(status, {})) for status in (FAILED, STUCK, LOST, MISSED)},
-            'paused': list(self.paused),
-            'problem': self.problem,
+            NO_TICK.replace(' ', '_'): any(problem.kind == NO_TICK for problem in self.problems),
+            **{kind: [problem.task for problem in self.problems if problem.kind == kind] for kind in KINDS},
+            'problem': self.unavailable,
         }
 
 
-def examine(connection: Connection, app: str, windows: Mapping[str, float]) -> Health:
-    """Return the health of an application.
+def _shown(problem: Problem) -> str:
+    if problem.kind == STUCK and problem.seconds is not None:
+        return f'{problem.task} (running for {duration(problem.seconds)})'
+    return str(problem.task)
 
-    :param windows: for each of its tasks, by their names, the seconds after which it is stuck if it runs. What was
-        renamed or removed does not count any more.
-    """
-    now = queries.clock(connection)
-    last_tick = queries.last_tick(connection, app)
-    faults: dict[str, dict[str, str]] = {}
-    for name, outcome in sorted(queries.outcomes(connection, app).items()):
-        if name in windows and outcome in (FAILED, LOST, MISSED):
-            faults.setdefault(outcome, {})[name] = name
-    for name, began in sorted(queries.running(connection, app).items()):
-        if now - began > windows.get(name, math.inf):
-            faults.setdefault(STUCK, {})[name] = f'{name} (running for {duration(now - began)})'
-    instant = datetime.fromtimestamp(now, timezone.utc)
-    return Health(
-        last_tick,
-        None if last_tick is None else max(instant - last_tick, timedelta(0)),
-        faults,
-        tuple(name for name in pauses.paused(connection, app, instant) if name in windows),
-    )
+
+def health_of(registry: Any) -> Health:
+    """Return the health of an application with a store."""
+    try:
+        found = examine(registry)
+    except Unavailable as exc:
+        return Health(unavailable=str(exc))
+    last = found.snapshot.last_tick
+    # a clock may differ from the database's by less than a minute
+    silence = None if last is None else max(found.snapshot.now - last, timedelta(0))
+    return Health(last, silence, found.problems)

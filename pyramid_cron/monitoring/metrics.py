@@ -1,25 +1,26 @@
-"""The state of tasks as metrics for Prometheus. ``prometheus_client`` is imported when somebody asks for them."""
+"""Metrics of an application's tasks for Prometheus. ``prometheus_client`` is imported with the first scrape."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection
+from pyramid_cron.monitoring.problems import KINDS, NO_TICK, find_problems
+from pyramid_cron.tasks import Tasks
 
-from pyramid_cron.reports import OK
-from pyramid_cron.store import pauses, queries
+if TYPE_CHECKING:
+    from pyramid_cron.store.admin import Snapshot
+    from pyramid_cron.store.task_state import TaskState
 
 PREFIX = 'pyramid_cron'
-# over which runs are counted: the history is pruned, so that a counter of it would go backwards
-COUNTED = timedelta(days=1)
 
 
-def expose(connection: Connection, app: str, tasks: Any, now: datetime) -> tuple[str, bytes]:
-    """Return the metrics of an application: their content type, and themselves.
+def expose(snapshot: Snapshot, tasks: Tasks, window: float, now: datetime) -> tuple[str, bytes]:
+    """Return the metrics of an application: their content type, and their text.
 
-    :param tasks: its registered tasks.
+    :param tasks: its registered tasks; others are not exposed.
+    :param window: the setting ``cron.window``, the seconds after which a run is stuck.
     :param now: the instant of the scrape.
     :raises ImportError: without ``prometheus_client``.
     """
@@ -29,47 +30,53 @@ def expose(connection: Connection, app: str, tasks: Any, now: datetime) -> tuple
 
     class State(Collector):
         def collect(self) -> Iterator[Any]:
-            yield from _families(connection, app, tasks, now)
+            yield from _of_ticks(snapshot, tasks, window)
+            yield from _of_schedules(tasks, now)
+            yield from _of_states([snapshot.states[task.name] for task in tasks if task.name in snapshot.states])
+            yield from _of_runs_in_progress(snapshot, tasks)
 
     registry = CollectorRegistry()
     registry.register(State())
     return CONTENT_TYPE_PLAIN_0_0_4, generate_latest(registry)
 
 
-def _families(connection: Connection, app: str, tasks: Any, now: datetime) -> Iterator[Any]:
-    names = [task.name for task in tasks]
-    last_tick = queries.last_tick(connection, app)
-    ticks: dict[tuple[str, ...], float] = {} if last_tick is None else {(): last_tick.timestamp()}
+def _of_ticks(snapshot: Snapshot, tasks: Tasks, window: float) -> Iterator[Any]:
+    ticks = {} if snapshot.last_tick is None else {(): snapshot.last_tick.timestamp()}
     yield _gauge('last_tick_timestamp_seconds', 'The newest minute that had a tick.', (), ticks)
-    succeeded = queries.last_successes(connection, app)
-    times = {name: succeeded[name].timestamp() for name in names if name in succeeded}
-    yield _by_task('task_last_success_timestamp_seconds', 'When the task last succeeded.', times)
-    lasts = queries.last_runs(connection, app)
-    seconds = {name: lasts[name].seconds for name in names if name in lasts and lasts[name].seconds is not None}
-    yield _by_task('task_last_duration_seconds', 'How long the last run of the task took.', seconds)
-    outcomes = queries.outcomes(connection, app)
-    failed = {name: int(outcomes[name] != OK) for name in names if name in outcomes}
-    yield _by_task('task_failed', 'Whether the task failed, was lost or was missed the last time.', failed)
-    coming = {name: run for name, run in ((task.name, next(task.runs(now), None)) for task in tasks) if run is not None}
-    nexts = {name: run.timestamp() for name, run in coming.items()}
-    yield _by_task('task_next_run_timestamp_seconds', 'When the task is due next.', nexts)
-    paused = pauses.paused(connection, app, now)
-    states = {name: int(name in paused) for name in names}
-    yield _by_task('task_paused', 'Whether somebody has paused the task.', states)
-    counts = queries.counts(connection, app, now - COUNTED)
-    yield _gauge(
-        'task_runs_last_day',
-        'Runs of the last 24 hours by how they ended.',
-        ('task', 'outcome'),
-        {labels: count for labels, count in counts.items() if labels[0] in names},
-    )
+    found = {(problem.task, problem.kind) for problem in find_problems(snapshot, tasks, window)}
+    no_tick = {(): int((None, NO_TICK) in found)}
+    yield _gauge('no_tick', 'Whether ticks do not come.', (), no_tick)
+    problems = {(task.name, kind): int((task.name, kind) in found) for task in tasks for kind in KINDS}
+    labels = 'task', 'problem'
+    yield _gauge('task_problem', 'Whether the task has the problem: the same as health shows.', labels, problems)
+
+
+def _of_schedules(tasks: Tasks, now: datetime) -> Iterator[Any]:
+    nexts = {task.name: next(task.runs(now), None) for task in tasks}
+    values = {name: run.timestamp() for name, run in nexts.items() if run is not None}
+    yield _by_task('next_run_timestamp_seconds', 'When the task is due next.', values)
+
+
+def _of_states(states: list[TaskState]) -> Iterator[Any]:
+    succeeded = {state.task: state.last_success_at.timestamp() for state in states if state.last_success_at}
+    yield _by_task('last_success_timestamp_seconds', 'When a run of the task last succeeded.', succeeded)
+    seconds = {state.task: state.last_seconds for state in states if state.last_seconds is not None}
+    yield _by_task('last_duration_seconds', 'How long the last run of the task took.', seconds)
+    failures = {state.task: state.failures_in_a_row or 0 for state in states}
+    yield _by_task('failures_in_a_row', 'How many runs of the task have failed or were lost in a row.', failures)
+
+
+def _of_runs_in_progress(snapshot: Snapshot, tasks: Tasks) -> Iterator[Any]:
+    running = {name: state.running_seconds(snapshot.now.timestamp()) for name, state in snapshot.states.items()}
+    values = {task.name: running[task.name] for task in tasks if running.get(task.name) is not None}
+    yield _by_task('running_seconds', 'How long the run in progress has been running.', values)
 
 
 def _by_task(name: str, documentation: str, values: Mapping[str, Any]) -> Any:
-    return _gauge(name, documentation, ('task',), {(task,): value for task, value in values.items()})
+    return _gauge(f'task_{name}', documentation, ('task',), {(task,): value for task, value in values.items()})
 
 
-def _gauge(name: str, documentation: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], Any]) -> Any:
+def _gauge(name: str, documentation: str, labels: tuple[str, ...], values: Mapping[Any, float]) -> Any:
     from prometheus_client.core import GaugeMetricFamily
 
     family = GaugeMetricFamily(f'{PREFIX}_{name}', documentation, labels=labels)

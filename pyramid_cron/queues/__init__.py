@@ -1,4 +1,4 @@
-"""Engines that tasks can be handed to: found by its name, where a task or ``cron.via`` asks for one."""
+"""Engines that runs are enqueued with, each imported only where a task or ``cron.via`` names it."""
 
 from pyramid_cron.queues.handover import Handover
 

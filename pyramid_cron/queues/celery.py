@@ -1,4 +1,4 @@
-"""Handing tasks over to Celery: one message for each run, and one task of Celery's that takes them all."""
+"""Enqueue runs with Celery: one message a run, and one Celery task that executes them all."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ import celery
 from pyramid_cron import callables
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.queues.handover import Handover
-from pyramid_cron.queues.worker import NAME, WAIT, Application, Failed
+from pyramid_cron.queues.worker import RETRY_DELAY, TASK_NAME, LazyApplication, TaskFailed
 
 OPTIONS: dict[str, Callable[[str], Any]] = {'queue': str, 'priority': int}
 WITHIN_CLAIM = False
 
-# a broker that is away makes a request wait: it is tried twice, and the next tick hands over again
+# a request waits for a broker that does not answer: try twice at most, the next tick enqueues again
 RETRY_POLICY = {'max_retries': 1, 'interval_start': 0.2, 'interval_step': 0, 'interval_max': 0.2}
-# seconds for which a Redis is waited for that says nothing, unless the application says so: Celery waits for ever
+# in seconds, unless the application sets its own: Celery waits for ever for a Redis that accepts and does not answer
 SOCKET_TIMEOUTS = {'socket_timeout': 5, 'socket_connect_timeout': 5}
 
 
 class CeleryQueue:
-    """What ``via='celery'`` stands for, for ``via=`` where the application of Celery is at hand.
+    """A queue of a Celery application, for ``via=`` in place of ``'celery'``.
 
-    :param app: the application of Celery, whose broker the messages are sent to.
-    :param queue: their queue; the one that the application has for the task of :func:`add_perform` if it is left out.
-    :param priority: their priority, as the broker counts it.
-    :raises ValueError: if ``app`` is none.
+    :param app: the Celery application; messages are sent to its broker.
+    :param queue: the queue of the messages; the default is the one that the application routes the task of
+        :func:`add_perform` to.
+    :param priority: the priority of the messages, as the broker counts it.
+    :raises ValueError: if ``app`` is not a Celery application.
     """
 
     def __init__(self, app: celery.Celery, *, queue: str | None = None, priority: int | None = None) -> None:
@@ -40,9 +41,9 @@ class CeleryQueue:
             app.conf.broker_transport_options = {**SOCKET_TIMEOUTS, **(app.conf.broker_transport_options or {})}
 
     def __call__(self, handover: Handover) -> None:
-        """Send a message."""
+        """Send the message of a run."""
         self._app.send_task(
-            NAME,
+            TASK_NAME,
             args=[handover.key],
             task_id=handover.key,
             expires=handover.expires,
@@ -52,39 +53,45 @@ class CeleryQueue:
         )
 
 
-def make_send(options: dict[str, Any], registry: Any) -> CeleryQueue:
-    """Return what sends a message by the application of Celery that ``cron.celery`` names.
+def make_enqueue(options: dict[str, Any], registry: Any) -> CeleryQueue:
+    """Return the queue of the Celery application that ``cron.celery`` names.
 
-    :param options: ``queue`` and ``priority`` of the message.
-    :raises ValueError: if there is no such application.
+    :param options: ``queue`` and ``priority`` of the messages.
+    :raises ValueError: if ``cron.celery`` is not set, or is not a Celery application.
     """
-    named = registry['cron_settings'].celery
-    if named is None:
+    app = registry['cron_settings'].celery
+    if app is None:
         raise ValueError('set cron.celery to the dotted name of the Celery application, such as shop.worker.app')
     try:
-        return CeleryQueue(callables.resolve(named), **options)
+        return CeleryQueue(callables.resolve(app), **options)
     except ValueError as exc:
-        raise ValueError(f'cron.celery = {named!r}: {exc}') from exc
+        raise ValueError(f'cron.celery = {app!r}: {exc}') from exc
 
 
-def add_perform(app: celery.Celery, load: str | Callable[[], Any], *, wait: int = WAIT) -> None:
-    """Let the workers of an application of Celery run tasks that are handed over.
+def add_perform(app: celery.Celery, load: str | Callable[[], Any], *, wait: int = RETRY_DELAY) -> None:
+    """Add the task that executes runs to a Celery application.
 
-    :param app: the application of Celery.
-    :param load: the configuration file of the Pyramid application, or a function that returns the application. It is
-        loaded at the first message of each process.
-    :param wait: seconds until a run is tried again for which the store could not be asked.
+    :param app: the Celery application.
+    :param load: the configuration file of the Pyramid application, or a function that returns the application. Each
+        process of the worker loads it at its first message.
+    :param wait: seconds until a run is tried again if the store was not available.
     """
-    application = Application.of(load)
+    application = LazyApplication.of(load)
 
     def perform(self: Any, key: str) -> None:
         try:
             application.perform(key)
         except Unavailable as exc:
-            # until it expires
+            # max_retries is None: the message expires in the end
             raise self.retry(exc=exc, countdown=wait) from exc
 
-    # what failed is in our own log already, with its traceback
+    # throws: Celery need not log a traceback that is in our log already
     app.task(
-        name=NAME, bind=True, ignore_result=True, acks_late=False, max_retries=None, throws=(Failed,), shared=False
+        name=TASK_NAME,
+        bind=True,
+        ignore_result=True,
+        acks_late=False,
+        max_retries=None,
+        throws=(TaskFailed,),
+        shared=False,
     )(perform)

@@ -1,4 +1,4 @@
-"""From what a task is to be handed over to, as it is named, to what does so."""
+"""The engine of each task, found by the name or the callable in ``via`` and ``cron.via``."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from typing import Any
 from pyramid.exceptions import ConfigurationError
 
 from pyramid_cron import callables
-from pyramid_cron.queues.handover import Sending
+from pyramid_cron.queues.handover import EngineAdapter
 from pyramid_cron.settings import app_name
 from pyramid_cron.tasks import dotted_path
 
-# each a module beside this one, and an extra of the same name
+# each is a module in this package and an extra of the same name
 ENGINES = ('celery', 'procrastinate')
 
 
-def hand_over(registry: Any) -> None:
-    """Let each task that is to be handed over have what does so.
+def assign_engines(registry: Any) -> None:
+    """Set the engine of each task that has ``via``, or that ``cron.via`` applies to.
 
-    :raises pyramid.exceptions.ConfigurationError: if there is no such engine, or it is not installed.
+    :raises pyramid.exceptions.ConfigurationError: if an engine does not exist or is not installed, an option is
+        unknown, or a task cannot be enqueued.
     """
-    # one for all tasks that name it alike
-    named: dict[str, Sending] = {}
+    # tasks with the same text share an engine
+    by_text: dict[str, EngineAdapter] = {}
     for task in registry['cron_tasks']:
         via = task.via
         if via is None and not task.idle:
@@ -30,42 +31,49 @@ def hand_over(registry: Any) -> None:
         if via is None or via is False:
             continue
         try:
-            if isinstance(via, str) and via not in named:
-                named[via] = _sending(via, registry)
-            sending = named[via] if isinstance(via, str) else _sending(via, registry)
-            if sending.within_claim and not task.store:
-                raise ValueError('store=False leaves the task out of the store, which it is to be handed over with')
+            if isinstance(via, str) and via not in by_text:
+                by_text[via] = _make_engine(via, registry)
+            engine = by_text[via] if isinstance(via, str) else _make_engine(via, registry)
+            if engine.within_claim and not task.store:
+                raise ValueError(
+                    f'store=False leaves the task out of the store, and {engine} enqueues a run on the connection of '
+                    'the store; leave one of the two out'
+                )
         except ValueError as exc:
             raise ConfigurationError(f'cron task {task.name}, via={via!r}: {exc}') from exc
-        task.engine = sending
+        task.engine = engine
 
 
-def _sending(via: Any, registry: Any) -> Sending:
+def _make_engine(via: Any, registry: Any) -> EngineAdapter:
     settings = registry['cron_settings']
     engine, _, options = via.partition(':') if isinstance(via, str) else ('', '', '')
     within_claim = False
     if engine in ENGINES:
-        module = _engine(engine)
-        send = module.make_send(_options(options, module.OPTIONS), registry)
+        module = _import_engine(engine)
+        call = module.make_enqueue(_parse_options(options, module.OPTIONS), registry)
         within_claim = module.WITHIN_CLAIM
     else:
         if isinstance(via, str) and '.' not in via:
             raise ValueError(f'there is no such engine: there are {" and ".join(ENGINES)}, or name a function')
-        send = callables.resolve(via)
-        callables.check(send, argument='handover')
-    shown = via if isinstance(via, str) else dotted_path(via)
-    return Sending(send, shown, app_name(settings, registry), settings.catch_up, settings.config_uri, within_claim)
+        call = callables.resolve(via)
+        callables.check(call, argument='handover')
+    name = via if isinstance(via, str) else dotted_path(via)
+    return EngineAdapter(call, name, app_name(settings, registry), settings.catch_up, settings.config_uri, within_claim)
 
 
-def _engine(name: str) -> Any:
+def _import_engine(name: str) -> Any:
     try:
         return importlib.import_module(f'pyramid_cron.queues.{name}')
     except ImportError as exc:
         raise ValueError(f"{exc}; run: pip install 'pyramid_cron[{name}]'") from exc
 
 
-def _options(text: str, known: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of an engine, written as in ``queue=slow,priority=5``."""
+def _parse_options(text: str, known: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of an engine from a text such as ``queue=slow,priority=5``.
+
+    :param known: the names of the options, each with its converter.
+    :raises ValueError: for an unknown option and for a bad value.
+    """
     options = {}
     for part in filter(None, text.split(',')):
         name, _, value = part.partition('=')

@@ -1,14 +1,15 @@
-"""What every engine that a task can be handed to has in common: the key of a run, and what is sent of it."""
+"""The message that carries a run to an engine, and the key of the run in it: the same for all engines."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from pyramid_cron.claims import Delivery, Turn
+from pyramid_cron.claims import Delivery, Run
 from pyramid_cron.schedules import clock
 
 KEY = re.compile(r'(?P<task>.+)@(?:(?P<minute>\d{4}-\d\d-\d\dT\d\d:\d\dZ)|(?P<token>[0-9a-f]{32}))', re.DOTALL)
@@ -16,13 +17,14 @@ MINUTE_FORMAT = '%Y-%m-%dT%H:%MZ'
 
 
 class Handover(NamedTuple):
-    """A run that is handed over.
+    """A run that is enqueued: the argument of the callable that ``via`` names.
 
-    :param key: what :func:`pyramid_cron.perform` and ``pcron perform`` take, the same whenever the run is handed over:
-        ``'shop:invoices@2026-11-24T02:00Z'``. It ends in 32 hexadecimal digits if somebody asked for the task by name.
+    :param key: the key of the run, which :func:`pyramid_cron.perform` and ``pcron perform`` take:
+        ``'shop:invoices@2026-11-24T02:00Z'``. A run that is enqueued a second time has the same key. The key of a run
+        that was requested by name ends in 32 hexadecimal digits in place of a minute.
     :param task: the name of the task.
-    :param scheduled_for: the minute it is for, aware and in the time zone of the task.
-    :param expires: when it is too late to begin it, aware.
+    :param scheduled_for: the minute that the run is for, aware and in the time zone of the task.
+    :param expires: the instant after which the run does not begin any more, aware.
     :param config_uri: the setting ``cron.config_uri``.
     """
 
@@ -34,7 +36,7 @@ class Handover(NamedTuple):
 
     @property
     def command(self) -> tuple[str, ...]:
-        """The words of the command that runs it: ``pcron perform CONFIG_URI KEY``.
+        """The words of the command that executes the run: ``pcron perform CONFIG_URI KEY``.
 
         :raises LookupError: if ``cron.config_uri`` is not set.
         """
@@ -43,77 +45,73 @@ class Handover(NamedTuple):
         return 'pcron', 'perform', self.config_uri, self.key
 
 
-class Sending:
-    """Hands tasks over to an engine.
+@dataclass(frozen=True)
+class EngineAdapter:
+    """An engine of an application's tasks: makes a :class:`Handover` of each run and passes it to a callable.
 
-    :param send: the engine: takes a :class:`Handover`, and whatever it raises makes the task a failed one.
-    :param shown: how it is named to people.
-    :param app: the name of the application.
-    :param catch_up: how long ago a minute may be that is caught up.
-    :param config_uri: the configuration file of the application.
-    :param within_claim: whether the engine takes the connection of the claim as a second argument.
+    It is what ``Task.engine`` holds, see :class:`pyramid_cron.tasks.Engine`.
     """
 
-    def __init__(
-        self,
-        send: Callable[..., object],
-        shown: str,
-        app: str,
-        catch_up: timedelta,
-        config_uri: str | None,
-        within_claim: bool,
-    ) -> None:
-        self.within_claim = within_claim
-        self._send = send
-        self._shown = shown
-        self._app = app
-        self._catch_up = catch_up
-        self._config_uri = config_uri
+    #: takes a :class:`Handover`; whatever it raises makes the run a failed one
+    call: Callable[..., object]
+    #: the name of the engine in logs and on pages
+    name: str
+    #: the name of the application in keys
+    app: str
+    #: the setting ``cron.catch_up``
+    catch_up: timedelta
+    #: the setting ``cron.config_uri``
+    config_uri: str | None
+    #: whether the callable takes the connection of the claim as a second argument
+    within_claim: bool
 
     def __str__(self) -> str:
-        return self._shown
+        return self.name
 
-    def send(self, turn: Turn, connection: Any = None) -> None:
-        """Hand over the run that a turn is.
+    def enqueue(self, run: Run, connection: Any = None) -> None:
+        """Pass a run to the callable.
 
-        :param connection: that of the claim, for an engine that takes it.
+        :param connection: the connection of the claim, for an engine with ``within_claim``.
         """
-        task, minute = turn.task, turn.minute or clock.current_minute()
+        task, minute = run.task, run.minute or clock.current_minute()
         handover = Handover(
-            write_key(self._app, task.name, turn.minute, turn.token()),
+            write_key(self.app, task.name, run.minute, run.token),
             task.name,
             task.scheduled_for(minute),
-            minute + task.patience(self._catch_up),
-            self._config_uri,
+            minute + task.queue_timeout(self.catch_up),
+            self.config_uri,
         )
         if self.within_claim:
-            self._send(handover, connection)
+            self.call(handover, connection)
         else:
-            self._send(handover)
+            self.call(handover)
 
 
 def write_key(app: str, task: str, minute: datetime | None, token: str | None) -> str:
-    """Return the key of a run, as :func:`read_key` reads it.
+    """Return the key of a run, which :func:`read_key` reads.
 
-    :param minute: the minute it is for, aware; ``None`` if somebody asked for it by name.
-    :param token: what tells such a one from others.
+    :param app: the name of the application.
+    :param task: the name of the task.
+    :param minute: the minute that the run is for, aware; ``None`` for a run that was requested by name.
+    :param token: 32 hexadecimal digits that identify a run without a minute; random ones if it is ``None``.
     """
     which = minute.astimezone(timezone.utc).strftime(MINUTE_FORMAT) if minute else token or uuid4().hex
     return f'{app}:{task}@{which}'
 
 
 def read_key(app: str, key: str) -> Delivery:
-    """Return what a key of an application stands for.
+    """Return the task and the minute or token of a key.
 
-    :raises ValueError: if it is none.
+    :param app: the name of the application that the key has to belong to.
+    :raises ValueError: if the text is not a key of this application.
     """
-    named = KEY.fullmatch(key.removeprefix(f'{app}:')) if isinstance(key, str) else None
-    if named is None or not key.startswith(f'{app}:'):
+    match = KEY.fullmatch(key.removeprefix(f'{app}:')) if isinstance(key, str) else None
+    if match is None or not key.startswith(f'{app}:'):
         raise ValueError(f'{key!r} is no key of {app}, such as {app}:task@2026-11-24T02:00Z')
     minute = None
-    if named['minute']:
+    if match['minute']:
         try:
-            minute = datetime.strptime(named['minute'], MINUTE_FORMAT).replace(tzinfo=timezone.utc)
+            minute = datetime.strptime(match['minute'], MINUTE_FORMAT).replace(tzinfo=timezone.utc)
         except ValueError:
-            raise ValueError(f'{key!r} names no minute') from None
-    return Delivery(named['task'], minute, named['token'])
+            raise ValueError(f'{key!r} names a minute that does not exist') from None
+    return Delivery(match['task'], minute, match['token'])

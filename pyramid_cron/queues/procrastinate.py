@@ -1,4 +1,4 @@
-"""Handing tasks over to procrastinate: the job is written with the claim of its minute, in one transaction."""
+"""Enqueue runs with procrastinate: each job is written in the transaction that claims the minute."""
 
 from __future__ import annotations
 
@@ -11,60 +11,59 @@ from psycopg import errors
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.queues.handover import Handover
-from pyramid_cron.queues.worker import NAME, WAIT, Application
+from pyramid_cron.queues.worker import RETRY_DELAY, TASK_NAME, LazyApplication
 
 OPTIONS: dict[str, Callable[[str], Any]] = {'queue': str, 'priority': int}
 WITHIN_CLAIM = True
 
-# what PostgreSQL says of tables that are not there, and of what they need
+# errors of PostgreSQL for tables, types and functions that do not exist
 NO_TABLES = errors.UndefinedTable, errors.UndefinedObject, errors.UndefinedFunction
-# how often at most a run is tried again for which the store could not be asked
-MOST_ATTEMPTS = 100
+# further attempts of a job while the store is not available
+MAX_ATTEMPTS = 100
 
 
-def make_send(options: dict[str, Any], registry: Any) -> Callable[[Handover, Any], None]:
-    """Return what writes a job on the connection of the store.
+def make_enqueue(options: dict[str, Any], registry: Any) -> Callable[[Handover, Any], None]:
+    """Return a function that writes the job of a run on a connection of the store.
 
-    :param options: ``queue`` and ``priority`` of the job.
-    :raises ValueError: if the store is not in PostgreSQL.
+    :param options: ``queue`` and ``priority`` of the jobs.
+    :raises ValueError: if the store is not in PostgreSQL, or has another driver than psycopg.
     """
-    claims = registry['cron_claims']
-    engine = claims.database.engine if registry['cron_settings'].store is not None else None
+    store = registry['cron_store']
+    engine = None if store is None else store.database.engine
     if engine is None or engine.dialect.name != 'postgresql' or engine.driver != 'psycopg':
         raise ValueError(
-            'procrastinate keeps its jobs in PostgreSQL, and they are written together with the claims of their '
-            'minutes: set cron.store = postgresql+psycopg://…, the database that has its tables'
+            'procrastinate keeps its jobs in PostgreSQL, and each job is written together with the claim of its '
+            'minute: set cron.store = postgresql+psycopg://…, the database that has the tables of procrastinate'
         )
-    # never opened: it writes on connections that it is given
+    # never opened: each job is written on the connection of a claim
     app = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
 
-    def send(handover: Handover, connection: Any) -> None:
-        driver = connection.connection.driver_connection
+    def enqueue(handover: Handover, connection: Any) -> None:
         try:
-            app.configure_task(NAME, allow_unknown=True, connection=driver, **options).defer(key=handover.key)
+            app.configure_task(TASK_NAME, allow_unknown=True, connection=connection, **options).defer(key=handover.key)
         except procrastinate.exceptions.ConnectorException as exc:
             if isinstance(exc.__cause__, NO_TABLES):
                 raise LookupError(
-                    'the database of the store has not the tables of procrastinate, or old ones: '
-                    'procrastinate --app=… schema --apply makes them'
+                    'the tables of procrastinate are missing in the database of the store, or are old: run '
+                    'procrastinate --app=… schema --apply'
                 ) from None
             raise
 
-    return send
+    return enqueue
 
 
-def add_perform(app: procrastinate.App, load: str | Callable[[], Any], *, wait: int = WAIT) -> None:
-    """Let the workers of procrastinate run tasks that are handed over.
+def add_perform(app: procrastinate.App, load: str | Callable[[], Any], *, wait: int = RETRY_DELAY) -> None:
+    """Add the task that executes runs to a procrastinate application.
 
-    :param app: the application of procrastinate, which ``procrastinate --app=…`` names.
-    :param load: the configuration file of the Pyramid application, or a function that returns the application. It is
-        loaded at the first job of each process.
-    :param wait: seconds until a run is tried again for which the store could not be asked.
+    :param app: the procrastinate application, which ``procrastinate --app=…`` names.
+    :param load: the configuration file of the Pyramid application, or a function that returns the application. Each
+        process of the worker loads it at its first job.
+    :param wait: seconds until a run is tried again if the store was not available.
     """
-    perform = functools.partial(_perform, Application.of(load))
-    retry = procrastinate.RetryStrategy(max_attempts=MOST_ATTEMPTS, wait=wait, retry_exceptions=[Unavailable])
-    app.task(name=NAME, retry=retry)(perform)
+    perform = functools.partial(_perform, LazyApplication.of(load))
+    retry = procrastinate.RetryStrategy(max_attempts=MAX_ATTEMPTS, wait=wait, retry_exceptions=[Unavailable])
+    app.task(name=TASK_NAME, retry=retry)(perform)
 
 
-def _perform(application: Application, key: str) -> str:
+def _perform(application: LazyApplication, key: str) -> str:
     return application.perform(key).outcome

@@ -1,1 +1,1 @@
-"""When a task is due: schedules and their fields, without Pyramid and without a clock of their own."""
+"""Schedules: which minutes match, computed from an instant that is passed in, and without Pyramid."""

@@ -1,4 +1,4 @@
-"""What time it is, and which wall-clock minutes a tick stands for when the clocks change.
+"""Instants, wall-clock minutes and UTC offsets, and the rule for the minutes at which the clocks change.
 
 An *instant* is an aware datetime in UTC, a *wall-clock minute* a naive datetime. A ``zone`` of ``None`` is the
 machine's local time. Naive local datetimes and those of :mod:`zoneinfo` carry ``fold`` (PEP 495).
@@ -20,7 +20,7 @@ MINUTE = timedelta(minutes=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 WALL_EPOCH = EPOCH.replace(tzinfo=None)
 
-# Debian's cron takes a change of the clock as daylight saving time up to this size, and as a correction beyond it
+# Debian's cron handles a change of the clock as daylight saving time up to this size, and as a correction beyond it
 THREE_HOURS = timedelta(hours=3)
 
 
@@ -29,101 +29,113 @@ AROUND_A_DAY = tuple(timedelta(hours=hours) for hours in range(-24, 49, 6))
 
 
 def now() -> datetime:
-    """Return the instant that it is, between two minutes as well."""
+    """Return the current instant, with its seconds."""
     return datetime.now(timezone.utc)
 
 
 def minute_of(instant: datetime) -> datetime:
-    """Return the instant at which the minute of ``instant`` began."""
+    """Return the beginning of the minute that contains ``instant``."""
     return instant.replace(second=0, microsecond=0)
 
 
 def current_minute() -> datetime:
-    """Return the instant at which the current minute began."""
+    """Return the beginning of the current minute, as an instant."""
     return minute_of(now())
 
 
 class WallMinutes(NamedTuple):
-    """The wall-clock minutes that one tick stands for, by the kind of schedule that asks."""
+    """The wall-clock minutes that one tick stands for, for interval schedules and for fixed-time schedules."""
 
     interval: tuple[datetime, ...]
     fixed_time: tuple[datetime, ...]
 
     @property
     def skipped(self) -> tuple[datetime, ...]:
-        """The minutes of the gap that has just ended."""
+        """The minutes of the gap that ended with this tick."""
         return self.fixed_time[:-1]
 
 
 def wall_minutes(instant: datetime, zone: tzinfo | None) -> WallMinutes:
     """Return the wall-clock minutes that a tick at ``instant`` stands for: one, none, or those of a gap and its own.
 
-    An interval schedule follows the wall clock. A fixed-time one keeps to once on each of its days: it ignores the
-    second pass of a repeated hour, and for it the first minute after a gap stands for the minutes skipped as well. A
-    change by more than daylight saving time is one of the clock, and both follow it. (The rule of Debian's cron.)
+    An interval schedule follows the wall clock. A fixed-time schedule runs once on each of its days: it ignores the
+    second pass of a repeated hour, and the first minute after a gap stands for the skipped minutes as well. A change
+    larger than daylight saving time is a correction of the clock, and both kinds follow the wall clock. (The rule of
+    Debian's cron.)
 
     :param instant: the minute, aware.
     :param zone: the time zone, ``None`` for the machine's.
     """
-    steady = steady_wall(instant, zone)
-    if steady is not None:
-        return WallMinutes((steady,), (steady,))
-    # the minute before is taken from it below, which within one zone would be arithmetic of the wall clock
+    wall = wall_without_transition(instant, zone)
+    if wall is not None:
+        return WallMinutes((wall,), (wall,))
+    # in UTC, because the subtraction below would follow the wall clock within one zone
     instant = instant.astimezone(timezone.utc)
     wall = to_wall(instant, zone)
     gap = wall - to_wall(instant - MINUTE, zone) - MINUTE
     fixed_time: tuple[datetime, ...] = (wall,)
-    if wall.fold and _offset(wall.replace(fold=0), zone) - _offset(wall, zone) <= THREE_HOURS:
+    if wall.fold and instant - to_instant(wall.replace(tzinfo=zone, fold=0)) <= THREE_HOURS:
         fixed_time = ()
     elif timedelta(0) < gap < THREE_HOURS:
         fixed_time = tuple(wall - minutes * MINUTE for minutes in range(gap // MINUTE, -1, -1))
     return WallMinutes((wall,), fixed_time)
 
 
-def steady_wall(instant: datetime, zone: tzinfo | None) -> datetime | None:
-    """Return the wall-clock minute of ``instant`` if it is all that a tick stands for: if the clocks are not changing.
+def wall_without_transition(instant: datetime, zone: tzinfo | None) -> datetime | None:
+    """Return the wall-clock minute of ``instant`` if no change of the UTC offset is near, else ``None``.
 
-    ``None`` says that :func:`wall_minutes` has to be asked, which is slower.
+    Without a change a tick stands for this minute alone. :func:`wall_minutes` covers the other instants, more slowly.
     """
     if zone is None:
         seconds = instant.timestamp()
         wall = datetime.fromtimestamp(seconds)
         return None if wall.fold or datetime.fromtimestamp(seconds - 60) + MINUTE != wall else wall
     since_epoch = instant - EPOCH
-    origin = _origin_of_day(since_epoch.days, zone)
-    return None if origin is None else origin + since_epoch
+    wall_at_epoch = _wall_at_epoch(since_epoch.days, zone)
+    return None if wall_at_epoch is None else wall_at_epoch + since_epoch
 
 
-class Ticks(NamedTuple):
-    """The instants whose ticks stand for one wall-clock minute, by the kind of schedule that asks."""
+class TickInstants(NamedTuple):
+    """The instants of the ticks that stand for one wall-clock minute, for interval and fixed-time schedules."""
 
     interval: tuple[datetime, ...]
     fixed_time: tuple[datetime, ...]
 
 
-def ticks(wall: datetime, zone: tzinfo | None) -> Ticks:
-    """Return the instants whose ticks stand for the wall-clock minute ``wall``: :func:`wall_minutes` backwards."""
+def tick_instants(wall: datetime, zone: tzinfo | None) -> TickInstants:
+    """Return the instants of the ticks that stand for the wall-clock minute ``wall``: :func:`wall_minutes` reversed."""
     first, second = (to_instant(wall.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
     if first == second:
-        return Ticks((first,), (first,))
+        return TickInstants((first,), (first,))
     if first < second:
-        # the minute comes twice
-        return Ticks((first, second), (first, second) if second - first > THREE_HOURS else (first,))
+        # the minute occurs twice
+        return TickInstants((first, second), (first, second) if second - first > THREE_HOURS else (first,))
     # the minute is skipped: read with the offset before the gap it is too late, with the one after it too early
     if first - second >= THREE_HOURS:
-        return Ticks((), ())
+        return TickInstants((), ())
     minutes = range((first - second) // MINUTE + 1)
-    before = _shift(second, zone)
-    end = bisect.bisect_left(minutes, True, key=lambda minute: _shift(second + minute * MINUTE, zone) != before)
-    return Ticks((), (second + end * MINUTE,))
+    before = utc_offset(second, zone)
+    end = bisect.bisect_left(minutes, True, key=lambda minute: utc_offset(second + minute * MINUTE, zone) != before)
+    return TickInstants((), (second + end * MINUTE,))
+
+
+def utc_offset(instant: datetime, zone: tzinfo | None) -> timedelta:
+    """Return the UTC offset of a time zone at an instant in UTC."""
+    return to_wall(instant, zone) - instant.replace(tzinfo=None)
+
+
+def format_offset(moment: datetime) -> str:
+    """Return the UTC offset of an aware datetime as people write it, ``+01:00``; seconds are left out."""
+    digits = f'{moment:%z}'
+    return f'{digits[:3]}:{digits[3:5]}'
 
 
 def offsets_around(day: date, zone: tzinfo | None) -> tuple[timedelta, timedelta]:
     """Return the smallest and the largest UTC offset from the day before ``day`` until the day after it."""
-    # the machine's own time zone is not remembered, because it can be set to another; those of dateutil have no hash
+    # no cache for the machine's own time zone, which can be set to another, and for those of dateutil without a hash
     if zone is None or zone.__hash__ is None:
         return _offsets_around(day, zone)
-    return _known_offsets_around(day, zone)
+    return _cached_offsets_around(day, zone)
 
 
 def _offsets_around(day: date, zone: tzinfo | None) -> tuple[timedelta, timedelta]:
@@ -134,13 +146,13 @@ def _offsets_around(day: date, zone: tzinfo | None) -> tuple[timedelta, timedelt
     return wall + timedelta(seconds=min(before_utc)), wall + timedelta(seconds=max(before_utc))
 
 
-# this and the next remember two days of all the zones that there are; the next saves a tick most of its look-up
-_known_offsets_around = functools.lru_cache(maxsize=2048)(_offsets_around)
+# both caches have room for two days of all zones; the second one saves a tick most of its look-up
+_cached_offsets_around = functools.lru_cache(maxsize=2048)(_offsets_around)
 
 
 @functools.lru_cache(maxsize=2048)
-def _origin_of_day(days: int, zone: tzinfo) -> datetime | None:
-    """Return what the wall clock would have shown at the epoch with the UTC offset of a day, ``None`` if it changes.
+def _wall_at_epoch(days: int, zone: tzinfo) -> datetime | None:
+    """Return the wall-clock time of the epoch by the UTC offset of a day, ``None`` if the offset changes around it.
 
     :param days: the day as the days since the epoch, in UTC.
     """
@@ -170,7 +182,7 @@ def parse_zone(value: str | ZoneInfo) -> ZoneInfo:
     """Return the time zone that ``value`` is or names.
 
     :param value: a :class:`zoneinfo.ZoneInfo`, or an IANA name such as ``Europe/Berlin``.
-    :raises ValueError: if there is none of that name, or it is something else.
+    :raises ValueError: if no time zone has that name, or ``value`` has another type.
     """
     # slow to import, and only for an application that names a time zone
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -183,11 +195,3 @@ def parse_zone(value: str | ZoneInfo) -> ZoneInfo:
         return ZoneInfo(value)
     except (OSError, ValueError, ZoneInfoNotFoundError):
         raise ValueError(f'{value!r} is not a time zone{hints.for_zone(value, available_timezones())}') from None
-
-
-def _shift(instant: datetime, zone: tzinfo | None) -> timedelta:
-    return to_wall(instant, zone) - instant.replace(tzinfo=None)
-
-
-def _offset(wall: datetime, zone: tzinfo | None) -> timedelta:
-    return wall - to_instant(wall.replace(tzinfo=zone)).replace(tzinfo=None)

@@ -1,4 +1,4 @@
-"""Which of many things with a schedule are due in a minute, without a look at the others."""
+"""An index of items by schedule, which finds those due in a minute without a look at the others."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pyramid_cron.schedules.fields import bits
 from pyramid_cron.schedules.schedule import Schedule
 
 Item = TypeVar('Item')
-Below = TypeVar('Below')
+Child = TypeVar('Child')
 
 
 class Index(Generic[Item]):
     """Items by their schedules, on three levels: dates, hours, minutes.
 
-    Schedules that agree on a level share what is below it. A look-up goes down only where the date and the hour match,
-    and at its end are the items that are due: it meets no other, however many there are. Which dates match is found out
-    once a day, with a look at each kind of dates (``dow='mon-fri'`` is one).
+    Schedules with an equal mask on one level share the level below. A look-up follows only the dates and hours that
+    match and ends at the items that are due, so that items that are not due cost nothing. The matching dates are
+    computed once a day, with a look at each distinct set of dates (such as ``dow='mon-fri'``).
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Index(Generic[Item]):
         self._of_day: tuple[date | None, list[_Level[_Level[list[Item]]]]] = (None, [])
 
     def add(self, schedule: Schedule, item: Item) -> None:
-        """Add an item, behind those of the same schedule."""
+        """Add an item after the others of the same schedule."""
         self._items(schedule).append(item)
 
     def remove(self, schedule: Schedule, item: Item) -> None:
@@ -34,9 +34,9 @@ class Index(Generic[Item]):
         self._items(schedule).remove(item)
 
     def at(self, wall: datetime) -> list[list[Item]]:
-        """Return the items whose schedules match a wall-clock minute, in lists that are the index's own."""
+        """Return lists of the items with a schedule that matches a wall-clock minute; callers must not change them."""
         today = wall.date()
-        # read once, because another thread may be at another date
+        # read once, because another thread may replace it for another date
         day, matching = self._of_day
         if day != today:
             matching = [hours for schedule, hours in self._by_dates.values() if schedule.matches_date(today)]
@@ -53,28 +53,28 @@ class Index(Generic[Item]):
         if dates not in self._by_dates:
             self._by_dates[dates] = schedule, _Level()
             self._of_day = None, []
-        minutes = self._by_dates[dates][1].below(schedule.hour, _Level[list[Item]])
-        return minutes.below(schedule.min, list)
+        minutes = self._by_dates[dates][1].child(schedule.hour, _Level[list[Item]])
+        return minutes.child(schedule.min, list)
 
 
-class _Level(dict[int, list[Below]]):
-    """What is below the masks of a field, by each value of theirs."""
+class _Level(dict[int, list[Child]]):
+    """A dict from each value of a field to the children of the masks that contain it."""
 
     __slots__ = ('_by_mask',)
 
     def __init__(self) -> None:
-        self._by_mask: dict[int, Below] = {}
+        self._by_mask: dict[int, Child] = {}
 
-    def below(self, mask: int, make: Callable[[], Below]) -> Below:
-        """Return what is below a mask; it is made on first use."""
+    def child(self, mask: int, make: Callable[[], Child]) -> Child:
+        """Return the child of a mask, made at the first use."""
         if mask not in self._by_mask:
-            self._by_mask[mask] = below = make()
-            alone = [below]
+            self._by_mask[mask] = child = make()
+            alone = [child]
             for value in bits(mask):
                 found = self.setdefault(value, alone)
                 if len(found) > 1:
-                    found.append(below)
+                    found.append(child)
                 elif found is not alone:
-                    # a list of one belongs to all values of its mask, which saves an index a third of its memory
-                    self[value] = [*found, below]
+                    # a list of one child is shared by all values of its mask, which saves a third of the memory
+                    self[value] = [*found, child]
         return self._by_mask[mask]

@@ -1,4 +1,4 @@
-"""One field of a schedule: which values it can have, and how they are read and written.
+"""The five fields of a schedule: their values, the parser of crontab syntax, and the way back to text.
 
 A set of values is a bit mask: bit ``v`` is set for the value ``v``. In masks the days of the week are Python's, 0 is
 Monday; only the text of a crontab line counts them from Sunday.
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise
 from typing import NamedTuple
 
+from pyramid_cron.errors import CronError
 from pyramid_cron.schedules import hints
 
 FieldValue = int | Iterable[int] | str
@@ -19,12 +20,12 @@ FieldValue = int | Iterable[int] | str
 # an iterable longer than this is a mistake, or endless
 MOST_VALUES = 1000
 
-# a star, or a first and a last value; a step
+# a star, or a first and a last value; then a step
 ELEMENT = r'(?:(\*)|([0-9]+|[a-z]{3})(?:-([0-9]+|[a-z]{3}))?)(?:/([0-9]+))?'
 
 
 class _LeftOut(str):
-    """What stands for an argument that was left out, told from the same text that was written."""
+    """The default of an argument, a text of its own so that an equal text written by a caller is another object."""
 
     __slots__ = ()
 
@@ -34,21 +35,21 @@ NO_LINE = _LeftOut()
 
 
 class ScheduleWarning(UserWarning):
-    """A schedule that is accepted, but probably not what was meant."""
+    """A schedule is accepted, but probably is not the intended one."""
 
 
-class ScheduleError(ValueError):
-    """A schedule that cannot be accepted; its text shows the field, the value and what is allowed."""
+class ScheduleError(CronError, ValueError):
+    """A schedule is refused; the message shows the field, the value and the allowed values."""
 
 
 class Field(NamedTuple):
     """One of the five fields.
 
-    :param name: the keyword it is passed by.
+    :param name: its keyword argument.
     :param low: its smallest value.
     :param high: its largest value.
-    :param names: names that crontab(5) has for its values, from ``low`` on.
-    :param note: what its numbers mean, where that is not plain.
+    :param names: the names of its values in crontab(5), from ``low`` on.
+    :param note: the meaning of its numbers, for a message, where readers may expect another one.
     """
 
     name: str
@@ -64,12 +65,12 @@ class Field(NamedTuple):
 
     @property
     def allowed(self) -> str:
-        """What the field takes, for a message."""
+        """The allowed values, for a message."""
         named = f', names {self.names[0]} to {self.names[-1]}' if self.names else ''
         return f'integers from {self.low} to {self.high}{self.note}{named}'
 
     def mask(self, values: Iterable[int]) -> int:
-        """Return the mask of ``values``, leaving out those that are out of range."""
+        """Return the mask of ``values`` without those that are out of range."""
         return sum(1 << value for value in set(values) if self.low <= value <= self.high)
 
 
@@ -97,8 +98,8 @@ FIELDS = (MIN, HOUR, DAY, MONTH, DOW)
 def read_numbers(field: Field, value: int | Iterable[int], advice: list[str]) -> int:
     """Return the mask of an integer or an iterable of integers, which is read once.
 
-    :param advice: gets a sentence for values that can never match beside ones that can.
-    :raises ScheduleError: for another type, for no value, and if none can match.
+    :param advice: receives a sentence if some of the values can never match.
+    :raises ScheduleError: for another type, for no value, and if no value can match.
     """
     if value is None:
         raise error(field, value, hints.for_none(field.name, 'every value is meant'))
@@ -126,17 +127,17 @@ def read_numbers(field: Field, value: int | Iterable[int], advice: list[str]) ->
 
 
 def _integer(item: int) -> int:
-    # True is an int, but nobody means the minute 1 by it
+    # True is an int, but hardly intended as minute 1
     if isinstance(item, bool):
         raise TypeError(f'{item!r} is a bool')
     return operator.index(item)
 
 
 def read_text(field: Field, value: str, advice: list[str]) -> int:
-    """Return the mask of a keyword's text: the syntax of crontab(5), with days of the week by name only.
+    """Return the mask of the text of a keyword argument: crontab(5) syntax, with days of the week by name only.
 
-    :param advice: gets a sentence for what is accepted but odd.
-    :raises ScheduleError: for anything else.
+    :param advice: receives a sentence for a text that is accepted but probably not intended.
+    :raises ScheduleError: for any other text.
     """
     whole_line = hints.for_whole_line(value)
     if whole_line:
@@ -151,37 +152,41 @@ def read_text(field: Field, value: str, advice: list[str]) -> int:
 
 
 def error(field: Field, value: object, why: str) -> ScheduleError:
-    """Return the error that refuses the value of a keyword."""
+    """Return the error for the value of a keyword argument.
+
+    :param why: the reason, in words that follow the value.
+    """
     names = ', names sun to sat' if field is DOW else ''
     return ScheduleError(f"{field.name}={value!r} {why}; allowed are '*' and {field.allowed}{names}")
 
 
 def parse(field: Field, text: str, advice: list[str]) -> int:
-    """Return the mask of a field's text in the syntax of crontab(5), with the meaning it has for Debian's cron.
+    """Parse the text of a field in crontab(5) syntax into a mask, with its meaning for Debian's cron.
 
-    :param advice: gets a sentence for what is accepted but odd.
-    :raises ValueError: saying why it is refused; so is what that cron takes by accident, or takes and never runs.
+    :param advice: receives a sentence for a text that is accepted but probably not intended.
+    :raises ValueError: with the reason, also for text that Debian's cron accepts by accident or never runs. Hints for
+        the syntax of other schedulers (``L``, ``W``, ``#``) are in :data:`.hints.UNSUPPORTED_SYNTAX`.
     """
     mask = 0
     for element in text.split(','):
-        # what most fields of most lines are
-        mask |= field.every if element == '*' else _element(field, element, advice)
+        # most fields of most lines are a star
+        mask |= field.every if element == '*' else _parse_element(field, element, advice)
     if field.high == CRONTAB_DOW.high:
-        # Monday is 1 there and 0 in masks; 0 and 7 are Sunday there, which is 6 in masks
+        # in a crontab Monday is 1 and Sunday 0 or 7; in masks Monday is 0 and Sunday 6
         mask = mask >> 1 | (mask & 1) << DOW.high
     return mask
 
 
-def _element(field: Field, element: str, advice: list[str]) -> int:
+def _parse_element(field: Field, element: str, advice: list[str]) -> int:
     match = re.fullmatch(ELEMENT, element.lower())
     if match is None:
-        hint = hints.for_element(field, element)
+        hint = hints.for_unsupported_syntax(field, element)
         raise ValueError(f'has {element!r}, which is not the syntax of crontab(5){hint}')
     star, first_text, last_text, step_text = match.groups()
     first, last, step = field.low, field.high, int(step_text or 1)
     if not star:
-        first = _value(field, first_text)
-        last = _value(field, last_text) if last_text else first
+        first = _parse_value(field, first_text)
+        last = _parse_value(field, last_text) if last_text else first
     if first > last:
         hint = 'begin with the smaller value' if step_text else f'write {hints.for_backwards(field, first, last)}'
         raise ValueError(f'has {match[0]!r}, which runs backwards; {hint}')
@@ -191,12 +196,12 @@ def _element(field: Field, element: str, advice: list[str]) -> int:
         if step == 0:
             raise ValueError(f'has {element!r}, a step of 0')
         if step > last - first:
-            advice.append(f'{field.name} has {element!r}, whose step leaves nothing but {first}')
-    # without a step these are all bits from the first to the last
+            advice.append(f'{field.name} has {element!r}, a step that leaves nothing but {first}')
+    # without a step: all bits from the first to the last
     return sum(1 << value for value in range(first, last + 1, step)) if step_text else (2 << last) - (1 << first)
 
 
-def _value(field: Field, text: str) -> int:
+def _parse_value(field: Field, text: str) -> int:
     if text in field.names:
         return field.low + field.names.index(text)
     if not text.isdigit():
@@ -208,30 +213,30 @@ def _value(field: Field, text: str) -> int:
 
 
 def write(field: Field, mask: int) -> str:
-    """Return a mask as the text of a crontab field that :func:`parse` reads; days of the week by their names."""
+    """Return a mask as the text of a crontab field that :func:`parse` accepts, with days of the week by name."""
     values = list(bits(mask))
     if field is DOW:
         # the crontab's week begins with Sunday, so that a range cannot end there
         week = [(value + 1) % 7 for value in values]
-        return ','.join('-'.join(DAY_NAMES[value] for value in ends) for ends in _runs(sorted(week)))
+        return ','.join('-'.join(DAY_NAMES[value] for value in ends) for ends in _ranges(sorted(week)))
     steps = {later - earlier for earlier, later in pairwise(values)}
     if len(values) > 2 and len(steps) == 1 and steps != {1}:
         return f'{values[0]}-{values[-1]}/{steps.pop()}'
-    return ','.join('-'.join(map(str, ends)) for ends in _runs(values))
+    return ','.join('-'.join(map(str, ends)) for ends in _ranges(values))
 
 
 def as_keywords(texts: dict[str, str]) -> str:
-    """Return the texts of the five fields as the keywords that they are passed by, without those of no effect."""
-    shown = {name: int(text) if text.isdigit() else text for name, text in texts.items()}
-    return ', '.join(f'{name}={text!r}' for name, text in shown.items() if text != '*' or name in ('min', 'hour'))
+    """Return the texts of the five fields as keyword arguments, without those that restrict nothing."""
+    values = {name: int(text) if text.isdigit() else text for name, text in texts.items()}
+    return ', '.join(f'{name}={text!r}' for name, text in values.items() if text != '*' or name in ('min', 'hour'))
 
 
-def _runs(values: list[int]) -> list[tuple[int, ...]]:
-    """Return ascending values as ranges (first, last), and those that stand alone as (value,)."""
-    runs: list[tuple[int, ...]] = []
+def _ranges(values: list[int]) -> list[tuple[int, ...]]:
+    """Return ascending values as ranges (first, last), and a value without neighbours as (value,)."""
+    ranges: list[tuple[int, ...]] = []
     for value in values:
-        if runs and runs[-1][-1] == value - 1:
-            runs[-1] = (runs[-1][0], value)
+        if ranges and ranges[-1][-1] == value - 1:
+            ranges[-1] = (ranges[-1][0], value)
         else:
-            runs.append((value,))
-    return runs
+            ranges.append((value,))
+    return ranges

@@ -1,39 +1,32 @@
-"""The arguments of ``pcron``, and the times that they name."""
+"""The arguments of ``pcron``, and the check of names of tasks among them."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
-import re
 from collections.abc import Collection, Iterable
-from datetime import datetime, timedelta, tzinfo
 from importlib.metadata import version
 from typing import Any, NoReturn
 
-from pyramid_cron.schedules import clock
-from pyramid_cron.scripts.loading import Refused
+from pyramid_cron.scripts.loading import UsageError
 from pyramid_cron.tasks import Task
-
-YEARS = range(1970, 9999)
 
 VARIABLES = 'variables of the configuration file, as in http_port=8080'
 AT = (
-    "the minute to look at, such as '2026-12-24 00:00', in the time zone of the application or with an offset, "
-    'or 02:00 of today'
+    "the minute to examine, such as '2026-12-24 00:00', in the time zone of the application or with an offset, "
+    '02:00 of today, or now'
 )
-
-UNITS = {'d': 'days', 'h': 'hours', 'min': 'minutes'}
 
 
 class _Version(argparse.Action):
-    """Prints the version, which is looked up only if somebody asks for it."""
+    """Prints the version, which is looked up only for this option."""
 
     def __call__(self, parser: argparse.ArgumentParser, *args: object) -> NoReturn:
         print(f'pyramid_cron {version("pyramid_cron")}')
         parser.exit()
 
 
-def _count(text: str) -> int:
+def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f'{text!r} is not a number above 0')
     return int(text)
@@ -63,49 +56,35 @@ def make_parser() -> argparse.ArgumentParser:
 
     one = f'the name of a task, and {VARIABLES}'
     several = f'names of tasks, and {VARIABLES}'
-    some = f'names of tasks, all if there is none, and {VARIABLES}'
-    command = add('list', 'show the tasks, what is next first, with their schedules and last runs', 'TASK', some)
-    command.add_argument('--next', metavar='N', type=_count, help='show the next N runs, of whichever tasks')
+    some = f'names of tasks, all tasks if there is none, and {VARIABLES}'
+    command = add('list', 'show the tasks, the next to run first, with their schedules and last runs', 'TASK', some)
+    command.add_argument('--next', metavar='N', type=_positive, help='show the next N runs of all these tasks')
     command.add_argument('--at', metavar='TIME', help=f'{AT}: show which tasks are due then, and why')
-    command.add_argument('--due', action='store_true', help='show only what is due, now or at the time of --at')
     command.add_argument('--json', action='store_true', help='print JSON')
-    command.add_argument('-v', '--verbose', action='store_true', help='show what the tasks do, by their docstrings')
-    command = add('show', 'explain one task: when it runs, when it did, and why it is due or not', 'TASK', one)
+    command.add_argument('-v', '--verbose', action='store_true', help='show the first lines of their docstrings')
+    command = add('show', 'explain one task: its schedule, next and last runs, and why it is due or not', 'TASK', one)
     command.add_argument('--at', metavar='TIME', help=f'{AT}; now if it is left out')
     command.add_argument(
-        '--next', metavar='N', type=_count, default=5, help='show the next N runs; 5 if it is left out'
+        '--next', metavar='N', type=_positive, default=5, help='show the next N runs; 5 if it is left out'
     )
     command = add('tick', 'run what is due, once')
     command.add_argument('--at', metavar='TIME', help=f'{AT}; now if it is left out')
     command.add_argument('--dry-run', action='store_true', help='show what would run, and run nothing')
-    by_name = add('run', 'run tasks now, due or not', 'TASK', several)
-    by_name.add_argument(
-        '--via', action='store_true', help='hand over, as when they are due, the tasks that are not run here then'
+    command = add('run', 'run tasks now, due or not', 'TASK', several)
+    command.add_argument(
+        '--via', action='store_true', help='enqueue the tasks that a tick would enqueue, in place of running them here'
     )
-    runs = [
-        command,
-        by_name,
-        add('work', 'run what is due at each minute, until SIGTERM or SIGINT'),
-        add(
-            'perform',
-            'run a task that was handed over',
-            'KEY',
-            f'the key under which it was handed over, and {VARIABLES}',
-            more=' What was delivered before, or comes too late, does not run, and is no failure.',
-        ),
-    ]
-    for command in runs:
-        command.add_argument(
-            '--post',
-            dest='method',
-            action='store_const',
-            const='POST',
-            default='GET',
-            help='request it by POST, not GET',
-        )
+    add('work', 'run what is due at each minute, until SIGTERM or SIGINT')
+    add(
+        'perform',
+        'run a task that was enqueued',
+        'KEY',
+        f'the key of its message, and {VARIABLES}',
+        more=' A run that has begun before, or that comes too late, is not repeated and does not count as failed.',
+    )
     command = add(
         'history',
-        'show what ran, what did not, and when nobody asked',
+        'show what ran, what did not, and when no tick came',
         'TASK',
         some,
         more=' The newest comes last. Needs cron.store.',
@@ -116,17 +95,19 @@ def make_parser() -> argparse.ArgumentParser:
         metavar='TIME',
         help="show nothing before this time, such as '2026-12-24 00:00', or 90min, 2h, 3d ago",
     )
-    command.add_argument('--limit', metavar='N', type=_count, default=50, help='show the last N; 50 if it is left out')
+    command.add_argument(
+        '--limit', metavar='N', type=_positive, default=50, help='show the last N; 50 if it is left out'
+    )
     command.add_argument('--json', action='store_true', help='print JSON')
     command.add_argument('-v', '--verbose', action='store_true', help='show the ends of tracebacks')
     command = add(
         'pause',
-        'let tasks not run for a while',
+        'pause tasks',
         'TASK',
         several,
-        more=' What they are due at until then is recorded, and not caught up. Needs cron.store.',
+        more=' What is due until the pause ends is recorded as paused, and not caught up. Needs cron.store.',
     )
-    command.add_argument('--reason', metavar='TEXT', required=True, help='why, for whoever looks at the tasks')
+    command.add_argument('--reason', metavar='TEXT', required=True, help='why; shown wherever the tasks are')
     command.add_argument(
         '--until',
         metavar='TIME',
@@ -134,78 +115,41 @@ def make_parser() -> argparse.ArgumentParser:
         'pcron resume ends it',
     )
     add('resume', 'end the pauses of tasks', 'TASK', several, more=' Needs cron.store.')
-    text = 'look after cron.store'
+    text = 'manage cron.store'
     actions = commands.add_parser('store', help=text, description=f'{text[0].upper()}{text[1:]}.').add_subparsers(
         dest='action', metavar='ACTION', required=True
     )
-    add('check', 'say whether the store can be used, and with the session of the application', to=actions)
+    add('check', 'check whether the store can be used, also with the session of the application', to=actions)
+    command = add(
+        'upgrade',
+        'create the tables of the store, or bring them up to this version',
+        more=' It does so whatever cron.create_tables is.',
+        to=actions,
+    )
+    command.add_argument(
+        '--sql', action='store_true', help='change nothing, and print the SQL that does it, for sqlite3 or psql'
+    )
     return parser
 
 
-def parse_minute(text: str, option: str, zone: tzinfo | None, now: datetime, *, future: bool = False) -> datetime:
-    """Return the minute that an option names, as an instant.
-
-    :param text: its value.
-    :param option: the option, for messages.
-    :param zone: the time zone of a time without an offset, ``None`` for the machine's.
-    :param now: what time it is: a time without a date is one of today.
-    :param future: it has to be in the future, and a time without a date is that of tomorrow if today's is not.
-    :raises Refused: if it names none.
-    """
-    time = re.fullmatch(r'([01]?[0-9]|2[0-3]):[0-5][0-9]', text)
-    if time is None:
-        minute = _parse_date_and_time(text, option, zone)
-    else:
-        today = clock.to_zone(now, zone).date()
-        minute = _parse_date_and_time(f'{today} {text:0>5}', option, zone)
-        if future and minute <= now:
-            minute = _parse_date_and_time(f'{today + timedelta(days=1)} {text:0>5}', option, zone)
-    if future and minute <= now:
-        raise Refused(f'{option} {text!r} is not in the future')
-    return minute
-
-
-def _parse_date_and_time(text: str, option: str, zone: tzinfo | None) -> datetime:
-    try:
-        moment = datetime.fromisoformat(f'{text[:-1]}+00:00' if text.endswith('Z') else text)
-    except ValueError:
-        raise Refused(f"{option} {text!r} is not a time such as '2026-12-24 00:00' or 02:00") from None
-    if moment.year not in YEARS:
-        raise Refused(f'{option} {text!r} is not in the years {YEARS[0]} to {YEARS[-1]}')
-    if moment.tzinfo is not None:
-        return clock.minute_of(clock.to_instant(moment))
-    wall = clock.minute_of(moment)
-    instant = clock.to_instant(wall.replace(tzinfo=zone))
-    if clock.to_wall(instant, zone) != wall:
-        raise Refused(f'{option} {text!r} is a time that the clocks skip in {zone or "local time"}')
-    return instant
-
-
-def parse_since(text: str, now: datetime, zone: tzinfo | None) -> datetime:
-    """Return the instant that ``--since`` names: a time, or how long ago that is.
-
-    :raises Refused: if it names none.
-    """
-    ago = re.fullmatch(r'([0-9]{1,5})\s*(d|h|min)', text)
-    if ago is None:
-        return parse_minute(text, '--since', zone, now)
-    return now - timedelta(**{UNITS[ago[2]]: int(ago[1])})
-
-
 def require_known(names: Iterable[str], tasks: Iterable[Task], others: Collection[str] = ()) -> None:
-    """Make sure that tasks are known by their names.
+    """Require that every name is known.
 
-    :param others: names that are known beside those of the tasks.
-    :raises Refused: if one is not, with those that may be meant.
+    :param tasks: the tasks that have known names.
+    :param others: further known names.
+    :raises UsageError: for an unknown name, with the names that come close.
     """
     known = {task.name for task in tasks} | set(others)
     for name in names:
         if name not in known:
-            raise Refused(f'no cron task is named {name!r}{_hint(name, known)}')
+            raise UsageError(f'no cron task is named {name!r}{_hint(name, known)}')
 
 
 def _hint(name: str, known: Collection[str]) -> str:
-    """Suggest the names whose last part comes close: a dotted path that two share makes any names look alike."""
+    """Return a suggestion of the names that come close in their last part.
+
+    Whole names are not compared: a dotted path that two share makes any names look alike.
+    """
     last = {other: other.rpartition('.')[2] for other in known}
     close = difflib.get_close_matches(name.rpartition('.')[2], set(last.values()))
     near = sorted(other for other in last if last[other] in close)

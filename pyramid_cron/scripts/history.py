@@ -1,4 +1,4 @@
-"""What ``pcron history`` shows of what the store remembers. Imported only where there is a store."""
+"""The output of ``pcron history``, and the last runs in ``pcron show``. Imported only where there is a store."""
 
 from __future__ import annotations
 
@@ -7,198 +7,216 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
-
-from pyramid_cron.reports import LOST, QUEUED, RUNNING, PastRun, duration
+from pyramid_cron.monitoring.examine import Examination, examine
+from pyramid_cron.monitoring.problems import Problem
+from pyramid_cron.reports import QUEUED, RUNNING, STUCK, PastRun, duration
 from pyramid_cron.schedules import clock
-from pyramid_cron.scripts.arguments import parse_since, require_known
-from pyramid_cron.scripts.listing import wrapped
-from pyramid_cron.store import queries
-from pyramid_cron.store.claims import StoreClaims
-from pyramid_cron.store.missed import NOBODY_ASKED
-from pyramid_cron.store.queries import Gap, Missed
-from pyramid_cron.task_summary import due_within, run_as_dict
-from pyramid_cron.tasks import Tasks
+from pyramid_cron.scripts.arguments import require_known
+from pyramid_cron.scripts.listing import format_problem, wrap
+from pyramid_cron.scripts.loading import UsageError
+from pyramid_cron.store.admin import Store
+from pyramid_cron.store.missed import NO_TICK_IN_TIME
+from pyramid_cron.store.queries import Missed, Queries, in_order, when
+from pyramid_cron.store.ticks import Gap
+from pyramid_cron.task_summary import LOCAL_TIME, RunSummary, TaskSummary, due_between, run_as_dict, summarize_run
+from pyramid_cron.tasks import Task
+from pyramid_cron.times import TimeError, parse_since
 
 # lines of a traceback, from its end
-MOST_LINES = 15
-# names of tasks in one line of the listing
-MOST_NAMES = 6
+MAX_LINES = 15
+# names of tasks in one line
+MAX_NAMES = 6
 
 # last runs of one task
-MOST_RUNS = 5
+MAX_LAST_RUNS = 5
 
-BEHIND_TIME = ' ' * 10
+INDENT = ' ' * 10
 
-
-def history(claims: StoreClaims, tasks: Tasks, zone: tzinfo | None, now: datetime, args: Any, width: int) -> str:
-    """Return what the command is to print.
-
-    :param args: its arguments, with ``names`` of tasks.
-    :raises Refused: if nothing is known of one of the tasks.
-    :raises Unavailable: if the store cannot be asked.
-    """
-    since = None if args.since is None else parse_since(args.since, now, zone)
-    app, past = claims.options.app, Past()
-    with claims.reading() as connection:
-        if connection is not None:
-            past = look_back(
-                connection, app, tasks, now, limit=args.limit, names=args.names, since=since, faults=args.failed
-            )
-    known = {entry.task for entry in past.entries if not isinstance(entry, Gap)}
-    require_known(args.names, tasks, known)
-    if args.json:
-        return as_json(past, app, zone)
-    return '\n'.join(as_text(past, now, zone, width, args.verbose))
+# columns of a text behind the columns before it; where there are fewer, it begins in the next line
+MIN_TEXT = 24
 
 
-def last_lines(claims: StoreClaims, name: str, zone: tzinfo | None) -> list[str]:
-    """Return a line for each of the last runs of a task, and for what was missed or skipped, the newest first.
-
-    :raises Unavailable: if the store cannot be asked.
-    """
-    with claims.reading() as connection:
-        if connection is None:
-            return ['none yet']
-        runs = queries.past_runs(connection, claims.options.app, MOST_RUNS, [name])
-        passed = queries.missed(connection, claims.options.app, MOST_RUNS, [name])
-    lines = []
-    entries: list[PastRun | Missed] = [*runs, *passed]
-    for entry in sorted(entries, key=queries.when, reverse=True)[:MOST_RUNS]:
-        shown = f'{clock.to_zone(queries.when(entry), zone):%a %Y-%m-%d %H:%M}'
-        if isinstance(entry, Missed):
-            lines.append(f'{shown}, missed{f", {entry.minutes} times until then" if entry.minutes > 1 else ""}')
-            continue
-        known = entry.attempt and entry.seconds is not None and entry.outcome != LOST
-        took = f' in {entry.seconds:.3f} s' if known else ''
-        why = entry.error or entry.reason
-        lines.append(f'{shown}, {entry.outcome}{took}{f": {why}" if why else ""}')
-    return lines or ['none yet']
-
-
-class Past(NamedTuple):
-    """What is remembered, as far as it was asked for.
+class History(NamedTuple):
+    """A section of the history.
 
     :param entries: in the order in which they happened.
     :param due: for each gap, the names of the tasks that were due in it.
     :param last_tick: the newest minute that had a tick.
-    :param silence: the minutes since then, if there are too many.
+    :param silence: the minutes since then, if they are too many.
+    :param problems: what is wrong with the tasks now, whatever the section is.
+    :param stuck: the names of the tasks whose run in progress is stuck.
     """
 
     entries: Sequence[PastRun | Missed | Gap] = ()
     due: Mapping[Gap, Sequence[str]] = {}
     last_tick: datetime | None = None
     silence: Gap | None = None
+    problems: Sequence[Problem] = ()
+    stuck: Collection[str | None] = ()
 
 
-def look_back(
-    connection: Connection,
-    app: str,
-    tasks: Tasks,
-    now: datetime,
+def history_text(store: Store, registry: Any, now: datetime, args: Any, width: int) -> str:
+    """Return the output of the command.
+
+    :param args: its arguments, with ``names`` of tasks.
+    :raises UsageError: for a bad ``--since``, and for a task that is neither registered nor in the history.
+    :raises Unavailable: if the store cannot be read.
+    """
+    tasks, zone = registry['cron_tasks'], registry['cron_settings'].timezone
+    try:
+        since = None if args.since is None else parse_since(args.since, now, zone)
+    except TimeError as exc:
+        raise UsageError(f'--since {exc}') from None
+    wanted = [task for task in tasks if not args.names or task.name in args.names]
+    history, examination = History(), examine(registry, wanted)
+    with store.queries() as queries:
+        if queries is not None:
+            history = read_history(
+                queries, examination, wanted, limit=args.limit, names=args.names, since=since, faults=args.failed
+            )
+    known = {entry.task for entry in history.entries if not isinstance(entry, Gap)}
+    require_known(args.names, tasks, known)
+    if args.json:
+        return _to_json(history, store.options.app, zone)
+    return '\n'.join(format_history(history, now, zone, width, args.verbose))
+
+
+def last_run_lines(store: Store, summary: TaskSummary, now: datetime) -> list[str]:
+    """Return a line for each of the last runs of a task, also those missed or skipped, the newest first.
+
+    :raises Unavailable: if the store cannot be read.
+    """
+    entries: list[PastRun | Missed] = []
+    task = summary.task
+    stuck = any(problem.kind == STUCK for problem in summary.problems)
+    with store.queries() as queries:
+        if queries is not None:
+            entries += queries.past_runs(MAX_LAST_RUNS, [task.name])
+            entries += queries.missed(MAX_LAST_RUNS, [task.name])
+    newest = sorted(entries, key=when, reverse=True)[:MAX_LAST_RUNS]
+    return [_last_run_line(entry, now, stuck, task.timezone) for entry in newest] or ['none yet']
+
+
+def _last_run_line(entry: PastRun | Missed, now: datetime, stuck: bool, zone: tzinfo | None) -> str:
+    began = clock.to_zone(when(entry), zone)
+    text = f'{began:%a %Y-%m-%d %H:%M}'
+    if isinstance(entry, Missed):
+        return f'{text}, missed{f", {entry.minutes} times until then" if entry.minutes > 1 else ""}'
+    run = _summarize_run(entry, began, now, stuck, zone)
+    took = f' {"for" if run.outcome in (RUNNING, QUEUED, STUCK) else "in"} {run.took}' if run.took else ''
+    why = entry.error or entry.reason
+    return f'{text}, {run.outcome}{took}{f": {why}" if why else ""}'
+
+
+def read_history(
+    queries: Queries,
+    examination: Examination,
+    tasks: Sequence[Task],
     *,
     limit: int,
     names: Collection[str] = (),
     since: datetime | None = None,
     faults: bool = False,
-) -> Past:
-    """Return what is remembered.
+) -> History:
+    """Return the newest entries of the history.
 
-    :param app: the application, among others in the database.
-    :param tasks: its tasks, to tell which were due when nobody asked.
-    :param now: what time it is.
-    :param limit: how many of the newest entries.
-    :param names: the tasks to show, all if there is none; then gaps in which none of them was due are left out.
-    :param since: the instant from which on.
-    :param faults: only what failed, was lost or was missed, and gaps in which something was due.
+    :param examination: what is wrong with the tasks now.
+    :param tasks: the tasks, for what was due in a gap.
+    :param limit: the number of entries at most.
+    :param names: the tasks to include, all if there is none; gaps in which none of them was due are then left out.
+    :param since: the instant before which entries are left out.
+    :param faults: include only what failed, was lost or was missed, and gaps in which something was due.
     """
-    runs = queries.past_runs(connection, app, limit, names, since, faults)
+    runs = queries.past_runs(limit, names, since, faults)
     # what was missed before all of these would not be shown
-    missed = queries.missed(connection, app, limit, names, runs[-1].started if len(runs) == limit else since)
-    wanted = [task for task in tasks if not names or task.name in names]
-    due = {gap: due_within(wanted, *gap) for gap in queries.gaps_since(connection, app, limit, since)}
+    missed = queries.missed(limit, names, runs[-1].started if len(runs) == limit else since)
+    due = {gap: due_between(tasks, *gap) for gap in queries.gaps(limit, since)}
     gaps = [gap for gap in due if due[gap] or not (names or faults)]
-    last, silence = queries.last_tick(connection, app), None
-    # the present minute may be asked for yet
-    if last is not None and now - last >= 3 * clock.MINUTE:
-        silence = Gap(last + clock.MINUTE, clock.minute_of(now) - clock.MINUTE)
-        due[silence] = due_within(wanted, *silence)
-    return Past(queries.in_order(runs, missed, gaps, limit), due, last, silence)
+    snapshot, no_tick, silence = examination.snapshot, examination.no_tick, None
+    if no_tick is not None and no_tick.since is not None:
+        silence = Gap(no_tick.since + clock.MINUTE, clock.minute_of(snapshot.now) - clock.MINUTE)
+        due[silence] = due_between(tasks, *silence)
+    return History(
+        in_order(runs, missed, gaps, limit),
+        due,
+        snapshot.last_tick,
+        silence,
+        [problem for problem in examination.problems if problem.task is not None],
+        examination.stuck,
+    )
 
 
-def as_json(past: Past, app: str, zone: tzinfo | None) -> str:
-    """Return it all for a program."""
-
-    def instant(moment: datetime) -> str:
-        return clock.to_zone(moment, zone).isoformat()
-
-    def entry(entry: PastRun | Missed | Gap) -> dict[str, Any]:
-        if isinstance(entry, PastRun):
-            return {'kind': 'run', **run_as_dict(entry, zone)}
-        values = {
-            name: instant(value) if isinstance(value, datetime) else value for name, value in entry._asdict().items()
-        }
-        if isinstance(entry, Missed):
-            return {'kind': 'missed', **values}
-        return {'kind': 'gap', **values, 'due': list(past.due[entry])}
-
+def _to_json(history: History, app: str, zone: tzinfo | None) -> str:
     shown = {
         'app': app,
-        'last_tick': past.last_tick and instant(past.last_tick),
-        'silence': past.silence and entry(past.silence),
-        'entries': [entry(each) for each in past.entries],
+        'last_tick': history.last_tick and clock.to_zone(history.last_tick, zone).isoformat(),
+        'silence': history.silence and _as_dict(history.silence, history, zone),
+        'entries': [_as_dict(entry, history, zone) for entry in history.entries],
+        'problems': [{'kind': problem.kind, 'task': problem.task} for problem in history.problems],
     }
     return json.dumps(shown, indent=2)
 
 
-def as_text(past: Past, now: datetime, zone: tzinfo | None, width: int, verbose: bool) -> Iterator[str]:
-    """Yield lines for people, none longer than ``width`` unless a single word or a line of a traceback is."""
-    if not past.entries:
-        yield 'Nothing of that is remembered.' if past.last_tick else 'Nothing is remembered: no tick has come yet.'
+def _as_dict(entry: PastRun | Missed | Gap, history: History, zone: tzinfo | None) -> dict[str, Any]:
+    if isinstance(entry, PastRun):
+        return {'kind': 'run', **run_as_dict(entry, zone)}
+    values = {
+        name: clock.to_zone(value, zone).isoformat() if isinstance(value, datetime) else value
+        for name, value in entry._asdict().items()
+    }
+    if isinstance(entry, Missed):
+        return {'kind': 'missed', **values}
+    return {'kind': 'gap', **values, 'due': list(history.due[entry])}
+
+
+def format_history(history: History, now: datetime, zone: tzinfo | None, width: int, verbose: bool) -> Iterator[str]:
+    """Yield lines, none longer than ``width`` unless a single word or a line of a traceback is.
+
+    :param verbose: add the ends of tracebacks.
+    """
+    if not history.entries:
+        yield 'Nothing of that is recorded.' if history.last_tick else 'Nothing is recorded: no tick has come yet.'
     day = None
-    for entry in [*past.entries, *([past.silence] if past.silence else [])]:
-        began = clock.to_zone(queries.when(entry), zone)
+    for entry in [*history.entries, *([history.silence] if history.silence else [])]:
+        began = clock.to_zone(when(entry), zone)
         if began.date() != day:
-            if day is not None or not past.entries:
+            if day is not None or not history.entries:
                 yield ''
             day = began.date()
-            yield f'{day:%a %Y-%m-%d}, {zone or "local time"}'
+            yield f'{day:%a %Y-%m-%d}, {zone or LOCAL_TIME}'
         if isinstance(entry, PastRun):
-            yield from _run_lines(entry, began, now, zone, width)
+            yield from _run_lines(entry, began, now, entry.task in history.stuck, zone, width)
             if verbose and entry.traceback:
-                yield from _end_of(entry.traceback)
+                yield from _traceback_end(entry.traceback)
         elif isinstance(entry, Missed):
             yield from _missed_lines(entry, began, zone, width)
         else:
-            yield from _gap_lines(entry, began, zone, width, past.due[entry], ongoing=entry is past.silence)
+            yield from _gap_lines(entry, began, zone, width, history.due[entry], ongoing=entry is history.silence)
+    if history.problems:
+        yield ''
+        yield 'Now'
+        for problem in history.problems:
+            text = format_problem(problem, zone, str(problem.task))
+            yield from _wrap_behind(f'{problem.kind:7}  ', text, width)
 
 
-def _run_lines(run: PastRun, began: datetime, now: datetime, zone: tzinfo | None, width: int) -> list[str]:
-    took = ''
-    if run.outcome in (RUNNING, QUEUED):
-        took = duration((now - run.started).total_seconds())
-    elif run.attempt and run.outcome != LOST and run.seconds is not None:
-        took = f'{run.seconds:.3f} s' if run.seconds < 120 else duration(run.seconds)
-    told = [run.task]
-    if run.scheduled_for is None:
-        told.append('by hand')
-    elif run.scheduled_for != clock.minute_of(run.started):
-        told.append(f'for {_time(run.scheduled_for, began, zone)}')
-    if run.attempt > 1:
-        told.append(f'attempt {run.attempt}')
-    if run.process:
-        told.append(run.process)
-    text = ', '.join(told) + (f': {run.why}' if run.why else '')
-    return wrapped(f'{began:%H:%M:%S}  {run.outcome:7}  {took:>9}  ', text, width)
+def _run_lines(run: PastRun, began: datetime, now: datetime, stuck: bool, zone: tzinfo | None, width: int) -> list[str]:
+    summary = _summarize_run(run, began, now, stuck, zone)
+    text = ', '.join([run.task, *summary.about]) + (f': {summary.reason}' if summary.reason else '')
+    return _wrap_behind(f'{began:%H:%M:%S}  {summary.outcome:7}  {summary.took:>9}  ', text, width)
+
+
+def _summarize_run(run: PastRun, began: datetime, now: datetime, stuck: bool, zone: tzinfo | None) -> RunSummary:
+    return summarize_run(run, now, stuck, lambda minute: _format_time(minute, began, zone))
 
 
 def _missed_lines(missed: Missed, began: datetime, zone: tzinfo | None, width: int) -> list[str]:
-    told = missed.task
+    text = missed.task
     if missed.minutes > 1:
-        told += f', {missed.minutes} times since {_time(missed.first, began, zone)}'
-    if missed.reason not in (None, NOBODY_ASKED):
-        told += f': {missed.reason}'
-    return wrapped(f'{began:%H:%M}     missed              ', told, width)
+        text += f', {missed.minutes} times since {_format_time(missed.first, began, zone)}'
+    if missed.reason not in (None, NO_TICK_IN_TIME):
+        text += f': {missed.reason}'
+    return _wrap_behind(f'{began:%H:%M}     missed              ', text, width)
 
 
 def _gap_lines(
@@ -210,21 +228,25 @@ def _gap_lines(
     elif gap.first == gap.last:
         span = f'at {began:%H:%M}'
     else:
-        span = f'from {began:%H:%M} to {_time(gap.last, began, zone)} {length}'
-    names = [*due[:MOST_NAMES], *([f'{len(due) - MOST_NAMES} more'] if len(due) > MOST_NAMES else [])]
+        span = f'from {began:%H:%M} to {_format_time(gap.last, began, zone)} {length}'
+    names = [*due[:MAX_NAMES], *([f'{len(due) - MAX_NAMES} more'] if len(due) > MAX_NAMES else [])]
     then = f'due then: {", ".join(names)}' if due else 'nothing was due then'
-    return wrapped(f'{began:%H:%M}     ', f'no tick {span}; {then}', width)
+    return wrap(f'{began:%H:%M}     ', f'no tick {span}; {then}', width)
 
 
-def _time(moment: datetime, day: datetime, zone: tzinfo | None) -> str:
-    """Return a minute, with its date if that is another than that of the line."""
+def _wrap_behind(start: str, text: str, width: int) -> list[str]:
+    return wrap(start, text, width) if width - len(start) >= MIN_TEXT else [start.rstrip(), *wrap(INDENT, text, width)]
+
+
+def _format_time(moment: datetime, day: datetime, zone: tzinfo | None) -> str:
+    """Return a minute, with its date unless that is the date of ``day``."""
     shown = clock.to_zone(moment, zone)
     return f'{shown:%H:%M}' if shown.date() == day.date() else f'{shown:%Y-%m-%d %H:%M}'
 
 
-def _end_of(traceback: str) -> Iterator[str]:
+def _traceback_end(traceback: str) -> Iterator[str]:
     lines = traceback.rstrip().splitlines()
-    if len(lines) > MOST_LINES:
-        yield BEHIND_TIME + '...'
-    for line in lines[-MOST_LINES:]:
-        yield BEHIND_TIME + line
+    if len(lines) > MAX_LINES:
+        yield INDENT + '...'
+    for line in lines[-MAX_LINES:]:
+        yield INDENT + line

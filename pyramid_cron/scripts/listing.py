@@ -1,171 +1,184 @@
-"""What ``pcron`` shows of tasks and of a run as text."""
+"""Tasks and the report of a run as lines of text."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta, tzinfo
+from datetime import timedelta, tzinfo
+from typing import TYPE_CHECKING
 
-from pyramid_cron.reports import LOST, RunReport, TaskReport, duration
+from pyramid_cron.reports import LOST, PAUSED, STUCK, RunReport, TaskReport, duration
 from pyramid_cron.schedules import clock
-from pyramid_cron.task_summary import LOCAL_TIME, Overview, distance, offset
+from pyramid_cron.task_summary import LOCAL_TIME, TaskSummary, format_length, sort_by_next_run
+
+if TYPE_CHECKING:
+    from pyramid_cron.monitoring.problems import Problem
 
 # columns of a name, which may be longer where there is room, and of a schedule
-MOST_OF_NAME, LEAST_OF_NAME, MOST_OF_SCHEDULE = 24, 8, 20
+MAX_NAME, MIN_NAME, MAX_SCHEDULE = 24, 8, 20
 # columns of a reason, which is left out where there are fewer
-LEAST_OF_REASON = 16
+MIN_REASON = 16
 
 
-def counted(tasks: Sequence[object]) -> str:
+def format_count(tasks: Sequence[object]) -> str:
     return f'{len(tasks) or "no"} task{"" if len(tasks) == 1 else "s"}'
 
 
-def outlook(entries: Sequence[Overview], instant: datetime, zone: tzinfo | None) -> str:
-    """Say how many tasks there are, and which is the next to run after ``instant``, at a time in ``zone``."""
-    # compared in UTC: within one time zone it would be the wall clock
-    runs = [(clock.to_instant(entry.runs[0]), entry.task.name) for entry in entries if entry.runs]
-    text = f'{counted(entries)}, {zone or LOCAL_TIME}. Next: '
+def format_next_task(summaries: Sequence[TaskSummary], zone: tzinfo | None) -> str:
+    """Return how many tasks there are, and which is the next to run, at a time in ``zone``."""
+    text = f'{format_count(summaries)}, {zone or LOCAL_TIME}. Next: '
+    runs = [(summary.next_instant, summary) for summary in summaries if summary.next_instant]
     if not runs:
         return f'{text}never.'
     first = min(run for run, _ in runs)
-    names = [name for run, name in runs if run == first]
-    wall, today = clock.to_zone(first, zone), clock.to_zone(instant, zone).date()
+    names = [summary.task.name for run, summary in runs if run == first]
+    wall, today = clock.to_zone(first, zone), clock.to_zone(summaries[0].instant, zone).date()
     others = f' and {len(names) - 1} more' if len(names) > 1 else ''
     return f'{text}{wall:%H:%M}{"" if wall.date() == today else f" on {wall:%a %Y-%m-%d}"} {names[0]}{others}.'
 
 
-def table(entries: Sequence[Overview], instant: datetime, zone: tzinfo | None, width: int, verbose: bool) -> list[str]:
-    """Return a line for each task, what runs next first, with as much as there is room for.
+def format_table(summaries: Sequence[TaskSummary], zone: tzinfo | None, width: int, verbose: bool) -> list[str]:
+    """Return a line for each task, the next to run first, with as many columns as fit.
 
-    :param zone: the time zone that times are shown in.
-    :param verbose: put below each what it does, by its docstring.
+    :param summaries: those of at least one task.
+    :param zone: the time zone of the times.
+    :param verbose: add the first line of the docstring below each.
     """
-    entries = in_order(entries)
-    names = [entry.task.name for entry in entries]
-    widest = min(MOST_OF_NAME, max(map(len, names)))
+    summaries = sort_by_next_run(summaries)
+    names = [summary.task.name for summary in summaries]
+    widest = min(MAX_NAME, max(map(len, names)))
     for headings, cells in LAYOUTS:
-        rows = [headings, *(tuple(cell(entry, instant, zone) for cell in cells) for entry in entries)]
+        rows = [headings, *(tuple(cell(summary, zone) for cell in cells) for summary in summaries)]
         columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
         room = width - sum(max(map(len, column)) + 2 for column in columns)
         if room >= widest:
             break
-    room = max(room, LEAST_OF_NAME)
+    room = max(room, MIN_NAME)
     # behind the time until the next run, which has no heading
-    columns.insert(
-        2 if len(columns) > 1 and not columns[1][0] else 1, ('TASK', *(shortened(name, room) for name in names))
-    )
-    lines = _aligned(columns)
+    position = 2 if len(columns) > 1 and not columns[1][0] else 1
+    columns.insert(position, ('TASK', *(shorten(name, room) for name in names)))
+    lines = _align(columns)
     if not verbose:
         return lines
-    told = [wrapped('    ', entry.description, width) for entry in entries]
-    return [lines[0], *(line for first, more in zip(lines[1:], told, strict=True) for line in (first, *more))]
+    descriptions = [wrap('    ', summary.description, width) for summary in summaries]
+    return [lines[0], *(line for first, more in zip(lines[1:], descriptions, strict=True) for line in (first, *more))]
 
 
-def in_order(entries: Sequence[Overview]) -> list[Overview]:
-    """Return what runs next first, and what does not last."""
-    # compared in UTC: within one time zone it would be the wall clock
-    return sorted(entries, key=lambda entry: (not entry.runs, *map(clock.to_instant, entry.runs[:1])))
+def format_timeline(summaries: Sequence[TaskSummary], zone: tzinfo | None, width: int, count: int) -> list[str]:
+    """Return a line for each of the next runs of all these tasks.
 
-
-def timeline(entries: Sequence[Overview], zone: tzinfo | None, width: int, count: int) -> list[str]:
-    """Return a line for each of the next runs, of whichever tasks.
-
-    :param entries: each with as many of its runs.
+    :param summaries: each with ``count`` next runs.
     """
-    runs = sorted((clock.to_instant(run), number) for number, entry in enumerate(entries) for run in entry.runs)
-    shown = [(clock.to_zone(run, zone), entries[number]) for run, number in runs[:count]]
-    times = [f'{run:%a %Y-%m-%d %H:%M} {offset(run)}' for run, _ in shown]
-    distances = [distance(entry.instant, run) for run, entry in shown]
-    names = [entry.task.name for _, entry in shown]
+    runs = sorted(
+        (clock.to_instant(run), number) for number, summary in enumerate(summaries) for run in summary.next_runs
+    )
+    shown = [(clock.to_zone(run, zone), summaries[number]) for run, number in runs[:count]]
+    times = [f'{run:%a %Y-%m-%d %H:%M} {clock.format_offset(run)}' for run, _ in shown]
+    distances = [f'in {format_length(summary.instant, run)}' for run, summary in shown]
+    names = [summary.task.name for _, summary in shown]
     columns = [times, distances, names]
-    if max(map(len, _aligned(columns)), default=0) > width:
-        columns = [times, [shortened(name, max(width - len(times[0]) - 2, LEAST_OF_NAME)) for name in names]]
-    return _aligned(columns)
+    if max(map(len, _align(columns)), default=0) > width:
+        columns = [times, [shorten(name, max(width - len(times[0]) - 2, MIN_NAME)) for name in names]]
+    return _align(columns)
 
 
-def reasons(entries: Sequence[Overview], width: int) -> list[str]:
-    """Return a line for each task that says whether it is due, and as much of why as there is room for."""
-    states = ['paused' if entry.due and entry.is_paused else 'due' if entry.due else 'not due' for entry in entries]
-    names = [entry.task.name for entry in entries]
-    told = [entry.paused() if state == 'paused' else entry.why() for state, entry in zip(states, entries, strict=True)]
+def format_due(summaries: Sequence[TaskSummary], width: int) -> list[str]:
+    """Return a line for each task: whether it is due, and as much of the reason as fits.
+
+    :param summaries: those of at least one task.
+    """
+    states = [_due_state(summary) for summary in summaries]
+    names = [summary.task.name for summary in summaries]
+    reasons = [
+        summary.format_pause() if state == 'paused' else summary.explain()
+        for state, summary in zip(states, summaries, strict=True)
+    ]
     room = width - len('not due') - 2
-    widest = min(MOST_OF_NAME, max(map(len, names), default=0))
-    for_reason = room - widest - 2
-    if for_reason < LEAST_OF_REASON:
-        return _aligned([states, [shortened(name, max(room, LEAST_OF_NAME)) for name in names]])
-    cut = [text if len(text) <= for_reason else f'{text[: for_reason - 3]}...' for text in told]
-    return _aligned([states, [shortened(name, widest) for name in names], cut])
+    widest = min(MAX_NAME, max(map(len, names)))
+    reason_room = room - widest - 2
+    if reason_room < MIN_REASON:
+        return _align([states, [shorten(name, max(room, MIN_NAME)) for name in names]])
+    cut = [reason if len(reason) <= reason_room else f'{reason[: reason_room - 3]}...' for reason in reasons]
+    return _align([states, [shorten(name, widest) for name in names], cut])
 
 
-def shortened(text: str, room: int) -> str:
-    """Return a text that leaves out its middle if that is too long."""
+def _due_state(summary: TaskSummary) -> str:
+    if not summary.is_due:
+        return 'not due'
+    return 'paused' if summary.is_paused else 'due'
+
+
+def shorten(text: str, room: int) -> str:
+    """Return a text with its middle left out if it is longer than ``room``."""
     if len(text) <= room:
         return text
     end = (room - 2) // 2
     return f'{text[: room - 3 - end]}...{text[len(text) - end :]}'
 
 
-def _aligned(columns: Sequence[Sequence[str]]) -> list[str]:
+def _align(columns: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column), default=0) for column in columns]
     return ['  '.join(map(str.ljust, line, widths)).rstrip() for line in zip(*columns, strict=True)]
 
 
-def _next(entry: Overview, instant: datetime, zone: tzinfo | None) -> str:
-    if not entry.runs:
-        return 'paused' if entry.is_paused else 'never'
-    run, today = clock.to_zone(clock.to_instant(entry.runs[0]), zone), clock.to_zone(instant, zone)
+def _next_run(summary: TaskSummary, zone: tzinfo | None) -> str:
+    if not summary.next_runs:
+        return 'paused' if summary.is_paused else 'never'
+    run, today = (clock.to_zone(instant, zone) for instant in (summary.next_runs[0], summary.instant))
     days = (run.date() - today.date()).days
     return f'{run:%H:%M}' if days == 0 else f'{run:%a %H:%M}' if days < 7 else f'{run:%Y-%m-%d %H:%M}'
 
 
-def _next_briefly(entry: Overview, instant: datetime, zone: tzinfo | None) -> str:
-    shown = _next(entry, instant, zone)
-    return shown[:10]
+def _next_run_briefly(summary: TaskSummary, zone: tzinfo | None) -> str:
+    return _next_run(summary, zone)[:10]
 
 
-def _in(entry: Overview, instant: datetime, zone: tzinfo | None) -> str:
-    return distance(instant, entry.runs[0]) if entry.runs else ''
+def _distance(summary: TaskSummary, zone: tzinfo | None) -> str:
+    return f'in {format_length(summary.instant, summary.next_runs[0])}' if summary.next_runs else ''
 
 
-def _schedule(entry: Overview, instant: datetime, zone: tzinfo | None) -> str:
-    task = entry.task
-    shown = shortened(str(task.schedule), MOST_OF_SCHEDULE)
-    return shown if str(task.timezone) == str(zone) else f'{shown} {entry.zone}'
+def _schedule(summary: TaskSummary, zone: tzinfo | None) -> str:
+    task = summary.task
+    shown = shorten(str(task.schedule), MAX_SCHEDULE)
+    return shown if str(task.timezone) == str(zone) else f'{shown} {summary.zone_name}'
 
 
-def _last(entry: Overview, instant: datetime, zone: tzinfo | None) -> str:
-    return ', '.join(filter(None, ['paused' if entry.is_paused else '', entry.last_run()]))
+def _last_run(summary: TaskSummary, zone: tzinfo | None) -> str:
+    return ', '.join(filter(None, ['paused' if summary.is_paused else '', summary.format_last_run()]))
 
 
-def _status(entry: Overview, instant: datetime, zone: tzinfo | None) -> str:
-    return 'paused' if entry.is_paused else entry.last.outcome if entry.last else ''
+def _last_outcome(summary: TaskSummary, zone: tzinfo | None) -> str:
+    return 'paused' if summary.is_paused else summary.last_outcome
 
 
 # of a task beside its name, from a wide terminal to a narrow one
-LAYOUTS: list[tuple[tuple[str, ...], tuple[Callable[[Overview, datetime, tzinfo | None], str], ...]]] = [
-    (('NEXT RUN', '', 'SCHEDULE', 'LAST RUN'), (_next, _in, _schedule, _last)),
-    (('NEXT RUN', 'SCHEDULE', 'LAST RUN'), (_next, _schedule, _last)),
-    (('NEXT RUN', 'SCHEDULE', 'LAST'), (_next, _schedule, _status)),
-    (('NEXT', 'LAST'), (_next_briefly, _status)),
+LAYOUTS: list[tuple[tuple[str, ...], tuple[Callable[[TaskSummary, tzinfo | None], str], ...]]] = [
+    (('NEXT RUN', '', 'SCHEDULE', 'LAST RUN'), (_next_run, _distance, _schedule, _last_run)),
+    (('NEXT RUN', 'SCHEDULE', 'LAST RUN'), (_next_run, _schedule, _last_run)),
+    (('NEXT RUN', 'SCHEDULE', 'LAST'), (_next_run, _schedule, _last_outcome)),
+    (('NEXT', 'LAST'), (_next_run_briefly, _last_outcome)),
 ]
 
 
-def explained(entry: Overview, width: int, remembered: Sequence[str], catch_up: timedelta) -> Iterator[str]:
-    """Yield lines that tell all about one task, none longer than ``width`` unless a single word is.
+def format_task(
+    summary: TaskSummary, width: int, last_runs: Sequence[str], catch_up: timedelta, no_tick: Problem | None = None
+) -> Iterator[str]:
+    """Yield lines with everything about one task, none longer than ``width`` unless a single word is.
 
-    :param remembered: its last runs, in lines that are short.
-    :param catch_up: how long after a minute that was missed a task still runs, unless it says so itself.
+    :param last_runs: a line for each of its last runs.
+    :param no_tick: the problem that ticks do not come.
+    :param catch_up: the setting ``cron.catch_up``, for a task without one of its own.
     """
-    task = entry.task
+    task = summary.task
     yield task.name
-    for number, paragraph in enumerate(entry.docstring.split('\n\n')):
+    for number, paragraph in enumerate(summary.docstring.split('\n\n')):
         if number:
             yield ''
-        yield from wrapped('  ', paragraph, width)
+        yield from wrap('  ', paragraph, width)
     yield ''
-    yield from _labelled('schedule', f'{task.schedule} ({entry.zone})', width)
+    yield from _labelled('schedule', f'{task.schedule} ({summary.zone_name})', width)
     settings = ['idle: after the others, while there is time'] if task.idle else []
-    settings += [f'handed over to {task.engine}'] if task.engine else []
+    settings += [f'enqueued by {task.engine}'] if task.engine else []
     if not task.store:
         settings.append('store=False: each process for itself')
     else:
@@ -173,20 +186,38 @@ def explained(entry: Overview, width: int, remembered: Sequence[str], catch_up: 
         settings.append(f'caught up for {duration(grace.total_seconds())}' if grace else 'never caught up')
         settings += [f'retries: {task.retries}'] if task.retries else []
     yield from _labelled('settings', '; '.join(settings), width)
-    yield from _labelled('paused', entry.paused(), width)
-    yield from _labelled('due' if entry.due else 'not due', f'at {entry.at:%a %Y-%m-%d %H:%M}: {entry.why()}', width)
-    for index, run in enumerate(entry.next_runs()):
-        yield from _labelled('' if index else 'next runs', run, width)
-    for index, line in enumerate(remembered):
-        yield from _labelled('' if index else 'last runs', line, width)
+    yield from _labelled('paused', summary.format_pause(), width)
+    state = 'due' if summary.is_due else 'not due'
+    yield from _labelled(state, f'at {summary.local_instant:%a %Y-%m-%d %H:%M}: {summary.explain()}', width)
+    zone = task.timezone
+    problems = [] if no_tick is None else [str(no_tick)]
+    problems += [format_problem(problem, zone, problem.kind) for problem in summary.problems if problem.kind != PAUSED]
+    sections = {'problems': problems, 'next runs': summary.format_next_runs(), 'last runs': last_runs}
+    for label, lines in sections.items():
+        for index, line in enumerate(lines):
+            yield from _labelled('' if index else label, line, width)
+
+
+def format_problem(problem: Problem, zone: tzinfo | None, subject: str) -> str:
+    """Return a subject, such as the name of a task, with the details of its problem."""
+    text = subject
+    if problem.pause is not None:
+        until = problem.pause.until
+        text += ', until it is resumed' if until is None else f', until {clock.to_zone(until, zone):%a %Y-%m-%d %H:%M}'
+    elif problem.kind == STUCK and problem.seconds is not None:
+        text += f', running for {duration(problem.seconds)}'
+    elif problem.since is not None:
+        text += f', {clock.to_zone(problem.since, zone):%a %Y-%m-%d %H:%M}'
+    why = problem.error or (problem.pause and problem.pause.reason)
+    return f'{text}: {why}' if why else text
 
 
 def _labelled(label: str, text: str, width: int) -> list[str]:
-    return wrapped(f'  {label:11}' if label else ' ' * 13, text, width)
+    return wrap(f'  {label:11}' if label else ' ' * 13, text, width)
 
 
-def wrapped(start: str, text: str, width: int) -> list[str]:
-    """Return a text with something before its first line, which is not cut inside of a word."""
+def wrap(start: str, text: str, width: int) -> list[str]:
+    """Return a text in lines, the first behind ``start`` and the others below the text, without breaking a word."""
     return textwrap.wrap(
         text,
         width,
@@ -197,25 +228,25 @@ def wrapped(start: str, text: str, width: int) -> list[str]:
     )
 
 
-def report_lines(report: RunReport) -> Iterator[str]:
-    """Yield a line for each task of a run, and for what was in the way of others."""
+def format_report(report: RunReport) -> Iterator[str]:
+    """Yield a line for the problem of a run, if it has one, and for each of its tasks."""
     if report.problem is not None:
         yield f'problem  {report.problem}'
     width = max([8, *(len(task.outcome) for task in report.tasks)])
     for task in report.tasks:
-        yield report_line(task, width)
+        yield format_task_report(task, width)
 
 
-def report_line(task: TaskReport, width: int = 8) -> str:
-    """Return a line for a task of a run.
+def format_task_report(task: TaskReport, width: int = 8) -> str:
+    """Return a line for one task of a run.
 
-    :param width: that of the outcome in it.
+    :param width: the columns of the outcome.
     """
     detail = type(task.exception).__name__ if task.exception else task.reason
-    # how long a run took that was lost, nobody knows
-    told = task.name if task.outcome == LOST else f'{task.name}, {task.seconds:.3f} s'
+    # the end of a lost run is unknown, and so is how long it took
+    text = task.name if task.outcome == LOST else f'{task.name}, {task.seconds:.3f} s'
     if task.scheduled_for is not None:
-        told += f', for {task.scheduled_for.isoformat(" ", "minutes")}'
+        text += f', for {task.scheduled_for.isoformat(" ", "minutes")}'
     if task.attempt > 1:
-        told += f', attempt {task.attempt}'
-    return f'{task.outcome:{width}} {told}{f": {detail}" if detail else ""}'
+        text += f', attempt {task.attempt}'
+    return f'{task.outcome:{width}} {text}{f": {detail}" if detail else ""}'

@@ -1,4 +1,4 @@
-"""Loading the application that a configuration file names, and finding whose tasks are meant."""
+"""Loading the application that a configuration file names, and finding the one that has the tasks."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from pyramid.config import global_registries
 from pyramid.exceptions import ConfigurationError
 from pyramid.router import Router
 
+from pyramid_cron.errors import CronError
+
 # the kinds of sections that PasteDeploy makes one application of
 KINDS = ('app', 'application', 'pipeline', 'filter-app')
 COMPOSITES = ('composite', 'composit')
 
 
-class Refused(Exception):
-    """What the command was asked for cannot be done; its text says why."""
+class UsageError(CronError):
+    """The command was used wrongly; the exit status is 2."""
 
 
 class Loaded(NamedTuple):
-    """An application that was loaded.
+    """A loaded application.
 
-    :param app: the WSGI application, with all that is around it.
-    :param registry: that of the application whose tasks are meant.
-    :param remedy: what to do if another one answers; empty if there is no other.
+    :param app: the WSGI application, with its filters and mounts.
+    :param registry: the registry of the Pyramid application that has the tasks.
+    :param remedy: what to do if another application answers; empty if there is no other.
     """
 
     app: Any
@@ -35,17 +37,19 @@ class Loaded(NamedTuple):
 def load(loader: Any, uri: str, variables: Mapping[str, str]) -> Loaded:
     """Load the application of a configuration file, such as ``app.ini`` or ``app.ini#name``.
 
-    :param loader: what plaster has found for the file.
+    :param loader: the loader that plaster has found for the file.
     :param uri: the file, and the name of a section if it is not ``main``.
     :param variables: variables of the file.
-    :raises Refused: if it has no section of that name, or if it cannot be said whose tasks are meant.
+    :raises UsageError: if it has no section of that name, if the application cannot be made, or if not exactly one of
+        the applications that it is made of includes pyramid_cron.
     """
     file, _, name = uri.partition('#')
     sections = loader.get_sections()
-    if name and sections and name not in _names(sections, KINDS + COMPOSITES):
-        raise Refused(f'{file} has no application {name!r}; it has {", ".join(_names(sections, KINDS + COMPOSITES))}')
+    applications = _names(sections, KINDS + COMPOSITES)
+    if name and sections and name not in applications:
+        raise UsageError(f'{file} has no application {name!r}; it has {", ".join(applications)}')
     others = [known for known in _names(sections, KINDS) if known != (name or 'main')]
-    # kept, because a set that forgets them does not tell what is new
+    # strong references: a new registry may take the place in memory of one that is gone
     before = list(global_registries)
     app = _get_app(loader, uri, variables)
     if isinstance(app, Router):
@@ -55,11 +59,11 @@ def load(loader: Any, uri: str, variables: Mapping[str, str]) -> Loaded:
         made = [registry for registry in global_registries if not any(registry is known for known in before)]
     registries = [registry for registry in made if 'cron_tasks' in registry]
     if not registries:
-        raise Refused(f"the application of {uri} does not include pyramid_cron: add config.include('pyramid_cron')")
+        raise UsageError(f"the application of {uri} does not include pyramid_cron: add config.include('pyramid_cron')")
     example = f'as in {file}#{others[0] if others else "name"}'
     known = f'; {file} has {", ".join(others)}' if others else ''
     if len(registries) > 1:
-        raise Refused(
+        raise UsageError(
             f'the application of {uri} is made of {len(registries)} that include pyramid_cron: '
             f'name the section of one of them, {example}{known}'
         )
@@ -73,11 +77,11 @@ def _get_app(loader: Any, uri: str, variables: Mapping[str, str]) -> Any:
     except (ConfigurationError, ImportError) as exc:
         problem = f'{type(exc).__name__}: {exc}'
     except (LookupError, AttributeError) as exc:
-        # one that the application raises is a mistake in it, whose place has to be told
+        # an error that the application raises is a mistake in it, and needs its traceback
         if not _raised_by_loader(exc):
             raise
         problem = str(exc)
-    raise Refused(f'the application of {uri} cannot be made: {" ".join(problem.split())}')
+    raise UsageError(f'the application of {uri} cannot be made: {" ".join(problem.split())}')
 
 
 def _raised_by_loader(exc: BaseException) -> bool:

@@ -1,5 +1,5 @@
 # PYTHON_ARGCOMPLETE_OK, which argcomplete looks for
-"""The command ``pcron``: list the tasks of an application, run them, and show what became of them."""
+"""The command ``pcron``: list the tasks of an application, run them, and show their runs."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.orders import NotRun, cron_path
 from pyramid_cron.schedules import clock
-from pyramid_cron.scripts.listing import explained, reasons, table, timeline, wrapped
-from pyramid_cron.scripts.loading import Refused
+from pyramid_cron.scripts.listing import format_due, format_table, format_task, format_timeline, wrap
+from pyramid_cron.scripts.loading import UsageError
 from pyramid_cron.scripts.run_commands import RunCommands
 from pyramid_cron.scripts.store_commands import StoreCommands
-from pyramid_cron.task_summary import LOCAL_TIME
+from pyramid_cron.task_summary import LOCAL_TIME, Summaries
 
 
 def main(argv: Sequence[str] = sys.argv, quiet: bool = False) -> int:
-    """Run the command and return its exit status: 2 if it was used wrongly, 1 if a task did not succeed, and else 0.
+    """Run the command and return its exit status: 0, 1 if a task did not succeed, 2 if the command was used wrongly.
 
-    If a signal interrupted it, the status is 128 and the number of the signal, as shells have it.
+    After a signal that interrupted it, the status is 128 and the number of the signal, as in shells.
     """
     with suppress(ImportError):
-        # ends the process if a shell asks what may come next
+        # ends the process if a shell requests completions
         import argcomplete
 
         argcomplete.autocomplete(PCronCommand.parser)
@@ -37,8 +38,8 @@ class PCronCommand(RunCommands, StoreCommands):
 
     def run(self) -> int:
         commands = {
-            'list': self.list,
-            'show': self.show,
+            'list': self.list_tasks,
+            'show': self.show_task,
             'pause': self.pause,
             'resume': self.resume,
             'tick': self.tick,
@@ -46,72 +47,75 @@ class PCronCommand(RunCommands, StoreCommands):
             'work': self.work,
             'perform': self.perform,
             'history': self.history,
-            'store': self.check_store,
+            'store': self.manage_store,
         }
         try:
             self.load()
             return commands[self.args.command]()
-        except Refused as exc:
+        except UsageError as exc:
             self.warn(str(exc))
             return 2
         except (NotRun, Unavailable) as exc:
             self.warn(str(exc))
             return 1
         except KeyboardInterrupt:
-            number = self.ending.number or signal.SIGINT
+            number = self.shutdown.signal or signal.SIGINT
             self.warn(f'interrupted by {number.name}')
             return 128 + number
 
-    def list(self) -> int:
+    def list_tasks(self) -> int:
         """Show the tasks."""
-        args = self.args
-        instant, at = self.minute(args.at), args.at is not None or args.due
-        entries = self.overviews(instant, args.next or 1, self.chosen())
-        if args.due:
-            entries = [entry for entry in entries if entry.due]
-        if args.json:
-            at_zone = clock.to_zone(instant, self.zone).isoformat()
-            shown = {
-                'at': at_zone,
-                'at_utc': instant.isoformat(),
-                'path': cron_path(self.registry),
-                'tasks': [entry.as_dict(at) for entry in entries],
-            }
-            self.out(json.dumps(shown, indent=2))
-            return 0
-        width = self.width()
-        if args.next:
-            lines = timeline(entries, self.zone, width, args.next)
-        elif at:
-            due = sum(entry.due for entry in entries)
-            total = len(self.chosen())
-            lines = [f'At {self.shown(instant)} {due} of {total} tasks are due.', *reasons(entries, width)]
+        instant = self.parse_at()
+        found = self.summaries(instant, self.args.next or 1, self.selected_tasks())
+        if self.args.json:
+            self.out(self._list_as_json(found, instant))
         else:
-            lines = table(entries, instant, self.zone, width, args.verbose) if entries else []
-        if not len(self.tasks):
-            lines = ['The application has no cron tasks.']
-        paused = [entry.task.name for entry in entries if entry.is_paused]
-        if args.next and paused:
-            lines += wrapped('Paused: ', ', '.join(paused), width)
-        end = f'Times are in {self.zone or LOCAL_TIME}. Trigger: {cron_path(self.registry)}'
-        self.out('\n'.join([*lines, '', *wrapped('', end, width)]))
+            self.out('\n'.join(self._list_lines(found, instant)))
         return 0
 
-    def show(self) -> int:
+    def _list_as_json(self, found: Summaries, instant: datetime) -> str:
+        shown = {
+            'at': clock.to_zone(instant, self.zone).isoformat(),
+            'at_utc': instant.isoformat(),
+            'path': cron_path(self.registry),
+            'no_tick': found.no_tick is not None,
+            'tasks': [summary.as_dict(explained=self.args.at is not None) for summary in found.tasks],
+        }
+        return json.dumps(shown, indent=2)
+
+    def _list_lines(self, found: Summaries, instant: datetime) -> list[str]:
+        width, summaries = self.width(), found.tasks
+        if not summaries:
+            lines = ['The application has no cron tasks.']
+        elif self.args.next:
+            lines = format_timeline(summaries, self.zone, width, self.args.next)
+            paused = [summary.task.name for summary in summaries if summary.is_paused]
+            lines += wrap('Paused: ', ', '.join(paused), width) if paused else []
+        elif self.args.at is not None:
+            due = sum(summary.is_due for summary in summaries)
+            lines = [f'At {self.format_minute(instant)} {due} of {len(summaries)} tasks are due.']
+            lines += format_due(summaries, width)
+        else:
+            lines = format_table(summaries, self.zone, width, self.args.verbose)
+        if found.no_tick is not None:
+            lines += wrap('', f'{str(found.no_tick).capitalize()}.', width)
+        end = f'Times are in {self.zone or LOCAL_TIME}. Trigger: {cron_path(self.registry)}'
+        return [*lines, '', *wrap('', end, width)]
+
+    def show_task(self) -> int:
         """Explain one task."""
-        names = self.named()
-        if len(names) != 1:
-            raise Refused("name one task; 'pcron list' shows their names")
-        [entry] = self.overviews(self.minute(self.args.at), self.args.next, self.chosen())
-        remembered = ['not remembered: set cron.store']
-        settings = self.registry['cron_settings']
-        if settings.store is not None:
-            from pyramid_cron.scripts.history import last_lines
+        if len(self.task_names()) != 1:
+            raise UsageError("name one task; 'pcron list' shows their names")
+        found = self.summaries(self.parse_at(), self.args.next, self.selected_tasks())
+        [summary] = found.tasks
+        last_runs = ['not recorded: set cron.store']
+        if self.registry['cron_store'] is not None:
+            from pyramid_cron.scripts.history import last_run_lines
 
             try:
-                remembered = last_lines(self.stored_claims(), names[0], entry.task.timezone)
+                last_runs = last_run_lines(self.require_store(), summary, self.now())
             except Unavailable:
-                # which was said
-                remembered = []
-        self.out('\n'.join(explained(entry, self.width(), remembered, settings.catch_up)))
+                # the summaries have warned of it
+                last_runs = []
+        self.out('\n'.join(format_task(summary, self.width(), last_runs, self.settings.catch_up, found.no_tick)))
         return 0

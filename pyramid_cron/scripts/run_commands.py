@@ -12,49 +12,49 @@ from pyramid_cron.orders import NotRun, run_through
 from pyramid_cron.reports import ALARMING, RunReport
 from pyramid_cron.scripts.arguments import require_known
 from pyramid_cron.scripts.command import Command
-from pyramid_cron.scripts.listing import counted, outlook, report_line, report_lines
-from pyramid_cron.scripts.loading import Refused
+from pyramid_cron.scripts.listing import format_count, format_next_task, format_report, format_task_report
+from pyramid_cron.scripts.loading import UsageError
 from pyramid_cron.scripts.work_loop import work
-from pyramid_cron.task_summary import Overview
+from pyramid_cron.task_summary import summarize
 
 log = logging.getLogger(__name__)
 
 
 class RunCommands(Command):
-    """The commands that run what is due, or what is named."""
+    """The commands that run due tasks, or named ones."""
 
     def tick(self) -> int:
         """Run what is due, or show it."""
-        instant = self.minute(self.args.at)
+        instant = self.parse_at()
         if not self.args.dry_run:
             return self.report(self.run_for(instant))
-        entries = self.overviews(instant, 1, sorted(self.tasks.due(instant), key=lambda task: task.idle))
-        due = [entry.task for entry in entries if not entry.is_paused]
-        self.out(f'{self.shown(instant)}: {counted(due)} would run')
+        summaries = self.summaries(instant, 1, sorted(self.tasks.due(instant), key=lambda task: task.idle)).tasks
+        due = [summary.task for summary in summaries if not summary.is_paused]
+        self.out(f'{self.format_minute(instant)}: {format_count(due)} would run')
         for task in due:
             self.out(f'{"idle" if task.idle else "":8} {task.name}')
-        for entry in entries:
-            if entry.is_paused:
-                self.out(f'paused   {entry.task.name}, {entry.paused()}')
+        for summary in summaries:
+            if summary.is_paused:
+                self.out(f'paused   {summary.task.name}, {summary.format_pause()}')
         return 0
 
     def run_named(self) -> int:
-        """Run the tasks that are named."""
-        wanted = self.named_at_least_one()
-        require_known(wanted, self.tasks)
-        return self.report(self.run_for(self.minute(), wanted, enqueue=self.args.via))
+        """Run the named tasks."""
+        names = self.require_task_names()
+        require_known(names, self.tasks)
+        return self.report(self.run_for(self.current_minute(), names, enqueue=self.args.via))
 
     def perform(self) -> int:
-        """Run a task that was handed over."""
+        """Run a task that was enqueued."""
         if not self.args.words:
-            raise Refused('give the key under which the task was handed over')
+            raise UsageError('name the key of the message by which the task was enqueued')
         try:
-            report = perform(self.app, self.args.words[0], registry=self.registry, method=self.args.method)
+            report = perform(self.app, self.args.words[0], registry=self.registry)
         except NotRun as exc:
             raise NotRun(f'{exc}{self.remedy}') from None
         except (ValueError, LookupError) as exc:
-            raise Refused(str(exc)) from None
-        self.out(report_line(report))
+            raise UsageError(str(exc)) from None
+        self.out(format_task_report(report))
         return 1 if report.outcome in ALARMING else 0
 
     def work(self) -> int:
@@ -62,17 +62,17 @@ class RunCommands(Command):
 
         def tick(minute: datetime) -> None:
             try:
-                self.run_for(minute, stop=self.ending.asked)
+                self.run_for(minute, stop=self.shutdown.requested)
             except NotRun as exc:
-                log.error('nothing ran for %s: %s', self.shown(minute), exc)
+                log.error('nothing ran for %s: %s', self.format_minute(minute), exc)
 
-        since = self.minute()
-        entries = [Overview.of(task, since, 1) for task in self.tasks]
-        text = f'{outlook(entries, since, self.zone)} Ctrl-C stops after the running task.'
+        since = self.current_minute()
+        summaries = [summarize(task, since, 1) for task in self.tasks]
+        text = f'{format_next_task(summaries, self.zone)} Ctrl-C stops after the running task.'
         self.out(textwrap.fill(text, self.width(), break_on_hyphens=False))
-        with self.ending.by_signals():
-            # what becomes of each run is in the log
-            work(tick, since=since, zone=self.zone, now=self.now, wait=self.ending.wait)
+        with self.shutdown.on_signals():
+            # the outcomes are in the log
+            work(tick, since=since, zone=self.zone, now=self.now, wait=self.shutdown.wait)
         return 0
 
     def run_for(
@@ -82,20 +82,18 @@ class RunCommands(Command):
         stop: Callable[[], bool] = lambda: False,
         enqueue: bool = False,
     ) -> RunReport:
-        """Run what is due, or the tasks that are named.
+        """Run due tasks, or named ones.
 
         :raises NotRun: if something in the application answers before the run.
         """
         try:
-            return run_through(
-                self.app, self.registry, instant, names, method=self.args.method, stop=stop, enqueue=enqueue
-            )
+            return run_through(self.app, self.registry, instant, names, stop=stop, enqueue=enqueue)
         except NotRun as exc:
             raise NotRun(f'{exc}{self.remedy}') from None
 
     def report(self, report: RunReport) -> int:
-        """Print what became of the tasks of a run, and return the exit status that says so."""
-        self.out(f'{self.shown(report.minute)}: {counted(report.tasks)} in {report.seconds:.3f} s')
-        for line in report_lines(report):
+        """Print the report of a run, and return the exit status for it."""
+        self.out(f'{self.format_minute(report.minute)}: {format_count(report.tasks)} in {report.seconds:.3f} s')
+        for line in format_report(report):
             self.out(line)
         return 1 if report.failed else 0

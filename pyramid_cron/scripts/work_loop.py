@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-# the longest wait, after which the clock is read again: somebody may have set it
-LONGEST_WAIT = MINUTE.total_seconds()
+# the longest wait, after which the clock is read again, because it may have been set
+MAX_WAIT = MINUTE.total_seconds()
 
-# of what signals write to wake the waiting
-MOST_BYTES = 4096
+# of what signals write to end a wait
+MAX_BYTES = 4096
 
 
 def work(
@@ -34,17 +34,17 @@ def work(
     now: Callable[[], datetime],
     wait: Callable[[float], bool],
 ) -> None:
-    """Tick in each minute after ``since``, as early in it as possible, until the waiting is ended.
+    """Tick in each minute after ``since``, as early in it as possible, until ``wait`` returns true.
 
-    Each wait is for the beginning of a minute of the clock, so that what a tick takes never adds up. No minute is
-    ticked twice, nor one before the last one that was: if the clock is set back, nothing is run until it has caught up.
-    An :class:`Exception` of a tick is logged.
+    Each wait ends at the beginning of a minute of the clock, so that the time that ticks take never adds up. No minute
+    is ticked twice, and none that is before a ticked one: after the clock is set back, nothing runs until it has
+    reached the last ticked minute again. An :class:`Exception` of a tick is logged.
 
     :param tick: called with the instant at which the minute began.
     :param since: the minute before the first.
-    :param zone: the time zone of what is logged, ``None`` for the machine's.
+    :param zone: the time zone of times in the log, ``None`` for the machine's.
     :param now: the clock, in UTC.
-    :param wait: waits for so many seconds, or returns true at once when it is time to end.
+    :param wait: waits for a number of seconds and returns false, or returns true at once to end the loop.
     """
     last, held = since, False
     while not wait(_seconds(last + MINUTE, now())):
@@ -74,60 +74,59 @@ def work(
 
 
 def _seconds(until: datetime, now: datetime) -> float:
-    return min(max((until - now).total_seconds(), 0.0), LONGEST_WAIT)
+    return min(max((until - now).total_seconds(), 0.0), MAX_WAIT)
 
 
-class Ending:
-    """Whether it is time to end: once SIGTERM or SIGINT have come.
+class Shutdown:
+    """The request to end that SIGTERM or SIGINT make.
 
-    :param notice: written to the standard error at the first signal if that comes while nothing is waited for.
+    :param notice: written to the standard error at the first signal, unless the process is waiting then.
     """
 
     def __init__(self, notice: str = '') -> None:
         self.pid = os.getpid()
         self.notice = f'{notice}\n'.encode() if notice else b''
         #: the last signal that has come
-        self.number: signal.Signals | None = None
+        self.signal: signal.Signals | None = None
         self.waiting = False
-        self._wakened: socket.socket
+        self._woken: socket.socket
         self._before: dict[int, Any] = {}
 
-    def asked(self) -> bool:
-        """Tell whether it is time to end."""
-        return self.number is not None
+    def requested(self) -> bool:
+        return self.signal is not None
 
     def wait(self, seconds: float) -> bool:
-        """Wait for so many seconds, or return true at once when it is time to end.
+        """Wait for a number of seconds and return false, or return true as soon as a signal has come.
 
-        It has to be called in the body of :meth:`by_signals`.
+        It has to be called in the body of :meth:`on_signals`.
         """
         self.waiting = True
         until = time.monotonic() + seconds
         try:
-            # a signal of another kind ends the waiting too early
-            while self.number is None and seconds > 0:
-                select.select([self._wakened], [], [], seconds)
+            # a signal of another kind ends select() too early
+            while self.signal is None and seconds > 0:
+                select.select([self._woken], [], [], seconds)
                 with suppress(BlockingIOError):
-                    self._wakened.recv(MOST_BYTES)
+                    self._woken.recv(MAX_BYTES)
                 seconds = until - time.monotonic()
         finally:
             self.waiting = False
-        if self.number is None:
+        if self.signal is None:
             return False
-        log.info('ended by %s', self.number.name)
+        log.info('ended by %s', self.signal.name)
         return True
 
     @contextmanager
-    def by_signals(self) -> Iterator[None]:
-        """Let the first signal in the body of a ``with`` ask for the end, and each further one interrupt what runs.
+    def on_signals(self) -> Iterator[None]:
+        """Handle signals in the body of a ``with``: the first requests the end, each further one interrupts what runs.
 
         It has to be called in the main thread.
         """
-        # written to when a signal comes, in whatever thread: Python handles it in the main thread, but does not wake
-        # that from a lock or a queue
-        self._wakened, waker = socket.socketpair()
-        with self._wakened, waker:
-            self._wakened.setblocking(False)
+        # Python writes to it when a signal comes, in whichever thread: it handles the signal in the main thread, but
+        # does not wake that from a lock or a queue
+        self._woken, waker = socket.socketpair()
+        with self._woken, waker:
+            self._woken.setblocking(False)
             waker.setblocking(False)
             wakeup = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
             self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
@@ -140,14 +139,14 @@ class Ending:
 
     def _handle(self, number: int, frame: object) -> None:
         if os.getpid() != self.pid:
-            # a task has forked, and its child is ended in this way
+            # this is a child that a task has forked, which ends as it would without the handler
             signal.signal(number, self._before[number])
             signal.raise_signal(number)
             return
-        first, self.number = self.number is None, signal.Signals(number)
+        first, self.signal = self.signal is None, signal.Signals(number)
         if not first:
             raise KeyboardInterrupt
         if not self.waiting:
-            # print() and logging may be what the signal interrupts
+            # not by print() or logging, within which the signal may have come
             with suppress(OSError):
                 os.write(2, self.notice)

@@ -1,150 +1,136 @@
-"""What somebody has to look at, the most urgent first."""
+"""The notices of what needs attention, the most urgent first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta, tzinfo
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime, tzinfo
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyramid_cron.reports import FAILED, LOST, MISSED, PAUSED, STUCK, duration
+from pyramid_cron.monitoring.problems import KINDS, NO_TICK, Problem
+from pyramid_cron.reports import FAILED, MISSED, PAUSED, STUCK, duration
 from pyramid_cron.schedules import clock
-from pyramid_cron.status.formatting import LOOKS, line, moment, span
-from pyramid_cron.status.memory import Memory
-from pyramid_cron.task_summary import due_within
+from pyramid_cron.status.formatting import STYLES, format_span, format_time
+from pyramid_cron.status.queries import TasksState
+from pyramid_cron.task_summary import due_between, format_seconds
 from pyramid_cron.tasks import Tasks
 
 if TYPE_CHECKING:
-    from pyramid_cron.store.queries import Gap, Missed
+    from pyramid_cron.store.ticks import Gap
 
-# the tick of a minute comes within it, and takes a while
-SILENCE = timedelta(minutes=2)
-NO_TICK, STORE = 'no tick', 'store'
-# notices of a kind, and names in one of them
-MOST = 20
+STORE = 'store'
+# notices of a kind, and names in one notice
+MAX_SHOWN = 20
 
 
 class Notice(NamedTuple):
-    """Something that somebody has to look at.
+    """Something that needs attention.
 
-    :param kind: the word for what it is.
-    :param symbol: the symbol beside it.
-    :param look: the class of the stylesheet.
-    :param before: what is said before the names of the tasks.
+    :param kind: the word for it.
+    :param symbol: the symbol beside the word.
+    :param css_class: the class in the stylesheet.
+    :param before: the text before the names of the tasks.
     :param tasks: the names.
-    :param after: what is said behind them.
+    :param after: the text behind them.
     """
 
     kind: str
     symbol: str
-    look: str
+    css_class: str
     before: str = ''
     tasks: Sequence[str] = ()
     after: str = ''
 
 
-def attention(tasks: Tasks, memory: Memory, now: datetime, window: float, zone: tzinfo | None) -> list[Notice]:
-    """Return what needs attention.
+def find_notices(tasks: Tasks, state: TasksState, zone: tzinfo | None) -> list[Notice]:
+    """Return what needs attention: the problems of the tasks, and the recent gaps.
 
-    :param now: what time it is.
-    :param window: seconds after which a run that has not ended is stuck.
-    :param zone: the time zone of what is shown, ``None`` for the machine's.
+    :param zone: the time zone of the times, ``None`` for the machine's.
     """
-    if memory.problem is not None:
-        return [Notice(STORE, '!', 'bad', f'{memory.problem}. What ran is not known')]
-    if not memory.stored:
+    if state.error is not None:
+        return [Notice(STORE, '!', 'bad', f'{state.error}. What ran is not known')]
+    if state.examination is None:
         return []
-    found = [*_silence(tasks, memory, now, zone), *_gaps(tasks, memory, now, zone)]
-    of_runs = list(_runs(tasks, memory, now, window, zone))
-    for kind in (STUCK, LOST, FAILED):
-        found += _few([notice for notice in of_runs if notice.kind == kind])
-    found += _few(list(_missed(memory, now, zone)))
-    found += _few(list(_paused(tasks, memory, now, zone)))
+    problems, now = state.examination.problems, state.examination.snapshot.now
+    missed_in_gap = {problem for problem in problems if problem.kind == MISSED and _gap_of(problem, state.gaps)}
+    found = [_of_ticks(tasks, problem, now, zone) for problem in problems if problem.kind == NO_TICK]
+    found += _of_gaps(tasks, state.gaps, missed_in_gap, now, zone)
+    for kind in KINDS:
+        chosen = [problem for problem in problems if problem.kind == kind and problem not in missed_in_gap]
+        found += _shorten([notice_of(problem, now, zone) for problem in chosen])
     return found
 
 
-def _silence(tasks: Tasks, memory: Memory, now: datetime, zone: tzinfo | None) -> Iterator[Notice]:
-    """Yield that nobody asks at present."""
-    last = memory.last_tick
-    if last is None:
-        yield Notice(NO_TICK, '!', 'bad', 'No tick has come yet: nothing has asked the application to run what is due')
-    elif now - last > SILENCE:
-        first, end = last + clock.MINUTE, clock.minute_of(now)
-        due = due_within(tasks, first, end)
-        told = f'No tick since {moment(last, now, zone).text}, for {_length(first, end)}'
-        yield Notice(
-            NO_TICK, '!', 'bad', f'{told}; due since then:' if due else f'{told}; nothing was due', *_some(due)
-        )
+def notice_of(problem: Problem, now: datetime, zone: tzinfo | None) -> Notice:
+    """Return the notice of a problem of one task."""
+    style = STYLES[problem.kind]
+    names = [] if problem.task is None else [problem.task]
+    return Notice(problem.kind, style.symbol, style.css_class, '', names, _text(problem, now, zone))
 
 
-def _gaps(tasks: Tasks, memory: Memory, now: datetime, zone: tzinfo | None) -> Iterator[Notice]:
-    for gap in islice(memory.gaps, MOST):
-        told = f'{_length(gap.first, gap.last)} without a tick, {span(gap.first, gap.last, now, zone)}'
-        due = due_within(tasks, gap.first, gap.last)
-        # of what is not in the store no run can be caught up
-        forgotten = {task.name for task in tasks if not task.store} & set(due)
-        not_run = sorted({missed.task for missed in memory.missed if _in(missed, gap)} | forgotten)
+def _text(problem: Problem, now: datetime, zone: tzinfo | None) -> str:
+    if problem.kind == PAUSED and problem.pause is not None:
+        pause = problem.pause
+        until = f'until {format_time(pause.until, now, zone).text}' if pause.until else 'until it is resumed'
+        requested_by = f' by {pause.requested_by}' if pause.requested_by else ''
+        return f'paused{requested_by} {until}: {pause.reason}'
+    if problem.kind == STUCK:
+        return str(problem)
+    at = '' if problem.since is None else f' at {format_time(problem.since, now, zone).text}'
+    took = f' after {format_seconds(problem.seconds)}' if problem.kind == FAILED and problem.seconds else ''
+    return f'{problem.kind}{at}{took}{f": {problem.error}" if problem.error else ""}'
+
+
+def _of_ticks(tasks: Tasks, problem: Problem, now: datetime, zone: tzinfo | None) -> Notice:
+    """Return the notice that ticks do not come."""
+    if problem.since is None:
+        return Notice(NO_TICK, '!', 'bad', 'No tick has come yet: nothing has requested the trigger')
+    first, end = problem.since + clock.MINUTE, clock.minute_of(now)
+    due = due_between(tasks, first, end)
+    text = f'No tick since {format_time(problem.since, now, zone).text}, for {_length(first, end)}'
+    text += '; due since then:' if due else '; nothing was due'
+    return Notice(NO_TICK, '!', 'bad', text, *_first_names(due))
+
+
+def _of_gaps(
+    tasks: Tasks, gaps: Sequence[Gap], missed: Collection[Problem], now: datetime, zone: tzinfo | None
+) -> Iterator[Notice]:
+    for gap in islice(gaps, MAX_SHOWN):
+        text = f'{_length(gap.first, gap.last)} without a tick, {format_span(gap.first, gap.last, now, zone)}'
+        due = due_between(tasks, gap.first, gap.last)
+        # a task that is not in the store is not caught up
+        not_run = {task.name for task in tasks if not task.store} & set(due)
+        not_run |= {str(problem.task) for problem in missed if _gap_of(problem, [gap])}
         if not_run:
-            yield Notice(NO_TICK, '!', 'warn', f'{told}; due then and not run:', *_some(not_run))
+            yield Notice(NO_TICK, '!', 'warn', f'{text}; due then and not run:', *_first_names(sorted(not_run)))
+        elif due:
+            yield Notice(NO_TICK, '!', 'quiet', f'{text}; due then, and run since:', *_first_names(due))
         else:
-            yield Notice(NO_TICK, '!', 'quiet', f'{told}; {"nothing is missed" if due else "nothing was due then"}')
+            yield Notice(NO_TICK, '!', 'quiet', f'{text}; nothing was due then')
 
 
-def _runs(tasks: Tasks, memory: Memory, now: datetime, window: float, zone: tzinfo | None) -> Iterator[Notice]:
-    """Yield the tasks whose last run has not come to a good end."""
-    for task in tasks:
-        run = memory.last_runs.get(task.name)
-        shown = run and line(run, now, task.window(window), zone)
-        if shown is None or shown.look != 'bad':
-            continue
-        told = f'{shown.outcome} at {shown.when.text}'
-        if shown.outcome == STUCK:
-            told = f'stuck, running for {shown.took}'
-        elif shown.took:
-            told += f' after {shown.took}'
-        reason = f': {shown.why}' if shown.why else ''
-        yield Notice(shown.outcome, shown.symbol, shown.look, '', [task.name], f'{told}{reason}')
+def _gap_of(problem: Problem, gaps: Sequence[Gap]) -> Gap | None:
+    """Return the gap in which a task was missed, ``None`` if ticks came then."""
+    minute = problem.since
+    return next((gap for gap in gaps if minute is not None and gap.first <= minute <= gap.last), None)
 
 
-def _missed(memory: Memory, now: datetime, zone: tzinfo | None) -> Iterator[Notice]:
-    """Yield what was missed although ticks came."""
-    symbol, look, _ = LOOKS[MISSED]
-    for missed in memory.missed:
-        if any(_in(missed, gap) for gap in memory.gaps):
-            continue
-        told = f'missed at {moment(missed.last, now, zone).text}'
-        if missed.minutes > 1:
-            told = f'missed {missed.minutes} times, {span(missed.first, missed.last, now, zone)}'
-        yield Notice(MISSED, symbol, look, '', [missed.task], told)
-
-
-def _paused(tasks: Tasks, memory: Memory, now: datetime, zone: tzinfo | None) -> Iterator[Notice]:
-    symbol, look, _ = LOOKS[PAUSED]
-    for task in tasks:
-        pause = memory.paused.get(task.name)
-        if pause is not None:
-            until = f'until {moment(pause.until, now, zone).text}' if pause.until else 'until somebody resumes it'
-            requested_by = f' by {pause.requested_by}' if pause.requested_by else ''
-            yield Notice(PAUSED, symbol, look, '', [task.name], f'paused{requested_by} {until}: {pause.reason}')
-
-
-def _in(missed: Missed, gap: Gap) -> bool:
-    return missed.first <= gap.last and missed.last >= gap.first
-
-
-def _few(notices: list[Notice]) -> list[Notice]:
-    """Return the first of some notices of a kind, and how many more there are."""
-    if len(notices) <= MOST:
+def _shorten(notices: list[Notice]) -> list[Notice]:
+    """Return the first notices of a kind, and one with the number of the others."""
+    if len(notices) <= MAX_SHOWN:
         return notices
-    return [*notices[:MOST], notices[0]._replace(before=f'and {len(notices) - MOST} more', tasks=(), after='')]
+    return [
+        *notices[:MAX_SHOWN],
+        notices[0]._replace(before=f'and {len(notices) - MAX_SHOWN} more', tasks=(), after=''),
+    ]
 
 
-def _some(names: Sequence[str]) -> tuple[Sequence[str], str]:
-    return names[:MOST], f'and {len(names) - MOST} more' if len(names) > MOST else ''
+def _first_names(names: Sequence[str]) -> tuple[Sequence[str], str]:
+    return names[:MAX_SHOWN], f'and {len(names) - MAX_SHOWN} more' if len(names) > MAX_SHOWN else ''
 
 
 def _length(first: datetime, last: datetime) -> str:
-    """Return how long the minutes from one to another are: ``10 minutes``."""
+    """Return the length of the minutes from one to another: ``10 minutes``."""
     minutes = (last - first) // clock.MINUTE + 1
     if minutes >= 120:
         return duration(minutes * 60)

@@ -1,7 +1,7 @@
-"""What became of a button, told by the page that the browser is sent to.
+"""The message about a pressed button, on the page that the browser is redirected to.
 
-The sentence travels in the URL, so that no session is needed and any process can answer. It is signed by the CSRF token
-of the browser: nobody else can make a link that lets the page say something.
+The message travels in the URL, so that it needs no session and any process can show it. It is signed by the CSRF token
+of the browser: a link that was made elsewhere shows no message.
 """
 
 from __future__ import annotations
@@ -12,25 +12,26 @@ from typing import Any
 
 from pyramid.csrf import get_csrf_token
 
-MOST_CHARACTERS = 500
+MAX_LENGTH = 500
 
 
-def say(request: Any, text: str) -> dict[str, str]:
-    """Return the query of a URL whose page says a sentence."""
-    text = text[:MOST_CHARACTERS]
-    return {'said': text, 'signed': _signature(request, text)}
+def flash_query(request: Any, message: str) -> dict[str, str]:
+    """Return the query by which a page shows a message."""
+    message = message[:MAX_LENGTH]
+    return {'flash': message, 'signature': _sign(request, message)}
 
 
-def said(request: Any) -> str:
-    """Return the sentence that the page of a request is to say, empty if there is none or somebody else wrote it."""
-    text: str = request.GET.get('said', '')
-    if not text or not hmac.compare_digest(request.GET.get('signed', '').encode(), _signature(request, text).encode()):
+def read_flash(request: Any) -> str:
+    """Return the message in the URL of a request, empty if there is none or its signature is wrong."""
+    message: str = request.GET.get('flash', '')
+    signature: str = request.GET.get('signature', '')
+    if not message or not hmac.compare_digest(signature.encode(), _sign(request, message).encode()):
         return ''
-    return text
+    return message
 
 
-def _signature(request: Any, text: str) -> str:
+def _sign(request: Any, message: str) -> str:
     token = get_csrf_token(request)
     # some session factories keep it as bytes
     key = token if isinstance(token, bytes) else token.encode()
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:32]
+    return hmac.new(key, message.encode(), hashlib.sha256).hexdigest()[:32]

@@ -1,51 +1,57 @@
-"""Plain values for the templates: moments, runs, and strips of runs."""
+"""Plain values for the templates: times, runs, and strips of runs."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from pyramid_cron.reports import (
-    FAILED,
-    LOST,
-    MISSED,
-    OK,
-    PAUSED,
-    QUEUED,
-    RUNNING,
-    SKIPPED,
-    STUCK,
-    PastRun,
-    duration,
-)
+from pyramid_cron.reports import FAILED, LOST, MISSED, OK, PAUSED, QUEUED, RUNNING, SKIPPED, STUCK, PastRun, duration
 from pyramid_cron.schedules import clock
-from pyramid_cron.task_summary import distance
+from pyramid_cron.task_summary import format_length, format_seconds, summarize_run
 
-# of each outcome: the symbol beside its word, the class of the stylesheet, and its bar in a strip of 20 units' height.
-# The bars differ in their shape, so that nobody has to tell colours apart
-LOOKS = {
-    OK: ('✓', 'good', 'V8'),
-    FAILED: ('✗', 'bad', 'V0'),
-    LOST: ('?', 'bad', 'v-7m0-6V0'),
-    STUCK: ('!', 'bad', 'v-3m0-3V0'),
-    MISSED: ('○', 'warn', 'v-3m0-5v-3'),
-    SKIPPED: ('»', 'warn', 'v-4'),
-    PAUSED: ('‖', 'quiet', 'v-2m0-2v-2'),
-    RUNNING: ('▸', 'quiet', 'v-2m0-2v-2m0-2v-2'),
-    QUEUED: ('…', 'quiet', 'v-1m0-2v-1m0-2v-1'),
+if TYPE_CHECKING:
+    from pyramid_cron.monitoring.problems import Problem
+    from pyramid_cron.store.task_state import TaskState
+
+
+class Style(NamedTuple):
+    """The appearance of an outcome.
+
+    :param symbol: the symbol beside its word.
+    :param css_class: the class in the stylesheet.
+    :param bar: the end of its path in a strip of 20 units' height. Bars differ in their shape, so that they can be
+        read without colours.
+    """
+
+    symbol: str
+    css_class: str
+    bar: str
+
+
+STYLES = {
+    OK: Style('✓', 'good', 'V8'),
+    FAILED: Style('✗', 'bad', 'V0'),
+    LOST: Style('?', 'bad', 'v-7m0-6V0'),
+    STUCK: Style('!', 'bad', 'v-3m0-3V0'),
+    MISSED: Style('○', 'warn', 'v-3m0-5v-3'),
+    SKIPPED: Style('»', 'warn', 'v-4'),
+    PAUSED: Style('‖', 'quiet', 'v-2m0-2v-2'),
+    RUNNING: Style('▸', 'quiet', 'v-2m0-2v-2m0-2v-2'),
+    QUEUED: Style('…', 'quiet', 'v-1m0-2v-1m0-2v-1'),
 }
-OTHER = ('·', 'quiet', 'v-2')
+OTHER_STYLE = Style('·', 'quiet', 'v-2')
+# units from one bar to the next
 PITCH = 6
 
 
-class Moment(NamedTuple):
-    """A minute for people.
+class FormattedTime(NamedTuple):
+    """A minute for display.
 
     :param text: the time, with the date unless that is today.
-    :param iso: the same for machines.
-    :param distance: how far away it is.
+    :param iso: the same in ISO 8601.
+    :param distance: the time until it, or since.
     """
 
     text: str
@@ -53,12 +59,35 @@ class Moment(NamedTuple):
     distance: str
 
 
+class FormattedRun(NamedTuple):
+    """A run, or a missed one, for display.
+
+    :param outcome: its outcome.
+    :param symbol: the symbol beside that.
+    :param css_class: the class in the stylesheet.
+    :param when: when it began or was due.
+    :param took: how long it took.
+    :param why: what it raised, or why it did not run.
+    :param about: by hand or for which minute, which attempt, and in which process.
+    :param traceback: the end of the traceback.
+    """
+
+    outcome: str
+    symbol: str
+    css_class: str
+    when: FormattedTime
+    took: str
+    why: str
+    about: str
+    traceback: str
+
+
 class Strip(NamedTuple):
-    """The last runs of a task in a picture.
+    """A picture of the last runs of a task.
 
     :param text: the same in words.
     :param width: its width in units.
-    :param paths: the bars: for each class of the stylesheet, a path of SVG.
+    :param paths: for each class of the stylesheet, a path of SVG with its bars.
     """
 
     text: str
@@ -66,98 +95,98 @@ class Strip(NamedTuple):
     paths: Sequence[tuple[str, str]]
 
 
-class Line(NamedTuple):
-    """A run, or what was missed, for people.
-
-    :param outcome: the word.
-    :param symbol: the symbol beside it.
-    :param look: the class of the stylesheet.
-    :param when: when it began or was due.
-    :param took: how long it took.
-    :param why: why it was not run, or what it raised.
-    :param about: what else there is to say.
-    :param traceback: the end of the traceback.
-    """
-
-    outcome: str
-    symbol: str
-    look: str
-    when: Moment
-    took: str
-    why: str
-    about: str
-    traceback: str
-
-
-def moment(instant: datetime, now: datetime, zone: tzinfo | None) -> Moment:
-    """Return an instant for people, at a time ``now`` and in a time zone, ``None`` for the machine's."""
+def format_time(instant: datetime, now: datetime, zone: tzinfo | None) -> FormattedTime:
+    """Return an instant for display in a time zone, ``None`` for the machine's."""
     at, today = clock.to_zone(instant, zone), clock.to_zone(now, zone).date()
     text = f'{at:%H:%M}' if at.date() == today else f'{at:%a %Y-%m-%d %H:%M}'
-    return Moment(text, at.isoformat(timespec='minutes'), away(instant, now))
+    return FormattedTime(text, at.isoformat(timespec='minutes'), format_distance(instant, now))
 
 
-def away(instant: datetime, now: datetime) -> str:
-    """Return how far an instant is from another, as in ``in 5 min`` and ``5 min ago``."""
+def format_distance(instant: datetime, now: datetime) -> str:
+    """Return the time until an instant, or since: ``in 5 min``, ``5 min ago``."""
     if instant > now:
-        return distance(clock.minute_of(now), instant)
+        return f'in {format_length(clock.minute_of(now), instant)}'
     seconds = (now - instant).total_seconds()
-    if seconds < 120:
-        return f'{seconds:.0f} s ago'
-    return f'{distance(instant, now).removeprefix("in ")} ago'
+    return f'{seconds:.0f} s ago' if seconds < 120 else f'{format_length(instant, now)} ago'
 
 
-def span(first: datetime, last: datetime, now: datetime, zone: tzinfo | None) -> str:
-    """Return two minutes as ``01:58 to 02:07``, with the second, or its date, only where that is another."""
-    begin, end = moment(first, now, zone), moment(last, now, zone)
+def format_span(first: datetime, last: datetime, now: datetime, zone: tzinfo | None) -> str:
+    """Return two minutes as ``01:58 to 02:07``, with the second, or its date, only where it differs."""
+    begin, end = format_time(first, now, zone), format_time(last, now, zone)
     if begin == end:
         return begin.text
     same_day = begin.iso[:10] == end.iso[:10]
     return f'{begin.text} to {end.text.rpartition(" ")[2] if same_day else end.text}'
 
 
-def strip(statuses: Sequence[str]) -> Strip:
-    """Return a picture of the statuses of runs, the newest last and on the right."""
-    bars: dict[str, list[str]] = {}
-    for index, outcome in enumerate(statuses):
-        _, look, bar = LOOKS.get(outcome, OTHER)
-        bars.setdefault(look, []).append(f'M{PITCH * index + 3} 20{bar}')
-    # the commonest first
-    counts = ', '.join(f'{count} {outcome}' for outcome, count in Counter(statuses).most_common())
-    last = f'; the last is {statuses[-1]}' if len(set(statuses)) > 1 else ''
-    text = f'Last run: {statuses[0]}' if len(statuses) == 1 else f'Last {len(statuses)} runs: {counts}{last}'
-    return Strip(text, PITCH * len(statuses), [(look, ''.join(paths)) for look, paths in bars.items()])
+def format_run(run: PastRun, now: datetime, stuck: bool, zone: tzinfo | None) -> FormattedRun:
+    """Return a run for display.
 
-
-def seconds(number: float) -> str:
-    """Return how long a run took: to the millisecond where that is of interest."""
-    return f'{number:.3f} s' if number < 1 else f'{number:.1f} s' if number < 60 else duration(number)
-
-
-def line(run: PastRun, now: datetime, window: float, zone: tzinfo | None) -> Line:
-    """Return a run for people.
-
-    :param window: seconds after which a run that has not ended is stuck.
+    :param stuck: whether the run in progress of its task is stuck.
     """
-    outcome, took = run.outcome, ''
-    if outcome == RUNNING:
-        lasts = (now - run.started).total_seconds()
-        outcome, took = (STUCK if lasts > window else RUNNING), duration(lasts)
-    elif outcome == QUEUED:
-        took = duration((now - run.started).total_seconds())
-    elif run.attempt and run.seconds is not None and outcome != LOST:
-        took = seconds(run.seconds)
-    at = run.started
-    about = []
-    if run.scheduled_for is None:
-        about.append(f'by hand{f", {run.requested_by}" if run.requested_by else ""}')
-    elif not run.attempt:
-        at = run.scheduled_for
-    elif run.scheduled_for != clock.minute_of(run.started):
-        about.append(f'for {moment(run.scheduled_for, now, zone).text}')
-    if run.attempt > 1:
-        about.append(f'attempt {run.attempt}')
-    if run.process:
-        about.append(run.process)
-    symbol, look, _ = LOOKS.get(outcome, OTHER)
-    why = run.error or run.reason or ''
-    return Line(outcome, symbol, look, moment(at, now, zone), took, why, ', '.join(about), run.traceback or '')
+    summary = summarize_run(run, now, stuck, lambda minute: format_time(minute, now, zone).text)
+    style = STYLES.get(summary.outcome, OTHER_STYLE)
+    return FormattedRun(
+        outcome=summary.outcome,
+        symbol=style.symbol,
+        css_class=style.css_class,
+        when=format_time(summary.when, now, zone),
+        took=summary.took,
+        why=summary.reason,
+        about=', '.join(summary.about),
+        traceback=run.traceback or '',
+    )
+
+
+def format_state(
+    state: TaskState, problems: Sequence[Problem], now: datetime, zone: tzinfo | None
+) -> FormattedRun | None:
+    """Return the last result of a task for display, or its run in progress if that is stuck or the first one.
+
+    :return: ``None`` if the task has not run yet.
+    """
+    in_progress = _in_progress(state, problems, now)
+    outcome, at, took = state.last_outcome, state.last_finished, ''
+    if in_progress and (outcome is None or in_progress[0] == STUCK):
+        outcome, took = in_progress
+        at, in_progress = state.started, None
+    elif outcome == MISSED:
+        at = state.last_outcome_for
+    elif outcome != LOST and state.last_seconds is not None:
+        took = format_seconds(state.last_seconds)
+    if outcome is None or at is None:
+        return None
+    style = STYLES.get(outcome, OTHER_STYLE)
+    return FormattedRun(
+        outcome=outcome,
+        symbol=style.symbol,
+        css_class=style.css_class,
+        when=format_time(at, now, zone),
+        took=took,
+        why=(state.last_error or '') if outcome == FAILED else '',
+        about=' for '.join(in_progress) if in_progress else '',
+        traceback='',
+    )
+
+
+def _in_progress(state: TaskState, problems: Sequence[Problem], now: datetime) -> tuple[str, str] | None:
+    """Return what the run in progress of a task is, and for how long; ``None`` if there is none."""
+    if state.started is None or not state.is_claimed:
+        return None
+    length = duration(max((now - state.started).total_seconds(), 0.0))
+    if state.handed_over_for is not None:
+        return QUEUED, length
+    return STUCK if any(problem.kind == STUCK for problem in problems) else RUNNING, length
+
+
+def draw_strip(outcomes: Sequence[str]) -> Strip:
+    """Return a picture of the outcomes of runs, the newest last and on the right."""
+    bars: dict[str, list[str]] = {}
+    for index, outcome in enumerate(outcomes):
+        style = STYLES.get(outcome, OTHER_STYLE)
+        bars.setdefault(style.css_class, []).append(f'M{PITCH * index + 3} 20{style.bar}')
+    # the commonest first
+    counts = ', '.join(f'{count} {outcome}' for outcome, count in Counter(outcomes).most_common())
+    last = f'; the last is {outcomes[-1]}' if len(set(outcomes)) > 1 else ''
+    text = f'Last run: {outcomes[0]}' if len(outcomes) == 1 else f'Last {len(outcomes)} runs: {counts}{last}'
+    return Strip(text, PITCH * len(outcomes), [(css_class, ''.join(paths)) for css_class, paths in bars.items()])

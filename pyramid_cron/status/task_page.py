@@ -1,19 +1,31 @@
-"""What the page shows of one task, and of one minute."""
+"""The values of the page of one task."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyramid_cron.reports import MISSED, PastRun, duration
+from pyramid_cron.reports import MISSED, PAUSED, STUCK, PastRun, duration
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.describe import in_words
-from pyramid_cron.status.formatting import LOOKS, Line, Moment, away, line, moment, span
-from pyramid_cron.status.memory import TaskMemory, recall_minute
-from pyramid_cron.task_summary import LOCAL_TIME, Overview
+from pyramid_cron.status.attention import Notice, notice_of
+from pyramid_cron.status.formatting import (
+    STYLES,
+    FormattedRun,
+    FormattedTime,
+    format_distance,
+    format_run,
+    format_span,
+    format_time,
+)
+from pyramid_cron.status.queries import TaskHistory
+from pyramid_cron.task_summary import summarize
 from pyramid_cron.tasks import Task, dotted_path
+
+if TYPE_CHECKING:
+    from pyramid_cron.monitoring.problems import Problem
+    from pyramid_cron.store.queries import Missed
 
 NEXT_RUNS = 10
 
@@ -21,27 +33,28 @@ NEXT_RUNS = 10
 class NextRun(NamedTuple):
     """A coming run.
 
-    :param at: when.
+    :param at: its time.
     :param offset: the UTC offset then.
-    :param changed: whether the clocks change before it.
+    :param offset_changed: whether the clocks change before it.
     """
 
-    at: Moment
+    at: FormattedTime
     offset: str
-    changed: bool
+    offset_changed: bool
 
 
-class Detail(NamedTuple):
-    """What the page of a task shows.
+class TaskPage(NamedTuple):
+    """The values of the page.
 
     :param name: the name of the task.
-    :param zone: its time zone, which its times are in.
+    :param zone: its time zone, which the times are in.
     :param docstring: its docstring.
-    :param settings: what it was registered with, for people.
-    :param next: its next runs.
-    :param paused: until when it is paused, by whom and why; empty if it is not.
-    :param stored: whether there is a store, and the task is in it.
-    :param problem: why the store cannot be asked.
+    :param settings: what it was registered with, as labels and values.
+    :param next_runs: its next runs.
+    :param paused: until when it is paused, by which account and why; empty if it is not.
+    :param has_history: whether there is a store, and the task is in it.
+    :param error: why the store cannot be read.
+    :param notices: what is wrong with it.
     :param history: its last runs, the newest first.
     """
 
@@ -49,34 +62,43 @@ class Detail(NamedTuple):
     zone: str
     docstring: str
     settings: Sequence[tuple[str, str]]
-    next: Sequence[NextRun]
+    next_runs: Sequence[NextRun]
     paused: str
-    stored: bool
-    problem: str | None
-    history: Sequence[Line]
+    has_history: bool
+    error: str | None
+    notices: Sequence[Notice]
+    history: Sequence[FormattedRun]
 
 
-def detail_of(registry: Any, task: Task, memory: TaskMemory, now: datetime) -> Detail:
-    """Return what the page shows of a task at a time."""
+def build_task_page(registry: Any, task: Task, history: TaskHistory, now: datetime) -> TaskPage:
+    """Return the values of the page."""
     settings, zone = registry['cron_settings'], task.timezone
-    overview = Overview.of(task, clock.minute_of(now), NEXT_RUNS, pause=memory.pause)
-    return Detail(
+    problems: tuple[Problem, ...] = ()
+    at = now
+    if history.examination is not None:
+        problems = history.examination.by_task().get(task.name, ())
+        # as on the page of all tasks, by the clock that has found them
+        at = history.examination.snapshot.now
+    stuck = any(problem.kind == STUCK for problem in problems)
+    summary = summarize(task, clock.minute_of(now), NEXT_RUNS, problems=problems)
+    return TaskPage(
         name=task.name,
-        zone=overview.zone,
-        docstring=inspect.cleandoc(overview.docstring),
-        settings=_settings(task, overview.zone, settings.catch_up if settings.store is not None else None),
-        next=_next_runs(overview.runs, now, zone),
-        paused=overview.paused(),
-        stored=memory.stored and task.store,
-        problem=memory.problem,
-        history=[_entry(entry, now, task.window(settings.window), zone) for entry in memory.entries],
+        zone=summary.zone_name,
+        docstring=summary.docstring,
+        settings=_list_settings(task, summary.zone_name, settings.catch_up if settings.store is not None else None),
+        next_runs=_format_next_runs(summary.next_runs, now, zone),
+        paused=summary.format_pause(),
+        has_history=history.has_store and task.store,
+        error=history.error,
+        notices=[notice_of(problem, at, zone) for problem in problems if problem.kind != PAUSED],
+        history=[_format_entry(entry, now, stuck, zone) for entry in history.entries],
     )
 
 
-def _settings(task: Task, zone: str, catch_up: timedelta | None) -> list[tuple[str, str]]:
+def _list_settings(task: Task, zone: str, catch_up: timedelta | None) -> list[tuple[str, str]]:
     """Return what a task was registered with.
 
-    :param catch_up: what is caught up if the task does not say; ``None`` without a store.
+    :param catch_up: the setting ``cron.catch_up``; ``None`` without a store.
     """
     words, written = in_words(task.schedule), str(task.schedule)
     shown = [('Schedule', words), ('As written', written), ('Time zone', zone), ('Callable', dotted_path(task.f))]
@@ -84,9 +106,9 @@ def _settings(task: Task, zone: str, catch_up: timedelta | None) -> list[tuple[s
         del shown[1]
     shown.append(('Idle', 'after the other tasks, while time is left' if task.idle else 'no'))
     if task.engine is not None:
-        shown.append(('Handed over to', str(task.engine)))
+        shown.append(('Enqueued by', str(task.engine)))
     if catch_up is not None and task.store:
-        grace = catch_up if task.catch_up is None else task.catch_up
+        grace = task.grace(catch_up)
         late = f'up to {duration(grace.total_seconds())} late' if grace else 'never late'
         shown += [('Catch up', late), ('Retries', str(task.retries or 'none'))]
     if catch_up is not None:
@@ -94,79 +116,31 @@ def _settings(task: Task, zone: str, catch_up: timedelta | None) -> list[tuple[s
     return shown
 
 
-def _next_runs(runs: Sequence[datetime], now: datetime, zone: Any) -> list[NextRun]:
+def _format_next_runs(runs: Sequence[datetime], now: datetime, zone: tzinfo | None) -> list[NextRun]:
     found: list[NextRun] = []
-    before = clock.to_zone(now, zone).utcoffset()
+    before = clock.format_offset(clock.to_zone(now, zone))
     for run in runs:
-        offset = run.utcoffset()
-        at = Moment(f'{run:%a %Y-%m-%d %H:%M}', run.isoformat(timespec='minutes'), away(run, now))
-        found.append(NextRun(at, f'{run:%z}'[:3] + ':' + f'{run:%z}'[3:5], offset != before))
+        offset = clock.format_offset(run)
+        # with a date even if that is today: the list goes on for days
+        at = FormattedTime(f'{run:%a %Y-%m-%d %H:%M}', run.isoformat(timespec='minutes'), format_distance(run, now))
+        found.append(NextRun(at, offset, offset != before))
         before = offset
     return found
 
 
-def _full_line(run: PastRun, now: datetime, window: float, zone: Any) -> Line:
-    """Return a run for where its process is shown, too."""
-    return line(run, now, window, zone)._replace(why=run.why)
+def _format_entry(entry: Any, now: datetime, stuck: bool, zone: tzinfo | None) -> FormattedRun:
+    return format_run(entry, now, stuck, zone) if isinstance(entry, PastRun) else _format_missed(entry, now, zone)
 
 
-def _entry(entry: Any, now: datetime, window: float, zone: Any) -> Line:
-    if not hasattr(entry, 'minutes'):
-        return _full_line(entry, now, window, zone)
-    symbol, look, _ = LOOKS[MISSED]
-    about = f'{entry.minutes} times, {span(entry.first, entry.last, now, zone)}' if entry.minutes > 1 else ''
-    return Line(MISSED, symbol, look, moment(entry.last, now, zone), '', entry.reason or '', about, '')
-
-
-class Verdict(NamedTuple):
-    """A task in a minute.
-
-    :param name: the name of the task.
-    :param why: why it is due or not.
-    :param recorded: what became of it.
-    """
-
-    name: str
-    why: str
-    recorded: Sequence[Line] = ()
-
-
-class Minute(NamedTuple):
-    """What the page shows of a minute.
-
-    :param at: the minute.
-    :param past: whether it is over.
-    :param due: the tasks that were due.
-    :param others: those that were not.
-    :param stored: whether there is a store.
-    :param problem: why the store cannot be asked.
-    """
-
-    at: str
-    past: bool
-    due: Sequence[Verdict]
-    others: Sequence[Verdict]
-    stored: bool
-    problem: str
-
-
-def minute_of(registry: Any, instant: datetime, now: datetime) -> Minute:
-    """Return what was or will be due in a minute, and why."""
-    settings = registry['cron_settings']
-    overviews = [Overview.of(task, instant, 0) for task in registry['cron_tasks']]
-    due = [entry for entry in overviews if entry.due]
-    recorded, problem = recall_minute(registry, [entry.task.name for entry in due], instant)
-    shown = clock.to_zone(instant, settings.timezone)
-
-    def lines(task: Task) -> list[Line]:
-        window = task.window(settings.window)
-        return [_full_line(run, now, window, settings.timezone) for run in recorded.get(task.name, [])]
-
-    return Minute(
-        at=f'{shown:%a %Y-%m-%d %H:%M} {settings.timezone or LOCAL_TIME}',
-        past=instant <= now,
-        due=[Verdict(entry.task.name, entry.why(), lines(entry.task)) for entry in due],
-        others=[Verdict(entry.task.name, entry.why()) for entry in overviews if not entry.due],
-        stored=settings.store is not None,
-        problem=problem,
+def _format_missed(missed: Missed, now: datetime, zone: tzinfo | None) -> FormattedRun:
+    times = f'{missed.minutes} times, {format_span(missed.first, missed.last, now, zone)}'
+    return FormattedRun(
+        outcome=MISSED,
+        symbol=STYLES[MISSED].symbol,
+        css_class=STYLES[MISSED].css_class,
+        when=format_time(missed.last, now, zone),
+        took='',
+        why=missed.reason or '',
+        about=times if missed.minutes > 1 else '',
+        traceback='',
     )

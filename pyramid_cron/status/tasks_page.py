@@ -1,4 +1,4 @@
-"""What the page shows of all tasks."""
+"""The values of the page of all tasks."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ from typing import Any, NamedTuple
 
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.describe import in_words
-from pyramid_cron.schedules.schedule import CALENDAR_ENDS
-from pyramid_cron.status.attention import Notice, attention
-from pyramid_cron.status.formatting import Line, Moment, Strip, line, moment, strip
-from pyramid_cron.status.memory import Memory
-from pyramid_cron.task_summary import LOCAL_TIME, Overview
+from pyramid_cron.status.attention import Notice, find_notices
+from pyramid_cron.status.formatting import FormattedRun, FormattedTime, Strip, draw_strip, format_state, format_time
+from pyramid_cron.status.queries import TasksState
+from pyramid_cron.task_summary import LOCAL_TIME, TaskSummary, sort_by_next_run, summarize
 
 
-class Row(NamedTuple):
+class TaskRow(NamedTuple):
     """A task in the table.
 
     :param name: its name.
     :param description: the first line of its docstring.
     :param words: its schedule in words.
-    :param crontab: its schedule as it was written, empty if that is what ``words`` say.
+    :param crontab: its schedule as written, empty if ``words`` are the same.
     :param zone: its time zone, empty if that is the one of the page.
     :param idle: whether it waits for the idle time of a run.
-    :param last: its last run.
-    :param strip: its last runs.
-    :param next: its next run.
+    :param last_run: its last run.
+    :param strip: a picture of its last runs.
+    :param next_run: its next run.
     :param paused: whether it is paused.
     """
 
@@ -36,71 +35,59 @@ class Row(NamedTuple):
     crontab: str
     zone: str
     idle: bool
-    last: Line | None
+    last_run: FormattedRun | None
     strip: Strip | None
-    next: Moment | None
+    next_run: FormattedTime | None
     paused: bool
 
 
-class Status(NamedTuple):
-    """What the page shows.
+class TasksPage(NamedTuple):
+    """The values of the page.
 
-    :param zone: the time zone that its times are in.
-    :param at: what time it is.
-    :param stored: whether there is a store.
+    :param has_store: whether there is a store.
     :param notices: what needs attention.
     :param last_tick: the newest minute that had a tick.
-    :param next: the next run of any task, and its name.
+    :param next_row: the task that runs next.
     :param rows: the tasks, the next to run first.
     """
 
-    zone: str
-    at: Moment
-    stored: bool
+    has_store: bool
     notices: Sequence[Notice]
-    last_tick: Moment | None
-    next: tuple[Moment, str] | None
-    rows: Sequence[Row]
+    last_tick: FormattedTime | None
+    next_row: TaskRow | None
+    rows: Sequence[TaskRow]
 
 
-def status_of(registry: Any, memory: Memory, now: datetime) -> Status:
-    """Return what the page shows of an application at a time."""
-    tasks, settings = registry['cron_tasks'], registry['cron_settings']
-    zone, window = settings.timezone, settings.window
-    overviews = [
-        Overview.of(task, clock.minute_of(now), 1, memory.last_runs.get(task.name), memory.paused.get(task.name))
-        for task in tasks
-    ]
-    # compared in UTC: within one time zone it would be the wall clock
-    order = {entry.task.name: clock.to_instant(entry.runs[0]) if entry.runs else None for entry in overviews}
-    overviews.sort(key=lambda entry: order[entry.task.name] or CALENDAR_ENDS)
-    rows = [_row(entry, memory, now, window, zone) for entry in overviews]
-    coming = next((row for row in rows if row.next), None)
-    first = order[coming.name] if coming else None
-    return Status(
-        zone=str(zone or LOCAL_TIME),
-        at=moment(now, now, zone),
-        stored=memory.stored,
-        notices=attention(tasks, memory, now, window, zone),
-        last_tick=None if memory.last_tick is None else moment(memory.last_tick, now, zone),
-        next=(moment(first, now, zone), coming.name) if coming and first else None,
+def build_tasks_page(registry: Any, state: TasksState, now: datetime) -> TasksPage:
+    """Return the values of the page."""
+    tasks, zone = registry['cron_tasks'], registry['cron_settings'].timezone
+    minute, examination = clock.minute_of(now), state.examination
+    states = {} if examination is None else examination.snapshot.states
+    problems = {} if examination is None else examination.by_task()
+    last_tick = None if examination is None else examination.snapshot.last_tick
+    summaries = [summarize(task, minute, 1, states.get(task.name), problems.get(task.name, ())) for task in tasks]
+    rows = [_build_row(summary, state, now, zone) for summary in sort_by_next_run(summaries)]
+    return TasksPage(
+        has_store=state.has_store,
+        notices=find_notices(tasks, state, zone),
+        last_tick=None if last_tick is None else format_time(last_tick, now, zone),
+        next_row=rows[0] if rows and rows[0].next_run else None,
         rows=rows,
     )
 
 
-def _row(entry: Overview, memory: Memory, now: datetime, window: float, zone: tzinfo | None) -> Row:
-    task = entry.task
+def _build_row(summary: TaskSummary, state: TasksState, now: datetime, zone: tzinfo | None) -> TaskRow:
+    task, outcomes = summary.task, state.outcomes.get(summary.task.name)
     words, crontab = in_words(task.schedule), str(task.schedule)
-    statuses = memory.strips.get(task.name)
-    return Row(
+    return TaskRow(
         name=task.name,
-        description=entry.description,
+        description=summary.description,
         words=words,
         crontab='' if crontab == words else crontab,
-        zone='' if entry.zone == str(zone or LOCAL_TIME) else entry.zone,
+        zone='' if summary.zone_name == str(zone or LOCAL_TIME) else summary.zone_name,
         idle=bool(task.idle),
-        last=None if entry.last is None else line(entry.last, now, entry.task.window(window), zone),
-        strip=strip(statuses) if statuses else None,
-        next=moment(entry.runs[0], now, zone) if entry.runs else None,
-        paused=task.name in memory.paused,
+        last_run=None if summary.state is None else format_state(summary.state, summary.problems, now, zone),
+        strip=draw_strip(outcomes) if outcomes else None,
+        next_run=format_time(summary.next_runs[0], now, zone) if summary.next_runs else None,
+        paused=summary.pause is not None,
     )

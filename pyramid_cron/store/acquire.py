@@ -1,111 +1,106 @@
-"""Taking a turn: to run it here, to hand it over, or to run what was handed over."""
+"""Acquires the claim of a run: to run it here, to enqueue it, or to run what was enqueued."""
 
 from __future__ import annotations
 
 import logging
 
-from sqlalchemy import Connection, select
-
-from pyramid_cron.claims import Held
+from pyramid_cron.claims import NotClaimed
+from pyramid_cron.errors import CronError
 from pyramid_cron.reports import ALREADY_RUN, QUEUED, RUNNING
-from pyramid_cron.schedules import clock
-from pyramid_cron.store import history, missed, task_state
-from pyramid_cron.store.database import Database
+from pyramid_cron.store.connection import StoreConnection
+from pyramid_cron.store.dialects import database_clock
+from pyramid_cron.store.history import History
 from pyramid_cron.store.leases import Process
-from pyramid_cron.store.schema import database_clock
-from pyramid_cron.store.turns import ALREADY, Options, StoredTurn, in_a_line, queued_for, still_running
+from pyramid_cron.store.missed import record_skipped
+from pyramid_cron.store.options import Options
+from pyramid_cron.store.run import ALREADY_CLAIMED, StoredRun, handed_over_for
+from pyramid_cron.store.task_state import TaskState, TaskStates
+from pyramid_cron.store.texts import busy_reason, one_line
 
 
-class NotSent(Exception):
-    """A run could not be handed over on the connection of its claim, which is rolled back."""
+class NotSent(CronError):
+    """A run could not be enqueued on the connection of its claim, which is rolled back."""
 
     def __init__(self, exc: BaseException) -> None:
-        # what an engine says of an error of the database is not what the database said
+        # engines wrap the error of the database, and only the innermost message helps
         while exc.__cause__ is not None:
             exc = exc.__cause__
-        super().__init__(f'it cannot be handed over: {type(exc).__name__}: {in_a_line(exc)}')
+        super().__init__(f'it cannot be enqueued: {type(exc).__name__}: {one_line(exc)}')
 
 
-def take(connection: Connection, app: str, process: Process, turn: StoredTurn) -> bool:
-    """Take a turn, and tell whether it was to be had.
+def acquire(connection: StoreConnection, process: Process, run: StoredRun) -> bool:
+    """Claim a run, and return whether it was free.
 
-    :raises NotSent: if it is handed over within this, and that failed.
+    :raises NotSent: if it is enqueued on this connection, and that failed.
     """
-    if turn.queued_id is None:
-        return _begin(connection, app, process, turn)
-    return _begin_queued(connection, app, process, turn, turn.queued_id)
+    if run.enqueued_id is None:
+        return _claim(connection, process, run)
+    return _claim_enqueued(connection, process, run, run.enqueued_id)
 
 
-def _begin(connection: Connection, app: str, process: Process, turn: StoredTurn) -> bool:
-    """Take a turn, or the right to hand it over."""
-    handing = turn.engine
-    # whose sending nobody could take up again is nobody's from the start, as what is sent with its claim is
-    waits = handing is not None and (handing.within_claim or turn.minute is None)
-    taken = task_state.take(
-        connection,
-        app,
-        turn.task.name,
-        turn.minute,
-        turn.attempt,
-        run_id=turn.run_id,
-        process=None if waits else process.id,
-        began=database_clock(),
-        queued=None if handing is None else queued_for(turn.minute, turn.run_id),
-        transactional=False,
+def _claim(connection: StoreConnection, process: Process, run: StoredRun) -> bool:
+    """Claim a run, or the right to enqueue it."""
+    engine = run.engine
+    # the process is recorded, so that its death is noticed and the run enqueued again; not if the claim itself enqueues
+    # the run, nor for a run without a minute, which is not repeated
+    without_process = engine is not None and (engine.within_claim or run.minute is None)
+    claimed = TaskStates(connection).claim(
+        run.task.name,
+        run.minute,
+        run.attempt,
+        run_id=run.run_id,
+        process=None if without_process else process.id,
+        started_at=database_clock(),
+        handed_over_for=None if engine is None else handed_over_for(run.minute, run.run_id),
     )
-    if not taken:
+    if not claimed:
         return False
     process.renew(connection)
-    missed.record(connection, app, turn.task, turn.passed, turn.row)
-    history.begin(
-        connection,
-        RUNNING if handing is None else QUEUED,
-        id=turn.run_id,
-        app=app,
-        task=turn.task.name,
-        scheduled_for=turn.minute,
-        attempt=turn.attempt,
-        trigger=turn.trigger,
-        requested_by=turn.requested_by,
+    record_skipped(connection, run.task, run.decision, run.state)
+    History(connection).begin(
+        RUNNING if engine is None else QUEUED,
+        id=run.run_id,
+        task=run.task.name,
+        scheduled_for=run.minute,
+        attempt=run.attempt,
+        trigger=run.trigger,
+        requested_by=run.requested_by,
         host=process.host,
         pid=process.pid,
-        started=clock.now(),
     )
-    if handing is not None and handing.within_claim:
+    if engine is not None and engine.within_claim:
         try:
-            handing.send(turn, connection)
+            engine.enqueue(run, connection.driver_connection)
         except Exception as exc:
             raise NotSent(exc) from exc
     return True
 
 
-def _begin_queued(connection: Connection, app: str, process: Process, turn: StoredTurn, queued_id: str) -> bool:
-    """Take a turn that was handed over."""
-    taken = task_state.begin_queued(
-        connection,
-        app,
-        turn.task.name,
-        queued_id,
-        run_id=turn.run_id,
-        process=process.id,
-        began=database_clock(),
-        transactional=False,
+def _claim_enqueued(connection: StoreConnection, process: Process, run: StoredRun, enqueued_id: str) -> bool:
+    """Claim a run that was enqueued."""
+    claimed = TaskStates(connection).claim_enqueued(
+        run.task.name, enqueued_id, run_id=run.run_id, process=process.id, started_at=database_clock()
     )
-    if taken:
+    if claimed:
         process.renew(connection)
-        history.begin_queued(
-            connection, queued_id, id=turn.run_id, host=process.host, pid=process.pid, started=clock.now()
-        )
-    return taken
+        History(connection).begin_enqueued(enqueued_id, id=run.run_id, host=process.host, pid=process.pid)
+    return claimed
 
 
-def why_not(database: Database, options: Options, turn: StoredTurn) -> Held:
-    """Say why a turn was not to be had. Who is second to a minute says nothing."""
-    if turn.queued_id is not None:
-        return Held(ALREADY_RUN, level=logging.INFO)
-    with database.autocommit() as connection:
-        row = task_state.known(connection, options.app, [turn.task.name]).get(turn.task.name)
-        now = connection.scalars(select(database_clock())).one()
-    if row is None or row['run_id'] is None or (turn.minute is not None and row['last_minute'] >= turn.minute):
-        return ALREADY
-    return still_running(turn.task, row, options.zone, now)
+def why_not_free(connection: StoreConnection, options: Options, run: StoredRun) -> NotClaimed:
+    """Return why a run was not free. Losing a race for a minute is worth a line of the log at DEBUG only."""
+    if run.enqueued_id is not None:
+        return NotClaimed(ALREADY_RUN, level=logging.INFO)
+    state = TaskStates(connection).get(run.task.name)
+    begun = state is not None and run.attempt == 1 and run.minute is not None and state.has_begun(run.minute)
+    if state is None or begun or not state.is_claimed:
+        return ALREADY_CLAIMED
+    return still_claimed(state, options, connection.clock())
+
+
+def still_claimed(state: TaskState, options: Options, now: float) -> NotClaimed:
+    """Return why a task that is claimed for its previous run cannot begin.
+
+    :param now: the time by the database's clock.
+    """
+    return NotClaimed(busy_reason(state, options.zone), state.running_seconds(now))

@@ -1,80 +1,125 @@
-"""What is asked and said about tasks without a run: their last runs, and their pauses."""
+"""Reads and changes what the store holds outside of runs: states of tasks, pauses, and the history for people."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import TypeVar
 
-from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from pyramid_cron.claims import Claims, Pause, Unavailable
+from pyramid_cron.claims import Pause, Unavailable
 from pyramid_cron.events import TaskPaused, TaskResumed
-from pyramid_cron.reports import PastRun
 from pyramid_cron.schedules import clock
-from pyramid_cron.store import pauses, queries
+from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
-from pyramid_cron.store.turns import Options, in_a_line
+from pyramid_cron.store.options import Options
+from pyramid_cron.store.pauses import Pauses
+from pyramid_cron.store.queries import Queries
+from pyramid_cron.store.task_state import TaskState, TaskStates
+from pyramid_cron.store.texts import one_line
+from pyramid_cron.store.ticks import Ticks
 
 log = logging.getLogger(__name__)
 
 Written = TypeVar('Written')
 
 
-class Remembering(Claims):
-    """Claims that remember.
+@dataclass(frozen=True)
+class Snapshot:
+    """The rows that decide what is wrong, as they are at one instant.
 
-    :param database: the store's.
-    :param options: what the settings say.
-    :param monotonic: a clock in seconds that nobody sets.
+    :param states: the states of the application's tasks by their names.
+    :param last_tick: the newest minute that had a tick, ``None`` if there was none.
+    :param now: the instant, by the database's clock.
     """
 
-    def __init__(self, database: Database, options: Options, monotonic: Callable[[], float]) -> None:
-        super().__init__(monotonic)
+    states: Mapping[str, TaskState]
+    last_tick: datetime | None
+    now: datetime
+
+
+class Store:
+    """The store of an application for everything but runs: ``registry['cron_store']``.
+
+    Each method raises :exc:`.Unavailable` if the database is not available.
+
+    :param database: the database of the store.
+    :param options: the settings of the store.
+    """
+
+    def __init__(self, database: Database, options: Options) -> None:
         self.database = database
         self.options = options
 
-    def last_runs(self) -> dict[str, PastRun]:
-        with self.reading() as connection:
-            return {} if connection is None else queries.last_runs(connection, self.options.app)
+    def states(self) -> Mapping[str, TaskState]:
+        """Return the states of the application's tasks by their names."""
+        with self._reading() as connection:
+            return {} if connection is None else TaskStates(connection).load()
+
+    def snapshot(self) -> Snapshot:
+        """Return the rows that decide what is wrong, see :func:`pyramid_cron.monitoring.problems.find_problems`."""
+        with self._reading() as connection:
+            if connection is None:
+                return Snapshot({}, None, clock.now())
+            now = datetime.fromtimestamp(connection.clock(), timezone.utc)
+            return Snapshot(TaskStates(connection).load(), Ticks(connection).last(), now)
+
+    @contextmanager
+    def queries(self) -> Iterator[Queries | None]:
+        """Return, for the body of a ``with``, the queries of the history; ``None`` if there are no tables yet."""
+        with self._reading() as connection:
+            yield None if connection is None else Queries(connection)
 
     def pause(
         self, names: Collection[str], *, reason: str, until: datetime | None = None, requested_by: str | None = None
     ) -> None:
-        self._write(lambda connection: pauses.pause(connection, self.options.app, names, reason, until, requested_by))
+        """Pause tasks: the minutes at which they are due are recorded and skipped.
+
+        :param names: the names of the tasks.
+        :param reason: why, for people.
+        :param until: when the pause ends, aware; ``None`` until :meth:`resume`.
+        :param requested_by: the user that pauses them.
+        :raises LookupError: for a task that has no row yet.
+        """
+        pause = Pause(until, reason, requested_by)
+        self._write(lambda connection: Pauses(connection).pause(names, pause, clock.now()))
         for name in names:
             log.warning('task %s is paused%s: %s', name, f' by {requested_by}' if requested_by else '', reason)
-            self.options.tell(TaskPaused(name, until, reason, requested_by))
+            self.options.notify(TaskPaused(name, until, reason, requested_by))
 
     def resume(self, names: Collection[str], *, requested_by: str | None = None) -> list[str]:
-        resumed = self._write(lambda connection: pauses.resume(connection, self.options.app, names, clock.now()))
+        """End the pauses of tasks, and return the names of those that were paused."""
+        resumed = self._write(lambda connection: Pauses(connection).resume(names, clock.now()))
         for name in resumed:
             log.warning('task %s is resumed%s', name, f' by {requested_by}' if requested_by else '')
-            self.options.tell(TaskResumed(name, requested_by))
+            self.options.notify(TaskResumed(name, requested_by))
         return resumed
 
     def paused(self) -> dict[str, Pause]:
-        with self.reading() as connection:
-            return {} if connection is None else pauses.paused(connection, self.options.app, clock.now())
+        """Return the pauses in force, by the names of the tasks."""
+        with self._reading() as connection:
+            return {} if connection is None else Pauses(connection).in_force(clock.now())
 
     @contextmanager
-    def reading(self) -> Iterator[Connection | None]:
-        """Give a connection to look at what is remembered, or ``None`` if there are no tables yet.
-
-        :raises Unavailable: if the database cannot be asked, or an answer fails.
-        """
+    def _reading(self) -> Iterator[StoreConnection | None]:
         try:
             with self.database.reading() as connection:
                 yield connection
         except SQLAlchemyError as exc:
-            raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}') from exc
+            raise unavailable(exc) from exc
 
-    def _write(self, write: Callable[[Connection], Written]) -> Written:
+    def _write(self, write: Callable[[StoreConnection], Written]) -> Written:
         try:
             with self.database.begin() as connection:
                 return write(connection)
         except SQLAlchemyError as exc:
-            raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}') from exc
+            raise unavailable(exc) from exc
+
+
+def unavailable(exc: SQLAlchemyError) -> Unavailable:
+    """Return the error of ours for one of the database."""
+    return Unavailable(f'the store is not available: {one_line(exc)}')

@@ -1,7 +1,8 @@
-"""Whose turn a task is, decided once over all processes by the row of the task."""
+"""Claims in the store: all processes that share a database agree on each run by the row of its task."""
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import time
@@ -13,33 +14,41 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from pyramid_cron.claims import NOT_JOINED, Delivery, Held, Turn, Unavailable
-from pyramid_cron.reports import FAILED, HANDED_OVER, OK, SKIPPED, TaskReport
+from pyramid_cron.claims import Delivery, Found, NotClaimed, Unavailable
+from pyramid_cron.memory_claims import NOT_JOINED
+from pyramid_cron.reports import FAILED, OK, QUEUED, SKIPPED, TaskReport
 from pyramid_cron.schedules import clock
-from pyramid_cron.store import acquire, history, leases, missed, task_state
-from pyramid_cron.store.admin import Remembering
-from pyramid_cron.store.complete import Ends, Fenced
+from pyramid_cron.store import leases
+from pyramid_cron.store.acquire import NotSent, acquire, why_not_free
+from pyramid_cron.store.admin import unavailable
+from pyramid_cron.store.complete import Completion, Fenced
+from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
+from pyramid_cron.store.history import History
+from pyramid_cron.store.last_result import of_missed, of_unsent
 from pyramid_cron.store.leases import Heartbeat, Process
-from pyramid_cron.store.poll import Look
+from pyramid_cron.store.missed import notify_missed, record_skipped
+from pyramid_cron.store.options import Options
+from pyramid_cron.store.poll import Poll
+from pyramid_cron.store.run import StoredRun
 from pyramid_cron.store.session import Joined, require_same_database, session_of
-from pyramid_cron.store.turns import Options, StoredTurn, in_a_line
+from pyramid_cron.store.task_state import TaskStates
+from pyramid_cron.store.texts import one_line
+from pyramid_cron.store.ticks import Ticks
 from pyramid_cron.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
-# seconds between two looks for what is too old to keep
+# seconds between two times that old rows are deleted
 PRUNING = 60
 
 
-class StoreClaims(Remembering):
-    """The claims of all processes that share a database: ``registry['cron_claims']`` where ``cron.store`` is set.
+class StoreClaims:
+    """Claims in a database, see :class:`.Claims`.
 
-    Tasks with ``store=False`` are left to the memory of each process.
-
-    :param database: the store's.
-    :param options: what the settings say.
-    :param monotonic: a clock in seconds that nobody sets.
+    :param database: the database of the store.
+    :param options: the settings of the store.
+    :param monotonic: a monotonic clock in seconds.
     :param sleep: waits for so many seconds.
     """
 
@@ -50,9 +59,12 @@ class StoreClaims(Remembering):
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        super().__init__(database, options, monotonic)
-        self._ends = Ends(database, options.app, monotonic, sleep)
-        self._look = Look(database, options, lambda: self.process.place)
+        self.database = database
+        self.options = options
+        self._monotonic = monotonic
+        self._completion = Completion(database, monotonic, sleep)
+        make_run = functools.partial(StoredRun, self)
+        self._poll = Poll(database, options, lambda: self.process.namespace, make_run)
         self._pruned = monotonic()
         self._begin_process()
 
@@ -68,190 +80,190 @@ class StoreClaims(Remembering):
             self._begin_process()
         return self._process
 
-    def turns(self, tasks: Tasks, instant: datetime, trigger: str) -> list[Turn]:
-        free = [turn for turn in super().turns(tasks, instant, trigger) if not turn.task.store]
-        turns = free + self._stored(lambda: self._look.at(tasks, instant), instant, trigger, free)
-        turns.sort(key=lambda turn: turn.task.position)
-        return turns
+    def due(self, tasks: Tasks, instant: datetime, trigger: str) -> Found:
+        return self._found(lambda: self._poll.due(tasks, instant), instant, trigger)
 
     def named(
         self, tasks: Tasks, names: Collection[str], requested_by: str | None = None, enqueue: bool = False
-    ) -> list[Turn]:
+    ) -> Found:
         wanted = tasks.named(names)
-        durable = [task for task in wanted if task.store]
         instant = clock.current_minute()
 
-        def look() -> list[StoredTurn]:
-            self._look.named(durable, instant)
+        def prepare() -> list[StoredRun]:
+            self._poll.named(wanted, instant)
             return [
-                StoredTurn(task, None, requested_by=requested_by, engine=task.engine if enqueue else None)
-                for task in durable
+                StoredRun(self, task, None, requested_by=requested_by, engine=task.engine if enqueue else None)
+                for task in wanted
             ]
 
-        free = super().named(tasks, [task.name for task in wanted if not task.store], requested_by, enqueue)
-        turns = free + self._stored(look, instant, 'manual', free)
-        turns.sort(key=lambda turn: wanted.index(turn.task))
-        return turns
+        return self._found(prepare, instant, 'manual')
 
-    def delivered(self, tasks: Tasks, delivery: Delivery, catch_up: timedelta) -> list[Turn]:
+    def delivered(self, tasks: Tasks, delivery: Delivery, catch_up: timedelta) -> Found:
         [task] = tasks.named([delivery.task])
-        if not task.store:
-            return super().delivered(tasks, delivery, catch_up)
         instant = clock.current_minute()
-        return [*self._stored(lambda: [self._look.delivered(task, delivery, instant)], instant, 'queue', [])]
+        return self._found(lambda: [self._poll.delivered(task, delivery, instant)], instant, 'queue')
 
-    def _stored(
-        self, look: Callable[[], list[StoredTurn]], instant: datetime, trigger: str, free: list[Turn]
-    ) -> list[StoredTurn]:
-        """Return the turns that a look finds.
-
-        :param free: those that do not depend on it.
-        :raises Unavailable: if nothing can be found.
-        """
+    def _found(self, find: Callable[[], list[StoredRun]], instant: datetime, trigger: str) -> Found:
+        """Return the runs that a function finds, or why they could not be found."""
         began = self._monotonic()
         try:
             try:
-                turns = self._found(look)
+                runs = self._written_and(find)
             except DBAPIError as exc:
                 if not exc.connection_invalidated:
                     raise
-                # idle while the database was started again, which is no reason to call off a tick
-                turns = self._found(look)
+                # it was idle while the database restarted, which does not have to cost a tick
+                runs = self._written_and(find)
         except SQLAlchemyError as exc:
-            raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}', free) from exc
+            problem = unavailable(exc)
+            problem.__cause__ = exc
+            return Found([], problem)
         except Unavailable as exc:
-            exc.turns = free
-            raise
-        for turn in turns:
-            turn.instant, turn.began, turn.trigger = instant, began, trigger
-        return turns
+            return Found([], exc)
+        for run in runs:
+            run.instant, run.found_at, run.trigger = instant, began, trigger
+        return Found(runs)
 
-    def _found(self, look: Callable[[], list[StoredTurn]]) -> list[StoredTurn]:
-        self._ends.write_late()
-        return look()
+    def _written_and(self, find: Callable[[], list[StoredRun]]) -> list[StoredRun]:
+        self._completion.write_late()
+        return find()
 
-    def claim(self, turn: Turn) -> Held | None:
-        if not isinstance(turn, StoredTurn):
-            return super().claim(turn)
+    def claim(self, run: StoredRun) -> NotClaimed | None:
+        """See :meth:`.Run.claim`."""
         try:
             with self.database.begin() as connection:
-                taken = acquire.take(connection, self.options.app, self.process, turn)
-            if not taken:
-                return acquire.why_not(self.database, self.options, turn)
-        except acquire.NotSent as exc:
-            self._record_not_sent(turn, str(exc))
+                acquired = acquire(connection, self.process, run)
+            if not acquired:
+                with self.database.autocommit() as connection:
+                    return why_not_free(connection, self.options, run)
+        except NotSent as exc:
+            self._record_not_sent(run, exc)
             raise Unavailable(str(exc)) from exc.__cause__
         except SQLAlchemyError as exc:
-            # it may have been committed all the same, although it has not begun
-            self._ends.give_back(turn, 'the database did not answer whether it was to begin', has_begun=False)
-            raise Unavailable(f'the store cannot be asked: {in_a_line(exc)}') from exc
-        missed.tell(self.options, turn.task, turn.passed.missed)
+            # it may have been committed all the same, although the run has not begun
+            self._completion.abandon(run, 'the database did not answer whether it was to begin', has_begun=False)
+            raise unavailable(exc) from exc
+        notify_missed(self.options, run.task, run.decision.missed)
         self._heartbeat.begin()
         return None
 
-    def _record_not_sent(self, turn: StoredTurn, reason: str) -> None:
-        """Record that a run could not be handed over, of which nothing is left. The next tick finds it as if missed."""
-        if turn.minute is None:
+    def _record_not_sent(self, run: StoredRun, exc: NotSent) -> None:
+        """Record that a run could not be enqueued, whose claim is rolled back. The next tick finds it as missed."""
+        if run.minute is None:
             return
-        app, task = self.options.app, turn.task.name
+        task, error = run.task.name, TaskReport(run.task.name, FAILED, exception=exc.__cause__).error
         try:
             with self.database.begin() as connection:
-                history.record_unbegun(connection, app, task, [turn.minute], FAILED, reason, clock.now())
-        except SQLAlchemyError as exc:
-            log.warning('the store cannot be told that task %s was not handed over: %s', task, in_a_line(exc))
+                TaskStates(connection).record_outcome(task, **of_unsent(run.minute, clock.now(), error))
+                History(connection).record_without_run(task, [run.minute], FAILED, str(exc))
+        except SQLAlchemyError as failure:
+            log.warning('it cannot be recorded that task %s was not enqueued: %s', task, one_line(failure))
 
-    def joined(self, turn: Turn, request: Any) -> AbstractContextManager[None]:
-        name = self.options.session
-        if name is None or not isinstance(turn, StoredTurn):
+    def joined(self, run: StoredRun, request: Any) -> AbstractContextManager[None]:
+        """See :meth:`.Run.joined`."""
+        name, app = self.options.session, self.options.app
+        if name is None:
             return NOT_JOINED
-
-        def at_begin() -> None:
-            self._mark_transactional(turn)
 
         def at_connect(connection: Connection) -> None:
             if not self._same_database:
-                require_same_database(connection, name, self.process.id)
+                require_same_database(StoreConnection(connection, app), name, self.process.id)
                 self._same_database = True
 
         def at_end(connection: Connection, seconds: float) -> None:
-            if not self._ends.end(connection, turn, TaskReport(turn.task.name, OK, seconds), self._monotonic()):
+            report = TaskReport(run.task.name, OK, seconds)
+            if not self._completion.write_end(StoreConnection(connection, app), run, report, self._monotonic()):
                 raise Fenced
 
         def before_end(connection: Connection) -> None:
-            if not task_state.mark(connection, self.options.app, turn.task.name, turn.run_id, transactional=False):
+            states = TaskStates(StoreConnection(connection, app))
+            if not states.set_transactional(run.task.name, run.run_id, False):
                 raise Fenced
 
-        turn.joined = Joined(session_of(request, name), at_begin, at_connect, at_end, before_end, self._monotonic)
-        return turn.joined
+        run.joined_session = Joined(
+            session_of(request, name),
+            lambda: self._set_transactional(run),
+            at_connect,
+            at_end,
+            before_end,
+            self._monotonic,
+        )
+        return run.joined_session
 
-    def _mark_transactional(self, turn: StoredTurn) -> None:
-        """Take note that a run works in the session: then nothing of it stays if its process dies.
+    def _set_transactional(self, run: StoredRun) -> None:
+        """Record that a run works in the session, so that nothing of it remains if its process dies.
 
-        It is not in the transaction of the session, and before that has seen the row, which it is to update at its end.
+        That is not done in the transaction of the session, and before it has seen the row, which it updates at its end.
         """
-        if turn.minute is None:
+        if run.minute is None:
             return
         try:
             with self.database.begin() as connection:
-                mine = task_state.mark(connection, self.options.app, turn.task.name, turn.run_id, transactional=True)
+                mine = TaskStates(connection).set_transactional(run.task.name, run.run_id, True)
         except SQLAlchemyError as exc:
-            # then it is reported if it dies, and not repeated
-            log.warning('the store cannot be told that task %s uses the session: %s', turn.task.name, in_a_line(exc))
+            # if its process dies, the run is reported and not repeated
+            log.warning('it cannot be recorded that task %s uses the session: %s', run.task.name, one_line(exc))
         else:
             if not mine:
                 raise Fenced
 
-    def release(self, turn: Turn, report: TaskReport) -> TaskReport:
-        if not isinstance(turn, StoredTurn):
-            return super().release(turn, report)
-        if turn.joined is not None:
-            turn.joined.leave()
-        # with the claim it was either sent or not claimed
-        sent = turn.engine is not None and turn.engine.within_claim and report.outcome == HANDED_OVER
-        if not sent and (report.outcome != OK or not turn.is_committed()):
-            report = self._ends.write(turn, report)
+    def release(self, run: StoredRun, report: TaskReport) -> TaskReport:
+        """See :meth:`.Run.release`."""
+        if run.joined_session is not None:
+            run.joined_session.leave()
+        # together with the claim it was either enqueued or not claimed
+        enqueued = run.engine is not None and run.engine.within_claim and report.outcome == QUEUED
+        if not enqueued and (report.outcome != OK or not run.is_committed):
+            report = self._completion.complete(run, report)
         self._heartbeat.end()
         self._prune()
         return report
 
-    def interrupt(self, turn: Turn) -> None:
-        if not isinstance(turn, StoredTurn):
-            super().interrupt(turn)
-            return
-        if turn.joined is not None:
-            turn.joined.leave()
-        self._ends.give_back(turn, 'the end of its process was in its way')
+    def interrupt(self, run: StoredRun) -> None:
+        """See :meth:`.Run.interrupt`."""
+        if run.joined_session is not None:
+            run.joined_session.leave()
+        self._completion.abandon(run, 'its process was ended during the run')
         self._heartbeat.end()
         try:
-            self._ends.write_late()
+            self._completion.write_late()
         except SQLAlchemyError as exc:
-            log.warning('the store cannot be told that task %s was interrupted: %s', turn.task.name, in_a_line(exc))
+            log.warning('it cannot be recorded that task %s was interrupted: %s', run.task.name, one_line(exc))
 
-    def pass_over(self, turn: Turn, reason: str) -> None:
-        if not isinstance(turn, StoredTurn) or turn.minute is None:
+    def skip(self, run: StoredRun, reason: str) -> None:
+        """See :meth:`.Run.skip`."""
+        if run.minute is None:
             return
-        app, task = self.options.app, turn.task.name
+        task = run.task.name
         try:
             with self.database.begin() as connection:
-                if task_state.pass_over(connection, app, task, turn.minute):
-                    history.record_unbegun(connection, app, task, [turn.minute], SKIPPED, reason, clock.now())
+                result = of_missed(run.decision.missed[-1]) if run.decision.missed else {}
+                skipped = TaskStates(connection).skip_to(task, run.minute, **result)
+                if skipped:
+                    History(connection).record_without_run(task, [run.minute], SKIPPED, reason)
+                    record_skipped(connection, run.task, run.decision, run.state)
         except SQLAlchemyError as exc:
-            log.warning('the store cannot be told that task %s is skipped: %s', task, in_a_line(exc))
+            log.warning('it cannot be recorded that task %s is skipped: %s', task, one_line(exc))
+        else:
+            if skipped:
+                notify_missed(self.options, run.task, run.decision.missed)
 
     def _beat(self) -> None:
-        self._ends.write_late()
+        self._completion.write_late()
         with self.database.begin() as connection:
             self.process.renew(connection)
 
     def _prune(self) -> None:
-        """Remove some of what is too old to keep, once in a while."""
+        """Delete some of the rows that are too old to keep, at intervals."""
         now = self._monotonic()
         if now - self._pruned < PRUNING:
             return
         self._pruned = now
+        before = clock.now() - self.options.keep_history
         try:
             with self.database.begin() as connection:
-                history.prune(connection, self.options.app, clock.now() - self.options.keep_history)
+                History(connection).prune(before)
+                Ticks(connection).prune(before)
                 leases.prune(connection)
         except SQLAlchemyError as exc:
-            log.warning('the history cannot be pruned: %s', in_a_line(exc))
+            log.warning('the history cannot be pruned: %s', one_line(exc))

@@ -1,151 +1,141 @@
-"""Writing how a run ended, also when the database is away at that time."""
+"""Completes runs: records how they have ended, also if the database is away at that time."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from pyramid_cron.reports import FAILED, HANDED_OVER, LOST, OK, TaskReport
+from pyramid_cron.errors import CronError
+from pyramid_cron.reports import FAILED, LOST, OK, QUEUED, TaskReport
 from pyramid_cron.schedules import clock
-from pyramid_cron.store import decision, history, task_state
+from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
-from pyramid_cron.store.schema import runs
-from pyramid_cron.store.turns import StoredTurn, in_a_line
+from pyramid_cron.store.history import History
+from pyramid_cron.store.last_result import of_failure, of_report, of_unsent
+from pyramid_cron.store.run import StoredRun
+from pyramid_cron.store.task_state import UNSENT, TaskStates
+from pyramid_cron.store.texts import one_line
+from pyramid_cron.store.ticks import Ticks
 
 log = logging.getLogger(__name__)
 
-# seconds for which the end of a run is written again, and between two attempts
-WRITING, PAUSE = 4.0, 0.3
+# seconds for which a failed write is repeated, and between two attempts
+REPEAT_FOR, REPEAT_INTERVAL = 4.0, 0.3
 
-Write = Callable[[Connection], Any]
+Write = Callable[[StoreConnection], Any]
 
 
-class Fenced(RuntimeError):
-    """The run was taken over by another process, which took this one for dead: its work may not be committed."""
+class Fenced(CronError, RuntimeError):
+    """Another process considered this one dead and reaped its run: its work must not be committed."""
 
     def __init__(self) -> None:
         super().__init__('the run was taken over by another process, which took this one for dead')
 
 
-class Ends:
-    """Writes the ends of runs.
+class Completion:
+    """Records the ends of runs.
 
-    :param database: the store's.
-    :param app: the application.
-    :param monotonic: a clock in seconds that nobody sets.
+    :param database: the database of the store.
+    :param monotonic: a monotonic clock in seconds.
     :param sleep: waits for so many seconds.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        app: str,
-        monotonic: Callable[[], float],
-        sleep: Callable[[float], object],
-    ) -> None:
+    def __init__(self, database: Database, monotonic: Callable[[], float], sleep: Callable[[float], object]) -> None:
         self._database = database
-        self._app = app
         self._monotonic = monotonic
         self._sleep = sleep
         # what could not be written, in the order in which it has to be
         self._late: list[Write] = []
 
-    def write(self, turn: StoredTurn, report: TaskReport) -> TaskReport:
-        """Write the end of a run in a transaction of its own, again and again for a while.
+    def complete(self, run: StoredRun, report: TaskReport) -> TaskReport:
+        """Record the end of a run in a transaction of its own; repeat that for a few seconds if it fails.
 
-        :return: the report, or one that is truer.
+        :return: the report, corrected by the record of the store.
         """
         ended = self._monotonic()
         while True:
             try:
                 with self._database.begin() as connection:
-                    if self.end(connection, turn, report, ended):
+                    if self.write_end(connection, run, report, ended):
                         return report
-                    outcome = connection.scalar(select(runs.c.outcome).where(runs.c.id == turn.run_id))
+                    recorded = History(connection).outcome_of(run.run_id)
                 break
             except SQLAlchemyError as exc:
-                if self._monotonic() - ended > WRITING:
-                    log.error('the store cannot be told the end of task %s: %s', turn.task.name, in_a_line(exc))
-                    self._late.append(lambda connection: self.end(connection, turn, report, ended))
+                if self._monotonic() - ended > REPEAT_FOR:
+                    log.error('the end of task %s cannot be recorded yet: %s', run.task.name, one_line(exc))
+                    self._late.append(lambda connection: self.write_end(connection, run, report, ended))
                     return report
-                self._sleep(PAUSE)
-        if outcome == report.outcome:
-            # an attempt before this one was kept, and only the answer was lost
-            return report
-        if outcome == OK and turn.is_committed():
-            log.warning('task %s was committed, although the answer to that was lost', turn.task.name)
-            return TaskReport(turn.task.name, OK, report.seconds)
-        if isinstance(report.exception, Fenced):
-            return report
-        fenced = Fenced()
-        log.error('task %s: %s', turn.task.name, fenced)
-        return TaskReport(turn.task.name, FAILED, report.seconds, exception=fenced)
+                self._sleep(REPEAT_INTERVAL)
+        return _corrected(run, report, recorded)
 
-    def end(self, connection: Connection, turn: StoredTurn, report: TaskReport, ended: float) -> bool:
-        """Write the end of a run, and tell whether the run was still this process's.
+    def write_end(self, connection: StoreConnection, run: StoredRun, report: TaskReport, ended: float) -> bool:
+        """Record the end of a run, and return whether the row still held its fencing token.
 
         :param ended: when it ended, on the monotonic clock.
         """
-        values = self._busy(turn, ended)
-        if turn.engine is not None:
-            self._end_handing(connection, turn, report, values)
+        values = self._busy_until(connection, run, ended)
+        if run.engine is not None:
+            self._write_end_of_enqueueing(connection, run, report, values)
             return True
-        if turn.minute is not None:
-            retry = report.outcome == FAILED and turn.attempt <= turn.task.retries
-            values['again'] = decision.FAILED if retry else None
-        if not task_state.give_back(connection, self._app, turn.task.name, turn.run_id, **values):
+        values |= of_report(report, run.minute, clock.now())
+        if run.minute is not None:
+            retry = report.outcome == FAILED and run.attempt <= run.task.retries
+            values['retry_reason'] = FAILED if retry else None
+        if not TaskStates(connection).release(run.task.name, run.run_id, **values):
             return False
-        history.end(connection, turn.run_id, report, clock.now())
+        History(connection).end(run.run_id, report)
         return True
 
-    def _busy(self, turn: StoredTurn, ended: float) -> dict[str, Any]:
-        """Return until which minute a task was running, if it was for one: minutes that came meanwhile are not owed."""
-        if turn.minute is None:
-            return {}
-        if turn.queued_id is not None:
-            # the clock of who runs it is not that of who asks, and it may have waited for long
-            return {'busy_until': task_state.last_tick(self._app)}
-        # by the clock that the tick was told
-        return {'busy_until': clock.minute_of(turn.instant + timedelta(seconds=ended - turn.began))}
+    def _busy_until(self, connection: StoreConnection, run: StoredRun, ended: float) -> dict[str, Any]:
+        """Return the values of a row that record until which minute a run lasted; none for a run by name.
 
-    def _end_handing(
-        self, connection: Connection, turn: StoredTurn, report: TaskReport, values: dict[str, Any]
-    ) -> None:
-        """Write whether a run was handed over, unless somebody has begun it already: then that is whose it is."""
-        name, run_id = turn.task.name, turn.run_id
-        if report.outcome == HANDED_OVER:
-            task_state.sent(connection, self._app, name, run_id)
-            return
-        if turn.minute is not None:
-            values['again'] = decision.UNSENT
-        if task_state.give_back(connection, self._app, name, run_id, **values):
-            history.end(connection, run_id, report, clock.now())
-
-    def give_back(self, turn: StoredTurn, reason: str, has_begun: bool = True) -> None:
-        """Write soon that a run has not come to its end.
-
-        :param has_begun: without that it is to be run once more whatever it might have done.
+        The task does not owe the minutes up to then.
         """
+        if run.minute is None:
+            return {}
+        if run.enqueued_id is not None:
+            # the clock of a worker is not that of the ticks, and the run may have waited for long
+            return {'busy_until': Ticks(connection).last_as_value()}
+        return {'busy_until': _end_minute(run, ended)}
 
+    def _write_end_of_enqueueing(
+        self, connection: StoreConnection, run: StoredRun, report: TaskReport, values: dict[str, Any]
+    ) -> None:
+        """Record whether a run was enqueued, unless a worker has begun it already: then the row is the worker's."""
+        states = TaskStates(connection)
+        if report.outcome == QUEUED:
+            states.mark_enqueued(run.task.name, run.run_id)
+            return
+        values |= of_unsent(run.minute, clock.now(), report.error)
+        if run.minute is not None:
+            values['retry_reason'] = UNSENT
+        if states.release(run.task.name, run.run_id, **values):
+            History(connection).end(run.run_id, report)
+
+    def abandon(self, run: StoredRun, reason: str, has_begun: bool = True) -> None:
+        """Queue the record of a run that will not end.
+
+        :param has_begun: whether its task was called; otherwise the minute runs once more, transactional or not.
+        """
         ended = self._monotonic()
 
-        def write(connection: Connection) -> None:
-            task, run_id = turn.task.name, turn.run_id
-            if turn.minute is None:
-                written = task_state.give_back(connection, self._app, task, run_id)
+        def write(connection: StoreConnection) -> None:
+            states, task = TaskStates(connection), run.task.name
+            values = of_failure(LOST, run.minute, clock.now())
+            if run.minute is None:
+                written = states.release(task, run.run_id, **values)
             elif has_begun:
-                written = task_state.lose(connection, self._app, task, run_id, **self._busy(turn, ended))
+                values |= self._busy_until(connection, run, ended)
+                written = states.reap(task, run.run_id, **values)
             else:
-                written = task_state.give_back(connection, self._app, task, run_id, again=decision.LOST)
+                written = states.release(task, run.run_id, retry_reason=LOST, **values)
             if written:
-                report = TaskReport(task, LOST, ended - turn.began, reason)
-                history.end(connection, turn.run_id, report, clock.now())
+                History(connection).end(run.run_id, TaskReport(task, LOST, ended - run.found_at, reason))
 
         self._late.append(write)
 
@@ -158,3 +148,26 @@ class Ends:
             # another thread may have written it too, which changes nothing
             with suppress(ValueError):
                 self._late.remove(write)
+
+
+def _end_minute(run: StoredRun, ended: float) -> datetime:
+    """Return the minute in which a run ended, by the clock of its tick."""
+    return clock.minute_of(run.instant + timedelta(seconds=ended - run.found_at))
+
+
+def _corrected(run: StoredRun, report: TaskReport, recorded: str | None) -> TaskReport:
+    """Return the report of a run whose row does not hold its fencing token any more.
+
+    :param recorded: the outcome in the history.
+    """
+    if recorded == report.outcome:
+        # an attempt before this one was committed, and only the database's answer was lost
+        return report
+    if recorded == OK and run.is_committed:
+        log.warning('task %s was committed, although the database did not confirm it', run.task.name)
+        return TaskReport(run.task.name, OK, report.seconds)
+    if isinstance(report.exception, Fenced):
+        return report
+    fenced = Fenced()
+    log.error('task %s: %s', run.task.name, fenced)
+    return TaskReport(run.task.name, FAILED, report.seconds, exception=fenced)

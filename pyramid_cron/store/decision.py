@@ -1,104 +1,106 @@
-"""What is to be done about a task at a tick, by its row in the store. No statement is executed here."""
+"""Decides, for a task at a tick, to run it, to retry it or to record missed minutes. Pure: no statement is executed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta, tzinfo
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from itertools import islice, takewhile
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from pyramid_cron.reports import FAILED, LOST
 from pyramid_cron.schedules import clock
-from pyramid_cron.schedules.schedule import Schedule
+from pyramid_cron.store.schedule_text import read_schedule
+from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.tasks import Task
 
-# minutes of a task that are recorded one by one after an outage; of more than that, the newest
+# missed minutes of a task that are recorded one by one after an outage; of more than that, the newest
 MOST_MISSED = 500
-# a run that died is run again until it has begun so many times
-MOST_ATTEMPTS_OF_LOST = 3
-
-# why a minute is to be run once more; the last of a run that could not be handed over
-FAILED, LOST, UNSENT = 'failed', 'lost', 'unsent'
 
 
-class Verdict(NamedTuple):
-    """What is to be done about a task.
+class Decision(NamedTuple):
+    """The result of :func:`decide`.
 
-    :param minute: the minute to run it for, or the newest that is passed over if it is not to be run.
-    :param attempt: how many times it will then have begun for this minute; 0 if it is not to be run.
-    :param missed: the minutes that are passed over because they are too long ago, or a newer one takes their place.
-    :param paused: the minutes before those, which are passed over because somebody paused the task.
-    :param given_up: whether the newest minute, which was lost, is too long ago to be run once more.
+    :param minute: the minute to run the task for, or the newest that is skipped if it does not run.
+    :param attempt: how many times it will then have begun for this minute; 0 if it does not run.
+    :param missed: the minutes that are skipped because they are too long ago, or a newer one takes their place.
+    :param paused: the minutes before those, which are skipped because the task was paused.
+    :param cancel_retry: the newest minute, if it was to run once more and is too long ago for that.
     """
 
     minute: datetime | None = None
     attempt: int = 0
     missed: tuple[datetime, ...] = ()
     paused: tuple[datetime, ...] = ()
-    given_up: bool = False
+    cancel_retry: datetime | None = None
 
 
-NOTHING = Verdict()
+NOTHING = Decision()
 
 
-def judge(task: Task, row: Mapping[str, Any], now: datetime, grace: timedelta) -> Verdict:
-    """Return what is to be done about a task that is not running.
+def decide(task: Task, state: TaskState, now: datetime, grace: timedelta) -> Decision:
+    """Decide whether a task that is not running runs, and for which minute.
 
-    The newest minute for which it is due and was not begun is the one to run it for, unless it is too long ago. What
-    failed or was lost is run once more, until that makes way for a newer minute, and so is what could not be handed
-    over. A failure waits for another minute, because every server asks in the same one.
+    It runs for the newest minute at which it is due and that was not claimed, unless that is too long ago. A run that
+    has failed, was lost or could not be enqueued is repeated until a newer minute is due. A failed one is not repeated
+    in the same minute, for which each server ticks.
 
-    :param row: of the task, from the table ``cron_tasks``.
     :param now: the minute of the tick.
-    :param grace: how long ago a minute may be that is caught up.
+    :param grace: how long after a missed minute the task still runs for it.
     """
-    owed, until = owed_minutes(task, row, now), row['paused_until']
+    owed, until = owed_minutes(task, state, now), state.paused_until
     paused = tuple(minute for minute in owed if until is not None and minute < until)
     owed = owed[len(paused) :]
     if owed:
         newest = owed[-1]
         if now - newest <= grace:
-            return Verdict(newest, 1, owed[:-1], paused)
-        return Verdict(newest, 0, owed, paused)
+            return Decision(newest, 1, owed[:-1], paused)
+        return Decision(newest, 0, owed, paused)
     if paused:
-        return Verdict(paused[-1], paused=paused)
-    minute, again = row['last_minute'], row['again']
-    if again is None or (until is not None and now < until):
+        return Decision(paused[-1], paused=paused)
+    return _decide_retry(state, now, grace)
+
+
+def _decide_retry(state: TaskState, now: datetime, grace: timedelta) -> Decision:
+    """Decide whether the last minute of a task runs once more."""
+    minute, reason = state.last_minute, state.retry_reason
+    if minute is None or reason is None or state.is_paused(now):
         return NOTHING
-    if again != LOST and row['busy_until'] is not None and now <= row['busy_until']:
+    if reason != LOST and state.busy_until is not None and now <= state.busy_until:
         return NOTHING
-    # 0 is for tasks that must not be repeated, not even within the minute
-    if again != FAILED and (now - minute > grace or not grace):
-        return Verdict(given_up=True)
-    return Verdict(minute, row['attempt'] + 1)
+    # a grace of 0 is for tasks that must not be repeated, not even within the minute
+    if reason != FAILED and (now - minute > grace or not grace):
+        return Decision(cancel_retry=minute)
+    return Decision(minute, state.attempt + 1)
 
 
-def owed_minutes(task: Task, row: Mapping[str, Any], now: datetime) -> tuple[datetime, ...]:
-    """Return the minutes until ``now`` for which the task is due and was neither begun nor passed over.
+def owed_minutes(task: Task, state: TaskState, now: datetime) -> tuple[datetime, ...]:
+    """Return the minutes until ``now`` at which the task is due and that were neither claimed nor skipped.
 
-    Those from before the last change of its schedule count only if the schedule before the change has them too.
+    Minutes before the last change of its schedule count only if the schedule before the change has them too.
     """
-    after: datetime = max(minute for minute in (row['since'], row['last_minute'], row['busy_until']) if minute)
+    after = max(minute for minute in (state.first_seen, state.last_minute, state.busy_until) if minute)
     owed = tuple(islice(_due(task, after, now), MOST_MISSED + 1))
     back = timedelta(minutes=MOST_MISSED)
     while len(owed) > MOST_MISSED:
-        # not all of a year, to come to the newest
+        # the newest ones are found without walking through all of a year
         nearer = tuple(_due(task, max(after, now - back), now))
         if len(nearer) >= MOST_MISSED:
             owed = nearer[-MOST_MISSED:]
         back *= 4
-    changed = row['changed']
-    if changed is not None and changed > after:
-        before, zone = read_schedule(row['schedule_before'])
+    changed = state.schedule_changed_at
+    previous = read_schedule(state.previous_schedule)
+    if changed is not None and changed > after and previous is not None:
+        before, zone = previous
         owed = tuple(minute for minute in owed if minute >= changed or before.is_due(clock.wall_minutes(minute, zone)))
     return owed
 
 
-def busy_minutes(task: Task, row: Mapping[str, Any]) -> tuple[datetime, ...]:
-    """Return the minutes for which the task was due while its last run was in progress, the newest of very many.
+def busy_minutes(task: Task, state: TaskState) -> tuple[datetime, ...]:
+    """Return the minutes at which the task was due during its last run, the newest if they are very many.
 
     The ticks of these minutes have recorded them, unless they were killed before they could.
     """
-    begun, until = row.get('last_minute'), row.get('busy_until')
+    begun, until = state.last_minute, state.busy_until
     if begun is None or until is None or begun >= until:
         return ()
     return tuple(_due(task, max(begun, until - timedelta(minutes=MOST_MISSED)), until))
@@ -107,20 +109,3 @@ def busy_minutes(task: Task, row: Mapping[str, Any]) -> tuple[datetime, ...]:
 def _due(task: Task, after: datetime, now: datetime) -> Iterator[datetime]:
     runs = (clock.to_instant(minute) for minute in task.runs(after))
     return takewhile(lambda minute: minute <= now, runs)
-
-
-def write_schedule(task: Task) -> str:
-    """Return what :func:`read_schedule` reads: when a task is due, and in which time zone."""
-    schedule = task.schedule
-    masks = schedule.min, schedule.hour, schedule.day, schedule.month, schedule.dow
-    return ' '.join(
-        [*(f'{mask:x}' for mask in masks), f'{schedule.interval:d}{schedule.either_day:d}', str(task.timezone or '')]
-    )
-
-
-def read_schedule(text: str) -> tuple[Schedule, tzinfo | None]:
-    """Return the schedule and the time zone, ``None`` for the machine's, of a text that a task was written as."""
-    *masks, flags, zone = text.split(' ')
-    minutes, hours, days, months, dows = (int(mask, 16) for mask in masks)
-    schedule = Schedule(minutes, hours, days, months, dows, flags[0] == '1', flags[1] == '1', text='')
-    return schedule, clock.parse_zone(zone) if zone else None

@@ -1,4 +1,4 @@
-"""What happened: a row for each run, and for each minute that had none. Nothing is ever decided by it."""
+"""The history: a row for each run, and for each due minute without one. Nothing is ever decided by it."""
 
 from __future__ import annotations
 
@@ -8,37 +8,88 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import Connection, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
-
 from pyramid_cron.reports import RUNNING, TaskReport
-from pyramid_cron.store.schema import gaps, insert_new, runs
+from pyramid_cron.schedules import clock
+from pyramid_cron.store.connection import StoreConnection
+from pyramid_cron.store.schema import runs
 
 # of a traceback, its end
 MOST_CHARACTERS = 8000
-# rows that are pruned at once
+# rows that are deleted at once
 MOST_PRUNED = 500
 
 NAMESPACE = UUID('6f3c1f0e-5b1f-4a1e-9d0a-3f6a4f0c9c53')
 
 
-def begin(connection: Connection, outcome: str = RUNNING, **values: Any) -> None:
-    """Record that a run begins, or is handed over."""
-    connection.execute(insert(runs).values(outcome=outcome, **values))
+class History:
+    """The history of an application.
 
-
-def begin_queued(connection: Connection, queued_id: str, **values: Any) -> None:
-    """Record that a run begins that was handed over.
-
-    :param queued_id: the token that it was handed over under.
-    :param values: its own token, and where and when it begins.
+    :param connection: a connection of the application.
     """
-    connection.execute(update(runs).where(runs.c.id == queued_id).values(outcome=RUNNING, **values))
 
+    def __init__(self, connection: StoreConnection) -> None:
+        self._connection = connection
 
-def end(connection: Connection, run_id: str, report: TaskReport, now: datetime) -> None:
-    """Record what became of a run."""
-    connection.execute(update(runs).where(runs.c.id == run_id).values(finished=now, **_result(report)))
+    def begin(self, outcome: str = RUNNING, **values: Any) -> None:
+        """Insert a run that begins, or that is enqueued."""
+        self._connection.execute(self._connection.insert(runs).values(outcome=outcome, started=clock.now(), **values))
+
+    def begin_enqueued(self, enqueued_id: str, **values: Any) -> None:
+        """Record that a run begins that was enqueued.
+
+        :param enqueued_id: the token under which it was enqueued.
+        :param values: its own token, and where it begins.
+        """
+        values |= {'outcome': RUNNING, 'started': clock.now()}
+        self._connection.execute(self._connection.update(runs).where(runs.c.id == enqueued_id).values(**values))
+
+    def end(self, run_id: str, report: TaskReport) -> None:
+        """Record how a run has ended."""
+        values = {'finished': clock.now(), **_result(report)}
+        self._connection.execute(self._connection.update(runs).where(runs.c.id == run_id).values(**values))
+
+    def outcome_of(self, run_id: str) -> str | None:
+        """Return the outcome of a run, ``None`` if there is no record of it."""
+        found: str | None = self._connection.scalar(
+            self._connection.select(runs, runs.c.outcome).where(runs.c.id == run_id)
+        )
+        return found
+
+    def minute_of(self, run_id: str) -> datetime | None:
+        """Return the minute that a run is for, ``None`` for a run by name, and without a record."""
+        found: datetime | None = self._connection.scalar(
+            self._connection.select(runs, runs.c.scheduled_for).where(runs.c.id == run_id)
+        )
+        return found
+
+    def record_without_run(self, task: str, minutes: Iterable[datetime], outcome: str, reason: str) -> None:
+        """Record minutes at which a task was due and did not run, each once, whatever other processes record."""
+        now = clock.now()
+        rows = [
+            {
+                'id': _id_without_run(self._connection.app, task, minute, outcome),
+                'app': self._connection.app,
+                'task': task,
+                'scheduled_for': minute,
+                'attempt': 0,
+                'trigger': 'none',
+                'started': now,
+                'finished': now,
+                'outcome': outcome,
+                'reason': reason,
+            }
+            for minute in minutes
+        ]
+        if rows:
+            self._connection.execute(self._connection.insert_new(runs), rows)
+
+    def prune(self, before: datetime) -> int:
+        """Delete some of the runs that began before an instant and have ended, and return how many."""
+        ended = self._connection.select(runs, runs.c.id).where(runs.c.started < before, runs.c.finished.is_not(None))
+        # as a list, because MySQL has no LIMIT in a subquery
+        keys = self._connection.scalars(ended.order_by(runs.c.started).limit(MOST_PRUNED))
+        self._connection.execute(self._connection.delete(runs).where(runs.c.id.in_(keys)))
+        return len(keys)
 
 
 def _result(report: TaskReport) -> dict[str, Any]:
@@ -48,7 +99,7 @@ def _result(report: TaskReport) -> dict[str, Any]:
         'outcome': report.outcome,
         'seconds': report.seconds,
         'reason': report.reason,
-        'error': None if exc is None else type(exc).__qualname__[:255],
+        'error': report.error,
         'traceback': shown and shown[-MOST_CHARACTERS:],
     }
 
@@ -57,57 +108,14 @@ def _traceback(exc: BaseException) -> str:
     try:
         return ''.join(traceback.format_exception(exc))
     except Exception:
-        # it is asked for a lot, and lets pass what that raises
+        # formatting calls methods of the exception, and what they raise passes through
         return f'{type(exc).__qualname__}, which cannot be shown'
 
 
 def _storable(text: str) -> str:
-    """Return a text without what a database may not take: it must not keep the end of a run from being written."""
+    """Return a text without characters that no database takes, so that the end of a run can be written."""
     return text.replace('\x00', r'\x00').encode(errors='backslashreplace').decode()
 
 
-def record_unbegun(
-    connection: Connection, app: str, task: str, minutes: Iterable[datetime], outcome: str, reason: str, now: datetime
-) -> None:
-    """Record minutes for which a task was due and did not begin, each once, whoever else records them too."""
-    values = [
-        {
-            'id': _unbegun_id(app, task, minute, outcome),
-            'app': app,
-            'task': task,
-            'scheduled_for': minute,
-            'attempt': 0,
-            'trigger': 'none',
-            'started': now,
-            'finished': now,
-            'outcome': outcome,
-            'reason': reason,
-        }
-        for minute in minutes
-    ]
-    if values:
-        connection.execute(insert_new(connection, runs), values)
-
-
-def _unbegun_id(app: str, task: str, minute: datetime, outcome: str) -> str:
+def _id_without_run(app: str, task: str, minute: datetime, outcome: str) -> str:
     return uuid5(NAMESPACE, '\n'.join([app, task, minute.isoformat(), outcome])).hex
-
-
-def record_gap(connection: Connection, app: str, first: datetime, last: datetime) -> bool:
-    """Record minutes without a tick, and tell whether nobody else has."""
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(gaps).values(app=app, first=first, last=last))
-    except IntegrityError:
-        return False
-    return True
-
-
-def prune(connection: Connection, app: str, before: datetime) -> int:
-    """Remove some of what is older than ``before``, and return how many runs that were."""
-    old = select(runs.c.id).where(runs.c.finished < before).limit(MOST_PRUNED)
-    # a list, because MySQL has no limit in a subquery
-    keys = list(connection.scalars(old))
-    connection.execute(delete(runs).where(runs.c.id.in_(keys)))
-    connection.execute(delete(gaps).where(gaps.c.app == app, gaps.c.last < before))
-    return len(keys)

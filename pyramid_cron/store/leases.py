@@ -1,4 +1,4 @@
-"""Who is alive: the processes that run tasks, each with a lease that it renews while it does."""
+"""Leases: which processes are alive. A process renews its lease by heartbeats while it runs tasks."""
 
 from __future__ import annotations
 
@@ -6,29 +6,30 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from sqlalchemy import Connection, delete, exists, insert, update
-
-from pyramid_cron.store.schema import database_clock, processes, tasks
+from pyramid_cron.store.connection import StoreConnection
+from pyramid_cron.store.dialects import database_clock
+from pyramid_cron.store.schema import processes, tasks
+from pyramid_cron.store.task_state import ProcessState
 
 log = logging.getLogger(__name__)
 
 PROC = Path('/proc')
 ENDED = ('Z', 'X', 'x')
-# seconds for which a process is remembered after its lease; one that renews it later is made known again
-REMEMBERED = 3600
+# seconds for which a process is kept after its lease has expired; one that renews it later is inserted again
+KEPT_SECONDS = 3600
 
 
-class Place(NamedTuple):
-    """Where the number of a process means something: one boot of a kernel, and a namespace in it.
+class PidNamespace(NamedTuple):
+    """One boot of a kernel, and a PID namespace in it: where the number of a process is unique.
 
     Host names and numbers are not enough: containers share both.
 
-    :param name: the same for all processes of the place, ``None`` where it cannot be told.
+    :param name: the same for all processes in it, ``None`` where it is not known.
     :param proc: where Linux shows its processes.
     """
 
@@ -36,69 +37,69 @@ class Place(NamedTuple):
     proc: Path = PROC
 
     @classmethod
-    def here(cls, proc: Path = PROC) -> Place:
-        """Return the place of this process."""
+    def of_this_process(cls, proc: Path = PROC) -> PidNamespace:
+        """Return that of this process."""
         try:
             boot = (proc / 'sys/kernel/random/boot_id').read_text().strip()
             return cls(f'{boot} {os.readlink(proc / "self/ns/pid")}', proc)
         except OSError:
             return cls(None, proc)
 
-    def born(self, pid: int) -> str | None:
-        """Return when a process of this place began, in its kernel's units, or ``None`` if it has ended.
+    def started(self, pid: int | None) -> str | None:
+        """Return when a process started, in the units of its kernel, or ``None`` if it has ended.
 
-        A zombie has ended. The time tells a process from a later one of the same number.
+        A zombie has ended. The time distinguishes a process from a later one of the same number.
         """
         try:
             stat = (self.proc / str(pid) / 'stat').read_text(errors='replace')
         except OSError:
             return None
-        # behind the name, which may hold blanks and parentheses (proc(5))
+        # after the name, which may contain blanks and parentheses (proc(5))
         state, *fields = stat.rpartition(')')[2].split()
         return None if state in ENDED else fields[18]
 
-    def has_ended(self, process: Mapping[str, Any]) -> bool:
-        """Tell whether a process is known to have ended: one of this place that is gone, or whose lease is over."""
-        here = self.name is not None and process['place'] == self.name
-        return (here and self.born(process['pid']) != process['born']) or process['lease_over'] is not False
+    def is_dead(self, process: ProcessState) -> bool:
+        """Return whether a process is dead: it is of this namespace and gone, or its lease has expired."""
+        here = self.name is not None and process.boot_and_pidns == self.name
+        return (here and self.started(process.pid) != process.process_started) or process.lease_over
 
 
 class Process:
-    """This process, as the store knows it. A process that was forked from it is another one.
+    """This process, as the store knows it. A process that is forked from it is another one.
 
     :param seconds: how long its lease is.
     """
 
-    def __init__(self, seconds: float, place: Place | None = None) -> None:
+    def __init__(self, seconds: float, namespace: PidNamespace | None = None) -> None:
         self.id = uuid4().hex
         self.pid = os.getpid()
         self.host = socket.gethostname()
-        self.place = place or Place.here()
-        self.born = self.place.born(self.pid)
+        self.namespace = namespace or PidNamespace.of_this_process()
+        self.started = self.namespace.started(self.pid)
         self._seconds = seconds
 
-    def renew(self, connection: Connection) -> None:
+    def renew(self, connection: StoreConnection) -> None:
         """Renew the lease, from now on by the database's clock."""
         until = database_clock() + self._seconds
-        renewed = connection.execute(update(processes).where(processes.c.id == self.id).values(lease_until=until))
-        if renewed.rowcount == 0:
+        mine = connection.update(processes).where(processes.c.id == self.id)
+        if connection.execute(mine.values(lease_until=until)).rowcount == 0:
             connection.execute(
-                insert(processes).values(
+                connection.insert(processes).values(
                     id=self.id,
                     host=self.host,
                     pid=self.pid,
-                    place=self.place.name,
-                    born=self.born,
+                    boot_and_pidns=self.namespace.name,
+                    process_started=self.started,
                     lease_until=until,
                 )
             )
 
 
 class Heartbeat:
-    """Calls something again and again while tasks run, in a thread that lives no longer than they do.
+    """Calls a function at intervals while tasks run, in a thread that ends with the last of them.
 
-    :param beat: what to call; what it raises is logged.
-    :param seconds: the time between two calls.
+    :param beat: the function; what it raises is logged.
+    :param seconds: the interval.
     """
 
     def __init__(self, beat: Callable[[], Any], seconds: float) -> None:
@@ -143,7 +144,8 @@ class Heartbeat:
                     log.warning('the lease of this process could not be renewed: %s', exc)
 
 
-def prune(connection: Connection) -> None:
-    """Forget processes that have been silent for long and have no run."""
-    silent = processes.c.lease_until < database_clock() - REMEMBERED
-    connection.execute(delete(processes).where(silent, ~exists().where(tasks.c.process == processes.c.id)))
+def prune(connection: StoreConnection) -> None:
+    """Delete processes whose lease has expired long ago and that have claimed no task."""
+    expired = processes.c.lease_until < database_clock() - KEPT_SECONDS
+    claims = connection.in_any_application(tasks).where(tasks.c.process == processes.c.id)
+    connection.execute(connection.delete(processes).where(expired, ~claims))

@@ -1,43 +1,46 @@
-"""Minutes that a task does not run for: recorded, logged, and told to subscribers."""
+"""Due minutes for which a task does not run: recorded, logged, and sent to subscribers."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
-
-from sqlalchemy import Connection
 
 from pyramid_cron.events import TaskMissed
 from pyramid_cron.reports import MISSED, PAUSED, SKIPPED
-from pyramid_cron.schedules import clock
-from pyramid_cron.store import decision, history
-from pyramid_cron.store.decision import Verdict
-from pyramid_cron.store.turns import STILL_RUNNING, Options, paused_reason
+from pyramid_cron.store.connection import StoreConnection
+from pyramid_cron.store.decision import Decision, busy_minutes
+from pyramid_cron.store.history import History
+from pyramid_cron.store.options import Options
+from pyramid_cron.store.task_state import TaskState
+from pyramid_cron.store.texts import STILL_RUNNING, paused_reason
 from pyramid_cron.tasks import Task
 
 log = logging.getLogger(__name__)
 
-NOBODY_ASKED = 'nobody asked in time'
+NO_TICK_IN_TIME = 'no tick came in time'
 
 
-def record(connection: Connection, app: str, task: Task, verdict: Verdict, row: Mapping[str, Any]) -> None:
-    """Record the minutes that a verdict passes over, and those of the last run that are not recorded yet."""
-    now = clock.now()
-    busy = decision.busy_minutes(task, row)
-    history.record_unbegun(connection, app, task.name, busy, SKIPPED, STILL_RUNNING, now)
-    if verdict.missed:
-        history.record_unbegun(connection, app, task.name, verdict.missed, MISSED, NOBODY_ASKED, now)
-    if verdict.paused:
-        history.record_unbegun(connection, app, task.name, verdict.paused, PAUSED, paused_reason(row), now)
+def record_skipped(connection: StoreConnection, task: Task, decision: Decision, state: TaskState | None) -> None:
+    """Record the minutes that a decision skips, and those during the last run that no tick has recorded.
+
+    :param state: the state that the decision was made by, ``None`` for a run by name, which skips none.
+    """
+    if state is None:
+        return
+    history = History(connection)
+    history.record_without_run(task.name, busy_minutes(task, state), SKIPPED, STILL_RUNNING)
+    if decision.missed:
+        history.record_without_run(task.name, decision.missed, MISSED, NO_TICK_IN_TIME)
+    if decision.paused and state.pause is not None:
+        history.record_without_run(task.name, decision.paused, PAUSED, paused_reason(state.pause))
 
 
-def tell(options: Options, task: Task, minutes: Sequence[datetime]) -> None:
-    """Say once that a task does not run for minutes, the earliest first."""
+def notify_missed(options: Options, task: Task, minutes: Sequence[datetime]) -> None:
+    """Log, and send to subscribers once, that a task does not run for minutes, the earliest first."""
     if not minutes:
         return
     first, last = options.shown(minutes[0]), options.shown(minutes[-1])
     shown = first if len(minutes) == 1 else f'{len(minutes)} minutes from {first} to {last}'
     log.warning('task %s was missed and does not run for %s', task.name, shown)
-    options.tell(TaskMissed(task.name, tuple(minutes)))
+    options.notify(TaskMissed(task.name, tuple(minutes)))

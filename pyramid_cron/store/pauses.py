@@ -1,66 +1,63 @@
-"""Tasks that somebody has paused, until a time or until they are resumed."""
+"""The pauses of an application's tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timezone
-
-from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
+from datetime import datetime
 
 from pyramid_cron.claims import Pause
+from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.schema import pauses, tasks
-
-# for a pause that somebody has to end
-FOR_EVER = datetime(9999, 1, 1, tzinfo=timezone.utc)
+from pyramid_cron.store.task_state import FOR_EVER
 
 
-def pause(
-    connection: Connection,
-    app: str,
-    names: Collection[str],
-    reason: str,
-    until: datetime | None,
-    requested_by: str | None,
-) -> None:
-    """Pause tasks, paused or not.
+class Pauses:
+    """The pauses of an application's tasks.
 
-    :raises LookupError: for a name that the store does not know.
+    :param connection: a connection of the application.
     """
-    known = set(connection.scalars(select(tasks.c.task).where(tasks.c.app == app, tasks.c.task.in_(names))))
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise LookupError(
-            f'the store knows no task {", ".join(map(repr, unknown))}: it knows a task from the first tick on, '
-            'and one with store=False never'
-        )
-    for name in names:
-        _set(connection, app, name, until=until or FOR_EVER, reason=reason, requested_by=requested_by)
 
+    def __init__(self, connection: StoreConnection) -> None:
+        self._connection = connection
 
-def resume(connection: Connection, app: str, names: Collection[str], now: datetime) -> list[str]:
-    """End the pauses of tasks, and return the names of those that were paused.
+    def pause(self, names: Collection[str], pause: Pause, now: datetime) -> None:
+        """Pause tasks, or change their pauses.
 
-    What they were due at until now stays passed over.
-    """
-    resumed = [name for name in paused(connection, app, now) if name in names]
-    for name in resumed:
-        connection.execute(update(pauses).where(_is(app, name)).values(until=now))
-    return resumed
+        :raises LookupError: for a task that has no row.
+        """
+        query = self._connection.select(tasks, tasks.c.task).where(tasks.c.task.in_(names))
+        known = self._connection.scalars(query)
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise LookupError(
+                f'the store has no task {", ".join(map(repr, unknown))}: a task is in it from the first tick on, '
+                'and one with store=False never'
+            )
+        values = {
+            'until': pause.until or FOR_EVER,
+            'reason': pause.reason,
+            'requested_by': pause.requested_by,
+            'since': now,
+        }
+        for name in names:
+            changed = self._connection.update(pauses).where(pauses.c.task == name).values(**values)
+            if self._connection.execute(changed).rowcount == 0:
+                self._connection.execute(self._connection.insert(pauses).values(task=name, **values))
 
+    def resume(self, names: Collection[str], now: datetime) -> list[str]:
+        """End the pauses of tasks, and return the names of those that were paused.
 
-def paused(connection: Connection, app: str, now: datetime) -> dict[str, Pause]:
-    """Return the pauses that last, by the names of the tasks."""
-    query = select(pauses).where(pauses.c.app == app, pauses.c.until > now).order_by(pauses.c.task)
-    return {
-        row.task: Pause(None if row.until == FOR_EVER else row.until, row.reason, row.requested_by)
-        for row in connection.execute(query)
-    }
+        The minutes until now at which they were due stay skipped.
+        """
+        resumed = [name for name in self.in_force(now) if name in names]
+        for name in resumed:
+            self._connection.execute(self._connection.update(pauses).where(pauses.c.task == name).values(until=now))
+        return resumed
 
-
-def _set(connection: Connection, app: str, name: str, **values: object) -> None:
-    if connection.execute(update(pauses).where(_is(app, name)).values(**values)).rowcount == 0:
-        connection.execute(insert(pauses).values(app=app, task=name, **values))
-
-
-def _is(app: str, name: str) -> ColumnElement[bool]:
-    return and_(pauses.c.app == app, pauses.c.task == name)
+    def in_force(self, now: datetime) -> dict[str, Pause]:
+        """Return the pauses in force by the names of the tasks, in their order."""
+        query = self._connection.select(pauses, pauses).where(pauses.c.until > now).order_by(pauses.c.task)
+        return {
+            row.task: Pause(None if row.until == FOR_EVER else row.until, row.reason, row.requested_by)
+            for row in self._connection.execute(query)
+        }

@@ -1,233 +1,193 @@
-"""What a tick finds in the store: whose turn it is, who has died, and which minutes nobody asked for."""
+"""Polls the store at a tick: which tasks may run, which processes are dead, and which minutes were missed."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import Connection, select
-
-from pyramid_cron.claims import Delivery, Held, Unavailable, too_late
-from pyramid_cron.events import TaskLost, TaskMissed
-from pyramid_cron.reports import ALREADY_RUN, LOST, MISSED, SKIPPED, TaskReport, duration
+from pyramid_cron.claims import Delivery, NotClaimed, Unavailable, too_late
+from pyramid_cron.reports import ALREADY_RUN, LOST, PAUSED, SKIPPED, duration
 from pyramid_cron.schedules import clock
-from pyramid_cron.store import decision, history, missed, task_state
+from pyramid_cron.store.acquire import still_claimed
 from pyramid_cron.store.database import Database
-from pyramid_cron.store.due import RecentlyDue
-from pyramid_cron.store.leases import Place
-from pyramid_cron.store.schema import database_clock
-from pyramid_cron.store.task_state import Row, Rows
-from pyramid_cron.store.turns import (
-    ALREADY,
-    Options,
-    StoredTurn,
-    busy_reason,
-    is_waiting,
-    paused_reason,
-    queued_for,
-    still_running,
-    whose,
-)
+from pyramid_cron.store.decision import NOTHING, Decision, decide
+from pyramid_cron.store.history import History
+from pyramid_cron.store.last_result import of_missed
+from pyramid_cron.store.leases import PidNamespace
+from pyramid_cron.store.missed import notify_missed, record_skipped
+from pyramid_cron.store.options import Options
+from pyramid_cron.store.reap import Lost, Reaper
+from pyramid_cron.store.recently_due import RecentlyDue
+from pyramid_cron.store.run import ALREADY_CLAIMED, MakeRun, StoredRun, handed_over_for
+from pyramid_cron.store.schedule_text import is_schedule_of
+from pyramid_cron.store.task_state import TaskState, TaskStates
+from pyramid_cron.store.texts import busy_reason, paused_reason, running_process
+from pyramid_cron.store.ticks import Tick, Ticks
 from pyramid_cron.tasks import Task, Tasks
 
 log = logging.getLogger(__name__)
 
-UNKNOWN = Held('nobody has handed it over in this store: has the worker the cron.store of the web servers?')
+NOT_ENQUEUED_HERE = NotClaimed(
+    'it was not enqueued by way of this store: compare the cron.store of the worker with that of the web servers'
+)
 
 # seconds that the minute of a tick may be ahead of the database's clock
 MOST_AHEAD = 60
 
 
-class Look:
-    """Looks at the store, as briefly as can be.
+class Polled(NamedTuple):
+    """The rows that a tick has read.
 
-    :param database: the store's.
-    :param options: what the settings say.
-    :param place: where this process is.
+    :param tick: the row of the ticks.
+    :param states: the states of the tasks that may have to run, by their names.
+    :param wanted: the registered tasks among them.
     """
 
-    def __init__(self, database: Database, options: Options, place: Callable[[], Place]) -> None:
+    tick: Tick
+    states: Mapping[str, TaskState]
+    wanted: Mapping[str, Task]
+
+
+class Poll:
+    """Looks for runs in as few statements as possible.
+
+    :param database: the database of the store.
+    :param options: the settings of the store.
+    :param namespace: returns the PID namespace of this process.
+    :param make_run: makes a :class:`.StoredRun`.
+    """
+
+    def __init__(
+        self, database: Database, options: Options, namespace: Callable[[], PidNamespace], make_run: MakeRun
+    ) -> None:
         self._database = database
         self._options = options
-        self._place = place
+        self._reaper = Reaper(database, options, namespace)
+        self._make_run = make_run
         self._recently_due = RecentlyDue(options.grace)
 
-    def at(self, tasks: Tasks, instant: datetime) -> list[StoredTurn]:
-        """Return the turns at a tick. With nothing due, and nothing to catch up, that takes one statement.
+    def due(self, tasks: Tasks, instant: datetime) -> list[StoredRun]:
+        """Return the runs of a tick. With nothing due and nothing to catch up, that takes one statement.
 
-        :raises Unavailable: if the minute is not to be believed.
+        :raises Unavailable: if the minute is too far ahead of the database's clock.
         """
+        stored = {task.name: task for task in tasks if task.store}
+        polled = self._read(tasks, stored, instant)
+        if polled is None:
+            return []
+        states = self._registered(polled.wanted.values(), polled.states, instant)
+        runs: list[StoredRun] = []
+        # the rows include those that are claimed or are to run once more
+        for name in {**polled.wanted, **states} if polled.tick.attention else polled.wanted:
+            state, lost = self._reaper.reap(states[name], stored.get(name), instant, polled.tick.clock)
+            if name in stored:
+                if lost is not None and not lost.will_retry:
+                    runs.append(self._lost_run(stored[name], states[name], lost))
+                runs += self._decided(stored[name], state, instant, polled.tick.clock)
+            else:
+                self._cancel_old_retry(state, instant)
+        return runs
+
+    def _lost_run(self, task: Task, state: TaskState, lost: Lost) -> StoredRun:
+        """Return the run that was lost, for the report of the tick. Its loss is in the log already."""
+        process = running_process(state, self._options.zone)
+        not_claimed = NotClaimed(process, level=logging.DEBUG, outcome=LOST)
+        return self._make_run(task, lost.minute, not_claimed=not_claimed)
+
+    def _read(self, tasks: Tasks, stored: Mapping[str, Task], instant: datetime) -> Polled | None:
+        """Record the tick, and read the rows that matter for it; return ``None`` if there are none."""
         recent = self._recently_due.at(tasks, instant)
-        app = self._options.app
         with self._database.autocommit() as connection:
-            tick = task_state.tick(connection, app, instant, MOST_AHEAD)
-            ahead = instant.timestamp() - tick.clock
-            if ahead > MOST_AHEAD:
-                raise Unavailable(
-                    f"the minute {self._options.shown(instant)} is {duration(ahead)} ahead of the database's clock: "
-                    'set the clock of this machine, or that of the database'
-                )
+            tick = Ticks(connection).record(instant, MOST_AHEAD)
+            self._require_present(instant, tick)
             before = tick.before
             gap = tick.last == instant and before is not None and instant - before > clock.MINUTE
             if recent == [] and not gap and not tick.attention:
-                return []
+                return None
             everything = recent is None or gap
-            known = task_state.known(connection, app, None if everything else [task.name for task in recent or ()])
+            names = None if recent is None or gap else [task.name for task in recent]
+            states = TaskStates(connection).load(names)
         if gap and before is not None:
             self._record_gap(before + clock.MINUTE, instant - clock.MINUTE)
-        durable = {task.name: task for task in tasks if task.store}
-        wanted = durable if everything else {task.name: task for task in recent or ()}
-        known = self.deployed(wanted.values(), known, instant)
-        turns: list[StoredTurn] = []
-        # with those that are running, or are to be run once more
-        for name in {**wanted, **known} if tick.attention else wanted:
-            row, lost = self.released(known[name], durable.get(name), instant, tick.clock)
-            if name in durable:
-                if lost and row['again'] is None:
-                    held = Held(whose(known[name], self._options.zone), None, logging.DEBUG, LOST)
-                    turns.append(StoredTurn(durable[name], row['last_minute'], held=held))
-                turns += self._judged(durable[name], row, instant, tick.clock)
-            elif row['again'] is not None and instant - row['last_minute'] > self._options.catch_up:
-                # nobody knows it any more, and every tick would look at it
-                with self._database.begin() as connection:
-                    task_state.give_up(connection, app, name, row['last_minute'])
-        return turns
+        return Polled(tick, states, stored if everything else {task.name: task for task in recent or ()})
+
+    def _require_present(self, instant: datetime, tick: Tick) -> None:
+        ahead = instant.timestamp() - tick.clock
+        if ahead > MOST_AHEAD:
+            raise Unavailable(
+                f"the minute {self._options.shown(instant)} is {duration(ahead)} ahead of the database's clock: "
+                'set the clock of this machine, or that of the database'
+            )
 
     def named(self, wanted: Collection[Task], instant: datetime) -> None:
-        """Prepare tasks for a run that somebody asked for by name."""
+        """Prepare the rows of tasks for runs by name."""
         with self._database.autocommit() as connection:
-            known = task_state.known(connection, self._options.app, [task.name for task in wanted])
-            now = connection.scalars(select(database_clock())).one()
-        known = self.deployed(wanted, known, instant)
+            states: Mapping[str, TaskState] = TaskStates(connection).load([task.name for task in wanted])
+            now = connection.clock()
+        states = self._registered(wanted, states, instant)
         for task in wanted:
-            self.released(known[task.name], task, instant, now)
+            self._reaper.reap(states[task.name], task, instant, now)
 
-    def delivered(self, task: Task, delivery: Delivery, instant: datetime) -> StoredTurn:
-        """Return the turn of a task that was handed over, and is to begin in this process."""
+    def delivered(self, task: Task, delivery: Delivery, instant: datetime) -> StoredRun:
+        """Return the run of a delivery, which is to begin in this process."""
         minute = delivery.minute
         with self._database.autocommit() as connection:
-            row = task_state.known(connection, self._options.app, [task.name]).get(task.name)
-        if row is None or (minute is not None and (row['last_minute'] is None or row['last_minute'] < minute)):
-            return StoredTurn(task, minute, held=UNKNOWN)
-        if row['queued'] != queued_for(minute, delivery.token or ''):
-            # delivered for the second time, or given up
-            return StoredTurn(task, minute, held=Held(ALREADY_RUN, level=logging.INFO))
-        held = too_late(task, minute, self._options.catch_up)
-        if held is not None:
-            self._give_up_queued(row, task, instant, held.reason)
-        return StoredTurn(task, minute, row['attempt'], held, queued_id=row['run_id'])
+            state = TaskStates(connection).get(task.name)
+        if state is None or (minute is not None and not state.has_begun(minute)):
+            return self._make_run(task, minute, not_claimed=NOT_ENQUEUED_HERE)
+        if state.handed_over_for != handed_over_for(minute, delivery.token or ''):
+            # delivered for the second time, or expired
+            return self._make_run(task, minute, not_claimed=NotClaimed(ALREADY_RUN, level=logging.INFO))
+        late = too_late(task, minute, self._options.catch_up)
+        if late is not None:
+            self._reaper.expire(state, task, instant, late.reason)
+        return self._make_run(task, minute, state.attempt, late, enqueued_id=state.run_id)
 
-    def deployed(self, wanted: Collection[Task], known: Rows, instant: datetime) -> Rows:
-        """Return the rows of tasks, after what is new in this process was made known."""
-        if not task_state.differ(wanted, known):
-            return known
+    def _registered(
+        self, wanted: Collection[Task], states: Mapping[str, TaskState], instant: datetime
+    ) -> Mapping[str, TaskState]:
+        """Return the states of tasks after tasks and schedules that are new in this process were registered."""
+        if all(task.name in states and is_schedule_of(task, states[task.name].schedule) for task in wanted):
+            return states
         with self._database.begin() as connection:
-            task_state.deploy(connection, self._options.app, wanted, known, instant)
-            return task_state.known(connection, self._options.app, None)
+            of_tasks = TaskStates(connection)
+            of_tasks.register(wanted, states, instant)
+            return of_tasks.load()
 
-    def _judged(self, task: Task, row: Row, instant: datetime, now: float) -> Iterator[StoredTurn]:
-        """Yield the turn of a task, with the reason if it has none although it is due."""
-        if row['run_id'] is not None:
+    def _decided(self, task: Task, state: TaskState, instant: datetime, now: float) -> Iterator[StoredRun]:
+        """Yield the run of a task, if it has one or is due, with the reason why it may not begin."""
+        if state.is_claimed:
             if task.check(instant):
-                yield self._held(task, row, instant, now)
+                yield self._overlap(task, state, instant, now)
             return
-        verdict = decision.judge(task, row, instant, self._options.grace(task))
-        if verdict.attempt:
-            yield StoredTurn(task, verdict.minute, verdict.attempt, passed=verdict, row=row, engine=task.engine)
-            return
-        if verdict != decision.NOTHING:
-            self._pass_over(task, row, verdict)
-        if task.check(instant):
-            paused = row['paused_until'] is not None and instant < row['paused_until']
-            held = Held(paused_reason(row), level=logging.INFO) if paused else ALREADY
-            yield StoredTurn(task, instant, held=held)
-
-    def _held(self, task: Task, row: Row, instant: datetime, now: float) -> StoredTurn:
-        """Return the turn of a task that is due and that somebody is running, perhaps for this very minute."""
-        if row['last_minute'] is not None and row['last_minute'] >= instant:
-            return StoredTurn(task, instant, held=ALREADY)
-        with self._database.begin() as connection:
-            self._record_skipped(connection, task, row, [instant])
-        return StoredTurn(task, instant, held=still_running(task, row, self._options.zone, now))
-
-    def _record_skipped(self, connection: Connection, task: Task, row: Row, minutes: Collection[datetime]) -> None:
-        """Record minutes at which a task was still running."""
-        reason = busy_reason(row, self._options.zone)
-        history.record_unbegun(connection, self._options.app, task.name, minutes, SKIPPED, reason, clock.now())
-
-    def released(self, row: Row, task: Task | None, instant: datetime, now: float) -> tuple[Row, bool]:
-        """Release a task whose process has ended, and return its row as it is then, and whether that was done here.
-
-        Minutes that had a tick while it seemed to be running are skipped. Those that had none are missed: it may have
-        ended long ago.
-
-        :param task: the task, ``None`` if this process has none of that name.
-        :param now: what the database's clock says.
-        """
-        if row['run_id'] is None:
-            return row, False
-        if is_waiting(row):
-            waits = timedelta(seconds=now - row['began'])
-            if waits <= self._options.patience(task):
-                return row, False
-            return self._give_up_queued(
-                row, task, instant, f'nobody took it in {duration(waits.total_seconds())}'
-            ), False
-        if not self._place().has_ended(row):
-            return row, False
-        app, name = self._options.app, row['task']
-        with self._database.begin() as connection:
-            # first, for SQLite
-            lost = task_state.lose(connection, app, name, row['run_id'])
-            if lost:
-                history.end(
-                    connection,
-                    row['run_id'],
-                    TaskReport(name, LOST, reason=whose(row, self._options.zone)),
-                    clock.now(),
-                )
-                self._skip_until_last_tick(connection, row, task, instant)
-            left = task_state.known(connection, app, [name])[name]
-        if lost:
-            log.log(
-                logging.WARNING if left['again'] else logging.ERROR,
-                'task %s was lost: its process has ended or says nothing any more: %s%s',
-                name,
-                whose(row, self._options.zone),
-                '; nothing of it was committed, and it is to run once more' if left['again'] else '',
+        decision = decide(task, state, instant, self._options.grace(task))
+        if decision.attempt:
+            yield self._make_run(
+                task, decision.minute, decision.attempt, decision=decision, state=state, engine=task.engine
             )
-            event = TaskLost(name, row['last_minute'], row['host'], row['pid'], left['again'] is not None)
-            self._options.tell(event)
-        return left, lost
+            return
+        if decision != NOTHING:
+            self._skip(task, state, decision)
+        if task.check(instant):
+            paused = state.pause is not None and state.is_paused(instant)
+            reason = paused_reason(state.pause) if state.pause is not None else ''
+            not_claimed = NotClaimed(reason, level=logging.INFO, outcome=PAUSED) if paused else ALREADY_CLAIMED
+            yield self._make_run(task, instant, not_claimed=not_claimed)
 
-    def _give_up_queued(self, row: Row, task: Task | None, instant: datetime, reason: str) -> Row:
-        """End a run that was handed over and that nobody has begun in time, and return the row as it is then."""
-        app, name = self._options.app, row['task']
-        minute = None if row['queued'] == row['run_id'] else row['last_minute']
+    def _overlap(self, task: Task, state: TaskState, instant: datetime, now: float) -> StoredRun:
+        """Return the run of a task that is due while its previous run is in progress, perhaps for this very minute."""
+        if state.has_begun(instant):
+            return self._make_run(task, instant, not_claimed=ALREADY_CLAIMED)
         with self._database.begin() as connection:
-            given_up = task_state.give_up_queued(connection, app, name, row['run_id'])
-            if given_up:
-                report = TaskReport(name, LOST if minute is None else MISSED, reason=reason)
-                history.end(connection, row['run_id'], report, clock.now())
-                self._skip_until_last_tick(connection, row, task, instant)
-            left = task_state.known(connection, app, [name])[name]
-        if given_up:
-            log.warning('task %s was handed over, and does not run: %s', name, reason)
-            if minute is not None:
-                self._options.tell(TaskMissed(name, (minute,)))
-        return left
-
-    def _skip_until_last_tick(self, connection: Connection, row: Row, task: Task | None, instant: datetime) -> None:
-        until = task_state.last_tick_before(connection, self._options.app, instant)
-        if until is not None and task is not None:
-            # by those ticks, unless they were killed before they could
-            self._record_skipped(connection, task, row, decision.owed_minutes(task, row, until))
-            task_state.skip_until(connection, self._options.app, task.name, until)
+            reason = busy_reason(state, self._options.zone)
+            History(connection).record_without_run(task.name, [instant], SKIPPED, reason)
+        return self._make_run(task, instant, not_claimed=still_claimed(state, self._options, now))
 
     def _record_gap(self, first: datetime, last: datetime) -> None:
         with self._database.begin() as connection:
-            new = history.record_gap(connection, self._options.app, first, last)
+            new = Ticks(connection).record_gap(first, last)
         if new:
             log.warning(
                 'no tick came from %s to %s (%s)',
@@ -236,16 +196,29 @@ class Look:
                 duration((last - first + clock.MINUTE).total_seconds()),
             )
 
-    def _pass_over(self, task: Task, row: Row, verdict: decision.Verdict) -> None:
-        """Keep that a task does not run for minutes."""
-        app, minutes = self._options.app, verdict.missed
+    def _skip(self, task: Task, state: TaskState, decision: Decision) -> None:
+        """Record minutes for which a task does not run."""
+        if decision.cancel_retry is not None:
+            self._cancel_retry(task, decision.cancel_retry)
+        if decision.minute is None:
+            return
         with self._database.begin() as connection:
-            if verdict.minute is None:
-                minutes = (row['last_minute'],)
-                new = task_state.give_up(connection, app, task.name, minutes[-1])
-            else:
-                new = task_state.pass_over(connection, app, task.name, verdict.minute)
-                if new:
-                    missed.record(connection, app, task, verdict, row)
+            result = of_missed(decision.missed[-1]) if decision.missed else {}
+            new = TaskStates(connection).skip_to(task.name, decision.minute, **result)
+            if new:
+                record_skipped(connection, task, decision, state)
         if new:
-            missed.tell(self._options, task, minutes)
+            notify_missed(self._options, task, decision.missed)
+
+    def _cancel_retry(self, task: Task, minute: datetime) -> None:
+        with self._database.begin() as connection:
+            new = TaskStates(connection).cancel_retry(task.name, minute)
+        if new:
+            notify_missed(self._options, task, (minute,))
+
+    def _cancel_old_retry(self, state: TaskState, instant: datetime) -> None:
+        """Cancel an old retry of a task that is not registered here, or else every tick would read its row."""
+        minute = state.last_minute
+        if state.retry_reason is not None and minute is not None and instant - minute > self._options.catch_up:
+            with self._database.begin() as connection:
+                TaskStates(connection).cancel_retry(state.task, minute)

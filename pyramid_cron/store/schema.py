@@ -8,8 +8,6 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     Column,
-    Connection,
-    DateTime,
     Dialect,
     Double,
     Float,
@@ -20,20 +18,20 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
-    insert,
+    or_,
+    text,
 )
-from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import GenericFunction
+
+from pyramid_cron.store.dialects import INSTANT, TABLE_OPTIONS, dialect_of
 
 #: what an application's Alembic adds to its own, see docs/store.rst
 metadata = MetaData()
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware datetime, kept in UTC and without its zone, which not every database has."""
+    """An aware datetime, kept in UTC and without its zone."""
 
-    impl = DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')
+    impl = INSTANT
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
@@ -43,71 +41,70 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=timezone.utc)
 
 
-class database_clock(GenericFunction[float]):
-    """What the database's clock says now, in seconds since 1970."""
+APP, NAME, ID, WORD = String(100), String(255), String(36), String(20)
 
-    type = Float()
-    inherit_cache = True
+# the version of these tables. Within a major version only nullable columns are added, so that servers of both versions
+# can tick side by side; see migrations.py
+schema = Table('cron_schema', metadata, Column('version', WORD, primary_key=True), **TABLE_OPTIONS)
 
-
-@compiles(database_clock)
-def _clock_of_sqlite(element: Any, compiler: Any, **options: Any) -> str:
-    return "((julianday('now') - 2440587.5) * 86400.0)"
-
-
-@compiles(database_clock, 'postgresql')
-def _clock_of_postgresql(element: Any, compiler: Any, **options: Any) -> str:
-    # not CURRENT_TIMESTAMP, which stands still in a transaction
-    return 'extract(epoch FROM clock_timestamp())::double precision'
-
-
-@compiles(database_clock, 'mysql', 'mariadb')
-def _clock_of_mysql(element: Any, compiler: Any, **options: Any) -> str:
-    return 'unix_timestamp(sysdate(6))'
-
-
-APP, NAME, ID = String(100), String(255), String(36)
-
-# one row for each task, which alone decides whether the task may run
+# one row a task, which alone decides whether the task may run, and what is wrong with it
 tasks = Table(
     'cron_tasks',
     metadata,
     Column('app', APP, primary_key=True),
     Column('task', NAME, primary_key=True),
-    # what it was known to be due at, before and from the minute of the last change on
+    # the schedule before the last change counts for the minutes before schedule_changed_at
     Column('schedule', Text, nullable=False),
-    Column('schedule_before', Text),
-    Column('changed', Instant),
-    # nothing is owed from before it was first deployed
-    Column('since', Instant, nullable=False),
-    # the newest minute that it was begun for or passed over, and that of the end of its last run: later ones are owed
+    Column('previous_schedule', Text),
+    Column('schedule_changed_at', Instant),
+    # a task owes no minute from before first_seen; last_seen is the last tick of a process that has it registered
+    Column('first_seen', Instant, nullable=False),
+    Column('last_seen', Instant),
+    # the newest minute that was claimed or skipped, and the minute of the end of the last run: the task owes later ones
     Column('last_minute', Instant),
     Column('busy_until', Instant),
     Column('attempt', Integer, nullable=False, default=0),
-    # why last_minute is to be run once more: 'failed', 'lost', 'unsent', or null if it is not
-    Column('again', String(8)),
-    # the fencing token of the run in progress, null if there is none, the process that has it, and when it began by the
-    # database's clock, which MySQL rounds to minutes in a Float
+    # why last_minute is to run once more: failed, lost or unsent
+    Column('retry_reason', String(8)),
+    Column('next_due', Instant),
+    # the fencing token of the run in progress, null if there is none; its process, null while an engine has it
     Column('run_id', ID),
     Column('process', ID),
-    Column('began', Double),
-    # what it was handed over for, until it begins: process has it while it is sent, and nobody afterwards
-    Column('queued', ID),
-    # whether the run in progress commits with its record: then what died has had no effect
+    # by the database's clock; MySQL would round a Float to minutes
+    Column('started_at', Double),
+    # the minute, or the token of a run by name, that was enqueued and that no worker has begun
+    Column('handed_over_for', ID),
+    # whether the run in progress commits with its record, so that a dead process leaves no effect
     Column('transactional', Boolean, nullable=False, default=False),
+    Column('stop_requested_by', NAME),
+    # the last result: ok, failed, lost or missed, and its minute; when the last run ended, and how long it took
+    Column('last_outcome', WORD),
+    Column('last_outcome_for', Instant),
+    Column('last_finished', Instant),
+    Column('last_seconds', Double),
+    # the newest minute whose scheduled run succeeded, and when any run last did
+    Column('last_success_for', Instant),
+    Column('last_success_at', Instant),
+    Column('usual_seconds', Double),
+    Column('failures_in_a_row', Integer),
+    Column('last_error', Text),
+    Column('acknowledged', Text),
+    **TABLE_OPTIONS,
 )
 
 # not in the rows of the tasks: under REPEATABLE READ an application's own transaction, which updates such a row at its
-# end, would fail if somebody had paused the task meanwhile
+# end, would fail if the task was paused meanwhile
 pauses = Table(
     'cron_pauses',
     metadata,
     Column('app', APP, primary_key=True),
     Column('task', NAME, primary_key=True),
-    # minutes before it are not run, nor caught up afterwards
+    # minutes before it are not run, and not caught up afterwards
     Column('until', Instant, nullable=False),
     Column('reason', Text, nullable=False),
     Column('requested_by', NAME),
+    Column('since', Instant),
+    **TABLE_OPTIONS,
 )
 
 processes = Table(
@@ -116,10 +113,11 @@ processes = Table(
     Column('id', ID, primary_key=True),
     Column('host', NAME, nullable=False),
     Column('pid', Integer, nullable=False),
-    # where pid means something, and when that process began there; null where neither can be told
-    Column('place', NAME),
-    Column('born', String(40)),
+    # the boot and the PID namespace in which pid is unique, and when that process started; null where not known
+    Column('boot_and_pidns', NAME),
+    Column('process_started', String(40)),
     Column('lease_until', Double, nullable=False),
+    **TABLE_OPTIONS,
 )
 
 ticks = Table(
@@ -128,18 +126,22 @@ ticks = Table(
     Column('app', APP, primary_key=True),
     Column('last_minute', Instant, nullable=False),
     Column('minute_before', Instant),
+    Column('done_minute', Instant),
+    Column('problem', Text),
+    **TABLE_OPTIONS,
 )
 
-# minutes of which none had a tick, the first and the last of them
+# minutes without a tick, one after another
 gaps = Table(
     'cron_gaps',
     metadata,
     Column('app', APP, primary_key=True),
-    Column('first', Instant, primary_key=True),
-    Column('last', Instant, nullable=False),
+    Column('first_minute', Instant, primary_key=True),
+    Column('last_minute', Instant, nullable=False),
+    **TABLE_OPTIONS,
 )
 
-# what happened; nothing is ever decided by it
+# what happened, for people: nothing is decided by it
 runs = Table(
     'cron_runs',
     metadata,
@@ -148,30 +150,50 @@ runs = Table(
     Column('task', NAME, nullable=False),
     Column('scheduled_for', Instant),
     Column('attempt', Integer, nullable=False),
-    Column('trigger', String(20), nullable=False),
-    # who asked for it by name
+    Column('trigger', WORD, nullable=False),
     Column('requested_by', NAME),
     Column('host', NAME),
     Column('pid', Integer),
     Column('started', Instant, nullable=False),
     Column('finished', Instant),
-    Column('outcome', String(20), nullable=False),
+    Column('outcome', WORD, nullable=False),
     Column('seconds', Float),
     Column('reason', Text),
     Column('error', NAME),
     Column('traceback', Text),
-    Index('cron_runs_by_task', 'app', 'task', 'started'),
-    Index('cron_runs_by_start', 'app', 'started'),
-    Index('cron_runs_by_end', 'finished'),
+    Column('note', Text),
+    Column('log', Text),
+    **TABLE_OPTIONS,
 )
 
-# the INSERT of databases that can do something else with a row whose key is taken
-UPSERTS: dict[str, Any] = {'postgresql': postgresql.insert, 'sqlite': sqlite.insert}
+# spelled out without parameters, as the indexes below are, or else the databases would not use them
+NEEDS_ATTENTION = or_(tasks.c.run_id.is_not(None), tasks.c.retry_reason.is_not(None))
+NOT_GOOD = text("outcome IN ('failed', 'lost', 'missed')")
 
 
-def insert_new(connection: Connection, table: Table) -> Any:
-    """Return an INSERT that leaves out rows whose key is taken, if only a moment ago by another process."""
-    upsert = UPSERTS.get(connection.dialect.name)
-    if upsert is not None:
-        return upsert(table).on_conflict_do_nothing()
-    return insert(table).prefix_with('IGNORE', dialect='mysql').prefix_with('IGNORE', dialect='mariadb')
+def wants_index(index: Index, dialect_name: str) -> bool:
+    """Return whether a database gets an index: a partial one only where it can be limited to some of the rows."""
+    is_partial = index.dialect_options['postgresql']['where'] is not None
+    return not is_partial or dialect_of(dialect_name).has_partial_indexes
+
+
+def _if_wanted(
+    ddl: Any, target: Any, bind: Any, tables: Any = None, state: Any = None, *, dialect: Dialect, **options: Any
+) -> bool:
+    return wants_index(target, dialect.name)
+
+
+Index('cron_tasks_by_next_due', tasks.c.app, tasks.c.next_due)
+Index(
+    'cron_tasks_needing_attention',
+    tasks.c.app,
+    tasks.c.task,
+    sqlite_where=NEEDS_ATTENTION,
+    postgresql_where=NEEDS_ATTENTION,
+).ddl_if(callable_=_if_wanted)
+Index('cron_runs_by_task', runs.c.app, runs.c.task, runs.c.started)
+# none on finished: each end of a run would have to move its entry
+Index('cron_runs_by_start', runs.c.app, runs.c.started)
+Index('cron_runs_not_good', runs.c.app, runs.c.started, sqlite_where=NOT_GOOD, postgresql_where=NOT_GOOD).ddl_if(
+    callable_=_if_wanted
+)

@@ -1,34 +1,35 @@
-"""Writing the record of a run in the transaction of the task's own session."""
+"""Joining the transaction of a task's own session, in which the record of its run is then written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import Connection, event, select
+from sqlalchemy import Connection, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session
 
+from pyramid_cron.errors import CronError
+from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.schema import processes
 
 
-class NotJoined(RuntimeError):
+class NotJoined(CronError, RuntimeError):
     """The session that ``cron.session`` names does not lead to the database of the store."""
 
 
 class Joined:
-    """A session whose next commit writes something more, in the same transaction.
+    """A session whose next commit writes the record of a run in the same transaction.
 
-    SQLAlchemy tells of a commit and of no other end. So a session that zope.sqlalchemy rolls back, because nothing
-    that it knows of has changed, stays rolled back; and it makes no difference who commits, pyramid_tm or the
-    application.
+    SQLAlchemy has an event for a commit and for no other end of a transaction. So a session that zope.sqlalchemy rolls
+    back, because it knows of no change in it, stays rolled back; and pyramid_tm and the application can both commit.
 
     :param session: a session of SQLAlchemy's ORM.
     :param at_begin: called before the task's first transaction in it.
-    :param at_connect: called with the first connection that the session has for the task, before it is used.
-    :param at_end: writes what belongs to the commit after the task, and is told how many seconds that took.
-    :param before_end: writes what belongs to one that the task itself has made.
-    :param monotonic: a clock in seconds that nobody sets.
+    :param at_connect: called with the first connection of the session for the task, before it is used.
+    :param at_end: writes the end of the run into the commit after the task; takes how many seconds the task took.
+    :param before_end: writes the record into a commit that the task itself makes.
+    :param monotonic: a monotonic clock in seconds.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Joined:
         self._is_used = self._is_connected = False
         self._task_returned = False
         self._seconds = 0.0
-        #: whether the record was written, and stands if the commit succeeds
+        #: whether the end was written, which stands if the commit succeeds
         self.written = False
         for name, listener in self._listeners():
             event.listen(self._session, name, listener)
@@ -58,7 +59,7 @@ class Joined:
     def __enter__(self) -> None:
         self._began = self._monotonic()
         if self._session.in_transaction():
-            # what is around the task has begun it
+            # begun by what surrounds the task
             self._begin(self._session)
             self._connect(self._session, None, self._session.connection())
 
@@ -67,12 +68,12 @@ class Joined:
         self._task_returned = exc is None
 
     def leave(self) -> None:
-        """Let the session be."""
+        """Remove the listeners from the session."""
         for name, listener in self._listeners():
             event.remove(self._session, name, listener)
 
     def _listeners(self) -> Iterator[tuple[str, Callable[..., None]]]:
-        # before a connection begins, which for SQLite can mean that nobody else can write
+        # before a connection begins its transaction, which can lock out every other writer of SQLite
         yield 'after_transaction_create', self._begin
         yield 'after_begin', self._connect
         yield 'before_commit', self._before_commit
@@ -93,8 +94,8 @@ class Joined:
                 self._at_end(session.connection(), self._seconds)
                 self.written = True
         else:
-            # perhaps only the end of a savepoint, which looks the same as a commit that finds one open: then what is
-            # written goes the way of the savepoint
+            # perhaps only the end of a savepoint, which looks the same as a commit while one is open: then what is
+            # written here is rolled back or kept with it
             self._before_end(session.connection())
 
 
@@ -110,23 +111,24 @@ def session_of(request: Any, name: str) -> Any:
     if isinstance(session, scoped_session):
         session = session()
     if not isinstance(session, Session):
-        raise NotJoined(f'cron.session = {name} is a {type(session).__name__}, and no session of SQLAlchemy')
+        raise NotJoined(f'cron.session = {name} is a {type(session).__name__}, not a session of SQLAlchemy')
     return session
 
 
-def require_same_database(connection: Connection, name: str, process_id: str) -> None:
+def require_same_database(connection: StoreConnection, name: str, process_id: str) -> None:
     """Look for the row of this process, which was committed before, on a connection of the application's session.
 
+    :param name: the attribute of the request that holds the session.
     :raises NotJoined: if it is not there.
     """
     try:
-        found = connection.scalar(select(processes.c.id).where(processes.c.id == process_id))
+        found = connection.scalar(connection.select(processes, processes.c.id).where(processes.c.id == process_id))
     except SQLAlchemyError as exc:
         raise NotJoined(
             f'cron.session = {name}: its database has no table {processes.name}: {exc}; it has to be that of cron.store'
         ) from exc
     if found is None:
         raise NotJoined(
-            f'cron.session = {name} leads to another database than cron.store: let both name the same one, '
-            'or leave cron.session out, which makes runs at most once'
+            f'cron.session = {name} leads to another database than cron.store: set both to the same one, '
+            'or remove cron.session, and runs are at most once'
         )

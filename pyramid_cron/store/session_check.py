@@ -1,56 +1,58 @@
-"""Whether a task's work would commit together with its record: tried where tasks run, and rolled back."""
+"""Checks that a task's work commits together with its record, in a transaction that is rolled back."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from sqlalchemy import Connection, delete, update
+from sqlalchemy import Connection
 from sqlalchemy.orm import registry
 
 from pyramid_cron.schedules import clock
+from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.leases import Process
 from pyramid_cron.store.schema import processes
 from pyramid_cron.store.session import Joined, require_same_database, session_of
 from pyramid_cron.transactions import RunTransactions
 
-# what the transaction is called, in the place of the name of a task
+# the name of the transaction, in place of that of a task
 NAME = 'pcron store check'
 
 
 class RolledBack(Exception):
-    """Ends the trial once its session commits."""
+    """Ends the check when its session commits."""
 
 
-class Trial:
-    """Does what a run does, with a request of the application, but for the commit.
+class SessionCheck:
+    """Does what a run does, with a request of the application, except for the commit.
 
-    :param database: the store's.
+    :param database: the database of the store.
     :param session: the attribute of the request that holds the session.
     """
 
     def __init__(self, database: Database, session: str) -> None:
         self._database = database
         self._session = session
-        # one that is committed by the store, and one that the session is to write
+        # the store commits the one, and the session is to write the other
         self._process, self._other = Process(0), Process(0)
         #: whether the session came to its commit
         self.joined = False
-        #: what was in the way
+        #: the error that kept it from there
         self.failure: Exception | None = None
 
-    def __enter__(self) -> Trial:
+    def __enter__(self) -> SessionCheck:
         with self._database.begin() as connection:
             self._process.renew(connection)
         return self
 
     def __exit__(self, *raised: object) -> None:
         with self._database.begin() as connection:
-            connection.execute(delete(processes).where(processes.c.id.in_([self._process.id, self._other.id])))
+            mine = processes.c.id.in_([self._process.id, self._other.id])
+            connection.execute(connection.delete(processes).where(mine))
 
     def __call__(self, request: Any) -> None:
-        """Try it with a request that has come to where tasks run."""
+        """Check it with a request that has come to where tasks run."""
         system = {
             'request': request,
             'registry': request.registry,
@@ -66,7 +68,7 @@ class Trial:
                 joined = Joined(
                     session,
                     lambda: None,
-                    lambda connection: require_same_database(connection, self._session, self._process.id),
+                    self._require_same_database,
                     self._refuse,
                     lambda connection: None,
                     time.monotonic,
@@ -91,6 +93,13 @@ class Trial:
         row.id, row.host, row.pid, row.lease_until = self._other.id, self._other.host, self._other.pid, 0.0
         return row
 
+    def _require_same_database(self, connection: Connection) -> None:
+        require_same_database(self._scoped(connection), self._session, self._process.id)
+
     def _refuse(self, connection: Connection, seconds: float) -> None:
-        connection.execute(update(processes).where(processes.c.id == self._process.id).values(lease_until=0.0))
+        scoped = self._scoped(connection)
+        scoped.execute(scoped.update(processes).where(processes.c.id == self._process.id).values(lease_until=0.0))
         raise RolledBack
+
+    def _scoped(self, connection: Connection) -> StoreConnection:
+        return StoreConnection(connection, self._database.app)

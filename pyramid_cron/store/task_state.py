@@ -1,241 +1,327 @@
-"""The statements by which processes agree: on the row of a task, and on that of the ticks."""
+"""The row of a task as a typed value, and the compare-and-set statements by which processes agree on it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
-from typing import Any, NamedTuple
+from dataclasses import dataclass, fields
+from datetime import datetime, timezone
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, exists, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, or_
 
+from pyramid_cron.claims import Pause
+from pyramid_cron.reports import LOST
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.decision import LOST, MOST_ATTEMPTS_OF_LOST, write_schedule
-from pyramid_cron.store.schema import UPSERTS, database_clock, insert_new, pauses, processes, tasks, ticks
+from pyramid_cron.store.connection import StoreConnection
+from pyramid_cron.store.dialects import database_clock
+from pyramid_cron.store.schedule_text import is_schedule_of, write_schedule
+from pyramid_cron.store.schema import NEEDS_ATTENTION, pauses, processes, tasks
 from pyramid_cron.tasks import Task
 
-# names of tasks that one statement asks for; for more it asks for all
+# names of tasks that one statement looks for; for more it reads all rows
 MOST_NAMES = 100
+# the highest attempt of a minute whose process died
+MOST_ATTEMPTS_OF_LOST = 3
+# stored as the end of a pause without an end
+FOR_EVER = datetime(9999, 1, 1, tzinfo=timezone.utc)
 
-Row = Mapping[str, Any]
-Rows = Mapping[str, Row]
-
-HELD = tasks.c.run_id.is_not(None)
+# why a minute is to run once more, beside reports.FAILED and reports.LOST: it could not be enqueued
+UNSENT = 'unsent'
 
 
-class Tick(NamedTuple):
-    """What the row of an application's ticks says, once one more has come.
+@dataclass(frozen=True)
+class ProcessState:
+    """The process that has claimed a task.
 
-    :param last: the newest minute that had a tick.
-    :param before: the newest before that one, ``None`` if there was none.
-    :param attention: whether a task is running or is to be run once more.
-    :param clock: the database's clock, in seconds since 1970.
+    :param host: the name of its machine, ``None`` as those below if the process is not known any more.
+    :param pid: its number there.
+    :param boot_and_pidns: the boot and the PID namespace in which ``pid`` is unique, ``None`` where not known.
+    :param process_started: when it started, in units of its kernel.
+    :param lease_over: whether its lease has expired by the database's clock.
     """
 
-    last: datetime
-    before: datetime | None
-    attention: bool
-    clock: float
+    host: str | None
+    pid: int | None
+    boot_and_pidns: str | None
+    process_started: str | None
+    lease_over: bool
 
 
-def tick(connection: Connection, app: str, minute: datetime, most_ahead: float) -> Tick:
-    """Take note of a tick, in one statement where the database can do that.
+@dataclass(frozen=True)
+class TaskState:
+    """The row of a task, with the process that has claimed it and its pause. Instants are in UTC.
 
-    :param most_ahead: seconds that the minute may be ahead of the database's clock to be taken note of.
+    :param schedule: the schedule that counts since ``schedule_changed_at``, as a text.
+    :param previous_schedule: the schedule before that.
+    :param first_seen: the task owes no minute up to this one.
+    :param last_minute: the newest minute that was claimed or skipped.
+    :param busy_until: the minute in which the last run ended: minutes during a run are not owed.
+    :param attempt: how many times ``last_minute`` has begun.
+    :param retry_reason: why ``last_minute`` is to run once more: ``'failed'``, ``'lost'`` or ``'unsent'``.
+    :param run_id: the fencing token of the run in progress, ``None`` if there is none.
+    :param started_at: when the last run was claimed, in seconds by the database's clock.
+    :param handed_over_for: the minute, or the token of a run by name, that is being or was enqueued, until a worker
+        begins it.
+    :param transactional: whether the run in progress commits with its record.
+    :param last_outcome: the last result: ok, failed, lost or missed.
+    :param last_outcome_for: the minute of that result, ``None`` for a run by name.
+    :param last_finished: when the last run ended.
+    :param last_seconds: how long it took.
+    :param last_success_for: the newest minute whose scheduled run succeeded.
+    :param last_success_at: when a run last succeeded.
+    :param failures_in_a_row: how many runs have failed or were lost since then.
+    :param last_error: the class of the exception of the last run, if it failed.
+    :param process: the process that has claimed the run, ``None`` while an engine has it.
+    :param pause: the pause of the task, which may be over.
     """
-    attention = exists().where(tasks.c.app == app, or_(HELD, tasks.c.again.is_not(None)))
-    told = ticks.c.last_minute, ticks.c.minute_before, attention.label('attention'), database_clock().label('clock')
-    in_time = database_clock() >= minute.timestamp() - most_ahead
-    # with its type, without which PostgreSQL would read it in the time zone of its own
-    this_minute = literal(minute, ticks.c.last_minute.type)
-    first = select(literal(app), this_minute).where(in_time)
-    newer = ticks.c.last_minute < minute
-    values = {
-        'minute_before': case((newer, ticks.c.last_minute), else_=ticks.c.minute_before),
-        'last_minute': case((newer, this_minute), else_=ticks.c.last_minute),
-    }
-    upsert = UPSERTS.get(connection.dialect.name)
-    if upsert is not None:
-        inserted = upsert(ticks).from_select(['app', 'last_minute'], first)
-        kept = inserted.on_conflict_do_update(index_elements=['app'], set_=values).returning(*told)
-    else:
-        # MySQL assigns from the left to the right
-        changed = update(ticks).where(ticks.c.app == app, in_time).ordered_values(*values.items())
-        if connection.execute(changed).rowcount == 0:
-            connection.execute(insert_new(connection, ticks).from_select(['app', 'last_minute'], first))
-        kept = select(*told).where(ticks.c.app == app, in_time)
-    row = connection.execute(kept).one_or_none()
-    return Tick(minute, None, False, connection.scalars(select(database_clock())).one()) if row is None else Tick(*row)
+
+    task: str
+    schedule: str
+    first_seen: datetime
+    previous_schedule: str | None = None
+    schedule_changed_at: datetime | None = None
+    last_minute: datetime | None = None
+    busy_until: datetime | None = None
+    attempt: int = 0
+    retry_reason: str | None = None
+    run_id: str | None = None
+    started_at: float | None = None
+    handed_over_for: str | None = None
+    transactional: bool = False
+    last_outcome: str | None = None
+    last_outcome_for: datetime | None = None
+    last_finished: datetime | None = None
+    last_seconds: float | None = None
+    last_success_for: datetime | None = None
+    last_success_at: datetime | None = None
+    failures_in_a_row: int | None = None
+    last_error: str | None = None
+    process: ProcessState | None = None
+    pause: Pause | None = None
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether a run is in progress, is being enqueued or waits for a worker."""
+        return self.run_id is not None
+
+    @property
+    def is_enqueued(self) -> bool:
+        """Whether a run waits for a worker and no process has it."""
+        return self.handed_over_for is not None and self.process is None
+
+    def running_seconds(self, now: float) -> float | None:
+        """Return how long a process has been running the task, ``None`` if none is or the run waits for a worker.
+
+        :param now: the time by the database's clock.
+        """
+        if self.started_at is None or not self.is_claimed or self.handed_over_for is not None:
+            return None
+        return max(now - self.started_at, 0.0)
+
+    def has_begun(self, minute: datetime) -> bool:
+        """Return whether the task was claimed or skipped for a minute, or for a later one."""
+        return self.last_minute is not None and self.last_minute >= minute
+
+    @property
+    def started(self) -> datetime | None:
+        """When the run in progress was claimed, by the database's clock; that of the last run while none is."""
+        return None if self.started_at is None else datetime.fromtimestamp(self.started_at, timezone.utc)
+
+    @property
+    def paused_until(self) -> datetime | None:
+        """The end of the pause, which may be over; minutes before it are skipped."""
+        return None if self.pause is None else self.pause.until or FOR_EVER
+
+    def is_paused(self, instant: datetime) -> bool:
+        """Return whether the task is paused at an instant."""
+        return self.paused_until is not None and instant < self.paused_until
 
 
-def known(connection: Connection, app: str, names: Collection[str] | None) -> Rows:
-    """Return the rows of tasks by their names, each with the process that has it, if one has.
+# the columns that the fields of a state are named after, of its task, its process and its pause
+COLUMNS = [tasks.c[field.name] for field in fields(TaskState) if field.name not in ('process', 'pause')]
+OF_PROCESS = [processes.c[field.name] for field in fields(ProcessState) if field.name != 'lease_over']
+OF_PAUSE = [pauses.c.until, pauses.c.reason, pauses.c.requested_by]
 
-    :param names: those to return, beside all that are running or are to be run once more; ``None`` for all.
+IS_CLAIMED = tasks.c.run_id.is_not(None)
+IS_TO_RETRY = tasks.c.retry_reason.is_not(None)
+RELEASED: dict[str, Any] = {'run_id': None, 'process': None, 'handed_over_for': None}
+
+
+class TaskStates:
+    """The rows of an application's tasks.
+
+    The compare-and-set statements return whether the row was as expected, and was changed. Those of a row that another
+    transaction has locked wait for it, or return false where the database can skip it.
+
+    :param connection: a connection of the application.
     """
-    query = (
-        select(
-            tasks,
-            processes.c.host,
-            processes.c.pid,
-            processes.c.place,
-            processes.c.born,
-            (processes.c.lease_until < database_clock()).label('lease_over'),
-            pauses.c.until.label('paused_until'),
-            pauses.c.reason.label('pause_reason'),
-            pauses.c.requested_by.label('paused_by'),
-        )
-        .select_from(
-            tasks.outerjoin(processes, tasks.c.process == processes.c.id).outerjoin(
-                pauses, and_(pauses.c.app == tasks.c.app, pauses.c.task == tasks.c.task)
-            )
-        )
-        .where(tasks.c.app == app)
-    )
-    if names is not None and len(names) <= MOST_NAMES:
-        query = query.where(or_(tasks.c.task.in_(names), HELD, tasks.c.again.is_not(None)))
-    return {row['task']: dict(row) for row in connection.execute(query).mappings()}
 
+    def __init__(self, connection: StoreConnection) -> None:
+        self._connection = connection
 
-def differ(wanted: Iterable[Task], rows: Mapping[str, Any]) -> bool:
-    """Tell whether tasks or schedules of this process are not those of the rows."""
-    return any(task.name not in rows or rows[task.name]['schedule'] != write_schedule(task) for task in wanted)
+    def load(self, names: Collection[str] | None = None) -> dict[str, TaskState]:
+        """Return the states of tasks by their names.
 
+        :param names: tasks to return beside those that are claimed or are to run once more; ``None`` for all.
+        """
+        same = self._connection.same_task
+        joined = tasks.outerjoin(processes, tasks.c.process == processes.c.id).outerjoin(pauses, same(pauses, tasks))
+        lease_over = (processes.c.lease_until < database_clock()).label('lease_over')
+        columns = [tasks.c.process.label('process_id'), *OF_PROCESS, lease_over, *OF_PAUSE]
+        query = self._connection.select(tasks, *COLUMNS, *columns).select_from(joined)
+        if names is not None and len(names) <= MOST_NAMES:
+            query = query.where(or_(tasks.c.task.in_(names), NEEDS_ATTENTION))
+        return {state.task: state for state in map(_state, self._connection.execute(query))}
 
-def deploy(connection: Connection, app: str, wanted: Iterable[Task], rows: Mapping[str, Any], minute: datetime) -> None:
-    """Bring the rows to the tasks and schedules of this process.
+    def get(self, name: str) -> TaskState | None:
+        """Return the state of a task, ``None`` if it has none."""
+        return self.load([name]).get(name)
 
-    :param rows: what :func:`known` returned of these tasks.
-    :param minute: from which on a task that is new is due, and a schedule that is new counts.
-    """
-    for task in wanted:
-        row, schedule = rows.get(task.name), write_schedule(task)
-        if row is None:
-            connection.execute(
-                insert_new(connection, tasks).values(
-                    app=app,
-                    task=task.name,
-                    schedule=schedule,
-                    # it is owed what comes later than this
-                    since=minute - MINUTE,
-                    attempt=0,
-                    transactional=False,
+    def register(self, wanted: Iterable[Task], states: Mapping[str, TaskState], minute: datetime) -> None:
+        """Insert rows for new tasks, and record changed schedules.
+
+        :param states: the states of these tasks, as :meth:`load` has returned them.
+        :param minute: the current one: the first that a new task owes, and from which on a changed schedule counts.
+        """
+        for task in wanted:
+            state = states.get(task.name)
+            if state is None:
+                # first_seen itself is not owed, the minute is
+                new = {'schedule': write_schedule(task), 'first_seen': minute - MINUTE, 'transactional': False}
+                self._connection.execute(self._connection.insert_new(tasks).values(task=task.name, attempt=0, **new))
+            elif not state.is_claimed and not is_schedule_of(task, state.schedule):
+                # not during a run: its own transaction may have to update the row
+                known = and_(self._is_free(task.name), tasks.c.schedule == state.schedule)
+                self._connection.execute(
+                    self._connection.update(tasks)
+                    .where(known)
+                    .values(
+                        schedule=write_schedule(task),
+                        # as it was read: the column has its new value by then on MySQL
+                        previous_schedule=state.schedule,
+                        schedule_changed_at=minute,
+                    )
                 )
-            )
-        elif row['schedule'] != schedule and row['run_id'] is None:
-            # while it runs its row is left alone: its own transaction may have to update it
-            connection.execute(
-                update(tasks)
-                .where(_is(app, task.name), tasks.c.schedule == row['schedule'], ~HELD)
-                .values(schedule=schedule, schedule_before=tasks.c.schedule, changed=minute)
-            )
+
+    def claim(self, task: str, minute: datetime | None, attempt: int, **values: Any) -> bool:
+        """Claim a task for a minute, or for a run by name, if no run is in progress.
+
+        :param attempt: above 1 to claim a minute that has begun before and is to run once more.
+        :param values: the fencing token, the process, and what else describes the run.
+        """
+        free = self._is_free(task)
+        if minute is not None:
+            if attempt > 1:
+                # by its attempt, because another process may have repeated it since the row was read
+                free = and_(free, tasks.c.last_minute == minute, IS_TO_RETRY, tasks.c.attempt == attempt - 1)
+            else:
+                free = and_(free, _is_older(tasks.c.last_minute, minute))
+            values |= {'last_minute': minute, 'attempt': attempt, 'retry_reason': None}
+        return self._change_unlocked(free, transactional=False, **values)
+
+    def claim_enqueued(self, task: str, enqueued_id: str, **values: Any) -> bool:
+        """Claim a run that was enqueued, under a fencing token of its own.
+
+        It waits for a lock on the row, which the process that enqueues may hold: the delivery comes only once.
+
+        :param enqueued_id: the token under which the run was enqueued.
+        :param values: the new fencing token and the process.
+        """
+        return self._change(self._waits(task, enqueued_id), handed_over_for=None, transactional=False, **values)
+
+    def release(self, task: str, run_id: str, **values: Any) -> bool:
+        """Release the row if it still holds our fencing token."""
+        return self._change(self._holds(task, run_id), **values, **RELEASED)
+
+    def mark_enqueued(self, task: str, run_id: str) -> bool:
+        """Record that an engine has a run now, unless a worker has begun it already."""
+        return self._change(self._holds(task, run_id), process=None)
+
+    def expire_enqueued(self, task: str, enqueued_id: str, **values: Any) -> bool:
+        """Release a run that was enqueued, if no worker has begun it."""
+        return self._change_unlocked(self._waits(task, enqueued_id), **values, **RELEASED)
+
+    def reap(self, task: str, run_id: str, **values: Any) -> bool:
+        """Release the row of a run that will not end, if it still holds its fencing token.
+
+        Its minute is to run once more if it was about to be enqueued, or if nothing of it was committed and it has not
+        begun too often. The condition is evaluated on the row as it is now, because the run may have committed since it
+        was read. A run by name is never transactional here, and leaves the retry of the last minute as it is.
+        """
+        repeatable = or_(
+            tasks.c.handed_over_for.is_not(None),
+            and_(tasks.c.transactional, tasks.c.attempt < MOST_ATTEMPTS_OF_LOST),
+        )
+        # the claim of a minute has removed its reason. First, because MySQL evaluates it with the columns that it has
+        # assigned before
+        retry_reason = case((repeatable, LOST), else_=tasks.c.retry_reason)
+        return self._change_unlocked(self._holds(task, run_id), retry_reason=retry_reason, **values, **RELEASED)
+
+    def extend_busy(self, task: str, minute: datetime) -> None:
+        """Record that a task still ran in a minute, so that it does not owe that minute."""
+        self._change(and_(tasks.c.task == task, _is_older(tasks.c.busy_until, minute)), busy_until=minute)
+
+    def skip_to(self, task: str, minute: datetime, **values: Any) -> bool:
+        """Record that a task does not run for a minute and for those before, if no process has claimed it."""
+        newer = and_(self._is_free(task), _is_older(tasks.c.last_minute, minute))
+        return self._change_unlocked(newer, last_minute=minute, retry_reason=None, **values)
+
+    def cancel_retry(self, task: str, minute: datetime, **values: Any) -> bool:
+        """Cancel the retry of a minute, and return whether there was one."""
+        waiting = and_(self._is_free(task), tasks.c.last_minute == minute, IS_TO_RETRY)
+        return self._change_unlocked(waiting, retry_reason=None, **values)
+
+    def record_outcome(self, task: str, **values: Any) -> bool:
+        """Record a result for which nothing was claimed, if no run is in progress."""
+        return self._change_unlocked(self._is_free(task), **values)
+
+    def set_transactional(self, task: str, run_id: str, transactional: bool) -> bool:
+        """Record whether a run commits with its record, and return whether the row still holds its fencing token."""
+        mine = self._holds(task, run_id)
+        # no new version of the row for each savepoint of a task that has many
+        changed = self._change(and_(mine, tasks.c.transactional != transactional), transactional=transactional)
+        # locked, because under REPEATABLE READ the task's transaction would see the row as it was at its beginning
+        query = self._connection.select(tasks, tasks.c.task).where(mine).with_for_update(read=True)
+        return changed or self._connection.scalar(query) is not None
+
+    def _is_free(self, task: str) -> ColumnElement[bool]:
+        return and_(tasks.c.task == task, ~IS_CLAIMED)
+
+    def _holds(self, task: str, run_id: str) -> ColumnElement[bool]:
+        return and_(tasks.c.task == task, tasks.c.run_id == run_id)
+
+    def _waits(self, task: str, enqueued_id: str) -> ColumnElement[bool]:
+        return and_(self._holds(task, enqueued_id), tasks.c.handed_over_for.is_not(None))
+
+    def _change(self, condition: ColumnElement[bool], **values: Any) -> bool:
+        # in the order of the arguments, which MySQL assigns one after another
+        statement = self._connection.update(tasks).where(condition).ordered_values(*values.items())
+        return bool(self._connection.execute(statement).rowcount == 1)
+
+    def _change_unlocked(self, condition: ColumnElement[bool], **values: Any) -> bool:
+        """Change a row unless another transaction has locked it, where the database can skip locked rows."""
+        if self._connection.dialect.skips_locked:
+            query = self._connection.select(tasks, tasks.c.task).where(condition).with_for_update(skip_locked=True)
+            if self._connection.scalar(query) is None:
+                return False
+        # no SELECT before it on SQLite, where only a transaction that begins with a write waits for other writers
+        return self._change(condition, **values)
 
 
-def take(connection: Connection, app: str, task: str, minute: datetime | None, attempt: int, **values: Any) -> bool:
-    """Claim a task for a minute, or for none, and tell whether it was to be had.
-
-    :param attempt: above 1 if it was begun for this minute before.
-    :param values: the run, its process, and whether the run commits with its record.
-    """
-    free = and_(_is(app, task), ~HELD)
-    if minute is not None:
-        if attempt > 1:
-            free = and_(free, tasks.c.last_minute == minute, tasks.c.again.is_not(None))
-        else:
-            free = and_(free, or_(tasks.c.last_minute.is_(None), tasks.c.last_minute < minute))
-        values |= {'last_minute': minute, 'attempt': attempt, 'again': None}
-    return _change(connection, free, **values)
+def _is_older(column: Any, minute: datetime) -> ColumnElement[bool]:
+    return or_(column.is_(None), column < minute)
 
 
-def give_back(connection: Connection, app: str, task: str, run_id: str, **values: Any) -> bool:
-    """End a run and tell whether it was still this one's: another token fences it off."""
-    mine = and_(_is(app, task), tasks.c.run_id == run_id)
-    ended = update(tasks).where(mine).values(run_id=None, process=None, queued=None, **values)
-    return connection.execute(ended).rowcount == 1
-
-
-def sent(connection: Connection, app: str, task: str, run_id: str) -> None:
-    """Take note that a run was handed over and is in nobody's hands, unless somebody has begun it already."""
-    mine = and_(_is(app, task), tasks.c.run_id == run_id)
-    connection.execute(update(tasks).where(mine).values(process=None))
-
-
-def begin_queued(connection: Connection, app: str, task: str, queued_id: str, **values: Any) -> bool:
-    """Claim a run that was handed over, under a token of its own, and tell whether it was to be had.
-
-    It waits for a lock on the row: that may be the one of who handed it over, and the run comes but once.
-
-    :param queued_id: the token that it was handed over under.
-    :param values: the run, and its process.
-    """
-    its = and_(_is(app, task), tasks.c.run_id == queued_id, tasks.c.queued.is_not(None))
-    return connection.execute(update(tasks).where(its).values(queued=None, **values)).rowcount == 1
-
-
-def give_up_queued(connection: Connection, app: str, task: str, queued_id: str) -> bool:
-    """End a run that was handed over and nobody has begun, and tell whether it still was one."""
-    its = and_(_is(app, task), tasks.c.run_id == queued_id, tasks.c.queued.is_not(None))
-    return _change(connection, its, run_id=None, process=None, queued=None)
-
-
-def lose(connection: Connection, app: str, task: str, run_id: str, **values: Any) -> bool:
-    """End a run that has not come to its end, and tell whether there still was one.
-
-    It is to be run once more if it was about to be handed over, or if nothing of it was committed, unless that was
-    tried too often. That is decided by the row as it is now: the run may have committed something since it was read.
-    """
-    harmless = or_(tasks.c.queued.is_not(None), and_(tasks.c.transactional, tasks.c.attempt < MOST_ATTEMPTS_OF_LOST))
-    its = and_(_is(app, task), tasks.c.run_id == run_id)
-    again = case((harmless, LOST), else_=None)
-    return _change(connection, its, run_id=None, process=None, queued=None, again=again, **values)
-
-
-def last_tick_before(connection: Connection, app: str, minute: datetime) -> datetime | None:
-    """Return the newest minute before another one that is known to have had a tick, or ``None``."""
-    row = connection.execute(select(ticks.c.last_minute, ticks.c.minute_before).where(ticks.c.app == app)).one_or_none()
-    return max((known for known in row or () if known is not None and known < minute), default=None)
-
-
-def last_tick(app: str) -> Any:
-    """Return the newest minute that had a tick, as a value for a statement."""
-    return select(ticks.c.last_minute).where(ticks.c.app == app).scalar_subquery()
-
-
-def skip_until(connection: Connection, app: str, task: str, minute: datetime) -> None:
-    """Take note that a task was still running until a minute."""
-    busy_before = or_(tasks.c.busy_until.is_(None), tasks.c.busy_until < minute)
-    connection.execute(update(tasks).where(_is(app, task), busy_before).values(busy_until=minute))
-
-
-def pass_over(connection: Connection, app: str, task: str, minute: datetime) -> bool:
-    """Take note that a task is not run for a minute and those before, and tell whether nobody else had."""
-    free = and_(_is(app, task), ~HELD, or_(tasks.c.last_minute.is_(None), tasks.c.last_minute < minute))
-    return _change(connection, free, last_minute=minute, again=None)
-
-
-def give_up(connection: Connection, app: str, task: str, minute: datetime) -> bool:
-    """Take note that a minute is not run once more, and tell whether nobody else had."""
-    waiting = and_(_is(app, task), ~HELD, tasks.c.last_minute == minute, tasks.c.again.is_not(None))
-    return _change(connection, waiting, again=None)
-
-
-def mark(connection: Connection, app: str, task: str, run_id: str, *, transactional: bool) -> bool:
-    """Take note of whether a run commits with its record, and tell whether it is still this one's."""
-    mine = and_(_is(app, task), tasks.c.run_id == run_id)
-    # no new version of the row for each savepoint of a task that has many
-    changed = update(tasks).where(mine, tasks.c.transactional != transactional).values(transactional=transactional)
-    return connection.execute(changed).rowcount == 1 or bool(connection.scalar(select(exists().where(mine))))
-
-
-def _change(connection: Connection, condition: ColumnElement[bool], **values: Any) -> bool:
-    """Change the row of a task if it meets a condition and is not locked, and tell whether it was changed."""
-    if connection.dialect.name == 'postgresql':
-        # a process that is frozen in its claim, or in the commit of its task, makes nobody wait
-        query = select(tasks.c.task).where(condition).with_for_update(skip_locked=True)
-        if connection.scalar(query) is None:
-            return False
-    # SQLite waits for other writers only if the first statement of a transaction is one that writes
-    return connection.execute(update(tasks).where(condition).values(**values)).rowcount == 1
-
-
-def _is(app: str, task: str) -> ColumnElement[bool]:
-    return and_(tasks.c.app == app, tasks.c.task == task)
+def _state(row: Any) -> TaskState:
+    values = row._asdict()
+    process_id = values.pop('process_id')
+    of_process = {name: values.pop(name) for name in (*(column.name for column in OF_PROCESS), 'lease_over')}
+    until, reason, requested_by = (values.pop(column.name) for column in OF_PAUSE)
+    if of_process['lease_over'] is None:
+        # a process that is not known any more has no lease
+        of_process['lease_over'] = True
+    return TaskState(
+        **values,
+        process=None if process_id is None else ProcessState(**of_process),
+        pause=None if until is None else Pause(None if until == FOR_EVER else until, reason, requested_by),
+    )

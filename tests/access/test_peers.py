@@ -1,4 +1,4 @@
-"""The account behind a connection: tables that the tests write, and those of the kernel for real connections."""
+"""The account behind a connection, from tables written here and from the kernel's for real connections."""
 
 import os
 import socket
@@ -40,13 +40,13 @@ def write(tmp_path):
     return tables
 
 
-# what the server's end of the connection and others of the machine look like
+# the server's end of the connection, and other connections of the machine
 OTHERS = [
     line(STRANGER, port=SERVER_PORT, to_port=PORT),
     line(STRANGER, port=SERVER_PORT, to=ip_address('0.0.0.0'), to_port=0, state='0A'),
     line(STRANGER, port=PORT + 1),
     line(STRANGER, address=ip_address('127.0.0.2')),
-    # a port of the peer is used once for each other end
+    # the same port of the peer, connected to another server
     line(STRANGER, to_port=5432),
 ]
 
@@ -54,78 +54,78 @@ OTHERS = [
 @pytest.mark.parametrize('uid', [0, 1, 1000, 65534, 4294967294])
 def test_the_owner_of_the_peers_end_is_found_among_others(write, uid):
     tables = write([*OTHERS, line(uid), *OTHERS], [])
-    assert peers.owners(LOCAL, PORT, SERVER_PORT, tables) == {uid}
+    assert peers.owner_uids(LOCAL, PORT, SERVER_PORT, tables) == {uid}
 
 
-def test_an_ipv4_connection_may_be_that_of_an_ipv6_socket(write):
+def test_an_ipv4_connection_may_belong_to_an_ipv6_socket(write):
     tables = write(OTHERS, [line(7, address=MAPPED)])
-    assert peers.owners(LOCAL, PORT, SERVER_PORT, tables) == {7}
+    assert peers.owner_uids(LOCAL, PORT, SERVER_PORT, tables) == {7}
 
 
-def test_the_second_table_is_for_connections_that_the_first_does_not_have(write):
+def test_the_second_table_is_read_only_without_a_match(write):
     tables = write([line(7)], [line(STRANGER, address=MAPPED)])
-    assert peers.owners(LOCAL, PORT, SERVER_PORT, tables) == {7}
+    assert peers.owner_uids(LOCAL, PORT, SERVER_PORT, tables) == {7}
 
 
-def test_an_ipv6_connection_is_found_where_there_is_no_other_table(write, tmp_path):
+def test_a_missing_table_is_skipped(write, tmp_path):
     address = ip_address('::1')
     (table,) = write([line(STRANGER, address=MAPPED), line(7, address=address)])
-    assert peers.owners(address, PORT, SERVER_PORT, (str(tmp_path / 'none'), table)) == {7}
+    assert peers.owner_uids(address, PORT, SERVER_PORT, (str(tmp_path / 'none'), table)) == {7}
 
 
 @pytest.mark.parametrize('state', ['02', '03', '04', '05', '06', '07', '08', '09', '0A', '0B', '0C'])
 def test_a_connection_that_is_not_open_has_no_owner(write, state):
-    assert peers.owners(LOCAL, PORT, SERVER_PORT, write([line(0, state=state)])) == set()
+    assert peers.owner_uids(LOCAL, PORT, SERVER_PORT, write([line(0, state=state)])) == set()
 
 
-def test_a_socket_that_no_process_holds_is_not_that_of_root(write):
-    assert peers.owners(LOCAL, PORT, SERVER_PORT, write([line(0, inode=0)])) == set()
+def test_a_socket_without_a_process_is_not_roots(write):
+    assert peers.owner_uids(LOCAL, PORT, SERVER_PORT, write([line(0, inode=0)])) == set()
 
 
-def test_all_who_use_the_same_port_to_the_same_port_are_owners(write):
+def test_every_connection_between_the_two_ports_counts(write):
     tables = write([line(0), line(STRANGER, to=ip_address('127.0.0.2'))])
-    assert peers.owners(LOCAL, PORT, SERVER_PORT, tables) == {0, STRANGER}
+    assert peers.owner_uids(LOCAL, PORT, SERVER_PORT, tables) == {0, STRANGER}
 
 
-def test_without_any_table_there_is_an_error_that_names_one(tmp_path):
+def test_without_any_table_the_error_names_one(tmp_path):
     with pytest.raises(OSError, match='nowhere'):
-        peers.owners(LOCAL, PORT, SERVER_PORT, (str(tmp_path / 'nowhere'), str(tmp_path / 'neither')))
+        peers.owner_uids(LOCAL, PORT, SERVER_PORT, (str(tmp_path / 'nowhere'), str(tmp_path / 'neither')))
 
 
 @pytest.mark.parametrize(
-    ('family', 'listening', 'asked'),
+    ('family', 'listening', 'target'),
     [
         (socket.AF_INET, '127.0.0.1', '127.0.0.1'),
         (socket.AF_INET6, '::1', '::1'),
         (socket.AF_INET6, '::ffff:127.0.0.1', '127.0.0.1'),
     ],
 )
-def test_the_kernel_says_that_a_connection_of_this_process_is_ours(family, listening, asked):
+def test_the_kernel_shows_our_account_for_our_connection(family, listening, target):
     with socket.socket(family) as server:
         server.bind((listening, 0))
         server.listen()
-        client = socket.create_connection((asked, server.getsockname()[1]))
+        client = socket.create_connection((target, server.getsockname()[1]))
         accepted, (peer, port, *_) = server.accept()
         with accepted:
             address, server_port = rules.parse_address(peer), server.getsockname()[1]
-            assert peers.owners(address, port, server_port) == {OURS}
-            # who does not wait for the answer: the kernel shows uid 0 from here on
+            assert peers.owner_uids(address, port, server_port) == {OURS}
+            # a client that does not wait for the answer: from here on the kernel shows uid 0
             client.close()
-            assert peers.owners(address, port, server_port) == set()
+            assert peers.owner_uids(address, port, server_port) == set()
 
 
 def judge(tables, **environ):
-    """Return the refusal of a request and what was said about it being unchecked."""
-    said = []
-    told = {'REMOTE_PORT': str(PORT), 'SERVER_PORT': str(SERVER_PORT), **environ}
-    environ = {name: value for name, value in told.items() if value is not None}
+    """Return the refusal of a request, and the reasons why its account is unknown."""
+    reasons = []
+    ports = {'REMOTE_PORT': str(PORT), 'SERVER_PORT': str(SERVER_PORT), **environ}
+    environ = {name: value for name, value in ports.items() if value is not None}
     networks = tuple(map(rules.parse_network, ('127.0.0.0/8', '10.0.0.0/8')))
     peer = environ.pop('peer', '127.0.0.1')
     secret = environ.pop('secret', None)
     refusal = rules.refuse(
-        'GET', peer, environ, secret=secret, allowed_ips=networks, unchecked=said.append, tables=tables
+        'GET', peer, environ, secret=secret, allowed_ips=networks, unchecked=reasons.append, tables=tables
     )
-    return refusal, said
+    return refusal, reasons
 
 
 @pytest.mark.parametrize('uid', [0, OURS])
@@ -133,15 +133,15 @@ def test_root_and_the_servers_own_account_may_trigger(write, uid):
     assert judge(write([line(uid)])) == (None, [])
 
 
-def test_a_port_may_be_told_as_a_number(write):
+def test_a_port_may_be_a_number(write):
     assert judge(write([line(0)]), REMOTE_PORT=PORT, SERVER_PORT=SERVER_PORT) == (None, [])
 
 
-def test_another_account_may_not_trigger_and_both_are_named(write):
-    refusal, said = judge(write([line(STRANGER)]))
-    assert (refusal.status, said) == (403, [])
-    assert f'from the account {STRANGER}; the server runs as {peers.account(OURS)}' in refusal.why
-    assert refusal.remedy == f'make it as {peers.account(OURS)} or as root, or set cron.secret and send it'
+def test_another_account_may_not_trigger_and_is_named(write):
+    refusal, reasons = judge(write([line(STRANGER)]))
+    assert (refusal.status, reasons) == (403, [])
+    assert f'from the account {STRANGER}; the server runs as {peers.account_name(OURS)}' in refusal.why
+    assert refusal.remedy == f'make it as {peers.account_name(OURS)} or as root, or set cron.secret and send it'
 
 
 def test_another_account_beside_our_own_may_not_trigger(write):
@@ -150,25 +150,25 @@ def test_another_account_beside_our_own_may_not_trigger(write):
 
 
 @pytest.mark.parametrize('lines', [[], OTHERS, [line(0, state='05')], [line(0, inode=0)]])
-def test_a_connection_that_nobody_holds_is_refused(write, lines):
-    refusal, said = judge(write(lines, []))
-    assert (refusal.status, said) == (403, [])
+def test_a_connection_without_a_process_is_refused(write, lines):
+    refusal, reasons = judge(write(lines, []))
+    assert (refusal.status, reasons) == (403, [])
     assert 'comes from 127.0.0.1 port 4711, and no process' in refusal.why
     assert 'set cron.secret' in refusal.remedy
 
 
 @pytest.mark.parametrize('name', ['REMOTE_PORT', 'SERVER_PORT'])
 @pytest.mark.parametrize('value', [None, '', '0', '65536', '123456', '-1', 'None', '4711, 1', '4711\n'])
-def test_without_the_ports_the_address_decides_and_that_is_said(write, name, value):
-    refusal, (said,) = judge(write([line(STRANGER)]), **{name: value})
+def test_without_the_ports_the_address_decides_with_a_warning(write, name, value):
+    refusal, (reason,) = judge(write([line(STRANGER)]), **{name: value})
     assert refusal is None
-    assert 'REMOTE_PORT' in said
+    assert 'REMOTE_PORT' in reason
 
 
-def test_without_a_table_the_address_decides_and_that_is_said(tmp_path):
-    refusal, (said,) = judge((str(tmp_path / 'nowhere'),))
+def test_without_a_table_the_address_decides_with_a_warning(tmp_path):
+    refusal, (reason,) = judge((str(tmp_path / 'nowhere'),))
     assert refusal is None
-    assert 'nowhere' in said
+    assert 'nowhere' in reason
 
 
 @pytest.mark.parametrize(
@@ -183,12 +183,24 @@ def test_without_a_table_the_address_decides_and_that_is_said(tmp_path):
         ({'secret': b's' * 16, 'HTTP_CRON_SECRET': 's' * 16}, None),
     ],
 )
-def test_only_a_local_request_without_a_secret_that_passed_everything_else_is_looked_up(environ, status, tmp_path):
-    refusal, said = judge((str(tmp_path / 'nowhere'),), **environ)
-    assert said == []
+def test_the_account_is_looked_up_last(environ, status, tmp_path):
+    refusal, reasons = judge((str(tmp_path / 'nowhere'),), **environ)
+    assert reasons == []
     assert (refusal and refusal.status) == status
 
 
+def test_root_and_the_effective_account_are_trusted():
+    before = os.geteuid()
+    if before == 0:
+        # as another account, because root alone would hide which of the two is missing
+        os.seteuid(STRANGER)
+    try:
+        assert peers.trusted_uids() == {0, os.geteuid()}
+        assert len(peers.trusted_uids()) == 2
+    finally:
+        os.seteuid(before)
+
+
 def test_an_account_is_shown_with_its_name_if_it_has_one():
-    assert peers.account(0) == 'root (0)'
-    assert peers.account(STRANGER) == str(STRANGER)
+    assert peers.account_name(0) == 'root (0)'
+    assert peers.account_name(STRANGER) == str(STRANGER)

@@ -1,4 +1,4 @@
-"""Who may trigger a run: a table of requests, each sent to a real application as a server would hand it over."""
+"""Access to the trigger: a table of requests, each sent to a real application as a server would pass it on."""
 
 import base64
 import logging
@@ -22,23 +22,22 @@ STRANGER = '203.0.113.7'
 LOOPBACK = (ip_network('127.0.0.1'), ip_network('::1'))
 MALICIOUS = 'x\r\n\t\x00\x1b[31m\x7f\x85forged'
 
-# the status of the answer, a part of the warning that gives the reason, and what the warning says to set
+# the status of the answer, a part of the reason in the warning, and a part of its remedy
 OK = (200, None, None)
 PEER = (403, 'is not in cron.allowed_ips', 'add its address there, or set cron.secret')
 PROXY = (403, 'it came through a proxy', 'request the application server itself, or set cron.secret')
 PREFIX = (403, 'it carries the header SCRIPT_NAME', "the server's own configuration")
-HOST = (403, 'asks for the host', 'request http://localhost instead, or set cron.secret')
+HOST = (403, 'its header Host is', 'request http://localhost instead, or set cron.secret')
 BROWSER = (403, 'a browser made it', 'set cron.secret')
 NO_SECRET = (401, 'does not carry the secret', "'Authorization: Bearer' or 'Cron-Secret:' with cron.secret's value")
 METHOD = (405, 'the method is', 'use GET or POST')
 
-TELLING = {401: {'WWW-Authenticate': 'Bearer'}, 405: {'Allow': 'GET, POST'}}
+EXTRA_HEADERS = {401: {'WWW-Authenticate': 'Bearer'}, 405: {'Allow': 'GET, POST'}}
 
 
 @pytest.fixture(autouse=True)
 def no_name_is_looked_up(monkeypatch):
-    # the one place where something is replaced: that no request makes the library ask the DNS, which the
-    # original did with whatever Host said, cannot be seen from outside
+    # replaced, because a look-up in the DNS cannot be seen in the answer; the original looked up the header Host
     def refuse_to_look_up(*args, **kwargs):
         raise AssertionError(f'looked up {args}')
 
@@ -54,7 +53,7 @@ class PermitNothing:
         return None
 
     def permits(self, request, context, permission):
-        return Denied('nobody may do anything')
+        return Denied('no permission at all')
 
 
 def guard_with_permission(config):
@@ -114,13 +113,13 @@ def judge(environ, peer='127.0.0.1', secret=None, allowed_ips=LOOPBACK, **more):
 
 
 def warnings_of(caplog):
-    """Return the warnings but the one that WebTest tells no port, which is what the account is looked up by."""
+    """Return the warnings, except that WebTest sets no port to look up the account by."""
     records = [(r.name, r.levelno, r.getMessage()) for r in caplog.records if r.levelno >= logging.WARNING]
     return [record for record in records if 'REMOTE_PORT' not in record[2]]
 
 
 def bearer(secret):
-    # as a server hands over the bytes that curl sent
+    # as a server decodes the bytes that curl sent
     return {'Authorization': 'Bearer ' + secret.encode().decode('latin-1')}
 
 
@@ -195,7 +194,7 @@ NETWORKS = [
 ]
 
 HOSTS = [
-    # what the original resolved and compared with the peer
+    # the original resolved these and compared the result with the peer
     row('host: stranger, own address', PEER, peer=STRANGER, host='203.0.113.7'),
     row('host: stranger, own address in decimal', PEER, peer=STRANGER, host='3405803783'),
     row('host: stranger, own address in hex', PEER, peer=STRANGER, host='0xcb007107'),
@@ -237,7 +236,7 @@ HOSTS = [
     row('host: a line end after', HOST, host='localhost\n'),
 ]
 
-# none opens what is closed, and each closes what is open, whatever it says
+# no header of a proxy opens access, and each of them closes it, whatever its value
 PROXIES = [
     row(f'proxy: {header}: {value or "empty"}', PROXY, {header: value})
     for header in (
@@ -346,7 +345,7 @@ BROWSERS += [
     row('browser: another purpose', OK, {'Sec-Purpose': 'else'}),
     row('browser: prefetch in an old header', BROWSER, {'Purpose': 'prefetch', 'Sec-Fetch-Site': 'none'}),
     row('browser: prefetch in an old header of Firefox', BROWSER, {'X-Moz': 'prefetch', 'Sec-Fetch-Site': 'none'}),
-    row('browser: an old one, which tells no site', BROWSER, {'Accept-Language': 'de'}),
+    row('browser: an old one, without Sec-Fetch-Site', BROWSER, {'Accept-Language': 'de'}),
     row('browser: an old one, without a language', BROWSER, {'Accept-Language': ''}),
     row('browser: the address is typed', OK, {'Accept-Language': 'de', 'Sec-Fetch-Site': 'none'}),
     row('browser: on the network, by http', BROWSER, {'Accept-Language': 'de'}, settings=LAN, peer='10.1.2.3'),
@@ -503,7 +502,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize('case', TABLE)
-def test_tasks_run_only_for_who_may_ask(case, caplog):
+def test_tasks_run_only_for_allowed_requests(case, caplog):
     caplog.set_level(logging.DEBUG)
     ran = []
     answer = send(make_app(case.settings, ran, case.configure), case)
@@ -514,8 +513,8 @@ def test_tasks_run_only_for_who_may_ask(case, caplog):
     assert answer.text == (expected if case.body is None else case.body)
     assert answer.content_type == 'text/plain'
     assert 'no-store' in answer.headers['Cache-Control']
-    telling = {name: answer.headers[name] for name in ('Allow', 'WWW-Authenticate') if name in answer.headers}
-    assert telling == TELLING.get(case.status, {})
+    extra = {name: answer.headers[name] for name in ('Allow', 'WWW-Authenticate') if name in answer.headers}
+    assert extra == EXTRA_HEADERS.get(case.status, {})
 
     warned = warnings_of(caplog)
     if case.status == 200:
@@ -565,19 +564,24 @@ def test_a_long_header_does_not_flood_the_log(header, caplog):
     assert len(message) < 400
 
 
-def test_the_warning_names_the_header_and_what_it_says(caplog):
+def test_the_warning_has_the_header_and_its_value(caplog):
     send(make_app({}), Case(*PROXY, headers={'X-Real-IP': STRANGER}))
     ((_, _, message),) = warnings_of(caplog)
     assert f"'X-Real-Ip': '{STRANGER}'" in message
 
 
+def test_of_several_proxy_headers_the_first_name_is_logged():
+    environ = {'HTTP_X_REAL_IP': STRANGER, 'HTTP_VIA': '1.1 p', 'HTTP_X_FORWARDED_FOR': STRANGER}
+    assert "in the header 'Via': '1.1 p'" in judge(environ).why
+
+
 def test_a_variable_of_the_server_is_no_header():
-    # CGI hands over what is in the environment, where gunicorn has a setting of that name
+    # CGI passes on the process's environment, in which gunicorn has a setting of that name
     environ = {'FORWARDED_ALLOW_IPS': '*', 'SCRIPT_NAME': '/shop', 'HTTP_HOST': 'localhost'}
     assert judge(environ) is None
 
 
-def test_a_percent_sign_in_a_header_is_logged_as_it_is(caplog):
+def test_a_percent_sign_in_a_header_is_logged_unchanged(caplog):
     send(make_app({}), Case(*PROXY, headers={'X-Forwarded-For': '%s %(x)s %d'}))
     ((_, _, message),) = warnings_of(caplog)
     assert "'%s %(x)s %d'" in message
@@ -586,7 +590,7 @@ def test_a_percent_sign_in_a_header_is_logged_as_it_is(caplog):
 @pytest.mark.parametrize(
     ('networks', 'forged', 'status'), [('127.0.0.1', '127.0.0.1', 403), ('10.0.0.1', '10.0.0.1', 200)]
 )
-def test_the_prefix_filter_makes_a_header_the_peer_but_no_connection_of_this_machine(networks, forged, status):
+def test_the_prefix_filter_forges_a_peer_but_no_connection(networks, forged, status):
     # docs/production.rst names the second as a limit
     filtered = PrefixMiddleware(make_app(allow(networks)).app, None)
     environ = {'REMOTE_ADDR': STRANGER, 'REMOTE_PORT': '1', 'SERVER_PORT': '80', 'HTTP_HOST': 'localhost'}
@@ -594,14 +598,14 @@ def test_the_prefix_filter_makes_a_header_the_peer_but_no_connection_of_this_mac
     assert app.get('/cron', headers={'X-Forwarded-For': forged}, status='*').status_int == status
 
 
-def test_what_was_sent_as_the_secret_is_not_logged_when_none_is_set(caplog):
+def test_a_sent_secret_is_never_logged(caplog):
     caplog.set_level(logging.DEBUG)
     send(make_app({}), Case(*PEER, peer=STRANGER, headers=bearer(SECRET), query=f'?secret={SECRET}'))
     assert len(warnings_of(caplog)) == 1
     assert SECRET not in f'{caplog.text} {[vars(record) for record in caplog.records]}'
 
 
-def test_an_answer_of_failed_tasks_is_not_cached_either():
+def test_an_answer_of_failed_tasks_is_not_cached():
     def broken(system):
         raise ValueError
 
@@ -631,7 +635,7 @@ def test_the_other_views_of_an_application_keep_their_guards(guard, status):
     assert app.post('/cron', headers={'Host': 'localhost'}, extra_environ={'REMOTE_ADDR': '127.0.0.1'}).text == 'ok'
 
 
-def test_a_request_with_neither_headers_nor_environ_is_judged_by_its_peer():
+def test_a_request_without_headers_is_judged_by_its_peer():
     assert judge({}) is None
     assert judge({}, peer='127.0.0.2').status == 403
 
@@ -650,11 +654,16 @@ def test_headers_of_a_dummy_request_count_in_any_case(name):
     assert CronView(proxied)() == 'fail 127.0.0.1'
 
 
-def test_without_networks_any_peer_is_allowed_with_the_secret_and_none_without_it():
+def test_without_networks_the_secret_alone_decides():
     environ = {'HTTP_AUTHORIZATION': f'Bearer {SECRET}'}
     rules = {'secret': SECRET.encode(), 'allowed_ips': None}
     assert judge(environ, peer=None, **rules) is None
     assert judge({}, **rules).status == 401
+
+
+def test_without_networks_and_secret_only_headers_decide():
+    assert judge({}, peer=None, allowed_ips=None) is None
+    assert judge({'HTTP_VIA': '1.1 p'}, peer=None, allowed_ips=None).status == 403
 
 
 @pytest.mark.parametrize(
@@ -692,7 +701,7 @@ def test_a_network_is_read_from_its_text(text, network):
         b'::1',
     ],
 )
-def test_what_is_no_network_is_refused(value):
+def test_a_text_that_is_no_network_is_refused(value):
     with pytest.raises(ValueError, match=r'address|network|host bits|has a scope'):
         rules.parse_network(value)
 
@@ -722,11 +731,11 @@ def test_an_address_is_read_from_its_text(text, address):
         '10.0.0.0/8',
     ],
 )
-def test_what_names_no_single_peer_is_no_address(text):
+def test_a_text_that_names_no_peer_is_refused(text):
     assert rules.parse_address(text) is None
 
 
-def test_a_text_that_is_too_long_for_an_address_is_not_looked_into():
+def test_a_text_too_long_for_an_address_is_not_parsed():
     class Text(str):
         def __contains__(self, part):
             raise AssertionError('looked into')
@@ -745,7 +754,7 @@ def test_a_text_that_is_too_long_for_an_address_is_not_looked_into():
         ('/cron/', {'cron.path': '/cron/'}, None),
     ],
 )
-def test_a_path_with_a_newline_is_not_that_of_the_trigger(path, settings, prefix):
+def test_a_path_with_a_newline_is_not_the_triggers(path, settings, prefix):
     config = Configurator(settings={**settings, 'cron.secret': SECRET}, route_prefix=prefix)
     config.include('pyramid_cron')
     app = TestApp(config.make_wsgi_app(), lint=False)
@@ -754,7 +763,7 @@ def test_a_path_with_a_newline_is_not_that_of_the_trigger(path, settings, prefix
         app.get(wrong, headers=bearer(SECRET), status=404)
 
 
-def test_a_newline_in_what_a_prefix_matches_is_not_let_through():
+def test_a_newline_in_a_prefix_is_not_the_triggers():
     config = Configurator(settings={'cron.secret': SECRET}, route_prefix='/{shop}')
     config.include('pyramid_cron')
     app = TestApp(config.make_wsgi_app(), lint=False)

@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get('PATH', ''), '/usr/sbin', '/sbin'])
 
-# of a browser that asks nobody for anything by itself
+# of a browser that requests nothing by itself
 ARGUMENTS = [
     '--headless',
     '--no-sandbox',
@@ -54,7 +54,7 @@ def listens(address):
 
 
 def identity(account):
-    """Return how subprocess is told to run something under an account."""
+    """Return the arguments with which subprocess runs something under an account."""
     if account is None:
         return {}
     entry = pwd.getpwnam(account)
@@ -90,7 +90,7 @@ def until():
 
 @pytest.fixture
 def free_port():
-    """Find a port of 127.0.0.1 that nobody uses."""
+    """Find an unused port of 127.0.0.1."""
 
     def find():
         with socket.socket() as server:
@@ -150,7 +150,7 @@ class Answer:
 def curl(program, tmp_path):
     """Request something with curl, and return its answer."""
     executable = program('curl')
-    # -q: whatever is in somebody's ~/.curlrc
+    # -q: whatever is in the user's ~/.curlrc
     always = ['-q', '-sS', '--noproxy', '*', '-w', '%{http_code}']
     number = 0
 

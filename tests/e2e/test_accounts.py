@@ -1,5 +1,5 @@
-"""Servers and proxies under accounts of their own, as Debian runs them. None of the proxies is told anything but where
-the application is, and everybody reaches them.
+"""Servers and proxies under accounts of their own, as Debian runs them. The proxies know only where the application
+is, and every account reaches them.
 """
 
 import tempfile
@@ -143,7 +143,7 @@ def served(program, serve, server_kind):
 
 
 @pytest.mark.parametrize('kind', PROXIES)
-def test_no_proxy_lets_a_stranger_in(served, proxy, curl, kind):
+def test_no_stranger_passes_through_a_proxy(served, proxy, curl, kind):
     url = proxy(kind, served.port)
     assert curl(f'{url}/', *OUTSIDER).body == 'Request /cron to run what is due.\n'
     hosts = [f'Host: {host}' for host in ('localhost', f'127.0.0.1:{served.port}', '[::1]', 'example.com')]

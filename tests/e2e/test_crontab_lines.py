@@ -14,10 +14,10 @@ WAYS = {'redirect': 301, 'other': 308, 'error': 500, 'refused': 403, 'fine': 200
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers with the status that the path asks for, and never if it asks for none."""
+    """Answers with the status in the path, and never if there is none."""
 
     def do_GET(self):
-        self.server.asked.append(self.path)
+        self.server.requested.append(self.path)
         way = self.path.strip('/')
         if way not in WAYS:
             self.server.over.wait(60)
@@ -35,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     with ThreadingHTTPServer(('127.0.0.1', 0), Handler) as server:
-        server.asked, server.over = [], threading.Event()
+        server.requested, server.over = [], threading.Event()
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
@@ -78,7 +78,7 @@ def line(program, root, server):
     return run
 
 
-def test_they_say_nothing_when_all_is_well(line):
+def test_they_print_nothing_when_all_is_well(line):
     assert line('fine') == (0, '', '')
 
 
@@ -87,7 +87,7 @@ def test_they_notice_a_redirect_and_do_not_follow_it(line, server, path):
     status, out, err = line(path)
     assert (status, out) == (47, '')
     assert err.startswith('curl: (47) ')
-    assert server.asked == [f'/{path}']
+    assert server.requested == [f'/{path}']
 
 
 @pytest.mark.parametrize('path', ['error', 'refused'])
@@ -104,7 +104,7 @@ def test_they_notice_a_server_that_hangs(line):
 
 
 def test_they_notice_that_there_is_no_server(line, server):
-    with socket.socket() as nobody:
-        nobody.bind(('127.0.0.1', 0))
-        server.server_port = nobody.getsockname()[1]
+    with socket.socket() as unused:
+        unused.bind(('127.0.0.1', 0))
+        server.server_port = unused.getsockname()[1]
         assert line('fine')[0] == 7

@@ -55,7 +55,7 @@ def address(pages):
 
 @pytest.fixture
 def window(chromium, address):
-    """Return a function that makes a window; what is asked of another host, or not found, fails at its end."""
+    """Return a function that makes a window; what is requested from another host, or not found, fails at its end."""
     contexts, elsewhere, missing = [], [], []
 
     def window(width, scheme='light'):
@@ -80,7 +80,7 @@ def names(root):
 
 @pytest.mark.parametrize('width', [390, 1280])
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
-def test_no_page_is_wider_than_the_window_or_asks_another_host(window, address, root, width, scheme):
+def test_no_page_is_too_wide_or_requests_another_host(window, address, root, width, scheme):
     page, wide = window(width, scheme), {}
     for name in names(root):
         page.goto(f'{address}{name}.html')

@@ -13,22 +13,22 @@ def kill(root, *arguments, module='tests.kills'):
 
 
 @pytest.mark.parametrize('database', ['sqlite', 'postgresql'])
-def test_what_tasks_did_is_what_is_recorded_whoever_is_killed_when(root, request, database):
+def test_effects_and_records_agree_whatever_is_killed(root, request, database):
     if database == 'postgresql':
         # skips or fails where there is none
         request.getfixturevalue('start_postgresql')
     assert kill(root, '--database', database, '--kills', '50') == 0
 
 
-def test_the_harness_finds_duplicates_where_lost_runs_are_repeated_without_the_session(root):
+def test_the_harness_finds_repeated_runs_without_a_session(root):
     assert kill(root, '--control', 'repeated', '--kills', '50') == 0
 
 
 @pytest.mark.parametrize('engine', ['procrastinate', 'celery'])
-def test_what_is_handed_over_is_done_once_whoever_is_killed_when(root, engine, start_postgresql, redis_server):
+def test_enqueued_runs_happen_once_whatever_is_killed(root, engine, start_postgresql, redis_server):
     assert kill(root, '--engine', engine, '--kills', '10', '--minutes', '40', module='tests.kills.queues') == 0
 
 
-def test_the_harness_finds_what_workers_do_twice_that_do_not_ask_the_store(root, start_postgresql, redis_server):
+def test_the_harness_finds_workers_that_ignore_the_store(root, start_postgresql, redis_server):
     arguments = '--engine', 'celery', '--kills', '3', '--minutes', '20', '--control'
     assert kill(root, *arguments, module='tests.kills.queues') == 0

@@ -72,12 +72,13 @@ def test_list_can_be_json(pcron, ini):
         'last': None,
         'last_utc': None,
         'paused': None,
+        'problems': [],
         'due': False,
         'why': 'min is 0, not 30; hour is 2, not 7; dow is thu, not mon',
     }
 
 
-def test_list_tells_what_is_due_at_a_time_and_why(pcron, ini):
+def test_list_shows_what_is_due_at_a_time_and_why(pcron, ini):
     done = pcron('list', ini(), '--at', '2026-12-24 00:00')
     assert (done.returncode, done.stderr) == (0, '')
     assert done.stdout == (
@@ -115,7 +116,7 @@ def test_tick_runs_what_is_due(pcron, ini, journal):
 
 @pytest.mark.parametrize('name', ['fails', 'exits'])
 @pytest.mark.parametrize('command', ['tick', 'run'])
-def test_it_tells_its_caller_that_a_task_failed_and_runs_the_next(start, program, ini, journal, command, name):
+def test_a_failed_task_is_status_1_and_the_next_runs(start, program, ini, journal, command, name):
     tasks = [f'trouble.{name}', 'trouble.works'] if command == 'run' else []
     process = start(program('pcron'), command, str(ini(tasks=f'{name} works')), *tasks)
     assert process.wait(60) == 1
@@ -180,14 +181,14 @@ def test_work_ticks_at_three_minutes_and_ends_at_sigterm(start, program, ini, un
 
 @pytest.fixture
 def waiting(start, program, ini, until, tmp_path):
-    """Start ``pcron work``, and wait until it runs a task that waits until the test lets it go on."""
+    """Start ``pcron work``, and wait until it runs a task that waits for the test."""
     process = start(program('pcron'), 'work', str(ini(tasks='waits works')))
     until((tmp_path / 'var' / 'waiting').exists, 'the first minute begins', 80, process)
     return process
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
-def test_work_lets_the_task_that_runs_end_and_begins_no_other(waiting, number, tmp_path):
+def test_work_ends_the_running_task_and_begins_no_other(waiting, number, tmp_path):
     waiting.send_signal(number)
     with pytest.raises(subprocess.TimeoutExpired):
         waiting.wait(1)
@@ -215,7 +216,7 @@ def test_a_second_signal_interrupts_the_task(waiting, until, tmp_path):
     assert not (tmp_path / 'var' / 'journal.txt').exists()
 
 
-def test_work_says_what_it_does_where_no_log_is_configured(start, program, ini, until):
+def test_work_logs_to_the_terminal_without_logging_configuration(start, program, ini, until):
     path = ini(tasks='works')
     path.write_text(path.read_text().partition('[loggers]')[0])
     process = start(program('pcron'), 'work', str(path))

@@ -63,7 +63,7 @@ def test_behind_nginx_only_the_local_curl_gets_in(serve, server_kind, nginx, cur
 
 
 # what the library does on its own, where nginx does not refuse /cron: with some of these headers nothing but the
-# account that nginx runs under tells its requests from those of a local curl
+# account that nginx runs under distinguishes its requests from those of a local curl
 SETUPS = {
     'all that the docs set': [HOST, FOR, PROTO, REAL_IP],
     'no X-Real-IP': [HOST, FOR, PROTO],

@@ -1,4 +1,4 @@
-"""Tasks that are handed over: the files and commands of the pages, word by word, with real workers and brokers."""
+"""Enqueued runs: the files and commands of the pages, word by word, with real workers and brokers."""
 
 import importlib.util
 import json
@@ -83,7 +83,7 @@ def site(root, program, tmp_path):
     """Return a function that returns the site of an engine, in which some texts are replaced."""
 
     def make(title, **replaced):
-        """Make what the page says before its first title, and below this one."""
+        """Make what the page has before its first title, and below this one."""
         before, *sections = re.split(
             r'^(.+)\n-+\n', (root / 'docs' / 'engines.rst').read_text('utf-8'), flags=re.MULTILINE
         )
@@ -113,7 +113,7 @@ def alike(text):
 
 
 def hand_over_as_the_page_shows(site, worker, until):
-    """Tick once, and wait for a worker that runs until the record says that all went well."""
+    """Tick once, and wait for a worker that runs until the record is ok."""
     ticked, history = site.shown('text')
     assert alike(site.run(site.command('pcron', 'tick'))) == alike(ticked)
     until(lambda: site.statuses() == ['ok'], 'the record is ok', PATIENCE, worker)
@@ -144,7 +144,7 @@ def other(site, broker):
         page = site('Any other queue', **{'redis://localhost:6379': f'unix://{broker.socket}', 'VIA': module})
         *_, ini = page.shown('text')
         page.write(('shop.ini', ini))
-        assert 'handed over shop.invoices' in page.pcron('tick', 'shop.ini')
+        assert 'queued   shop.invoices' in page.pcron('tick', 'shop.ini')
         assert page.statuses() == ['queued']
         return page
 
@@ -166,7 +166,7 @@ def test_dramatiq_and_huey(other, start, until, module, name):
 
 
 class Kubernetes(BaseHTTPRequestHandler):
-    """Creates Jobs as the API server does, as far as anybody asks here."""
+    """Creates Jobs as the API server does, as far as these tests use it."""
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers['Content-Length']))
@@ -244,8 +244,8 @@ def handover(key):
     return Handover(key, 'a task', None, None, '/srv/shop.ini')
 
 
-def test_a_job_is_created_whose_command_runs_the_task(jobs, kubernetes):
-    assert 'handed over shop.invoices' in jobs.pcron('tick', 'shop.ini')
+def test_the_command_of_the_created_job_runs_the_task(jobs, kubernetes):
+    assert 'queued   shop.invoices' in jobs.pcron('tick', 'shop.ini')
     [(path, job)] = kubernetes.jobs.values()
     assert path == '/apis/batch/v1/namespaces/shop/jobs'
     assert (job['apiVersion'], job['kind'], job['spec']['backoffLimit']) == ('batch/v1', 'Job', 0)

@@ -1,4 +1,4 @@
-"""The application servers, asked by curl."""
+"""The application servers, requested by curl."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def test_a_stranger_is_refused(serve, server_kind, curl):
     assert 'cron.allowed_ips' in server.log
 
 
-def test_a_stranger_who_names_the_servers_own_address_is_refused(serve, server_kind, curl):
+def test_a_stranger_that_names_the_address_of_the_server_is_refused(serve, server_kind, curl):
     server = serve(server_kind)
     for host in ('localhost', '127.0.0.1', '127.0.0.2', '2130706434'):
         answer = curl(f'{server.url}/cron', '--interface', '127.0.0.2', '-H', f'Host: {host}')
@@ -63,7 +63,7 @@ def test_head_is_refused(serve, server_kind, curl):
     assert server.journal == ''
 
 
-def test_the_secret_in_a_header_file_lets_in(serve, server_kind, curl, header_file):
+def test_the_secret_in_a_header_file_is_accepted(serve, server_kind, curl, header_file):
     server = serve(server_kind, settings={'cron.secret': SECRET})
     refused = curl(f'{server.url}/cron')
     assert refused.status == 401
@@ -125,7 +125,7 @@ def test_a_task_that_still_runs_is_skipped(two_ticks, curl):
     assert works['outcome'] == 'ok'
     assert first.body == 'ok'
     # and it is not skipped for ever
-    assert json.loads(curl(f'{server.url}/cron', '-H', 'Accept: application/json').body)['tasks'][0]['status'] == 'ok'
+    assert json.loads(curl(f'{server.url}/cron', '-H', 'Accept: application/json').body)['tasks'][0]['outcome'] == 'ok'
 
 
 def test_curl_notices_a_task_that_is_stuck(two_ticks):
@@ -157,11 +157,11 @@ def test_the_child_of_a_task_that_forks_does_not_run_the_rest(serve, curl, kind)
     server = serve(kind, tasks='forks works')
     assert curl(f'{server.url}/cron').body == 'ok'
     assert server.journal == 'works\n'
-    assert 'task trouble.forks came back in process' in server.log
+    assert 'task trouble.forks ended in process' in server.log
     assert curl(f'{server.url}/', max_time=3).status == 404
 
 
-def test_an_exit_in_the_main_thread_of_a_server_ends_the_run_and_leaves_the_task_due(serve, curl, until):
+def test_an_exit_in_the_main_thread_leaves_the_task_due(serve, curl, until):
     server = serve('gunicorn sync', tasks='exits_once works')
     # gunicorn answers by itself, or closes the connection
     assert curl(f'{server.url}/cron', '-f', max_time=3).exit_code != 0
@@ -215,7 +215,7 @@ def unix_socket(start, program, ini, root, tmp_path):
     return run
 
 
-def test_nobody_is_let_in_by_address_through_a_unix_socket(unix_socket, curl, tmp_path):
+def test_no_address_opens_a_unix_socket(unix_socket, curl, tmp_path):
     process, path = unix_socket()
     answer = curl('http://localhost/cron', '--unix-socket', str(path))
     assert (answer.status, answer.body) == (403, 'fail')

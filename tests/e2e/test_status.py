@@ -13,24 +13,24 @@ from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIServer, make_server
 
 import pytest
-from filling import fill, record, record_silence
 from pyramid.config import Configurator
 from pyramid.csrf import CookieCSRFStoragePolicy
 from pyramid.httpexceptions import HTTPNoContent
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from pyramid_cron.schedules.clock import MINUTE, current_minute
+from tests.support.filling import fill, record, record_silence
 
 TASKS = [
     ('shop.invoices.send', '0 2 * * *', 'Send the invoices of yesterday.', {}),
     ('shop.stock.sync', '*/10 * * * *', 'Fetch the stock from the warehouse.\n\nIn pages of 500.', {}),
     ('shop.reports.weekly', '30 7 * * mon', 'Mail the figures of the week to the owners.', {}),
-    ('shop.sessions.purge', '17 3,15 * * *', 'Forget the sessions that nobody has used for a day.', {}),
+    ('shop.sessions.purge', '17 3,15 * * *', 'Forget the sessions that were not used for a day.', {}),
     ('shop.rates.fetch', '*/15 9-17 * * 1-5', 'Fetch the rates of the exchange.', {'timezone': 'America/New_York'}),
     ('shop.search.index', '5 * * * *', 'Bring the search index up to date.', {'idle': True}),
     ('shop.backup.verify_that_the_newest_archive_can_be_restored', '0 4 1 * *', 'Restore the newest archive.', {}),
     ('shop.newsletter.queue', '*/7 * * * *', '', {}),
-    ('shop.thumbnails.make', '* * * * *', 'Make the thumbnails that pages asked for.', {}),
+    ('shop.thumbnails.make', '* * * * *', 'Make the thumbnails that pages need.', {}),
 ]
 TRACEBACK = """\
 Traceback (most recent call last):
@@ -57,7 +57,7 @@ class Server(ThreadingMixIn, WSGIServer):
 
 @pytest.fixture(scope='module')
 def address(tmp_path_factory):
-    """The address of a page about a shop whose warehouse does not answer."""
+    """The address of a page about a shop with a warehouse that does not answer."""
     folder = tmp_path_factory.mktemp('status')
     config = Configurator(
         settings={
@@ -70,7 +70,7 @@ def address(tmp_path_factory):
     config.include('pyramid_cron')
     config.include('pyramid_cron.status')
     config.add_cron_status('/admin/cron', permission=NO_PERMISSION_REQUIRED)
-    # which a browser asks the application for
+    # which a browser requests from the application
     config.add_route('icon', '/favicon.ico')
     config.add_view(lambda request: HTTPNoContent(), route_name='icon')
     for name, cron, docstring, options in TASKS:
@@ -83,7 +83,7 @@ def address(tmp_path_factory):
         yield f'http://127.0.0.1:{server.server_port}/admin/cron'
         server.shutdown()
         thread.join()
-    config.registry['cron_claims'].database.engine.dispose()
+    config.registry['cron_store'].database.engine.dispose()
 
 
 def task(docstring):
@@ -108,14 +108,14 @@ def remember(registry):
         ('shop.newsletter.queue', now - 3 * MINUTE, {'outcome': 'skipped', 'attempt': 0, 'reason': 'still running'}),
     )
     record_silence(registry, now - 200 * MINUTE, now - 191 * MINUTE, 'shop.invoices.send')
-    registry['cron_claims'].pause(
+    registry['cron_store'].pause(
         ['shop.reports.weekly'], reason='the mail server moves', until=now + timedelta(days=2), requested_by='ada'
     )
 
 
 @pytest.fixture
 def visit(chromium, address):
-    """Return a function that opens a page in a window of its own; what it asks others than the server for fails."""
+    """Return a function that opens a page in a window of its own; requests to other hosts fail."""
     contexts, elsewhere = [], []
     origin = address.removesuffix('/admin/cron') + '/'
 
@@ -199,12 +199,12 @@ def test_a_task_is_run_paused_and_resumed_without_a_script(visit):
     page = visit('/task?name=shop.thumbnails.make', java_script_enabled=False)
     page.get_by_role('button', name='Run now').click()
     assert 'shop.thumbnails.make ran: ok' in page.get_by_role('status').inner_text()
-    # the browser asks for a page when it is told to load it again, and does not send the form once more
+    # reloaded, the browser requests a page, and does not send the form once more
     assert page.reload().request.method == 'GET'
     page.get_by_text('Pause …').click()
     page.get_by_label('Reason').fill('the disk is full')
     page.get_by_role('button', name='Pause', exact=True).click()
-    assert 'is paused until somebody resumes it' in page.get_by_role('status').inner_text()
+    assert 'is paused until it is resumed' in page.get_by_role('status').inner_text()
     page.get_by_role('link', name='Scheduled tasks').click()
     assert 'the disk is full' in page.locator('.notices').inner_text()
     page.get_by_role('link', name='shop.thumbnails.make').first.click()
@@ -212,14 +212,14 @@ def test_a_task_is_run_paused_and_resumed_without_a_script(visit):
     assert 'shop.thumbnails.make is resumed' in page.get_by_role('status').inner_text()
 
 
-def test_a_minute_is_asked_about_by_the_form(visit):
+def test_the_form_explains_a_minute(visit):
     page = visit('/due', java_script_enabled=False)
     page.get_by_label('Date and time').fill('2026-11-24T02:00')
     page.get_by_role('button', name='Show').click()
     assert 'Tue 2026-11-24 02:00 Europe/Berlin: 4 of 9 tasks were due' in page.get_by_role('main').inner_text()
 
 
-def test_a_screen_reader_is_told_what_a_strip_shows(visit):
+def test_a_screen_reader_has_a_text_for_a_strip(visit):
     strip = re.compile(r'^Last 30 runs: 2\d ok, \d failed; the last is failed$')
     assert visit().get_by_role('img', name=strip).count() == 1
     # narrow, it is a table for them all the same

@@ -82,7 +82,7 @@ class Store:
     def options(self, tasks, **options):
         return {'store': self.url, 'tasks': tasks, **options}
 
-    def ask(self, query):
+    def query(self, query):
         with self._engine.connect() as connection:
             result = connection.execute(text(query))
             rows = list(map(tuple, result)) if result.returns_rows else []
@@ -91,12 +91,13 @@ class Store:
 
     @property
     def effects(self):
-        return self.ask('SELECT task, minute FROM effects ORDER BY minute, id')
+        return self.query('SELECT task, minute FROM effects ORDER BY minute, id')
 
     @property
-    def statuses(self):
+    def outcomes(self):
         return [
-            status for (status,) in self.ask('SELECT status FROM cron_runs ORDER BY scheduled_for, started, attempt')
+            outcome
+            for (outcome,) in self.query('SELECT outcome FROM cron_runs ORDER BY scheduled_for, started, attempt')
         ]
 
     def end(self):
@@ -150,7 +151,7 @@ def waiting(until, tmp_path):
 
 @pytest.fixture
 def go(tmp_path):
-    """Let tasks go on that wait."""
+    """End the waiting of tasks."""
     return (tmp_path / 'go').touch
 
 
@@ -172,7 +173,7 @@ def test_a_database_that_was_killed_between_ticks_is_made_up_for(own_server, ope
         assert ticker.tick(0)['tasks'] == {'writes': 'ok', 'forgets': 'ok'}
         own_server.kill()
         answer = ticker.tick(5)
-        assert answer['problem'].startswith('the store cannot be asked: ')
+        assert answer['problem'].startswith('the store is not available: ')
         assert answer['tasks'] == {'forgets': 'ok'}
         own_server.start_again()
         assert ticker.tick(6)['tasks'] == {'writes': 'ok', 'forgets': 'ok'}
@@ -191,7 +192,7 @@ def test_the_end_of_a_run_is_written_again_once_the_database_is_back(own_server,
         own_server.start_again()
         go()
         assert ticker.answer()['tasks'] == {'only_waits': 'ok'}
-        assert store.statuses == ['ok', 'ok']
+        assert store.outcomes == ['ok', 'ok']
 
 
 def test_what_a_killed_database_has_rolled_back_has_failed(own_server, open_store, until, waiting, go):
@@ -204,7 +205,7 @@ def test_what_a_killed_database_has_rolled_back_has_failed(own_server, open_stor
         own_server.start_again()
         go()
         assert ticker.answer()['tasks'] == {'writes_and_waits': 'failed'}
-        assert (store.effects, store.statuses) == ([], ['failed'])
+        assert (store.effects, store.outcomes) == ([], ['failed'])
 
 
 def test_an_end_that_is_too_long_in_coming_is_written_by_a_later_tick(own_server, open_store, until, waiting, go):
@@ -220,7 +221,7 @@ def test_an_end_that_is_too_long_in_coming_is_written_by_a_later_tick(own_server
         assert ticker.answer()['tasks'] == {'only_waits': 'ok'}
         own_server.start_again()
         assert ticker.tick(6)['tasks'] == {}
-        assert store.statuses == ['ok', 'ok']
+        assert store.outcomes == ['ok', 'ok']
 
 
 def test_a_process_that_was_frozen_over_its_lease_cannot_commit(store, waiting, go):
@@ -239,10 +240,10 @@ def test_a_process_that_was_frozen_over_its_lease_cannot_commit(store, waiting, 
     assert answer['tasks'] == {'waits': 'failed'}
     assert answer['errors']['waits'].startswith('Fenced')
     assert store.effects == [('waits', 0)]
-    assert store.statuses == ['lost', 'ok']
+    assert store.outcomes == ['lost', 'ok']
 
 
-def test_a_process_that_is_frozen_in_its_claim_makes_nobody_wait(on_postgresql, until):
+def test_a_process_frozen_in_its_claim_blocks_no_other(on_postgresql, until):
     store, tasks = on_postgresql, {'writes': '*/5 * * * *', 'writes too': '*/5 * * * *'}
     other = store.ticker(tasks=tasks)
     # the tables, and nothing that is due
@@ -264,7 +265,7 @@ def test_a_process_that_is_frozen_in_its_claim_makes_nobody_wait(on_postgresql, 
     frozen.send(signal.SIGCONT)
     assert frozen.answer()['tasks']['writes'] in ('failed', 'skipped')
     assert Counter(store.effects) == {('writes', 5): 2}
-    assert store.statuses == ['ok', 'ok']
+    assert store.outcomes == ['ok', 'ok']
 
 
 def test_a_process_that_is_frozen_in_its_claim_blocks_sqlite_until_the_busy_timeout(on_sqlite, until):
@@ -312,13 +313,13 @@ def test_an_application_may_isolate_its_transactions_more(on_postgresql, isolati
     answers = store.ticker(3, 20, tasks=tasks, engine={'isolation_level': isolation}).answers()
     errors = Counter(error[:60] for answer in answers for error in answer['errors'].values())
     print(isolation, errors)
-    # PostgreSQL calls off a transaction rather than let it see what it must not; then nothing of it is kept
+    # PostgreSQL aborts a transaction that would see what it must not; then nothing of it is kept
     assert all('SerializationFailure' in error for error in errors)
     assert isolation == 'SERIALIZABLE' or not errors
-    assert len(store.effects) == store.statuses.count('ok')
-    by_task = store.ask("SELECT task, scheduled_for FROM cron_runs WHERE outcome = 'ok'")
+    assert len(store.effects) == store.outcomes.count('ok')
+    by_task = store.query("SELECT task, scheduled_for FROM cron_runs WHERE outcome = 'ok'")
     assert len(by_task) == len(set(by_task))
-    assert 'running' not in store.statuses
+    assert 'running' not in store.outcomes
 
 
 def test_a_run_that_could_not_be_serialized_has_failed_and_may_be_retried(on_postgresql, waiting, go):
@@ -327,7 +328,7 @@ def test_a_run_that_could_not_be_serialized_has_failed_and_may_be_retried(on_pos
     ticker, other = store.ticker(tasks=tasks, **options), store.ticker(tasks=tasks, **options)
     other.tick(1)
     # PostgreSQL then reads all of a small table, and so each run depends on the others that end meanwhile
-    store.ask('ANALYZE')
+    store.query('ANALYZE')
     ticker.begin(5)
     waiting()
     assert other.tick(6)['tasks'] == {'writes': 'ok'}
@@ -335,10 +336,10 @@ def test_a_run_that_could_not_be_serialized_has_failed_and_may_be_retried(on_pos
     assert 'SerializationFailure' in ticker.answer()['errors']['writes_and_waits again']
     assert other.tick(7)['tasks'] == {'writes_and_waits again': 'ok'}
     assert store.effects == [('writes', 1), ('writes_and_waits', 5), ('writes', 6)]
-    assert Counter(store.statuses) == {'ok': 3, 'failed': 1}
+    assert Counter(store.outcomes) == {'ok': 3, 'failed': 1}
 
 
-def test_an_engine_with_a_single_connection_may_be_given_as_the_store(on_postgresql, waiting, go):
+def test_the_store_may_be_an_engine_with_one_connection(on_postgresql, waiting, go):
     store, tasks = on_postgresql, {'writes_and_waits': '*/5 * * * *'}
     options = {'share': True, 'engine': {'pool_size': 1, 'max_overflow': 0}, 'cron': {'cron.lease': '1'}}
     ticker, other = store.ticker(tasks=tasks, **options), store.ticker(tasks=tasks)
@@ -349,10 +350,10 @@ def test_an_engine_with_a_single_connection_may_be_given_as_the_store(on_postgre
     assert other.tick(1)['tasks'] == {}
     go()
     assert ticker.answer()['tasks'] == {'writes_and_waits': 'ok'}
-    assert store.statuses == ['ok']
+    assert store.outcomes == ['ok']
 
 
-def test_a_session_on_another_database_is_told_of_at_the_first_run(on_postgresql, postgresql_server):
+def test_a_session_on_another_database_fails_the_first_run(on_postgresql, postgresql_server):
     with postgresql_server.database() as url:
         ticker = on_postgresql.ticker(tasks={'writes': '* * * * *'}, session=url)
         answer = ticker.tick(0)
@@ -371,20 +372,20 @@ def test_a_task_that_has_committed_by_itself_is_not_repeated(store, waiting):
     assert other.tick(1)['tasks'] == {'commits_and_waits': 'lost'}
     assert other.tick(2)['tasks'] == {}
     assert store.effects == [('commits_and_waits', 0)]
-    assert store.statuses == ['lost']
+    assert store.outcomes == ['lost']
 
 
-def test_a_run_whose_transaction_is_doomed_is_over_and_has_no_effect(store):
+def test_a_doomed_run_is_over_and_has_no_effect(store):
     ticker = store.ticker(tasks={'dooms': '* * * * *'})
     assert ticker.tick(0)['tasks'] == {'dooms': 'ok'}
     assert ticker.tick(1)['tasks'] == {'dooms': 'ok'}
-    assert (store.effects, store.statuses) == ([], ['ok', 'ok'])
+    assert (store.effects, store.outcomes) == ([], ['ok', 'ok'])
 
 
-def test_a_run_whose_commit_fails_has_failed(on_postgresql):
+def test_a_run_that_cannot_commit_has_failed(on_postgresql):
     ticker = on_postgresql.ticker(tasks={'fails_at_commit': '*/5 * * * *'})
     assert ticker.tick(0)['tasks'] == {'fails_at_commit': 'failed'}
-    assert (on_postgresql.effects, on_postgresql.statuses) == ([], ['failed'])
+    assert (on_postgresql.effects, on_postgresql.outcomes) == ([], ['failed'])
     assert ticker.tick(1)['tasks'] == {}
 
 
@@ -393,7 +394,7 @@ def test_a_task_that_forks_has_one_effect_and_one_end(store):
     assert ticker.tick(0)['tasks'] == {'forks': 'ok'}
     assert ticker.tick(1)['tasks'] == {'forks': 'ok'}
     assert store.effects == [('forks', 0), ('forks', 1)]
-    assert store.statuses == ['ok', 'ok']
+    assert store.outcomes == ['ok', 'ok']
 
 
 def test_tasks_that_a_deploy_renames_or_moves_owe_nothing_from_before(store, waiting, go):
@@ -408,7 +409,7 @@ def test_tasks_that_a_deploy_renames_or_moves_owe_nothing_from_before(store, wai
     assert answer['tasks'] == {'writes': 'ok'}
     assert new.tick(5)['tasks'] == {'waits new': 'ok'}
     assert store.effects == [('writes', 0), ('waits', 5)]
-    assert Counter(store.statuses) == {'lost': 1, 'ok': 2}
+    assert Counter(store.outcomes) == {'lost': 1, 'ok': 2}
 
 
 @pytest.fixture
@@ -436,7 +437,7 @@ def test_workers_that_gunicorn_forks_after_a_tick_share_no_connection(store, ser
         answers = [answer for minute in range(1, 21) for answer in pool.map(tick, [minute] * 3)]
     assert [answer['problem'] for answer in answers] == [None] * 60
     assert store.effects == [('writes', minute) for minute in range(21)]
-    assert len(store.ask('SELECT DISTINCT pid FROM effects')) > 2
+    assert len(store.query('SELECT DISTINCT pid FROM effects')) > 2
 
 
 def test_a_worker_that_a_task_ends_leaves_the_run_to_the_next(store, served, curl):
@@ -444,16 +445,16 @@ def test_a_worker_that_a_task_ends_leaves_the_run_to_the_next(store, served, cur
     assert curl(f'{url}/cron').status != 200
     assert curl(f'{url}/cron', '--retry', '5', '--retry-connrefused').status == 200
     assert len(store.effects) == 1
-    assert Counter(store.statuses) == {'lost': 1, 'ok': 1}
+    assert Counter(store.outcomes) == {'lost': 1, 'ok': 1}
 
 
-def test_the_trigger_says_500_and_why_while_the_database_is_away(own_server, open_store, served, curl, until):
+def test_the_trigger_answers_500_while_the_database_is_away(own_server, open_store, served, curl, until):
     with own_server.database() as url:
         trigger = f'{served(open_store(url), tasks={"writes": "* * * * *"})}/cron'
         assert curl(trigger).status == 200
         own_server.kill()
         answer = curl(trigger)
         assert answer.status == 500
-        assert answer.body.startswith('fail: the store cannot be asked: ')
+        assert answer.body.startswith('fail: the store is not available: ')
         own_server.start_again()
         assert curl(trigger).status == 200

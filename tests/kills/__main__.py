@@ -83,7 +83,7 @@ def kill(url, folder, kills, chance, joined):
     figures['wrong']['processes that ended by themselves'] = walkers.crashed
     figures['fenced'] = log.count('the run was taken over by')
     # SQLite has a single lock, and a process may be frozen with it
-    figures['refused by the database'] = dict(Counter(re.findall(r'the store cannot be asked: (.*)', log)))
+    figures['refused by the database'] = dict(Counter(re.findall(r'the store is not available: (.*)', log)))
     if any(figures['wrong'].values()):
         sys.stderr.write(log[-20000:])
     return {

@@ -25,7 +25,7 @@ def compare(url, registry, end, overlaps, joined):
         effects = Counter(map(tuple, connection.execute(select(Effect.task, Effect.minute, Effect.part))))
         records = connection.execute(select(runs).order_by(runs.c.started)).mappings().all()
         rows = connection.execute(select(tasks)).mappings().all()
-        pauses = connection.execute(select(gaps.c.first, gaps.c.last)).all()
+        pauses = connection.execute(select(gaps.c.first_minute, gaps.c.last_minute)).all()
     engine.dispose()
     by_minute = defaultdict(list)
     for record in records:
@@ -37,7 +37,7 @@ def compare(url, registry, end, overlaps, joined):
     due = {
         (name, written(minute))
         for row in rows
-        for minute, name in due_between(registry, row['since'] + MINUTE, end + MINUTE)
+        for minute, name in due_between(registry, row['first_seen'] + MINUTE, end + MINUTE)
         if name == row['task']
     }
     silent = {
@@ -81,7 +81,7 @@ def is_quiet(url):
     """Tell whether nothing is queued, running, or to be run once more."""
     engine = create_engine(url)
     with engine.connect() as connection:
-        busy = or_(tasks.c.run_id.is_not(None), tasks.c.again.is_not(None))
+        busy = or_(tasks.c.run_id.is_not(None), tasks.c.retry_reason.is_not(None))
         found = connection.scalar(select(count()).select_from(tasks).where(busy))
     engine.dispose()
     return found == 0

@@ -1,40 +1,46 @@
 """Controls: faults that the harness has to find, each taking out one thing that a promise rests on."""
 
-from sqlalchemy import or_, update
+from sqlalchemy import and_, or_
 
-from pyramid_cron.store import task_state
 from pyramid_cron.store.schema import tasks
+from pyramid_cron.store.task_state import TaskStates
 
 
 def repeated():
     """Repeat lost runs although nothing ties them to what they did."""
-    take = task_state.take
-    task_state.take = lambda *arguments, **values: take(*arguments, **(values | {'transactional': True}))
+    claim = TaskStates.claim
+
+    def claim_repeatable(states, task, minute, attempt, **values):
+        claimed = claim(states, task, minute, attempt, **values)
+        if claimed:
+            states._change(tasks.c.task == task, transactional=True)
+        return claimed
+
+    TaskStates.claim = claim_repeatable
 
 
 def unfenced():
-    """Let a process that was taken over end its run all the same."""
+    """Release the row of a task although another process has claimed it."""
 
-    def give_back(connection, app, task, run_id, **values):
-        ended = update(tasks).where(tasks.c.app == app, tasks.c.task == task)
-        return connection.execute(ended.values(run_id=None, process=None, **values)).rowcount == 1
+    def release(states, task, run_id, **values):
+        return states._change(tasks.c.task == task, run_id=None, process=None, handed_over_for=None, **values)
 
-    task_state.give_back = give_back
+    TaskStates.release = release
 
 
 def unguarded():
-    """Let a process take a task that another one runs."""
+    """Claim a task although another process runs it."""
 
-    def take(connection, app, task, minute, attempt, **values):
-        free = [tasks.c.app == app, tasks.c.task == task]
+    def claim(states, task, minute, attempt, **values):
+        free = [tasks.c.task == task]
         if attempt > 1:
-            free += [tasks.c.last_minute == minute, tasks.c.again.is_not(None)]
+            free += [tasks.c.last_minute == minute, tasks.c.retry_reason.is_not(None)]
         else:
             free += [or_(tasks.c.last_minute.is_(None), tasks.c.last_minute < minute)]
-        values |= {'last_minute': minute, 'attempt': attempt, 'again': None}
-        return connection.execute(update(tasks).where(*free).values(**values)).rowcount == 1
+        values |= {'last_minute': minute, 'attempt': attempt, 'retry_reason': None, 'transactional': False}
+        return states._change(and_(*free), **values)
 
-    task_state.take = take
+    TaskStates.claim = claim
 
 
 # and whether runs are joined to the session of the request

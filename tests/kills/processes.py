@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 from sqlalchemy import Engine, event
 
 from pyramid_cron.orders import run_through
+from pyramid_cron.store.claims import StoreClaims
 
 from .application import LEASE, make_app
 
@@ -21,7 +22,7 @@ BEGIN = datetime(2024, 1, 1, tzinfo=timezone.utc)
 MOST_PROCESSES = 4
 
 # where a process was when it was killed
-STAGES = ['starting', 'between ticks', 'looking', 'claiming', 'in a task', 'committing', 'ending']
+STAGES = ['starting', 'between ticks', 'polling', 'claiming', 'in a task', 'committing', 'ending']
 
 
 class Clock:
@@ -56,20 +57,19 @@ class Plan:
         self.skew = chance.uniform(-2, 2)
 
 
-class Watched:
-    """Claims that say how far they are.
+class Watched(StoreClaims):
+    """Claims that record how far they are.
 
-    :param stages: where to say it, a byte for each process.
+    :param claims: the claims of the store that they stand for.
+    :param stages: where that is recorded, a byte for each process.
     """
 
     def __init__(self, claims, stages, slot, plan):
-        self._claims, self._stages, self._slot, self._plan = claims, stages, slot, plan
+        super().__init__(claims.database, claims.options)
+        self._stages, self._slot, self._plan = stages, slot, plan
         self._task = None
         for name in ('before_cursor_execute', 'after_cursor_execute', 'commit'):
             event.listen(Engine, name, self._statement)
-
-    def __getattr__(self, name):
-        return getattr(self._claims, name)
 
     def _statement(self, *arguments):
         plan = self._plan
@@ -81,25 +81,25 @@ class Watched:
     def at(self, stage):
         self._stages[self._slot] = STAGES.index(stage)
 
-    def turns(self, tasks, instant, trigger):
-        self.at('looking')
-        return self._claims.turns(tasks, instant, trigger)
+    def due(self, tasks, instant, trigger):
+        self.at('polling')
+        return super().due(tasks, instant, trigger)
 
-    def claim(self, turn):
-        self._task = turn.task.name
+    def claim(self, run):
+        self._task = run.task.name
         self.at('claiming')
-        return self._claims.claim(turn)
+        return super().claim(run)
 
     @contextmanager
-    def joined(self, turn, request):
+    def joined(self, run, request):
         self.at('in a task')
-        with self._claims.joined(turn, request):
+        with super().joined(run, request):
             yield
         self.at('committing')
 
-    def release(self, turn, report):
+    def release(self, run, report):
         self.at('ending')
-        report = self._claims.release(turn, report)
+        report = super().release(run, report)
         self._task = None
         return report
 
@@ -107,7 +107,8 @@ class Watched:
 def walk(clock, plan, stages, slot, seed, **options):
     """Tick until something ends this process."""
     app, registry = make_app(seed=seed, **options)
-    claims = registry['cron_claims'] = Watched(registry['cron_claims'], stages, slot, plan)
+    by_task = registry['cron_claims']
+    claims = by_task.in_store = Watched(by_task.in_store, stages, slot, plan)
     minute = None
     while True:
         if minute == clock.minute(plan.skew):
@@ -150,7 +151,7 @@ class Walkers:
         self._log = folder / 'log'
         self._stages = mmap.mmap(-1, MOST_PROCESSES)
         self._living = {}
-        # those that nobody has asked about yet, each with the time for that
+        # those that were not waited for yet, each with the time for that
         self._zombies = []
         self.clock = Clock()
         self.killed_at = dict.fromkeys(STAGES, 0)
@@ -177,7 +178,7 @@ class Walkers:
                 continue
             if state.si_code == os.CLD_STOPPED:
                 if thaw is None:
-                    # take notice of it
+                    # so that it is not reported again
                     os.waitid(os.P_PID, pid, os.WSTOPPED)
                     self.frozen += 1
                     thaw = now + self._chance.uniform(LEASE, 2 * LEASE)

@@ -20,15 +20,15 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from sqlalchemy import create_engine, make_url, select, update
+from sqlalchemy import create_engine, make_url, select
 
 from pyramid_cron.orders import run_through
 from pyramid_cron.schedules.clock import MINUTE, minute_of
-from pyramid_cron.store import task_state
-from pyramid_cron.store.poll import Look
+from pyramid_cron.store.options import Options
+from pyramid_cron.store.poll import Poll
 from pyramid_cron.store.schema import runs, tasks
-from pyramid_cron.store.turns import Options, StoredTurn
-from tests.conftest import Redis
+from pyramid_cron.store.task_state import TaskStates
+from tests.support.redis import Redis
 
 from .application import Base, make_app
 from .checks import compare, is_quiet
@@ -190,7 +190,7 @@ class Killed:
 
 def kill(engine, server, url, folder, kills, minutes, chance):
     """Kill so many processes of each kind, take the broker away for a while in the middle, and return figures."""
-    Options.patience = lambda options, task: timedelta(seconds=PATIENCE)
+    Options.queue_timeout = lambda options, task: timedelta(seconds=PATIENCE)
     first, start = minute_of(datetime.now(timezone.utc)) - timedelta(minutes=20000), time.time()
     options = {'catch_up': TEN_YEARS, 'keep_history': '300', **engine.settings()}
 
@@ -270,16 +270,16 @@ def missed(url):
 
 
 def unguarded():
-    """Let a worker begin whatever is delivered: the control."""
+    """Begin whatever is delivered: the control."""
 
-    def delivered(look, task, delivery, instant):
-        return StoredTurn(task, delivery.minute, queued_id='any')
+    def delivered(poll, task, delivery, instant):
+        return poll._make_run(task, delivery.minute, enqueued_id='any')
 
-    def begin_queued(connection, app, task, queued_id, **values):
-        connection.execute(update(tasks).where(tasks.c.app == app, tasks.c.task == task).values(queued=None, **values))
+    def claim_enqueued(states, task, enqueued_id, **values):
+        states._change(tasks.c.task == task, handed_over_for=None, **values)
         return True
 
-    Look.delivered, task_state.begin_queued = delivered, begin_queued
+    Poll.delivered, TaskStates.claim_enqueued = delivered, claim_enqueued
 
 
 def main():

@@ -1,154 +1,213 @@
-"""Whether all is well, by what is in the store."""
-
 import json
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import delete, insert, update
 
-from pyramid_cron.monitoring.health import Health, examine
+from pyramid_cron.monitoring.health import Health, health_of
+from pyramid_cron.monitoring.problems import Problem
 from pyramid_cron.store.schema import runs, ticks
-
-INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
+from tests.support.servers import INSTANT
 
 
 def now():
     return datetime.now(timezone.utc)
 
 
-@pytest.fixture
-def look(servers, server):
-    """Return a function that returns the health of an application with the tasks ``task`` and ``other``."""
-    server.add('other', min='*/5')
-
-    def look(names=('task', 'other'), ticked=timedelta(0), window=55.0):
-        if ticked is not None:
-            servers.execute(ticks.update().values(last_minute=now() - ticked))
-        with servers.engine.connect() as connection:
-            return examine(connection, 'app', dict.fromkeys(names, window))
-
-    return look
+def ticked(servers, ago=timedelta(0)):
+    servers.execute(ticks.update().values(last_minute=now() - ago))
 
 
 def fail(system):
     raise LookupError
 
 
-def test_with_a_tick_of_late_and_no_faults_all_is_well(server, look):
-    server.tick(0)
-    found = look(ticked=timedelta(seconds=42))
+@pytest.fixture
+def pair(server):
+    """A server with the tasks ``task`` and ``other``, which are due every five minutes."""
+    return server.add('other')
+
+
+@pytest.fixture
+def health(servers, pair):
+    """Return a function that returns the health of a server, whose last tick came just now."""
+
+    def health(server=pair, ago=timedelta(0)):
+        server.ready()
+        ticked(servers, ago)
+        return health_of(server.registry)
+
+    return health
+
+
+def test_a_recent_tick_without_problems_is_healthy(pair, health):
+    pair.tick(0)
+    found = health(ago=timedelta(seconds=42))
     assert found.ok
     assert str(found) in ('ok, last tick 42 s ago', 'ok, last tick 43 s ago')
     shown = found.as_dict()
     assert datetime.fromisoformat(shown.pop('last_tick')) == found.last_tick
     assert 42 <= shown.pop('seconds_since_last_tick') < 60
-    empty = {'failed': [], 'stuck': [], 'lost': [], 'missed': [], 'paused': [], 'problem': None}
+    empty = {'no_tick': False, 'failed': [], 'stuck': [], 'lost': [], 'missed': [], 'paused': [], 'problem': None}
     assert shown == {'status': 'ok', **empty}
 
 
-def test_a_tick_of_a_minute_that_has_only_begun_elsewhere_is_no_seconds_ago(server, look):
-    server.tick(0)
-    found = look(ticked=timedelta(seconds=-30))
+def test_a_tick_ahead_of_the_database_was_just_now(pair, health):
+    pair.tick(0)
+    found = health(ago=timedelta(seconds=-30))
     assert str(found) == 'ok, last tick 0 s ago'
     # in JSON too
     assert json.loads(json.dumps(found.as_dict()))['seconds_since_last_tick'] == 0
 
 
-def test_before_the_first_tick_nothing_is_well(look):
-    found = look(ticked=None)
+def test_before_the_first_tick_health_fails(health):
+    found = health()
     assert not found.ok
     assert str(found) == 'fail: no tick has come yet'
-    assert found.as_dict()['last_tick'] is None
-    assert found.as_dict()['seconds_since_last_tick'] is None
+    shown = found.as_dict()
+    assert (shown['last_tick'], shown['seconds_since_last_tick'], shown['no_tick']) == (None, None, True)
 
 
 @pytest.mark.parametrize(('seconds', 'ok'), [(110, True), (121, False), (600, False)])
-def test_more_than_two_minutes_without_a_tick_are_too_many(server, look, seconds, ok):
-    server.tick(0)
-    found = look(ticked=timedelta(seconds=seconds))
+def test_two_minutes_without_a_tick_fail(pair, health, seconds, ok):
+    pair.tick(0)
+    found = health(ago=timedelta(seconds=seconds))
     assert found.ok is ok
+    assert found.as_dict()['no_tick'] is not ok
     assert str(found).startswith('ok, last tick 11' if ok else 'fail: last tick ')
 
 
-def test_what_failed_in_its_last_run_is_a_fault_until_it_succeeds(servers, look):
+def test_a_failed_task_is_a_fault_until_it_succeeds(servers, health):
     failing = servers.start().add(body=fail)
     failing.tick(0)
-    assert str(look()) == 'fail: last tick 0 s ago; failed: task'
-    assert look().as_dict()['failed'] == ['task']
-    # of a task that was renamed or removed nobody has to hear
-    assert str(look(names=['other'])) == 'ok, last tick 0 s ago'
+    assert str(health(failing)) == 'fail: last tick 0 s ago; failed: task'
+    assert health(failing).as_dict()['failed'] == ['task']
+    # a task that was renamed or removed is none of its faults
+    assert str(health(servers.start().add('other'))) == 'ok, last tick 0 s ago'
     servers.execute(ticks.update().values(last_minute=INSTANT))
     servers.start().add().tick(5)
-    assert look().ok
+    assert health(failing).ok
 
 
-def test_what_was_missed_is_a_fault_until_it_runs(servers, server, look):
-    server.tick(0)
-    server.tick(14)
-    # caught up, so that the last word is a success
+def test_a_missed_task_is_a_fault_until_it_runs(servers, pair, health):
+    pair.tick(0)
+    pair.tick(14)
+    # the newest minute was caught up, and its success counts
     assert servers.minutes('missed') == [('other', 5), ('task', 5)]
-    assert look().ok
+    assert health().ok
     servers.execute(ticks.update().values(last_minute=INSTANT + timedelta(minutes=14)))
-    other = servers.start(catch_up='0').add().add('other', min='*/5')
-    other.tick(16)
-    assert str(look()) == 'fail: last tick 0 s ago; missed: other, task'
+    strict = servers.start(catch_up='0').add().add('other')
+    strict.tick(16)
+    assert str(health()) == 'fail: last tick 0 s ago; missed: other, task'
     servers.execute(ticks.update().values(last_minute=INSTANT + timedelta(minutes=16)))
-    other.tick(20)
-    assert look().ok
+    strict.tick(20)
+    assert health().ok
 
 
-def test_what_was_lost_is_a_fault(servers, server, look):
-    server.tick(0)
+def test_a_weekly_task_missed_days_ago_is_a_fault(servers, health):
+    weekly = servers.start().add('weekly', min=0, hour=3, dow=0)
+    weekly.tick(0)
+    weekly.tick(60 * 24 * 2)
+    assert servers.minutes('missed') == [('weekly', 60)]
+    assert str(health(weekly)) == 'fail: last tick 0 s ago; missed: weekly'
+
+
+def test_a_lost_task_is_a_fault(servers, pair, health):
+    pair.tick(0)
     servers.hold(lease_until=0.0)
-    # later than the run that did succeed
-    servers.execute(update(runs).where(runs.c.id == 'other').values(started=now()))
-    server.tick(1)
-    assert str(look()) == 'fail: last tick 0 s ago; lost: task'
+    pair.tick(1)
+    assert str(health()) == 'fail: last tick 0 s ago; lost: task'
 
 
-def test_what_runs_for_longer_than_the_window_is_stuck(servers, server, look):
+@pytest.mark.parametrize(
+    ('window', 'text'),
+    [
+        ('700', 'ok, last tick 0 s ago'),
+        ('55', 'fail: last tick 0 s ago; stuck: task (running for 10 min)'),
+    ],
+)
+def test_a_run_longer_than_the_window_is_stuck(servers, server, health, window, text):
     server.tick(0)
     servers.hold()
-    servers.change(began=now().timestamp() - 600)
-    assert str(look(window=700)) == 'ok, last tick 0 s ago'
-    found = look()
-    assert str(found) == 'fail: last tick 0 s ago; stuck: task (running for 10 min)'
-    assert found.as_dict()['stuck'] == ['task']
-    assert look(names=['other']).ok
+    servers.change(started_at=now().timestamp() - 600)
+    found = health(servers.start(window=window).add())
+    assert str(found) == text
+    assert found.as_dict()['stuck'] == ([] if found.ok else ['task'])
 
 
-def test_a_paused_task_is_told_and_is_no_fault(server, look):
-    server.tick(0)
-    server.claims.pause(['task'], reason='why')
-    server.claims.pause(['other'], reason='why', until=now() - timedelta(minutes=1))
-    found = look()
+def test_a_failed_task_stays_failed_while_it_runs(servers, health):
+    failing = servers.start().add(body=fail)
+    failing.tick(0)
+    servers.hold()
+    servers.change(started_at=now().timestamp())
+    assert str(health(failing)) == 'fail: last tick 0 s ago; failed: task'
+
+
+def test_a_paused_task_is_shown_and_no_fault(servers, pair, health):
+    pair.tick(0)
+    pair.store.pause(['task'], reason='why')
+    pair.store.pause(['other'], reason='why', until=now() - timedelta(minutes=1))
+    found = health()
     assert str(found) == 'ok, last tick 0 s ago; paused: task'
     assert found.as_dict()['paused'] == ['task']
-    assert str(look(names=['other'])) == 'ok, last tick 0 s ago'
+    assert str(health(servers.start().add('other'))) == 'ok, last tick 0 s ago'
 
 
-def test_what_was_paused_meanwhile_is_no_outcome(servers, server, look):
-    server.tick(0)
-    server.claims.pause(['task'], reason='why', until=INSTANT + timedelta(minutes=30))
-    server.tick(5)
+def test_minutes_skipped_by_a_pause_are_no_fault(servers, pair, health):
+    pair.tick(0)
+    pair.store.pause(['task'], reason='why', until=INSTANT + timedelta(minutes=30))
+    pair.tick(5)
     assert servers.minutes('paused') == [('task', 5)]
-    assert look().ok
+    assert health().ok
 
 
-def test_a_task_that_was_never_due_yet_is_no_fault(server, look):
-    server.add('yearly', min=0, hour=0, day=1, month=1)
-    server.tick(0)
-    assert look(names=['task', 'other', 'yearly']).ok
+def test_a_task_that_was_never_due_is_no_fault(pair, health):
+    pair.add('yearly', min=0, hour=0, day=1, month=1).tick(0)
+    assert health().ok
 
 
-def test_another_application_in_the_database_does_not_matter(servers, server, look):
-    server.tick(0)
-    run = {'app': 'other', 'attempt': 1, 'trigger': 'request', 'started': now(), 'outcome': 'failed'}
-    servers.execute(insert(runs).values(id='x', task='task', **run))
-    assert look().ok
+def test_another_application_of_the_database_does_not_count(servers, pair, health):
+    servers.start(app='shop').add(body=fail).tick(0)
+    pair.tick(0)
+    assert health().ok
 
 
-def test_why_nothing_can_be_told_is_told():
-    assert str(Health(problem='the store cannot be asked')) == 'fail: the store cannot be asked'
-    assert Health(problem='why').as_dict()['problem'] == 'why'
-    assert not Health(silence=timedelta(0), problem='why').ok
+def test_health_does_not_depend_on_the_history(servers, health):
+    failing = servers.start().add(body=fail).add('missed', min=1, catch_up=0).add('lost', min=0)
+    failing.tick(0)
+    servers.hold('lost', lease_until=0.0)
+    failing.tick(2)
+    before = str(health(failing))
+    assert before == 'fail: last tick 0 s ago; lost: lost; failed: task; missed: missed'
+    servers.execute(delete(runs))
+    assert str(health(failing)) == before
+    run = {'app': 'app', 'attempt': 1, 'trigger': 'request', 'started': now(), 'finished': now(), 'outcome': 'ok'}
+    servers.execute(insert(runs).values([run | {'id': name, 'task': name} for name in ('task', 'missed', 'lost')]))
+    assert str(health(failing)) == before
+
+
+def test_a_failure_outlives_the_pruned_history(servers, health):
+    yearly = servers.start(keep_history='2').add('yearly', fail, min=0, hour=2, day=23, month=11)
+    yearly.tick(0)
+    servers.execute(update(runs).values(started=now() - timedelta(days=3)))
+    yearly.add('often', min='*')
+    yearly.config.commit()
+    for minute in (1, 2):
+        yearly.clock.sleep(60)
+        yearly.tick(minute)
+    assert ('yearly', 'failed') not in servers.history('task', 'outcome')
+    assert str(health(yearly)) == 'fail: last tick 0 s ago; failed: yearly'
+
+
+def test_a_stuck_run_of_unknown_length_is_shown():
+    found = Health(now(), timedelta(0), [Problem('stuck', 'task')])
+    assert str(found) == 'fail: last tick 0 s ago; stuck: task'
+
+
+def test_a_store_that_is_away_fails(pair):
+    pair.ready()
+    with pair.outage():
+        found = health_of(pair.registry)
+    assert str(found) == 'fail: the store is not available: the database has gone'
+    assert found.as_dict()['problem'] == 'the store is not available: the database has gone'
+    assert not Health(silence=timedelta(0), unavailable='why').ok

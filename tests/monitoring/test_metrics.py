@@ -1,4 +1,4 @@
-"""What Prometheus reads, as its own client reads it."""
+"""Metrics as the client of Prometheus reads them."""
 
 import subprocess
 import sys
@@ -6,12 +6,16 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import update
+from sqlalchemy import delete
 
 from pyramid_cron.monitoring.metrics import expose
-from pyramid_cron.store.schema import runs
+from pyramid_cron.monitoring.problems import KINDS
+from pyramid_cron.store.schema import runs, ticks
+from tests.support.servers import INSTANT
 
-INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
+
+def now():
+    return datetime.now(timezone.utc)
 
 
 def fail(system):
@@ -19,21 +23,20 @@ def fail(system):
 
 
 @pytest.fixture
-def scrape(servers):
+def scrape():
     """Return a function that returns the metrics of a server: their values by their labels, by their names."""
 
-    def scrape(server, now=None):
-        server.ready()
-        with servers.engine.connect() as connection:
-            told = expose(connection, 'app', server.registry['cron_tasks'], now or datetime.now(timezone.utc))
-        content_type, text = told
+    def scrape(server, instant=None):
+        snapshot = server.store.snapshot()
+        window = server.registry['cron_settings'].window
+        content_type, text = expose(snapshot, server.registry['cron_tasks'], window, instant or now())
         assert content_type.startswith('text/plain; version=0.0.4')
         found = {}
         for family in text_string_to_metric_families(text.decode()):
             assert family.type == 'gauge'
             assert family.documentation.endswith('.')
             found[family.name.removeprefix('pyramid_cron_')] = {
-                tuple(sample.labels[key] for key in ('task', 'outcome') if key in sample.labels): sample.value
+                tuple(sample.labels[key] for key in ('task', 'problem') if key in sample.labels): sample.value
                 for sample in family.samples
             }
         return found
@@ -41,56 +44,95 @@ def scrape(servers):
     return scrape
 
 
-def test_of_tasks_that_never_ran_only_what_is_to_come_is_told(servers, scrape):
+def problems(found):
+    """Return the problems of tasks in metrics."""
+    assert {kind for _, kind in found['task_problem']} <= {*KINDS}
+    return [key for key, value in found['task_problem'].items() if value]
+
+
+def test_a_task_that_never_ran_has_a_next_run(servers, scrape):
     server = servers.start().add(min=10, hour=2).add('never', day=29, month=2, min=0, hour=0)
     assert scrape(server, INSTANT) == {
         'last_tick_timestamp_seconds': {},
-        'task_last_success_timestamp_seconds': {},
-        'task_last_duration_seconds': {},
-        'task_failed': {},
+        'no_tick': {(): 1},
+        'task_problem': {(task, kind): 0 for task in ('task', 'never') for kind in KINDS},
         'task_next_run_timestamp_seconds': {
             ('task',): (INSTANT + timedelta(minutes=10)).timestamp(),
             ('never',): datetime(2024, 2, 29, tzinfo=timezone.utc).timestamp(),
         },
-        'task_paused': {('task',): 0, ('never',): 0},
-        'task_runs_last_day': {},
+        'task_last_success_timestamp_seconds': {},
+        'task_last_duration_seconds': {},
+        'task_failures_in_a_row': {},
+        'task_running_seconds': {},
     }
 
 
-def test_the_state_of_each_task_is_told(servers, scrape):
+def test_each_task_has_its_state(servers, scrape):
     server = servers.start().add().add('bad', body=fail)
     server.tick(0)
-    server.claims.pause(['bad'], reason='it fails')
+    server.tick(5)
+    server.store.pause(['bad'], reason='it fails')
     found = scrape(server)
-    assert found['last_tick_timestamp_seconds'] == {(): INSTANT.timestamp()}
-    (ended,) = (row['finished'] for row in servers.rows(runs) if row['task'] == 'task')
+    assert found['last_tick_timestamp_seconds'] == {(): (INSTANT + timedelta(minutes=5)).timestamp()}
+    assert found['no_tick'] == {(): 1}
+    ended = max(row['finished'] for row in servers.rows(runs) if row['task'] == 'task')
     assert found['task_last_success_timestamp_seconds'] == {('task',): pytest.approx(ended.timestamp())}
     assert set(found['task_last_duration_seconds']) == {('task',), ('bad',)}
     assert all(value >= 0 for value in found['task_last_duration_seconds'].values())
-    assert found['task_failed'] == {('task',): 0, ('bad',): 1}
-    assert found['task_paused'] == {('task',): 0, ('bad',): 1}
-    assert found['task_runs_last_day'] == {('bad', 'failed'): 1, ('task', 'ok'): 1}
+    assert problems(found) == [('bad', 'failed'), ('bad', 'paused')]
+    assert found['task_failures_in_a_row'] == {('task',): 0, ('bad',): 2}
 
 
-def test_a_run_that_has_not_ended_has_no_duration_and_a_task_that_is_gone_is_not_told(servers, server, scrape):
-    server.add('gone').tick(0)
-    servers.execute(update(runs).where(runs.c.task == 'task').values(seconds=None, finished=None, outcome='running'))
-    found = scrape(servers.start().add())
-    assert found['task_last_duration_seconds'] == {}
-    assert found['task_last_success_timestamp_seconds'] == {}
-    assert found['task_failed'] == {}
-    assert found['task_runs_last_day'] == {}
-    assert list(found['task_next_run_timestamp_seconds']) == [('task',)]
-
-
-def test_runs_are_counted_for_a_day(servers, server, scrape):
+@pytest.mark.parametrize(('ago', 'no_tick'), [(110, 0), (121, 1)])
+def test_silence_begins_as_in_health(servers, server, scrape, ago, no_tick):
     server.tick(0)
-    servers.execute(update(runs).values(finished=INSTANT))
-    assert scrape(server, INSTANT + timedelta(hours=23))['task_runs_last_day'] == {('task', 'ok'): 1}
-    assert scrape(server, INSTANT + timedelta(hours=25))['task_runs_last_day'] == {}
+    servers.execute(ticks.update().values(last_minute=now() - timedelta(seconds=ago)))
+    assert scrape(server)['no_tick'] == {(): no_tick}
 
 
-def test_a_schedule_that_has_no_next_run_has_no_next_run(servers, scrape):
+def test_a_removed_task_has_no_metrics(servers, server, scrape):
+    server.add('gone', body=fail).tick(0)
+    servers.hold('gone')
+    found = scrape(servers.start().add('new'))
+    assert {key[0] for family in found.values() for key in family if key} == {'new'}
+
+
+def test_a_run_in_progress_has_seconds(servers, server, scrape):
+    server.tick(0)
+    servers.hold()
+    servers.change(started_at=now().timestamp() - 7200)
+    found = scrape(server)
+    assert found['task_running_seconds'] == {('task',): pytest.approx(7200, abs=60)}
+    assert problems(found) == [('task', 'stuck')]
+
+
+def test_a_failed_task_stays_failed_while_it_runs(servers, scrape):
+    failing = servers.start().add(body=fail)
+    failing.tick(0)
+    servers.hold()
+    servers.change(started_at=now().timestamp())
+    assert problems(scrape(failing)) == [('task', 'failed')]
+
+
+def test_a_weekly_task_missed_days_ago_is_missed(servers, scrape):
+    weekly = servers.start().add('weekly', min=0, hour=3, dow=0)
+    weekly.tick(0)
+    weekly.tick(60 * 24 * 2)
+    found = scrape(weekly)
+    assert problems(found) == [('weekly', 'missed')]
+    assert found['task_failures_in_a_row'] == {('weekly',): 0}
+
+
+def test_metrics_do_not_depend_on_the_history(servers, scrape):
+    server = servers.start().add().add('bad', body=fail)
+    server.tick(0)
+    instant = now()
+    before = scrape(server, instant)
+    servers.execute(delete(runs))
+    assert scrape(server, instant) == before
+
+
+def test_a_schedule_without_a_next_run_is_left_out(servers, scrape):
     server = servers.start().add(min=0, hour=0, day=29, month=2)
     assert scrape(server, datetime(9999, 1, 1, tzinfo=timezone.utc))['task_next_run_timestamp_seconds'] == {}
 
@@ -115,7 +157,7 @@ print(app.get('/cron/health', expect_errors=True).status_int)
 """
 
 
-def test_without_the_package_the_answer_says_what_to_install(tmp_path):
+def test_without_prometheus_client_the_answer_is_501(tmp_path):
     command = [sys.executable, '-c', WITHOUT, f'sqlite:///{tmp_path}/cron.sqlite']
     ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.stdout.splitlines() == [

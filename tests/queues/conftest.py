@@ -18,14 +18,14 @@ def configure():
 
 @pytest.fixture
 def make_app(configure):
-    """Return a function that returns an application with one task, whose store is closed at the end."""
+    """Return a function that returns an application with one task, and closes its store at the end."""
     engines = []
 
     def make(body=lambda system: None, settings=None, **options):
         config = configure(**(settings or {}))
         config.add_cron_task(body, name='task', **options)
         app = config.make_wsgi_app()
-        engines.append(app.registry['cron_claims'].database.engine)
+        engines.append(app.registry['cron_store'].database.engine)
         return app
 
     yield make

@@ -1,5 +1,7 @@
 """With a real Redis, and Celery's own worker in a thread."""
 
+import contextlib
+import socket
 import sys
 import threading
 import types
@@ -12,8 +14,9 @@ from kombu.exceptions import OperationalError
 from pyramid.exceptions import ConfigurationError
 from sqlalchemy import select, text
 
+from pyramid_cron.queues import Handover
 from pyramid_cron.queues.celery import CeleryQueue, add_perform
-from pyramid_cron.queues.worker import NAME
+from pyramid_cron.queues.worker import TASK_NAME
 from pyramid_cron.schedules.clock import MINUTE, current_minute
 from pyramid_cron.store.schema import runs
 from pyramid_cron.testing import tick
@@ -21,7 +24,7 @@ from pyramid_cron.testing import tick
 
 @pytest.fixture
 def broker(redis_server):
-    """An application of Celery whose queues are empty."""
+    """An application of Celery with empty queues."""
     app = celery.Celery('shop', broker=redis_server.url, set_as_current=False)
     # or else a worker sets the level of the root logger, for all tests that follow
     celery.signals.setup_logging.connect(leave_logging, weak=False)
@@ -38,7 +41,7 @@ def leave_logging(**given):
 
 @pytest.fixture
 def made(make_app, broker, tmp_path):
-    """Return a function that returns an application with one task that is handed over to Celery, and a store."""
+    """Return a function that returns an application with one task that Celery runs, and a store."""
     settings = {'celery': broker, 'store': f'sqlite:///{tmp_path}/cron.sqlite'}
 
     def make(body=print, via='celery', more=None, **options):
@@ -59,13 +62,13 @@ def messages(broker, queue='celery'):
 
 
 def work(broker, until):
-    """Let a worker take messages until something is true."""
+    """Run a worker until an event is set."""
     with start_worker(broker, perform_ping_check=False, shutdown_timeout=30):
         assert until.wait(30)
 
 
 def statuses(app):
-    with app.registry['cron_claims'].database.engine.connect() as connection:
+    with app.registry['cron_store'].database.engine.connect() as connection:
         return list(connection.scalars(select(runs.c.outcome).order_by(runs.c.started)))
 
 
@@ -82,27 +85,28 @@ class Event:
         return all(self._semaphore.acquire(timeout=seconds) for _ in range(self._count))
 
 
-def test_a_message_is_sent_under_the_key_and_expires(made, broker):
+def test_a_message_has_the_key_and_expires(made, broker):
     app = made(via='celery:queue=slow,priority=3', catch_up=600)
     minute = current_minute()
-    assert [task.outcome for task in tick(app.registry, minute).tasks] == ['handed over']
+    assert [task.outcome for task in tick(app.registry, minute).tasks] == ['queued']
     [message] = messages(broker, 'slow')
     key = f'shop:task@{minute:%Y-%m-%dT%H:%MZ}'
-    assert (message.headers['task'], message.headers['id']) == (NAME, key)
+    assert (message.headers['task'], message.headers['id']) == (TASK_NAME, key)
     assert message.payload[0] == [key]
     assert message.headers['expires'] == (minute + timedelta(minutes=10)).isoformat()
     assert message.properties['priority'] == 3
+    assert message.headers['ignore_result'] is True
     assert statuses(app) == ['queued']
 
 
-def test_it_runs_in_the_worker_once_however_often_it_is_delivered(made, broker):
+def test_the_worker_runs_a_message_delivered_twice_once(made, broker):
     seen = []
     ended = Event(2)
     app = made(seen.append)
     add_perform(broker, lambda: app)
     minute = current_minute()
     tick(app.registry, minute)
-    broker.send_task(NAME, args=[f'shop:task@{minute:%Y-%m-%dT%H:%MZ}'])
+    broker.send_task(TASK_NAME, args=[f'shop:task@{minute:%Y-%m-%dT%H:%MZ}'])
     celery.signals.task_success.connect(ended, weak=False)
     try:
         work(broker, ended)
@@ -112,7 +116,27 @@ def test_it_runs_in_the_worker_once_however_often_it_is_delivered(made, broker):
     assert statuses(app) == ['ok']
 
 
-def test_a_task_that_fails_is_a_failure_of_celery_too(made, broker):
+def test_messages_are_acknowledged_before_their_tasks(broker):
+    broker.conf.task_acks_late = True
+    add_perform(broker, print)
+    assert broker.tasks[TASK_NAME].acks_late is False
+
+
+def test_no_result_is_stored(made, broker, redis_server):
+    app, ended = made(), Event()
+    broker.conf.result_backend = redis_server.url
+    add_perform(broker, lambda: app)
+    # without the header that our own messages have
+    broker.send_task(TASK_NAME, args=[f'shop:task@{current_minute():%Y-%m-%dT%H:%MZ}'])
+    celery.signals.task_success.connect(ended, weak=False)
+    try:
+        work(broker, ended)
+    finally:
+        celery.signals.task_success.disconnect(ended)
+    assert broker.backend.client.keys('celery-task-meta-*') == []
+
+
+def test_a_failing_task_fails_in_celery_too(made, broker, caplog):
     def fail(system):
         raise LookupError('no')
 
@@ -132,17 +156,23 @@ def test_a_task_that_fails_is_a_failure_of_celery_too(made, broker):
     finally:
         celery.signals.task_failure.disconnect(note)
     assert failures == ['task task failed: LookupError: no']
+    # our own log has the error with its traceback
+    assert [record.name for record in caplog.records if record.levelname == 'ERROR'] == ['pyramid_cron.runner']
     assert statuses(app) == ['failed']
 
 
-def test_while_the_store_cannot_be_asked_it_is_tried_again(made, broker):
+def test_a_run_waits_for_an_unavailable_store(made, broker):
     app = made()
-    engine = app.registry['cron_claims'].database.engine
-    retried, ended = Event(), Event()
+    engine = app.registry['cron_store'].database.engine
+    # more than the three that Celery has as its default
+    retried, ended = Event(5), Event()
+    retries = []
 
     def mend(**others):
-        with engine.begin() as connection:
-            connection.execute(text('ALTER TABLE elsewhere RENAME TO cron_tasks'))
+        retries.append(None)
+        if len(retries) == 5:
+            with engine.begin() as connection:
+                connection.execute(text('ALTER TABLE elsewhere RENAME TO cron_tasks'))
         retried()
 
     add_perform(broker, lambda: app, wait=0)
@@ -160,7 +190,7 @@ def test_while_the_store_cannot_be_asked_it_is_tried_again(made, broker):
     assert statuses(app) == ['ok']
 
 
-def test_a_broker_that_is_away_fails_the_task_which_is_handed_over_at_the_next_tick(configure, redis_server, tmp_path):
+def test_a_broker_without_an_answer_fails_the_task(configure, redis_server, tmp_path):
     away = celery.Celery('shop', broker=f'redis+socket://{tmp_path}/nothing', set_as_current=False)
     config = configure(celery=away, store=f'sqlite:///{tmp_path}/cron.sqlite')
     config.add_cron_task(print, name='task', via='celery', min=list(range(60)))
@@ -169,7 +199,40 @@ def test_a_broker_that_is_away_fails_the_task_which_is_handed_over_at_the_next_t
     [report] = tick(app.registry, minute).tasks
     assert (report.outcome, type(report.exception)) == ('failed', OperationalError)
     away.close()
-    app.registry['cron_claims'].database.engine.dispose()
+    app.registry['cron_store'].database.engine.dispose()
+
+
+def test_a_broken_broker_is_tried_twice(tmp_path):
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                connections.append(None)
+                connection.close()
+
+    connections = []
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(tmp_path / 'broker'))
+    server.listen()
+    thread = threading.Thread(target=serve)
+    thread.start()
+    broken = celery.Celery('shop', broker=f'redis+socket://{tmp_path}/broker', set_as_current=False)
+    now = current_minute()
+    with pytest.raises(OperationalError):
+        CeleryQueue(broken)(Handover('shop:task@2026-11-24T02:00Z', 'task', now, now, None))
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    thread.join()
+    broken.close()
+    assert len(connections) == 2
+
+
+def test_a_message_goes_where_the_application_routes_it(made, broker):
+    broker.conf.task_routes = {TASK_NAME: {'queue': 'routed', 'priority': 4}}
+    app = made()
+    tick(app.registry, current_minute())
+    [message] = messages(broker, 'routed')
+    assert message.properties['priority'] == 4
 
 
 @pytest.mark.parametrize(
@@ -181,7 +244,7 @@ def test_a_broker_that_is_away_fails_the_task_which_is_handed_over_at_the_next_t
         ('amqp://localhost', None, None),
     ],
 )
-def test_a_redis_that_says_nothing_is_not_waited_for_for_ever(configure, broker_url, own, seconds):
+def test_a_silent_redis_has_a_timeout(configure, broker_url, own, seconds):
     app = celery.Celery('shop', broker=broker_url, set_as_current=False)
     if own is not None:
         app.conf.broker_transport_options = own
@@ -191,10 +254,10 @@ def test_a_redis_that_says_nothing_is_not_waited_for_for_ever(configure, broker_
     assert (app.conf.broker_transport_options or {}).get('socket_timeout') == seconds
 
 
-def test_a_queue_can_be_made_of_an_application_at_hand(made, broker):
+def test_a_queue_takes_a_celery_application_itself(made, broker):
     app = made(more={'celery': 'nothing.that.is'}, via=CeleryQueue(broker, queue='slow'))
     [report] = tick(app.registry, current_minute()).tasks
-    assert report.outcome == 'handed over'
+    assert report.outcome == 'queued'
     assert len(messages(broker, 'slow')) == 1
 
 

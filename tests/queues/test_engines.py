@@ -1,4 +1,4 @@
-"""Which tasks are handed over, and to what: ``engines.py``."""
+"""The engine of each task: ``engines.py``."""
 
 import sys
 from datetime import datetime, timezone
@@ -32,31 +32,40 @@ def error(config):
     return str(caught.value)
 
 
-def test_a_task_is_handed_over_to_a_function(configure):
+def test_a_run_is_enqueued_with_a_function(configure):
     config = configure()
     config.add_cron_task(task, via=send, name='task')
     config.commit()
     [report] = tick(config.registry, INSTANT).tasks
-    assert (report.outcome, report.as_dict()['outcome']) == ('handed over', 'handed over')
+    assert (report.outcome, report.as_dict()['outcome']) == ('queued', 'queued')
     assert sent == ['shop:task@2026-11-24T02:00Z']
 
 
-@pytest.mark.parametrize('via', [f'{__name__}.send', send])
-def test_a_setting_is_for_all_tasks_that_are_not_idle_and_do_not_say_otherwise(configure, via):
+@pytest.mark.parametrize('via', [f'{__name__}.send', f' {__name__}.send\n', send])
+def test_the_setting_applies_to_normal_tasks_without_via(configure, via):
     config = configure(via=via)
     config.add_cron_task(task, name='one')
     config.add_cron_task(task, name='idle', idle=True)
     config.add_cron_task(task, name='here', via=False)
     config.commit()
     report = tick(config.registry, INSTANT)
-    assert {done.name: done.outcome for done in report.tasks} == {'one': 'handed over', 'idle': 'ok', 'here': 'ok'}
+    assert {done.name: done.outcome for done in report.tasks} == {'one': 'queued', 'idle': 'ok', 'here': 'ok'}
     assert str(report) == 'ok'
 
 
-def test_an_idle_task_is_not_handed_over(configure):
+def test_a_function_needs_no_store(configure):
+    config = configure()
+    config.add_cron_task(task, via=send, name='task', store=False)
+    config.commit()
+    tick(config.registry, INSTANT)
+    assert sent == ['shop:task@2026-11-24T02:00Z']
+
+
+def test_an_idle_task_has_no_engine(configure):
     config = configure()
     with pytest.raises(ConfigurationError, match='an idle task waits for the time that a request has left'):
         config.add_cron_task(task, idle=True, via='celery')
+    config.add_cron_task(task, idle=True, via=False)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +74,7 @@ def test_an_idle_task_is_not_handed_over(configure):
         ('selery', 'there is no such engine: there are celery and procrastinate, or name a function'),
         ('myapp.nothing', "ModuleNotFoundError: No module named 'myapp'"),
         (f'{__name__}.sendd', f"{__name__} has no 'sendd'; is 'send' meant?"),
-        (f'{__name__}.INSTANT', 'is not callable: it is of type datetime; give a function'),
+        (f'{__name__}.INSTANT', 'is not callable: it is of type datetime; pass a function'),
         (object(), 'is not callable'),
         (lambda: None, 'does not take one argument, handover: '),
         ('celery:queue', "'queue' is no option: there are queue=…, priority=…"),
@@ -74,16 +83,16 @@ def test_an_idle_task_is_not_handed_over(configure):
         ('celery:priority=high', "invalid literal for int() with base 10: 'high'"),
     ],
 )
-def test_what_a_task_cannot_be_handed_over_to_is_an_error_at_start_up(configure, via, why):
+def test_a_bad_engine_is_refused_at_start_up(configure, via, why):
     config = configure()
     config.add_cron_task(task, via=via, name='task')
-    told = error(config)
-    assert f'cron task task, via={via!r}: ' in told
-    assert why in told
+    message = error(config)
+    assert f'cron task task, via={via!r}: ' in message
+    assert why in message
 
 
 @pytest.mark.parametrize('name', ['celery', 'procrastinate'])
-def test_an_engine_that_is_not_installed_is_an_error_that_says_what_to_install(configure, monkeypatch, name):
+def test_a_missing_engine_is_refused_with_its_extra(configure, monkeypatch, name):
     monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, f'pyramid_cron.queues.{name}', raising=False)
     config = configure(via=name)
@@ -97,7 +106,7 @@ def test_an_empty_setting_is_refused(configure, value):
         configure(via=value)
 
 
-def test_an_application_that_hands_nothing_over_imports_nothing_for_it(configure, monkeypatch):
+def test_without_via_no_engine_is_imported(configure, monkeypatch):
     monkeypatch.setitem(sys.modules, 'pyramid_cron.queues.engines', None)
     config = configure()
     config.add_cron_task(task)
@@ -105,7 +114,7 @@ def test_an_application_that_hands_nothing_over_imports_nothing_for_it(configure
     assert [done.outcome for done in tick(config.registry, INSTANT).tasks] == ['ok']
 
 
-def test_what_ends_the_process_ends_the_run_while_it_hands_over_too(configure):
+def test_an_interrupt_passes_through_an_engine(configure):
     def interrupted(handover):
         raise KeyboardInterrupt
 
@@ -116,7 +125,7 @@ def test_what_ends_the_process_ends_the_run_while_it_hands_over_too(configure):
         tick(config.registry, INSTANT)
 
 
-def test_a_dotted_name_may_be_relative_to_the_package_that_registers_the_task(configure):
+def test_an_engine_may_have_a_relative_name(configure):
     config = configure().with_package(sys.modules[__name__])
     config.add_cron_task(task, via='.test_engines.send', name='task')
     with pytest.raises(ConfigurationError, match=r"cron task .*has no 'sennd'; is 'send' meant\?"):
@@ -126,7 +135,7 @@ def test_a_dotted_name_may_be_relative_to_the_package_that_registers_the_task(co
     assert sent == ['shop:task@2026-11-24T02:00Z']
 
 
-def test_tasks_that_name_an_engine_alike_share_it(configure):
+def test_tasks_with_the_same_via_share_an_engine(configure):
     config = configure()
     for name in ('one', 'two'):
         config.add_cron_task(task, via=f'{__name__}.send', name=name)
@@ -135,7 +144,7 @@ def test_tasks_that_name_an_engine_alike_share_it(configure):
     assert one.engine is two.engine
 
 
-def test_catch_up_needs_no_store_for_what_is_handed_over_and_retries_do(configure, caplog):
+def test_an_engine_needs_no_store_for_catch_up(configure, caplog):
     config = configure()
     config.add_cron_task(task, via=send, name='waits', catch_up=600)
     config.add_cron_task(task, via=send, name='again', retries=1)

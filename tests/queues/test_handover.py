@@ -2,8 +2,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from pyramid_cron.claims import Delivery, Turn
-from pyramid_cron.queues.handover import Handover, Sending, read_key, write_key
+from pyramid_cron.claims import Delivery
+from pyramid_cron.memory_claims import MemoryRun
+from pyramid_cron.queues.handover import EngineAdapter, Handover, read_key, write_key
 from pyramid_cron.schedules.clock import current_minute
 from pyramid_cron.tasks import Task
 
@@ -15,28 +16,28 @@ def task(**options):
     return Task(print, name='invoices', timezone='Europe/Berlin', **options)
 
 
-def sent(turn, **options):
-    """Return the hand-over of a turn."""
+def sent(run, **options):
+    """Return the handover of a run."""
     found = []
     values = {'catch_up': timedelta(minutes=5), 'config_uri': None, 'within_claim': False} | options
-    Sending(found.append, 'a queue', 'shop', **values).send(turn)
+    EngineAdapter(found.append, 'a queue', 'shop', **values).enqueue(run)
     return found[0]
 
 
-def test_a_key_is_that_of_a_minute_wherever_the_clocks_are():
+def test_a_key_holds_its_minute_in_utc():
     key = write_key('shop', 'invoices', MINUTE.astimezone(timezone(timedelta(hours=-5))), None)
     assert key == 'shop:invoices@2026-11-24T02:00Z'
     assert read_key('shop', key) == Delivery('invoices', MINUTE)
 
 
-def test_a_key_of_no_minute_ends_in_a_token():
+def test_a_key_without_minute_ends_in_a_token():
     assert read_key('shop', write_key('shop', 'invoices', None, TOKEN)) == Delivery('invoices', None, TOKEN)
     made = read_key('shop', write_key('shop', 'invoices', None, None))
     assert (made.task, made.minute, len(made.token)) == ('invoices', None, 32)
 
 
-@pytest.mark.parametrize('name', ['a@b', 'a:b', 'shop.tasks.<lambda>#2', 'a b@2026-11-24T02:00Z', 'ü'])
-def test_a_name_may_hold_what_separates_the_parts_of_a_key(name):
+@pytest.mark.parametrize('name', ['a@b', 'a:b', 'shop.tasks.<lambda>#2', 'a b@2026-11-24T02:00Z', 'ü', 'two\nlines'])
+def test_a_name_may_hold_the_separators_of_keys(name):
     assert read_key('a:b', write_key('a:b', name, MINUTE, None)) == Delivery(name, MINUTE)
 
 
@@ -55,18 +56,18 @@ def test_a_name_may_hold_what_separates_the_parts_of_a_key(name):
         None,
     ],
 )
-def test_what_is_no_key_of_the_application_is_refused(key):
+def test_a_bad_key_is_refused(key):
     with pytest.raises(ValueError, match=r'is no key of shop, such as shop:task@2026-11-24T02:00Z'):
         read_key('shop', key)
 
 
-def test_a_key_of_a_minute_that_there_is_not_is_refused():
-    with pytest.raises(ValueError, match='names no minute'):
+def test_a_key_of_an_impossible_minute_is_refused():
+    with pytest.raises(ValueError, match='names a minute that does not exist'):
         read_key('shop', 'shop:invoices@2026-02-30T02:00Z')
 
 
-def test_what_is_handed_over_tells_its_minute_in_the_zone_of_the_task_and_how_long_it_may_wait():
-    handover = sent(Turn(task(), MINUTE))
+def test_a_handover_has_local_minute_and_expiry():
+    handover = sent(MemoryRun(None, task(), MINUTE))
     assert handover == (
         'shop:invoices@2026-11-24T02:00Z',
         'invoices',
@@ -78,19 +79,19 @@ def test_what_is_handed_over_tells_its_minute_in_the_zone_of_the_task_and_how_lo
 
 
 @pytest.mark.parametrize(('catch_up', 'seconds'), [(600, 600), (0, 60), (None, 300)])
-def test_it_may_wait_as_long_as_it_is_caught_up_and_a_minute_at_least(catch_up, seconds):
-    assert sent(Turn(task(catch_up=catch_up), MINUTE)).expires == MINUTE + timedelta(seconds=seconds)
+def test_a_handover_expires_a_minute_later_at_least(catch_up, seconds):
+    assert sent(MemoryRun(None, task(catch_up=catch_up), MINUTE)).expires == MINUTE + timedelta(seconds=seconds)
 
 
-def test_what_somebody_asked_for_by_name_is_for_the_current_minute():
+def test_a_handover_by_name_is_for_now():
     before = current_minute()
-    handover = sent(Turn(task(), None))
+    handover = sent(MemoryRun(None, task(), None))
     assert before <= handover.scheduled_for <= current_minute()
     assert read_key('shop', handover.key).minute is None
 
 
-def test_the_command_is_that_of_the_configuration_file():
-    handover = sent(Turn(task(), MINUTE), config_uri='/etc/shop.ini#shop')
+def test_the_command_names_the_configuration_file():
+    handover = sent(MemoryRun(None, task(), MINUTE), config_uri='/etc/shop.ini#shop')
     assert handover.command == ('pcron', 'perform', '/etc/shop.ini#shop', 'shop:invoices@2026-11-24T02:00Z')
 
 
@@ -99,9 +100,9 @@ def test_without_a_configuration_file_there_is_no_command():
         Handover('key', 'task', MINUTE, MINUTE, None).command  # noqa: B018
 
 
-def test_an_engine_that_works_within_the_claim_is_given_its_connection():
+def test_an_engine_within_the_claim_gets_its_connection():
     found = []
-    sending = Sending(lambda *given: found.append(given), 'a queue', 'shop', timedelta(0), None, within_claim=True)
-    sending.send(Turn(task(), MINUTE), 'a connection')
+    engine = EngineAdapter(lambda *given: found.append(given), 'a queue', 'shop', timedelta(0), None, within_claim=True)
+    engine.enqueue(MemoryRun(None, task(), MINUTE), 'a connection')
     assert found[0][1] == 'a connection'
-    assert str(sending) == 'a queue'
+    assert str(engine) == 'a queue'

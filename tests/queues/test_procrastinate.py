@@ -7,14 +7,14 @@ import procrastinate
 import psycopg
 import pytest
 from pyramid.exceptions import ConfigurationError
-from sqlalchemy import create_engine, event, make_url, select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import create_engine, make_url, select, text
 
 from pyramid_cron.claims import Unavailable
-from pyramid_cron.queues.procrastinate import add_perform
+from pyramid_cron.queues.procrastinate import MAX_ATTEMPTS, add_perform, make_enqueue
 from pyramid_cron.schedules.clock import current_minute
 from pyramid_cron.store.schema import runs
 from pyramid_cron.testing import tick
+from tests.support.statements import outage
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def conninfo(postgresql):
 
 @pytest.fixture
 def made(make_app, postgresql, conninfo):
-    """Return a function that returns an application with one task that is handed over to procrastinate."""
+    """Return a function that returns an application with one task that procrastinate runs."""
     return functools.partial(make_app, settings={'store': postgresql}, via='procrastinate')
 
 
@@ -49,86 +49,96 @@ def rows(postgresql):
 JOBS = 'SELECT task_name, queue_name, priority, status::text, attempts FROM procrastinate_jobs ORDER BY id'
 
 
-async def work(conninfo, load):
+async def work(conninfo, load, **options):
     """Work off the jobs there are, as ``procrastinate worker`` does."""
     app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=conninfo))
-    add_perform(app, load)
+    add_perform(app, load, **options)
     async with app.open_async():
         await app.run_worker_async(wait=False, install_signal_handlers=False, listen_notify=False)
 
 
-def statuses(rows):
+def outcomes(rows):
     return [outcome for (outcome,) in rows(select(runs.c.outcome).order_by(runs.c.started))]
 
 
-def test_a_job_is_written_with_the_claim_and_runs_in_the_worker(made, rows, conninfo):
+def test_a_job_is_written_with_its_claim(made, rows, conninfo):
     seen = []
     app = made(seen.append, via='procrastinate:queue=slow,priority=7')
     minute = current_minute()
     [report] = tick(app.registry, minute).tasks
-    assert report.outcome == 'handed over'
+    assert report.outcome == 'queued'
     assert rows(JOBS) == [('pyramid_cron.perform', 'slow', 7, 'todo', 0)]
     assert rows('SELECT args FROM procrastinate_jobs') == [({'key': f'shop:task@{minute:%Y-%m-%dT%H:%MZ}'},)]
-    assert statuses(rows) == ['queued']
+    assert outcomes(rows) == ['queued']
     asyncio.run(work(conninfo, lambda: app))
     assert [system['scheduled_for'] for system in seen] == [minute]
-    assert statuses(rows) == ['ok']
+    assert outcomes(rows) == ['ok']
     assert [outcome for *_, outcome, _ in rows(JOBS)] == ['succeeded']
 
 
 def test_without_the_claim_there_is_no_job(made, rows):
     app, other = made(), made()
     minute = current_minute()
-    assert [task.outcome for task in tick(app.registry, minute).tasks] == ['handed over']
+    assert [task.outcome for task in tick(app.registry, minute).tasks] == ['queued']
     assert [task.outcome for task in tick(other.registry, minute).tasks] == ['skipped']
     assert len(rows(JOBS)) == 1
 
 
 def test_without_the_job_there_is_no_claim(made, rows, postgresql, caplog):
     app = made()
-    engine = app.registry['cron_claims'].database.engine
+    engine = app.registry['cron_store'].database.engine
     with engine.begin() as connection:
         connection.execute(text('ALTER TABLE procrastinate_jobs RENAME TO elsewhere'))
     minute = current_minute()
     report = tick(app.registry, minute)
     assert report.failed
-    assert 'it cannot be handed over: LookupError: the database of the store has not the tables of' in caplog.text
+    assert 'it cannot be enqueued: LookupError: the tables of procrastinate are missing' in caplog.text
     assert rows(select(runs.c.outcome, runs.c.attempt)) == [('failed', 0)]
     with engine.begin() as connection:
         connection.execute(text('ALTER TABLE elsewhere RENAME TO procrastinate_jobs'))
-    assert [task.outcome for task in tick(app.registry, minute).tasks] == ['handed over']
+    assert [task.outcome for task in tick(app.registry, minute).tasks] == ['queued']
 
 
-def test_what_else_the_database_says_is_told_in_its_words(made, caplog):
+@pytest.mark.parametrize(
+    'old',
+    ['TABLE procrastinate_jobs', 'TYPE procrastinate_job_to_defer_v1', 'FUNCTION procrastinate_defer_jobs_v1'],
+)
+def test_an_old_schema_names_the_command_to_apply(made, caplog, old):
     app = made()
-    with app.registry['cron_claims'].database.engine.begin() as connection:
+    with app.registry['cron_store'].database.engine.begin() as connection:
+        connection.execute(text(f'ALTER {old} RENAME TO elsewhere'))
+    assert tick(app.registry, current_minute()).failed
+    assert 'run procrastinate --app=… schema --apply' in caplog.text
+
+
+def test_other_errors_of_the_database_are_logged_unchanged(made, caplog):
+    app = made()
+    with app.registry['cron_store'].database.engine.begin() as connection:
         connection.execute(text('ALTER TABLE procrastinate_jobs ADD CHECK (false)'))
     assert tick(app.registry, current_minute()).failed
-    assert 'it cannot be handed over: CheckViolation: new row for relation "procrastinate_jobs"' in caplog.text
+    assert 'it cannot be enqueued: CheckViolation: new row for relation "procrastinate_jobs"' in caplog.text
 
 
-def test_without_the_job_and_the_store_the_task_has_failed_all_the_same(made, rows, caplog):
+def test_without_job_and_store_the_task_still_fails(made, rows, caplog):
     app = made()
-    claims = app.registry['cron_claims']
-    [turn] = claims.turns(app.registry['cron_tasks'], current_minute(), 'request')
-    [by_name] = claims.named(app.registry['cron_tasks'], ['task'], enqueue=True)
-    with claims.database.engine.begin() as connection:
+    claims, engine = app.registry['cron_claims'], app.registry['cron_store'].database.engine
+    [run] = claims.due(app.registry['cron_tasks'], current_minute(), 'request').runs
+    [by_name] = claims.named(app.registry['cron_tasks'], ['task'], enqueue=True).runs
+    with engine.begin() as connection:
         connection.execute(text('ALTER TABLE procrastinate_jobs RENAME TO elsewhere'))
-    with pytest.raises(Unavailable, match='it cannot be handed over'):
-        claims.claim(by_name)
-    assert statuses(rows) == []
+    with pytest.raises(Unavailable, match='it cannot be enqueued'):
+        by_name.claim()
+    assert outcomes(rows) == []
 
-    @event.listens_for(claims.database.engine, 'before_cursor_execute')
-    def fail(connection, cursor, statement, *others):
-        if 'ON CONFLICT DO NOTHING' in statement and 'cron_runs' in statement:
-            raise OperationalError(statement, {}, Exception('the database has gone'))
-
-    with pytest.raises(Unavailable, match='it cannot be handed over'):
-        claims.claim(turn)
-    assert 'the store cannot be told that task task was not handed over: the database has gone' in caplog.text
+    with (
+        outage(engine, of=runs, kind='insert', sets='reason'),
+        pytest.raises(Unavailable, match='it cannot be enqueued'),
+    ):
+        run.claim()
+    assert 'it cannot be recorded that task task was not enqueued: the database has gone' in caplog.text
 
 
-def test_a_task_that_fails_fails_its_job_which_is_not_tried_again(made, rows, conninfo):
+def test_a_failing_task_fails_its_job_for_good(made, rows, conninfo):
     def fail(system):
         raise LookupError('no')
 
@@ -136,16 +146,25 @@ def test_a_task_that_fails_fails_its_job_which_is_not_tried_again(made, rows, co
     tick(app.registry, current_minute())
     asyncio.run(work(conninfo, lambda: app))
     assert [row[3:] for row in rows(JOBS)] == [('failed', 1)]
-    assert statuses(rows) == ['failed']
+    assert outcomes(rows) == ['failed']
 
 
-def test_a_job_for_which_the_store_cannot_be_asked_is_tried_again(made, rows, conninfo):
+def test_a_job_waits_for_an_unavailable_store(made, rows, conninfo):
     app = made()
     tick(app.registry, current_minute())
-    with app.registry['cron_claims'].database.engine.begin() as connection:
+    with app.registry['cron_store'].database.engine.begin() as connection:
         connection.execute(text('ALTER TABLE cron_tasks RENAME TO elsewhere'))
     asyncio.run(work(conninfo, lambda: app))
     assert [row[3:] for row in rows(JOBS)] == [('todo', 1)]
+
+
+def test_a_job_is_given_up_in_the_end(made, rows, conninfo):
+    app = made()
+    tick(app.registry, current_minute())
+    with app.registry['cron_store'].database.engine.begin() as connection:
+        connection.execute(text('ALTER TABLE cron_tasks RENAME TO elsewhere'))
+    asyncio.run(work(conninfo, lambda: app, wait=0))
+    assert [row[3:] for row in rows(JOBS)] == [('failed', MAX_ATTEMPTS + 1)]
 
 
 @pytest.mark.parametrize('settings', [{}, {'store': 'sqlite:///{folder}/cron.sqlite'}])
@@ -156,7 +175,17 @@ def test_it_needs_a_store_in_postgresql(configure, tmp_path, settings):
         config.commit()
 
 
-def test_a_task_that_is_left_out_of_the_store_is_refused(configure, postgresql):
+@pytest.mark.parametrize(('name', 'driver'), [('postgresql', 'psycopg2'), ('cockroachdb', 'psycopg')])
+def test_it_needs_postgresql_and_psycopg(configure, name, driver):
+    config = configure(store='postgresql+psycopg://')
+    config.commit()
+    dialect = config.registry['cron_store'].database.engine.dialect
+    dialect.name, dialect.driver = name, driver
+    with pytest.raises(ValueError, match=r'set cron\.store = postgresql\+psycopg://'):
+        make_enqueue({}, config.registry)
+
+
+def test_a_task_without_the_store_is_refused(configure, postgresql):
     config = configure(store=postgresql)
     config.add_cron_task(print, via='procrastinate', store=False)
     with pytest.raises(ConfigurationError, match='store=False leaves the task out of the store'):

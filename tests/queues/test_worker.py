@@ -1,7 +1,8 @@
-"""The other side: what was handed over is run there."""
+"""The run of a key, and the application of a worker."""
 
 import math
 import pickle
+import threading
 from datetime import timedelta, timezone
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from pyramid_cron import perform
 from pyramid_cron.orders import NotRun
 from pyramid_cron.queues.handover import write_key
-from pyramid_cron.queues.worker import Application, Failed
+from pyramid_cron.queues.worker import LazyApplication, TaskFailed
 from pyramid_cron.schedules.clock import current_minute
 
 INI = """\
@@ -32,9 +33,13 @@ def app(configure, seen):
     def fail(system):
         raise LookupError('no')
 
+    def interrupt(system):
+        raise KeyboardInterrupt
+
     config = configure()
     config.add_cron_task(task, name='task', min=0)
     config.add_cron_task(fail, name='fail')
+    config.add_cron_task(interrupt, name='interrupt')
     config.add_tween(f'{__name__}.tween_factory')
     return config.make_wsgi_app()
 
@@ -51,7 +56,7 @@ def key(name='task', ago=0):
     return write_key('shop', name, current_minute() - timedelta(minutes=ago), None)
 
 
-def test_it_runs_through_the_whole_application_for_its_minute_and_without_a_limit(app, seen):
+def test_a_run_goes_through_the_whole_application(app, seen):
     minute = current_minute() - timedelta(minutes=2)
     report = perform(app, write_key('shop', 'task', minute, None))
     assert (report.name, report.outcome) == ('task', 'ok')
@@ -62,13 +67,32 @@ def test_it_runs_through_the_whole_application_for_its_minute_and_without_a_limi
     assert system['registry'] is app.registry
 
 
-def test_without_a_store_it_runs_as_often_as_it_is_delivered(app, seen):
+def test_the_request_has_the_method(configure, seen):
+    config = configure(method='POST')
+    config.add_cron_task(seen.append, name='task')
+    assert perform(config.make_wsgi_app(), key()).outcome == 'ok'
+    assert seen[0]['request'].method == 'POST'
+
+
+def test_the_registry_may_be_that_of_a_part(app, seen):
+    perform(lambda environ, start_response: app(environ, start_response), key(), registry=app.registry)
+    assert seen[0]['registry'] is app.registry
+
+
+def test_the_caller_chooses_what_ends_the_process(app):
+    with pytest.raises(KeyboardInterrupt):
+        perform(app, key('interrupt'))
+    report = perform(app, key('interrupt'), exits=())
+    assert (report.outcome, type(report.exception)) == ('failed', KeyboardInterrupt)
+
+
+def test_without_a_store_each_delivery_runs(app, seen):
     for _ in range(2):
         perform(app, key())
     assert len(seen) == 2
 
 
-def test_without_a_store_too_what_comes_late_is_dropped(app, seen, caplog):
+def test_without_a_store_a_late_delivery_is_missed(app, seen, caplog):
     report = perform(app, key(ago=7))
     assert (report.outcome, report.seconds) == ('missed', 0)
     assert 'after its minute' in report.reason
@@ -76,7 +100,7 @@ def test_without_a_store_too_what_comes_late_is_dropped(app, seen, caplog):
     assert 'task task is missed: it came ' in caplog.text
 
 
-def test_what_somebody_asked_for_by_name_is_for_now(app, seen):
+def test_a_delivery_by_name_is_for_now(app, seen):
     before = current_minute()
     assert perform(app, write_key('shop', 'task', None, None)).outcome == 'ok'
     assert before <= seen[0]['scheduled_for'].astimezone(timezone.utc) <= current_minute()
@@ -87,7 +111,7 @@ def test_a_failure_is_reported(app):
     assert (report.outcome, type(report.exception)) == ('failed', LookupError)
 
 
-def test_a_task_that_there_is_not_is_an_error(app):
+def test_an_unknown_task_is_an_error(app):
     with pytest.raises(LookupError, match="no cron task is named 'renamed'"):
         perform(app, key('renamed'))
 
@@ -97,7 +121,7 @@ def test_a_key_of_another_application_is_an_error(app):
         perform(app, 'other:task@2026-11-24T02:00Z')
 
 
-def test_an_application_that_answers_before_is_an_error(configure):
+def test_an_answer_before_the_run_is_an_error(configure):
     config = configure()
     config.add_cron_task(print, name='task')
     config.add_tween(f'{__name__}.refusing_factory')
@@ -111,21 +135,68 @@ def refusing_factory(handler, registry):
     return lambda request: HTTPForbidden()
 
 
-def test_the_application_of_a_worker_is_loaded_once_when_it_is_needed(app, seen):
-    loaded = []
+def test_the_application_is_loaded_once_at_first_use(app, caplog):
+    caplog.set_level('INFO', 'pyramid_cron.queues')
+    loaded, run_key = [], key()
 
     def load():
         loaded.append(app)
         return app
 
-    application = Application.of(load)
+    application = LazyApplication.of(load)
     assert loaded == []
     for _ in range(2):
-        assert application.perform(key()).outcome == 'ok'
+        assert application.perform(run_key).outcome == 'ok'
     assert loaded == [app]
+    assert f'task task, queued as {run_key}: ok' in caplog.messages
 
 
-def test_the_application_of_a_worker_can_be_a_configuration_file(tmp_path, monkeypatch):
+class ObservedLock:
+    """A lock that reports each attempt to acquire it before it waits."""
+
+    def __init__(self, attempted):
+        self._attempted, self._lock = attempted, threading.Lock()
+
+    def __enter__(self):
+        self._attempted()
+        self._lock.acquire()
+
+    def __exit__(self, *raised):
+        self._lock.release()
+
+
+def test_two_threads_load_the_application_once(app):
+    loaded, outcomes, attempts = [], [], []
+    second_is_in_the_way = threading.Event()
+
+    def attempted():
+        attempts.append(None)
+        if len(attempts) == 2:
+            second_is_in_the_way.set()
+
+    def load():
+        loaded.append(app)
+        if len(loaded) == 1:
+            second.start()
+            # without the lock the second thread comes to load, too
+            assert second_is_in_the_way.wait(30)
+        else:
+            second_is_in_the_way.set()
+        return app
+
+    def perform_one():
+        outcomes.append(application.perform(key()).outcome)
+
+    application = LazyApplication.of(load)
+    application._lock = ObservedLock(attempted)
+    second = threading.Thread(target=perform_one)
+    perform_one()
+    second.join(30)
+    assert len(loaded) == 1
+    assert len(outcomes) == 2
+
+
+def test_the_application_can_be_a_configuration_file(tmp_path, monkeypatch):
     (tmp_path / 'worker_of_test.py').write_text(
         'from pyramid.config import Configurator\n'
         'def main(global_config, **settings):\n'
@@ -137,15 +208,15 @@ def test_the_application_of_a_worker_can_be_a_configuration_file(tmp_path, monke
     monkeypatch.syspath_prepend(tmp_path)
     file = tmp_path / 'app.ini'
     file.write_text(INI.format(module='worker_of_test'))
-    assert Application.of(str(file)).perform(key()).outcome == 'ok'
+    assert LazyApplication.of(str(file)).perform(key()).outcome == 'ok'
 
 
-def test_what_is_neither_a_file_nor_a_function_is_refused():
+def test_another_source_of_the_application_is_refused():
     with pytest.raises(TypeError, match='5 is neither a configuration file nor a function'):
-        Application.of(5)
+        LazyApplication.of(5)
 
 
-def test_what_an_engine_is_told_of_a_failure_names_the_task_and_can_be_sent_on(app):
-    with pytest.raises(Failed, match=r'^task fail failed: LookupError: no$') as caught:
-        Application.of(lambda: app).perform(key('fail'))
+def test_a_failure_names_its_task_and_is_pickled(app):
+    with pytest.raises(TaskFailed, match=r'^task fail failed: LookupError: no$') as caught:
+        LazyApplication.of(lambda: app).perform(key('fail'))
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

@@ -1,4 +1,4 @@
-"""Schedules in words: what the words say is read back, and has to be what the schedule does."""
+"""Schedules in words: the words are parsed again and compared with the schedule."""
 
 import re
 from datetime import datetime, timedelta, timezone
@@ -46,11 +46,11 @@ def test_common_schedules_have_words(line, words):
     'line',
     ['*/7 * * * *', '0 1-23/2 * * *', '*/5 1,5 * * *', '0 3 1,2,4,8,9 * *', '0 3 * 1,3,5,7,9 *', '0 3 1 6 5'],
 )
-def test_what_has_no_short_phrase_is_shown_as_it_was_written(line):
+def test_a_schedule_without_a_short_phrase_stays_as_written(line):
     assert in_words(Schedule.from_line(line)) == line
 
 
-def test_of_keywords_both_days_have_to_match():
+def test_keywords_for_both_days_are_joined_by_if():
     schedule = Schedule.from_fields(min=0, hour=3, day=range(1, 8), dow='sat,sun')
     assert in_words(schedule) == 'at 03:00, from the 1st to the 7th of the month, if that is Saturday or Sunday'
 
@@ -59,13 +59,13 @@ TIME = r'(\d\d:\d\d)'
 
 
 def named(text, names):
-    """Read values back that are named one by one, or as a first and a last one."""
+    """Return the values that a list or a range of names stands for."""
     found = [names.index(name) for name in re.split(', | and | or | to ', text)]
     return set(range(found[0], found[1] + 1)) if ' to ' in text else set(found)
 
 
 def read_times(text):
-    """Return what the words say of the time of a day: a function of a minute of the day."""
+    """Return whether a minute of the day matches the words for the time, as a function."""
     if text == 'every minute':
         return lambda minute: True
     if match := re.fullmatch('(?:every day )?at (.*)', text):
@@ -79,7 +79,7 @@ def read_times(text):
 
 
 def read_dates(text):
-    """Return what the words say of the date: a function of a date."""
+    """Return whether a date matches the words for the date, as a function."""
     dates = [f'the {day}' for day in range(32)]
     text = re.sub(r'(\d)(?:st|nd|rd|th)\b', r'\1', text)
     day = r'the .*\d'
@@ -105,6 +105,7 @@ def read_dates(text):
 
 
 def read(words):
+    """Return whether a wall-clock minute matches the words for a schedule, as a function."""
     times, _, dates = (
         words.partition(', ')
         if words.startswith('every')
@@ -117,7 +118,7 @@ def read(words):
 
 
 def values(low, high):
-    """What people write: one value, a few, a range, a step, or all."""
+    """Draw the text of a field: one value, a few, a range, a step, or all."""
     value = st.integers(low, high)
     return st.one_of(
         st.just('*'),
@@ -137,19 +138,19 @@ WALLS = st.integers(0, 366 * 4 * 1440).map(lambda minutes: datetime(2024, 1, 1) 
 def agree(schedule, wall):
     words = in_words(schedule)
     assume(words != str(schedule))
-    says = read(words)
-    # a random minute seldom matches: those around are looked at too, and on other days of the same minute
+    matches = read(words)
+    # a random minute seldom matches: compare the minutes around it too, and the same minutes of other days
     for days in range(-8, 9):
         for minutes in (-60, -1, 0, 1, 60):
             at = wall + timedelta(days=days, minutes=minutes)
-            assert says(at) == schedule.matches(at), (words, at)
-    # in UTC, where no clock is put forward over the minute that the words name
+            assert matches(at) == schedule.matches(at), (words, at)
+    # in UTC, where no gap of the clock skips the minute in the words
     run = next(schedule.runs(wall.replace(tzinfo=timezone.utc)))
-    assert says(run), (words, run)
+    assert matches(run), (words, run)
 
 
 @given(LINES, WALLS)
-def test_the_words_of_a_line_say_what_it_does(fields, wall):
+def test_the_words_for_a_line_mean_the_same(fields, wall):
     try:
         schedule = Schedule.from_line(' '.join(fields))
     except ValueError:
@@ -157,8 +158,23 @@ def test_the_words_of_a_line_say_what_it_does(fields, wall):
     agree(schedule, wall)
 
 
+# times of every day, which a line of five drawn fields seldom has
+TIMES = st.tuples(*(st.sets(st.integers(0, high), min_size=1, max_size=2) for high in (59, 23)))
+
+
+@given(TIMES, WALLS)
+def test_the_words_for_times_of_every_day_mean_the_same(times, wall):
+    schedule = Schedule.from_fields(*times)
+    assert in_words(schedule).startswith('every day at')
+    agree(schedule, wall)
+    # a drawn minute seldom matches: compare the times of the schedule themselves
+    matches = read(in_words(schedule))
+    minutes = [wall.replace(hour=hour, minute=minute) for minute in times[0] for hour in times[1]]
+    assert all(map(matches, minutes))
+
+
 @given(LINES, WALLS)
-def test_the_words_of_keywords_say_what_they_do(fields, wall):
+def test_the_words_for_keywords_mean_the_same(fields, wall):
     minute, hour, day, month, _ = fields
     try:
         schedule = Schedule.from_fields(minute, hour, day, month, 'sat,sun' if len(day) > 1 else 'mon-fri')

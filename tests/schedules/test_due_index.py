@@ -39,7 +39,7 @@ def index_of(schedules):
 
 
 @given(st.lists(st.tuples(fields, minutes), max_size=20), st.lists(minutes, max_size=5))
-def test_it_finds_what_the_plain_loop_over_five_sets_finds(drawn, others):
+def test_it_agrees_with_a_loop_over_five_sets(drawn, others):
     # each schedule is made to match its own minute, so that there is something to find
     schedules = [
         tuple(
@@ -86,7 +86,7 @@ def test_dates_that_are_added_on_the_same_day_are_found():
     assert found(index, NOW) == [0, 1]
 
 
-def test_a_look_up_does_no_more_work_for_items_that_are_not_due():
+def test_items_that_are_not_due_cost_nothing():
     due = [Schedule.from_line('8 9 * * *')] * 10
     others = [
         Schedule.from_fields(minute, hour, dow=dow)

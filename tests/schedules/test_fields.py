@@ -18,7 +18,7 @@ from pyramid_cron.schedules.fields import (
     read_text,
     write,
 )
-from tests.conftest import shown
+from tests.support.ids import shown
 
 
 def values(field, text):
@@ -67,10 +67,6 @@ def test_the_syntax_of_crontab_is_read(field, text, expected):
 @pytest.mark.parametrize(
     ('field', 'text', 'why'),
     [
-        (MIN, '', 'a value is missing'),
-        (MIN, '1,', 'a value is missing'),
-        (MIN, '1, 2', 'write it without blanks'),
-        (MIN, '@hourly', 'pass a nickname as cron='),
         (MIN, '1.5', 'not the syntax'),
         (MIN, '**', 'not the syntax'),
         (MIN, '*5', 'not the syntax'),
@@ -91,48 +87,23 @@ def test_the_syntax_of_crontab_is_read(field, text, expected):
         (MIN, '1-5/00', 'a step of 0'),
         (MIN, '5/15', 'a step without a range; write 5-59/15'),
         (CRONTAB_DOW, 'mon/2', 'a step without a range; write 1-7/2'),
-        (HOUR, '22-2', 'runs backwards; write 22-23,0-2'),
-        (HOUR, '23-0', 'runs backwards; write 23,0'),
-        (MONTH, 'nov-feb', 'runs backwards; write 11-12,1-2'),
-        (CRONTAB_DOW, 'sat-sun', 'runs backwards; write sat,sun or 6-7'),
-        (CRONTAB_DOW, 'fri-mon', 'runs backwards; write fri,sat,sun,mon'),
-        (CRONTAB_DOW, '5-1', 'runs backwards; write fri,sat,sun,mon'),
-        (CRONTAB_DOW, '7-2', 'runs backwards; write sun,mon,tue'),
-        (NAMED_DOW, 'sat-sun', 'runs backwards; write sat,sun'),
         (MIN, 'mon', "has 'mon'; it has no names"),
         (MONTH, 'mon', "has 'mon'; its names are jan, feb"),
         (CRONTAB_DOW, 'fri-mon/2', 'runs backwards; begin with the smaller value'),
-        (CRONTAB_DOW, '7-0', 'runs backwards; write sun'),
-        (MONTH, 'january', 'names have three letters'),
-        (CRONTAB_DOW, 'monday-friday', 'names have three letters'),
-        (DAY, 'L', 'the last day of a month'),
-        (CRONTAB_DOW, '5L', 'the last day of a month'),
-        (DAY, '15W', 'the nearest weekday'),
-        (CRONTAB_DOW, '5#2', 'an n-th weekday'),
-        (DAY, '?', "write '*'"),
-        (MIN, 'H', 'pick a number'),
-        (MIN, 'H/15', 'pick a number'),
-        (MIN, '0~30', 'pick a number'),
-        (HOUR, '9am', "has '9am', which is not the syntax of crontab(5): write 9"),
-        (HOUR, '12AM', 'write 0'),
-        (HOUR, '12 pm', 'write 12'),
-        (HOUR, '9am-5pm', 'write 9-17'),
-        (HOUR, '9:30', 'the hour and the minute are two fields'),
-        (HOUR, '9:30am', 'the hour and the minute are two fields'),
         (MIN, '9am', 'not the syntax'),
     ],
     ids=str,
 )
-def test_what_is_not_crontab_is_refused_with_a_hint(field, text, why):
+def test_text_that_is_not_crontabs_is_refused(field, text, why):
     with pytest.raises(ValueError, match=re.escape(why)):
         parse(field, text, [])
 
 
 @pytest.mark.parametrize(('text', 'only'), [('*/60', 0), ('*/90', 0), ('30-40/20', 30)])
-def test_a_step_that_leaves_one_value_is_worth_a_word(text, only):
+def test_a_step_that_leaves_one_value_has_advice(text, only):
     advice = []
     assert list(bits(parse(MIN, text, advice))) == [only]
-    assert advice == [f'min has {text!r}, whose step leaves nothing but {only}']
+    assert advice == [f'min has {text!r}, a step that leaves nothing but {only}']
 
 
 @pytest.mark.parametrize('text', ['0', '1-5', '*/2', 'mon,5', 'mon-fri/2', '7', '²'])
@@ -145,7 +116,7 @@ def test_a_keywords_days_of_the_week_take_no_digits(text):
 
 @pytest.mark.parametrize('field', [MIN, HOUR, DOW], ids=str)
 @pytest.mark.parametrize('text', ['0 2 * * *', ' 0  2\t* * * ', '0 2 * * fri'])
-def test_a_crontab_line_in_a_field_is_told_from_a_field(field, text):
+def test_a_crontab_line_in_a_field_is_recognized(field, text):
     with pytest.raises(ScheduleError) as caught:
         read_text(field, text, [])
     assert f'{field.name}={text!r} is a whole crontab line, not one field; write cron=' in str(caught.value)
@@ -192,11 +163,11 @@ def test_numbers_that_can_never_match_are_refused(field, given, why, allowed):
     ],
     ids=shown,
 )
-def test_impossible_values_beside_possible_ones_are_accepted_with_advice(field, given, possible, advice):
-    said = []
-    assert list(bits(read_numbers(field, given, said))) == possible
-    assert advice in said[0]
-    assert ('range' in said[0]) == ('range' in advice)
+def test_impossible_values_among_others_have_advice(field, given, possible, advice):
+    sentences = []
+    assert list(bits(read_numbers(field, given, sentences))) == possible
+    assert advice in sentences[0]
+    assert ('range' in sentences[0]) == ('range' in advice)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +180,7 @@ def test_impossible_values_beside_possible_ones_are_accepted_with_advice(field, 
     ],
     ids=shown,
 )
-def test_texts_in_an_iterable_are_joined_for_whoever_wrote_them(field, items, hint):
+def test_texts_in_an_iterable_are_joined_in_a_hint(field, items, hint):
     with pytest.raises(ScheduleError) as caught:
         read_numbers(field, items, [])
     assert f'{hint}; allowed are' in str(caught.value)
@@ -218,7 +189,7 @@ def test_texts_in_an_iterable_are_joined_for_whoever_wrote_them(field, items, hi
 @pytest.mark.parametrize(
     ('field', 'items'), [(DOW, ['1', '2']), (DOW, ['mon', 4]), (HOUR, [9.0]), (HOUR, 9.0)], ids=str
 )
-def test_what_cannot_be_joined_gets_no_such_hint(field, items):
+def test_other_items_have_no_such_hint(field, items):
     with pytest.raises(ScheduleError) as caught:
         read_numbers(field, items, [])
     assert 'is not an integer or an iterable of integers' in str(caught.value)
@@ -234,11 +205,11 @@ def test_an_iterable_that_cannot_be_iterated_is_refused():
         read_numbers(HOUR, Empty(), [])
 
 
-def test_a_field_that_is_none_says_where_that_comes_from():
+def test_a_field_that_is_none_names_the_usual_origin():
     with pytest.raises(ScheduleError) as caught:
         read_numbers(HOUR, None, [])
     assert str(caught.value) == (
-        'hour=None is what an unset setting or environment variable gives; leave hour out if every value is meant; '
+        'hour=None is the value of an unset setting or environment variable; leave hour out if every value is meant; '
         "allowed are '*' and integers from 0 to 23"
     )
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.fields import DAY, DOW, HOUR, MIN, MONTH, ScheduleError
 from pyramid_cron.schedules.schedule import Schedule
-from tests.conftest import shown
+from tests.support.ids import shown
 
 RANGES = {'min': (0, 59), 'hour': (0, 23), 'day': (1, 28), 'month': (1, 12), 'dow': (0, 6)}
 FRIDAY_13 = datetime(2026, 11, 13, 2, 30)
@@ -71,7 +71,7 @@ def test_a_leap_day_is_a_date_that_exists():
     assert Schedule.from_fields(min=0, hour=0, day=29, month=2, dow=4).matches(datetime(2008, 2, 29))
 
 
-def test_the_original_quick_start_is_the_set_of_its_numbers():
+def test_the_originals_quick_start_is_a_set():
     schedule = Schedule.from_fields(min=0, hour=(0, 24, 3))
     assert [hour for hour in range(24) if schedule.matches(datetime(2026, 11, 13, hour))] == [0, 3]
     assert len(schedule.advice) == 1
@@ -92,7 +92,7 @@ def test_the_original_quick_start_is_the_set_of_its_numbers():
     ],
     ids=shown,
 )
-def test_leaving_min_or_hour_out_beside_a_restricted_field_is_worth_a_word(fields, parts):
+def test_leaving_min_or_hour_out_has_advice(fields, parts):
     [advice] = Schedule.from_fields(**fields).advice
     for part in parts:
         assert part in advice
@@ -117,7 +117,7 @@ def test_leaving_min_or_hour_out_beside_a_restricted_field_is_worth_a_word(field
     ],
     ids=shown,
 )
-def test_what_is_written_out_or_unrestricted_needs_no_advice(fields):
+def test_a_field_written_out_needs_no_advice(fields):
     assert Schedule.from_fields(**fields).advice == ()
 
 
@@ -177,7 +177,7 @@ def test_a_schedule_can_be_copied_and_pickled(schedule):
     ],
     ids=shown,
 )
-def test_a_schedule_is_shown_as_the_crontab_line_of_the_same_meaning(fields, text):
+def test_a_schedule_is_shown_as_its_crontab_line(fields, text):
     schedule = Schedule.from_fields(**fields)
     assert str(schedule) == schedule.crontab == text
     assert repr(schedule) == f'Schedule({text!r})'
@@ -196,7 +196,7 @@ def test_a_schedule_is_shown_as_the_crontab_line_of_the_same_meaning(fields, tex
     ],
     ids=shown,
 )
-def test_a_schedule_that_no_crontab_line_means_is_shown_as_its_fields(fields, text):
+def test_a_schedule_without_crontab_line_is_shown_as_fields(fields, text):
     schedule = Schedule.from_fields(**fields)
     assert schedule.crontab is None
     assert str(schedule) == text
@@ -224,7 +224,7 @@ def test_a_line_is_its_own_crontab_line():
     ],
     ids=shown,
 )
-def test_a_schedule_tells_which_fields_keep_a_minute_from_matching(schedule, wall, against, unneeded):
+def test_the_fields_that_prevent_a_match_are_named(schedule, wall, against, unneeded):
     assert schedule.differences(wall) == (against, unneeded)
     assert schedule.matches(wall) is not bool(against)
 
@@ -290,11 +290,11 @@ def test_a_nickname_stands_for_a_line(nickname, line):
         ('0 0 31 4,6 *', 'a date that does not exist'),
         ('0 0 30-31 2 */7', 'a date that does not exist'),
         (5, 'not the text'),
-        (None, 'is what an unset setting or environment variable gives; leave cron out'),
+        (None, 'is the value of an unset setting or environment variable; leave cron out'),
     ],
     ids=shown,
 )
-def test_a_line_that_is_none_or_never_runs_is_refused(line, why):
+def test_an_invalid_line_is_refused_with_the_reason(line, why):
     with pytest.raises(ScheduleError) as caught:
         Schedule.from_line(line)
     assert f'cron={line!r}' in str(caught.value)
@@ -318,7 +318,7 @@ def test_a_line_can_deserve_advice():
         ('0,*/5 2 * * *', False),
     ],
 )
-def test_a_line_whose_minute_or_hour_starts_with_a_star_is_an_interval(line, interval):
+def test_a_leading_star_makes_a_line_an_interval(line, interval):
     assert Schedule.from_line(line).interval is interval
 
 
@@ -345,7 +345,7 @@ def test_a_fixed_time_in_a_gap_runs_after_it():
     ]
 
 
-def test_a_fixed_time_in_a_repeated_hour_runs_once_and_an_interval_twice():
+def test_a_repeated_hour_runs_fixed_once_and_intervals_twice():
     after = datetime(2026, 10, 25, 1, 59, tzinfo=BERLIN)
     assert first(Schedule.from_line('30 2 * * *'), after, 2) == ['2026-10-25 02:30 +0200', '2026-10-26 02:30 +0100']
     assert first(Schedule.from_line('30 * * * *'), after) == [
@@ -374,13 +374,13 @@ def test_minutes_that_come_again_after_midnight_are_in_order():
     ]
 
 
-def test_the_evening_that_comes_again_is_found_from_the_midnight_before_it():
+def test_a_repeated_evening_is_found_from_the_midnight():
     after = datetime(2000, 10, 29, 0, 0, tzinfo=ZoneInfo('America/St_Johns'))
     assert first(Schedule.from_line('0,30 * * * *'), after, 2) == ['2000-10-28 23:30 -0330', '2000-10-29 00:00 -0330']
 
 
-def test_a_day_on_which_the_clocks_change_is_gone_through_only_as_far_as_it_is_asked_for():
-    asked = []
+def test_a_day_of_a_change_is_computed_lazily():
+    moments = []
 
     class Counting(tzinfo):
         """The offset of Berlin on the day of its gap, without a hash, so that nothing is remembered."""
@@ -388,7 +388,7 @@ def test_a_day_on_which_the_clocks_change_is_gone_through_only_as_far_as_it_is_a
         __hash__ = None
 
         def utcoffset(self, moment):
-            asked.append(moment)
+            moments.append(moment)
             return moment.replace(tzinfo=BERLIN).utcoffset()
 
         def dst(self, moment):
@@ -399,8 +399,8 @@ def test_a_day_on_which_the_clocks_change_is_gone_through_only_as_far_as_it_is_a
 
     after = datetime(2026, 3, 29, 4, tzinfo=Counting())
     assert next(Schedule.from_line('* * * * *').runs(after)).isoformat() == '2026-03-29T04:01:00+02:00'
-    # the rest of the day has 1200 minutes, each of which would be asked for twice
-    assert len(asked) < 600
+    # the rest of the day has 1200 minutes, each of which would be computed twice
+    assert len(moments) < 600
 
 
 def test_a_rare_date_is_found_and_the_next_one_after_it():
@@ -488,7 +488,7 @@ def starts(draw):
 @example('*/15 * * * *', datetime(2000, 10, 28, 12, tzinfo=ZoneInfo('America/St_Johns')))
 @example('0 12 * * *', datetime(2011, 12, 29, tzinfo=ZoneInfo('Pacific/Apia')))
 @example('0 0 * * *', datetime(2018, 11, 3, 12, tzinfo=ZoneInfo('America/Sao_Paulo')))
-def test_an_instant_is_yielded_exactly_when_a_tick_at_it_is_due(line, start):
+def test_runs_are_exactly_the_due_ticks(line, start):
     schedule, zone = Schedule.from_line(line), start.tzinfo
     begin = start.astimezone(timezone.utc)
     minutes = [begin + number * clock.MINUTE for number in range(1, 3 * 24 * 60)]
@@ -498,7 +498,7 @@ def test_an_instant_is_yielded_exactly_when_a_tick_at_it_is_due(line, start):
 
 
 @given(lines)
-def test_what_is_shown_reads_as_the_same_schedule(line):
+def test_the_text_of_a_schedule_parses_as_the_same(line):
     schedule = Schedule.from_line(line)
     assert Schedule.from_line(str(schedule)) == schedule
 
@@ -507,7 +507,7 @@ numbers = {name: st.sets(st.integers(low, high), min_size=1) for name, (low, hig
 
 
 @given(st.fixed_dictionaries(numbers))
-def test_values_that_are_shown_read_as_the_same_values(fields):
+def test_the_keywords_of_a_schedule_evaluate_to_the_same(fields):
     schedule = Schedule.from_fields(**fields)
     assert eval(f'Schedule.from_fields({schedule})') == schedule
 

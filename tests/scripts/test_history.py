@@ -1,23 +1,20 @@
-"""What people see of the store: ``pcron history``, last runs in ``pcron list``, and the reports of runs."""
+"""``pcron history``, the last runs in ``pcron list`` and ``pcron show``, and the reports of runs."""
 
 import itertools
 import json
 import re
 import shlex
-from datetime import datetime, timezone
+from datetime import datetime
 
 import pytest
 from sqlalchemy import create_engine, insert, text, update
 
 from pyramid_cron.reports import TaskReport
-from pyramid_cron.scripts.history import Past, as_text
-from pyramid_cron.scripts.pcron import PCronCommand
+from pyramid_cron.scripts.history import History, format_history
+from pyramid_cron.store.migrations import states_from_history
 from pyramid_cron.store.queries import Missed
-from pyramid_cron.store.schema import gaps, metadata, runs, tasks, ticks
-
-UTC = timezone.utc
-#: 00:07:30 in Berlin
-NOW = datetime(2026, 12, 23, 23, 7, 30, tzinfo=UTC)
+from pyramid_cron.store.schema import gaps, metadata, pauses, runs, tasks, ticks
+from tests.support.pcron import NOW, UTC, FixedCommand
 
 APP = """
 from pyramid.config import Configurator
@@ -41,10 +38,6 @@ cron.app = shop
 numbers = itertools.count()
 
 
-class FixedCommand(PCronCommand):
-    now = staticmethod(lambda: NOW)
-
-
 class Shop:
     """An application with a store, of which what happened can be made up."""
 
@@ -59,7 +52,7 @@ class Shop:
         self.ini.write_text(INI.format(module=self.module, store=store))
 
     def tasks(self, *names, **lines):
-        """Say which tasks there are, every hour or by a crontab line."""
+        """Set the tasks, every hour or by a crontab line."""
         names = {**dict.fromkeys(names, '@hourly'), **lines}
         self.module = self._write_module(APP.replace('NAMES', repr(names)))
         self.write_ini(f'cron.store = {self.url}')
@@ -92,24 +85,31 @@ class Shop:
 
     def missed(self, task, *minutes, found):
         for minute in minutes:
-            nobody = {'host': None, 'pid': None, 'attempt': 0, 'trigger': 'none', 'seconds': 0.0}
-            self.run(task, found, 'missed', scheduled_for=at(minute), reason='nobody asked in time', **nobody)
+            unbegun = {'host': None, 'pid': None, 'attempt': 0, 'trigger': 'none', 'seconds': 0.0}
+            self.run(task, found, 'missed', scheduled_for=at(minute), reason='no tick came in time', **unbegun)
 
     def gap(self, first, last):
-        self.remember(gaps, app='shop', first=at(first), last=at(last))
+        self.remember(gaps, app='shop', first_minute=at(first), last_minute=at(last))
 
     def last_tick(self, minute):
         self.remember(ticks, app='shop', last_minute=at(minute))
 
-    def task_row(self, task):
-        self.remember(tasks, app='shop', task=task, schedule='', since=NOW)
+    def task_row(self, task, **values):
+        """Remember the row of a task, with the last result that is in the history and with values."""
+        self.remember(tasks, app='shop', task=task, schedule='', first_seen=NOW)
+        engine = create_engine(self.url)
+        with engine.begin() as connection:
+            connection.execute(states_from_history())
+        engine.dispose()
+        if values:
+            self.change(f"task = '{task}'", **values)
 
     def pcron(self, line, columns=80):
         self._monkeypatch.setenv('COLUMNS', str(columns))
         command, *more = shlex.split(line)
         command = FixedCommand(['pcron', command, str(self.ini), *more])
         status = command.run()
-        command.claims.database.engine.dispose()
+        command.registry['cron_store'].database.engine.dispose()
         return (status, *self._capsys.readouterr())
 
     def history(self, line=''):
@@ -142,7 +142,7 @@ def night(shop):
     return shop
 
 
-def test_history_tells_what_happened_the_newest_last(night):
+def test_history_shows_the_newest_entry_last(night):
     assert night.history() == (
         'Wed 2026-12-23, Europe/Berlin\n'
         '23:00:01  ok         0.250 s  invoices, process 4711 on web1\n'
@@ -156,6 +156,33 @@ def test_history_tells_what_happened_the_newest_last(night):
         '00:00:10  running      7 min  mails, process 4711 on web1\n'
         '00:04:00  ok         0.250 s  invoices, by hand, process 12 on admin\n'
     )
+
+
+def test_history_fits_a_narrow_terminal(night):
+    night.missed('mails', '23 20:00', '23 21:00', found='23 22:00:02')
+    lines = night.pcron('history --limit 6', columns=40)[1].splitlines()
+    assert lines == [
+        'Wed 2026-12-23, Europe/Berlin',
+        '23:00:02  failed     0.250 s',
+        '          mails, process 4711 on web1:',
+        '          SMTPServerDisconnected',
+        '23:01:00  ok           5 min',
+        '          mails, for 23:00, attempt 2,',
+        '          process 4711 on web1',
+        '23:02     no tick from 23:02 to 23:58',
+        '          (57 min); nothing was due then',
+        '23:59:30  lost',
+        '          invoices, process 4711 on web1',
+        '',
+        'Thu 2026-12-24, Europe/Berlin',
+        '00:00:10  running      7 min',
+        '          mails, process 4711 on web1',
+        '00:04:00  ok         0.250 s',
+        '          invoices, by hand, process 12',
+        '          on admin',
+    ]
+    missed = night.pcron('history --failed', columns=40)[1].splitlines()[1:3]
+    assert missed == ['22:00     missed', '          mails, 2 times since 21:00']
 
 
 def test_history_in_json_has_all_of_it(night):
@@ -179,7 +206,7 @@ def test_history_in_json_has_all_of_it(night):
         'last': '2026-12-23T22:00:00+01:00',
         'minutes': 2,
         'found': '2026-12-23T23:00:02+01:00',
-        'reason': 'nobody asked in time',
+        'reason': 'no tick came in time',
     }
     assert shown['entries'][4] == {
         'kind': 'gap',
@@ -206,7 +233,7 @@ def test_history_in_json_has_all_of_it(night):
     }
 
 
-def test_history_of_some_tasks_leaves_out_gaps_in_which_none_of_them_was_due(night):
+def test_history_of_named_tasks_leaves_out_other_gaps(night):
     night.gap('23 21:58', '23 21:59')
     night.gap('23 20:58', '23 21:07')
     night.tasks(mails='5 * * * *', invoices='@hourly')
@@ -233,7 +260,7 @@ def test_history_of_what_failed_has_nothing_else(night):
     )
 
 
-def test_what_did_not_begin_has_no_process_and_says_why(shop):
+def test_a_skipped_run_has_a_reason_and_no_process(shop):
     shop.run(
         'mails', '23 22:30:01', 'skipped', attempt=0, host=None, pid=None, reason='still running: process 3 on web2'
     )
@@ -241,7 +268,7 @@ def test_what_did_not_begin_has_no_process_and_says_why(shop):
     assert shop.history().splitlines()[1] == '23:30:00  skipped             mails: still running: process 3 on web2'
 
 
-def test_a_run_that_was_lost_otherwise_says_how(shop):
+def test_a_lost_run_may_have_another_reason(shop):
     shop.run('mails', '23 22:30:01', 'lost', reason='the end of its process was in its way')
     shop.last_tick('23 23:06')
     assert shop.history().splitlines()[1:] == [
@@ -257,7 +284,7 @@ def test_a_gap_of_one_minute_names_it(shop):
     assert shop.history().splitlines()[1:] == ['23:00     no tick at 23:00; due then: mails']
 
 
-def test_a_gap_over_midnight_names_its_days_and_not_more_tasks_than_one_can_read(shop):
+def test_a_gap_over_midnight_has_its_dates(shop):
     shop.tasks(*(f'task{number}' for number in range(9)))
     shop.gap('22 22:50', '23 22:50')
     shop.last_tick('23 23:06')
@@ -267,7 +294,7 @@ def test_a_gap_over_midnight_names_its_days_and_not_more_tasks_than_one_can_read
     ]
 
 
-def test_a_gap_that_goes_on_is_told_at_the_end(shop):
+def test_an_ongoing_gap_comes_last(shop):
     shop.run('mails', '23 22:00:01')
     shop.last_tick('23 22:57')
     assert shop.history().splitlines()[2:] == ['23:58     no tick since 23:58 (9 min); due then: invoices, mails']
@@ -279,10 +306,17 @@ def test_a_gap_that_goes_on_is_told_at_the_end(shop):
     }
 
 
-def test_the_last_minutes_may_still_be_asked_for(shop):
+def test_the_last_minutes_are_no_gap_yet(shop):
+    shop.run('mails', '23 22:00:01')
+    # a minute and a half ago
+    shop.last_tick('23 23:06')
+    assert 'no tick' not in shop.history()
+
+
+def test_a_gap_begins_after_two_minutes(shop):
     shop.run('mails', '23 22:00:01')
     shop.last_tick('23 23:05')
-    assert 'no tick' not in shop.history()
+    assert shop.history().splitlines()[-1] == '00:06     no tick since 00:06 (60 s); nothing was due then'
 
 
 @pytest.mark.parametrize(
@@ -296,11 +330,11 @@ def test_the_last_minutes_may_still_be_asked_for(shop):
         ('3d', '23:00:01'),
     ],
 )
-def test_history_since_a_time_leaves_out_what_began_before(night, since, first):
+def test_history_since_a_time_leaves_out_older_runs(night, since, first):
     assert night.history(f"--since '{since}'").splitlines()[1][:8] == first
 
 
-def test_a_gap_and_what_was_missed_in_it_are_shown_if_they_end_after_since(shop):
+def test_gaps_and_misses_count_by_their_ends(shop):
     shop.gap('23 20:50', '23 22:10')
     shop.missed('mails', '23 21:00', '23 22:00', found='23 22:11:00')
     shop.last_tick('23 23:06')
@@ -308,7 +342,7 @@ def test_a_gap_and_what_was_missed_in_it_are_shown_if_they_end_after_since(shop)
         '21:50     no tick f',
         '23:00     missed   ',
     ]
-    assert shop.history("--since '2026-12-23 23:30'") == 'Nothing of that is remembered.\n'
+    assert shop.history("--since '2026-12-23 23:30'") == 'Nothing of that is recorded.\n'
 
 
 @pytest.mark.parametrize(
@@ -341,50 +375,50 @@ def test_verbose_shows_the_end_of_a_traceback(shop):
     assert 'line' not in shop.history('mails')
 
 
-def test_history_of_a_task_that_is_no_longer_registered_is_shown(night):
+def test_history_has_tasks_that_are_no_longer_registered(night):
     night.run('old.mails', '23 23:05:00')
     assert 'old.mails' in night.history('old.mails')
 
 
-def test_history_of_a_task_that_nobody_knows_is_refused(night):
+def test_history_of_an_unknown_task_is_refused(night):
     message = "no cron task is named 'mail'; is mails meant?"
     assert night.pcron('history mail') == (2, '', f'pcron: {message}\n')
 
 
-def test_history_of_a_known_task_of_which_there_is_nothing_says_so(night):
+def test_history_of_a_task_may_be_empty(night):
     night.tasks('invoices', 'mails', 'purge')
-    assert night.history('purge') == 'Nothing of that is remembered.\n'
+    assert night.history('purge') == 'Nothing of that is recorded.\n'
 
 
 def test_before_the_first_tick_history_makes_no_file(shop):
-    assert shop.history() == 'Nothing is remembered: no tick has come yet.\n'
+    assert shop.history() == 'Nothing is recorded: no tick has come yet.\n'
     assert not shop.file.exists()
 
 
 def test_history_makes_no_tables(shop):
     shop.file.touch()
-    assert shop.history() == 'Nothing is remembered: no tick has come yet.\n'
+    assert shop.history() == 'Nothing is recorded: no tick has come yet.\n'
     assert shop.file.stat().st_size == 0
 
 
-def test_a_gap_that_goes_on_is_all_there_is(shop):
+def test_history_may_be_one_ongoing_gap(shop):
     shop.last_tick('23 22:57')
     assert shop.history() == (
-        'Nothing of that is remembered.\n'
+        'Nothing of that is recorded.\n'
         '\n'
         'Wed 2026-12-23, Europe/Berlin\n'
         '23:58     no tick since 23:58 (9 min); due then: invoices, mails\n'
     )
 
 
-def test_a_store_that_cannot_be_asked_is_one_line_and_status_1(shop):
+def test_a_store_that_is_down_is_status_1(shop):
     shop.file.write_text('no database, but long enough for a header of one' * 100)
     status, out, err = shop.pcron('history')
-    assert (status, out, err) == (1, '', 'pcron: the store cannot be asked: file is not a database\n')
+    assert (status, out, err) == (1, '', 'pcron: the store is not available: file is not a database\n')
 
 
 @pytest.mark.parametrize('command', ['history', 'store check'])
-def test_without_a_store_there_is_one_line_that_says_what_is_needed(shop, command, capsys):
+def test_without_a_store_the_setting_is_named(shop, command, capsys):
     shop.write_ini('')
     status = FixedCommand(['pcron', *command.split(), str(shop.ini)]).run()
     message = (
@@ -397,34 +431,38 @@ def test_without_a_store_there_is_one_line_that_says_what_is_needed(shop, comman
 # list
 
 
-def test_the_list_shows_last_runs_where_some_are_remembered(night):
-    for task in ('invoices', 'mails', 'purge'):
+def test_the_list_shows_recorded_last_runs(night):
+    for task in ('invoices', 'purge'):
         night.task_row(task)
+    night.task_row('mails', run_id='token', started_at=at('23 23:07:10').timestamp())
     night.tasks('invoices', 'mails', 'purge')
     assert night.pcron('list')[1].splitlines()[:4] == [
         'NEXT RUN             TASK      SCHEDULE   LAST RUN',
         '01:00     in 53 min  invoices  0 * * * *  ok 3 min ago',
-        '01:00     in 53 min  mails     0 * * * *  running 7 min ago',
+        '01:00     in 53 min  mails     0 * * * *  ok 1 h 6 min ago, running',
         '01:00     in 53 min  purge     0 * * * *',
     ]
-    assert night.pcron('list', columns=30)[1].splitlines()[2] == '01:00  mails     running'
+    assert night.pcron('list', columns=30)[1].splitlines()[2] == '01:00  mails     ok'
     shown = [task['last'] for task in json.loads(night.pcron('list --json')[1])['tasks']]
-    assert [last and (last['outcome'], last['started']) for last in shown] == [
-        ('ok', '2026-12-24T00:04:00+01:00'),
-        ('running', '2026-12-24T00:00:10+01:00'),
+    assert [last and (last['outcome'], last['finished'], last['running_since']) for last in shown] == [
+        ('ok', '2026-12-24T00:04:00+01:00', None),
+        ('ok', '2026-12-23T23:01:00.500000+01:00', '2026-12-24T00:07:10+01:00'),
         None,
     ]
 
 
-def test_the_last_run_is_the_last_that_has_begun(night):
-    night.task_row('mails')
-    night.missed('mails', '23 23:05', found='23 23:06:00')
-    assert '  running 7 min ago\n' in night.pcron('list')[1]
+def test_the_list_shows_the_first_run_in_progress(shop):
+    shop.task_row('mails', run_id='token', started_at=at('23 23:07:10').timestamp())
+    shop.task_row('invoices', run_id='token', started_at=at('23 23:00:10').timestamp(), handed_over_for='token')
+    lines = shop.pcron('list')[1].splitlines()
+    assert [line.split()[-1] for line in lines[1:3]] == ['queued', 'running']
+    [last] = [task['last'] for task in json.loads(shop.pcron('list mails --json')[1])['tasks']]
+    assert (last['outcome'], last['running_since']) == (None, '2026-12-24T00:07:10+01:00')
 
 
 def test_a_run_of_this_very_minute_was_just_now(shop):
-    shop.task_row('mails')
     shop.run('mails', '23 23:07:10')
+    shop.task_row('mails')
     assert '  ok just now\n' in shop.pcron('list')[1]
 
 
@@ -433,29 +471,29 @@ def test_the_list_makes_no_tables(shop):
     assert not shop.file.exists()
 
 
-def test_the_list_does_without_last_runs_if_the_store_cannot_be_asked(shop):
+def test_the_list_works_while_the_store_is_down(shop):
     shop.file.write_text('no database, but long enough for a header of one' * 100)
     status, out, err = shop.pcron('list')
     assert (status, out.count('01:00')) == (0, 2)
-    assert err == 'pcron: without last runs and pauses: the store cannot be asked: file is not a database\n'
+    assert err == 'pcron: without last runs and pauses: the store is not available: file is not a database\n'
 
 
 # reports
 
 
-def test_a_tick_prints_what_was_in_the_way_of_it(shop):
+def test_a_tick_prints_its_problem(shop):
     shop.file.write_text('no database, but long enough for a header of one' * 100)
     status, out, _ = shop.pcron("tick --at '2026-11-24 00:00'")
     assert status == 1
-    assert out.splitlines()[1:] == ['problem  the store cannot be asked: file is not a database']
+    assert out.splitlines()[1:] == ['problem  the store is not available: file is not a database']
 
 
-def test_a_tick_prints_what_was_lost_and_which_attempt_and_minute_a_run_is_for(shop):
+def test_a_tick_prints_losses_attempts_and_minutes(shop):
     shop.tasks(mails='0 * * * *', invoices='0 * * * *', purge='1 * * * *')
     assert shop.pcron("tick --at '2025-11-01 10:00'")[0] == 0
     began = at('01 09:00').replace(year=2025, month=11)
-    shop.change("task = 'mails'", again='failed')
-    shop.change("task = 'invoices'", run_id='token', process='gone', began=began.timestamp())
+    shop.change("task = 'mails'", retry_reason='failed')
+    shop.change("task = 'invoices'", run_id='token', process='gone', started_at=began.timestamp())
     status, out, _ = shop.pcron("tick --at '2025-11-01 10:04'")
     assert status == 1
     assert [re.sub(r', [0-9.]+ s', '', line) for line in out.splitlines()[1:]] == [
@@ -466,7 +504,7 @@ def test_a_tick_prints_what_was_lost_and_which_attempt_and_minute_a_run_is_for(s
     assert 'invoices, ' not in out
 
 
-def test_a_report_in_json_tells_the_attempt_and_the_minute_where_they_are_not_plain():
+def test_a_report_in_json_has_unusual_attempts_and_minutes():
     report = TaskReport('mails', 'ok', 1.0, attempt=2, scheduled_for=NOW)
     assert report.as_dict() == {
         'name': 'mails',
@@ -478,8 +516,46 @@ def test_a_report_in_json_tells_the_attempt_and_the_minute_where_they_are_not_pl
     assert TaskReport('mails', 'ok', 1.0).as_dict().keys() == {'name', 'outcome', 'seconds'}
 
 
-def test_what_was_missed_for_another_reason_than_silence_tells_it():
+def test_a_missed_run_shows_a_reason_other_than_silence():
     minute = NOW.replace(second=0)
-    missed = Missed('invoices', minute, minute, 1, NOW, 'nobody took it in 5 min')
-    lines = list(as_text(Past([missed], {}, NOW, None), NOW, UTC, 80, False))
-    assert lines[-1].endswith('  invoices: nobody took it in 5 min')
+    missed = Missed('invoices', minute, minute, 1, NOW, 'no worker began it within 5 min')
+    lines = list(format_history(History([missed], {}, NOW, None), NOW, UTC, 80, False))
+    assert lines[-1].endswith('  invoices: no worker began it within 5 min')
+
+
+# problems
+
+
+def test_history_ends_with_what_is_wrong_now(shop):
+    ended = {'last_outcome_for': at('23 22:00'), 'last_finished': at('23 22:01')}
+    shop.task_row('mails', last_outcome='failed', last_error='SMTPServerDisconnected', **ended)
+    shop.task_row('invoices', last_outcome='ok', run_id='token', started_at=at('23 21:07:00').timestamp(), **ended)
+    reason = {'reason': 'the disk is full', 'requested_by': 'ada'}
+    shop.remember(pauses, app='shop', task='mails', until=at('24 06:00'), **reason)
+    shop.last_tick('23 23:06')
+    assert shop.history().splitlines() == [
+        'Nothing of that is recorded.',
+        '',
+        'Now',
+        'stuck    invoices, running for 2 h 0 min',
+        'failed   mails, Wed 2026-12-23 23:01: SMTPServerDisconnected',
+        'paused   mails, until Thu 2026-12-24 07:00: the disk is full',
+    ]
+    assert shop.pcron('history mails', columns=40)[1].splitlines()[3:] == [
+        'failed   mails, Wed 2026-12-23 23:01:',
+        '         SMTPServerDisconnected',
+        'paused   mails, until Thu 2026-12-24',
+        '         07:00: the disk is full',
+    ]
+    assert json.loads(shop.history('--json'))['problems'] == [
+        {'kind': 'stuck', 'task': 'invoices'},
+        {'kind': 'failed', 'task': 'mails'},
+        {'kind': 'paused', 'task': 'mails'},
+    ]
+
+
+def test_show_has_problems_before_the_next_runs(shop):
+    shop.task_row('mails', last_outcome='lost', last_finished=at('23 22:01'))
+    shop.last_tick('23 23:00')
+    lines = shop.pcron('show mails')[1].splitlines()
+    assert lines[5:7] == ['  problems   no tick for 7 min', '             lost, Wed 2026-12-23 23:01']

@@ -1,4 +1,4 @@
-"""``pcron pause``, ``pcron resume`` and ``pcron show``, and what every list tells of pauses."""
+"""``pcron pause``, ``pcron resume`` and ``pcron show``, and pauses in every list."""
 
 import getpass
 import json
@@ -8,10 +8,14 @@ import sys
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from sqlalchemy import insert
 
 from pyramid_cron.claims import Pause
 from pyramid_cron.scripts import store_commands
+from pyramid_cron.scripts.history import MAX_LAST_RUNS
 from pyramid_cron.scripts.pcron import PCronCommand
+from pyramid_cron.store.schema import runs
+from tests.support import pcron
 
 NOW = datetime.now(timezone.utc).replace(hour=12, minute=30, second=20, microsecond=0) - timedelta(days=1)
 DAY = f'{NOW:%a %Y-%m-%d}'
@@ -46,7 +50,13 @@ cron.timezone = {zone}
 """
 
 
-class FixedCommand(PCronCommand):
+class FixedCommand(pcron.FixedCommand):
+    now = staticmethod(lambda: NOW)
+
+
+class TickCommand(PCronCommand):
+    """Ticks by a database whose clock is a day ahead: also for minutes after ``NOW``."""
+
     now = staticmethod(lambda: NOW)
 
 
@@ -65,16 +75,15 @@ def run(module, tmp_path, monkeypatch, capsys):
         monkeypatch.setenv('COLUMNS', str(columns))
         ini.write_text(INI.format(module=module, store=store, zone=zone))
         name, *more = shlex.split(line)
-        command = FixedCommand(['pcron', name, str(ini), *more])
+        command = (TickCommand if name == 'tick' else FixedCommand)(['pcron', name, str(ini), *more])
         status = command.run()
-        made.append(command.claims)
+        made.append(command.registry['cron_store'])
         return (status, *capsys.readouterr())
 
-    run.claims = lambda: made[-1]
+    run.store = lambda: made[-1]
     yield run
-    for claims in made:
-        if hasattr(claims, 'database'):
-            claims.database.engine.dispose()
+    for made_store in filter(None, made):
+        made_store.database.engine.dispose()
 
 
 @pytest.fixture
@@ -84,16 +93,16 @@ def ticked(run):
     return run
 
 
-def test_a_pause_lasts_until_it_is_resumed_and_is_of_the_account(ticked):
+def test_a_pause_without_end_lasts_until_resumed(ticked):
     assert ticked("pause purge fail --reason 'the disk is full'") == (
         0,
         'purge is paused until it is resumed\nfail is paused until it is resumed\n',
         '',
     )
     pause = Pause(None, 'the disk is full', getpass.getuser())
-    assert ticked.claims().paused() == {'fail': pause, 'purge': pause}
+    assert ticked.store().paused() == {'fail': pause, 'purge': pause}
     assert ticked('resume purge own') == (0, 'purge is resumed\nown was not paused\n', '')
-    assert list(ticked.claims().paused()) == ['fail']
+    assert list(ticked.store().paused()) == ['fail']
 
 
 @pytest.mark.parametrize(
@@ -118,21 +127,21 @@ def test_a_pause_ends_at_the_next_such_time(ticked, until, shown):
             'pause purge --reason why --until noon',
             "--until 'noon' is not a time such as '2026-12-24 00:00' or 02:00",
         ),
-        ("pause purge --reason ' '", '--reason has to say why, for whoever looks at the tasks'),
+        ("pause purge --reason ' '", '--reason is empty: write why the tasks are paused'),
         ('pause --reason why', "name the tasks to pause; 'pcron list' shows their names"),
         ('resume', "name the tasks to resume; 'pcron list' shows their names"),
         ('pause purges --reason why', "no cron task is named 'purges'; is purge meant?"),
         ('resume purges', "no cron task is named 'purges'; is purge meant?"),
         (
             'pause own --reason why',
-            "the store knows no task 'own': it knows a task from the first tick on, and one with store=False never",
+            "the store has no task 'own': a task is in it from the first tick on, and one with store=False never",
         ),
         ('show', "name one task; 'pcron list' shows their names"),
         ('show purge fail', "name one task; 'pcron list' shows their names"),
         ('show purges', "no cron task is named 'purges'; is purge meant?"),
     ],
 )
-def test_what_makes_no_sense_is_one_line_and_status_2(ticked, line, message):
+def test_a_wrong_use_is_one_line_and_status_2(ticked, line, message):
     assert ticked(line) == (2, '', f'pcron: {message}\n')
 
 
@@ -150,7 +159,7 @@ def test_without_a_store_it_is_one_line_and_status_2(run, line):
 
 def test_a_task_that_is_gone_can_be_resumed(ticked, tmp_path):
     ticked('pause purge --reason why')
-    with ticked.claims().database.begin() as connection:
+    with ticked.store().database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE cron_pauses SET task = 'gone'")
     assert ticked('resume gone') == (0, 'gone is resumed\n', '')
 
@@ -206,16 +215,16 @@ def test_every_list_shows_what_is_paused(ticked):
     )
 
 
-def test_a_pause_that_ends_within_a_minute_takes_all_of_it(ticked):
+def test_a_pause_covers_the_whole_minute_of_its_end(ticked):
     until = datetime(2100, 1, 1, 15, 0, 30, tzinfo=timezone.utc)
-    ticked.claims().pause(['fail'], reason='why', until=until)
+    ticked.store().pause(['fail'], reason='why', until=until)
     assert json.loads(ticked('list fail --json')[1])['tasks'][0]['next'] == ['2100-01-01T15:01:00+00:00']
 
 
 def test_the_list_in_json_has_the_last_run_in_utc(ticked):
     [task] = json.loads(ticked('list fail --json')[1])['tasks']
     assert task['last_utc']['scheduled_for'] == f'{NOW:%Y-%m-%d}T12:30:00+00:00'
-    assert task['last_utc']['started'].endswith('+00:00')
+    assert task['last_utc']['finished'].endswith('+00:00')
 
 
 # show
@@ -248,7 +257,7 @@ def test_show_explains_a_task(ticked):
     ]
 
 
-def test_show_tells_of_the_last_runs_the_newest_first(ticked):
+def test_show_has_the_newest_of_the_last_runs_first(ticked):
     for minutes in range(1, 5):
         ticked(f"tick --at '{NOW + timedelta(minutes=minutes):%Y-%m-%d %H:%M}'")
     ticked(f"tick --at '{NOW + timedelta(minutes=30):%Y-%m-%d %H:%M}'")
@@ -261,35 +270,49 @@ def test_show_tells_of_the_last_runs_the_newest_first(ticked):
         '  settings   caught up for 5 min',
     ]
     assert lines[4] == f'  due        at {DAY} 12:30: all fields match'
-    assert lines[5] == f'  next runs  {DAY} 12:31 +00:00, in 1 min'
-    assert [line[13:] for line in lines[6:]] == ['failed : LookupError'] * 5
+    assert re.fullmatch(r'  problems   failed, .* \d\d:\d\d: LookupError', lines[5])
+    assert lines[6] == f'  next runs  {DAY} 12:31 +00:00, in 1 min'
+    assert [line[13:] for line in lines[7:]] == ['failed : LookupError'] * 5
     ticked('resume fail')
-    with ticked.claims().database.begin() as connection:
+    with ticked.store().database.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM cron_runs WHERE outcome <> 'missed'")
-    assert shown(ticked('show fail --next 1')[1])[6:] == ['  last runs  missed, 25 times until then']
-    with ticked.claims().database.begin() as connection:
+    assert shown(ticked('show fail --next 1')[1])[7:] == ['  last runs  missed, 25 times until then']
+    with ticked.store().database.engine.begin() as connection:
         connection.exec_driver_sql('DELETE FROM cron_runs WHERE id <> (SELECT min(id) FROM cron_runs)')
-    assert shown(ticked('show fail --next 1')[1])[6:] == ['  last runs  missed']
+    assert shown(ticked('show fail --next 1')[1])[7:] == ['  last runs  missed']
 
 
-def test_show_tells_of_what_was_skipped_and_of_what_is_running(ticked):
-    with ticked.claims().database.begin() as connection:
+def test_show_has_skipped_running_and_lost_runs(ticked):
+    with ticked.store().database.engine.begin() as connection:
         connection.exec_driver_sql(
             "UPDATE cron_runs SET outcome = 'skipped', attempt = 0, error = NULL, reason = 'no time left'"
         )
     assert ticked('show fail')[1].splitlines()[-1] == f'  last runs  {DAY} 12:30, skipped: no time left'
-    with ticked.claims().database.begin() as connection:
+    with ticked.store().database.engine.begin() as connection:
         connection.exec_driver_sql(
             "UPDATE cron_runs SET outcome = 'running', attempt = 1, reason = NULL, seconds = NULL"
         )
-    assert re.fullmatch(r'  last runs  .*, running', ticked('show fail')[1].splitlines()[-1])
-    # how long a run took that was lost, nobody knows
-    with ticked.claims().database.begin() as connection:
+    assert re.fullmatch(r'  last runs  .*, running for \d+ s', ticked('show fail')[1].splitlines()[-1])
+    # how long a lost run took is unknown
+    with ticked.store().database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE cron_runs SET outcome = 'lost', reason = 'process 7 on web1', seconds = 0")
     assert re.fullmatch(r'  last runs  .*, lost: process 7 on web1', ticked('show fail')[1].splitlines()[-1])
 
 
-def test_show_tells_both_sides_of_a_change_of_the_clocks(run):
+def test_show_has_the_newest_miss_before_older_runs(ticked):
+    newest = {'id': 'newest', 'app': 'shop', 'task': 'fail', 'scheduled_for': NOW.replace(second=0) + timedelta(days=2)}
+    newest |= {'attempt': 0, 'trigger': 'none', 'outcome': 'missed', 'started': newest['scheduled_for']}
+    for minutes in range(1, MAX_LAST_RUNS):
+        ticked(f"tick --at '{NOW + timedelta(minutes=minutes):%Y-%m-%d %H:%M}'")
+    with ticked.store().database.engine.begin() as connection:
+        connection.execute(insert(runs).values(newest))
+    lines = [line[13:] for line in ticked('show fail --next 1', columns=200)[1].splitlines()[7:]]
+    assert lines[0] == f'{NOW + timedelta(days=2):%a %Y-%m-%d} 12:30, missed'
+    assert len(lines) == MAX_LAST_RUNS
+    assert all(', failed in ' in line for line in lines[1:])
+
+
+def test_show_has_both_sides_of_a_clock_change(run):
     out = run("show own --at '2026-10-25T01:40+02:00' --next 3", zone='Europe/Berlin')[1]
     assert re.findall(r'02:30 \+0[12]:00, in .*', out) == ['02:30 +02:00, in 50 min', '02:30 +01:00, in 1 h 50 min']
 
@@ -301,10 +324,10 @@ def test_show_needs_no_store(run):
         '  schedule   30 * * * * (UTC)',
         '  settings   store=False: each process for itself',
     ]
-    assert out.splitlines()[-1] == '  last runs  not remembered: set cron.store'
+    assert out.splitlines()[-1] == '  last runs  not recorded: set cron.store'
 
 
-def test_show_does_without_last_runs_if_the_store_cannot_be_asked(run, tmp_path):
+def test_show_leaves_out_last_runs_if_the_store_is_down(run, tmp_path):
     (tmp_path / 'cron.sqlite').write_text('no database, but long enough for a header of one' * 100)
     status, out, err = run('show purge')
     assert (status, 'last runs' in out, err.count('\n')) == (0, False, 1)
@@ -314,3 +337,21 @@ def test_show_does_without_last_runs_if_the_store_cannot_be_asked(run, tmp_path)
 def test_show_makes_no_tables(run, tmp_path):
     assert run('show purge')[1].splitlines()[-1] == '  last runs  none yet'
     assert not (tmp_path / 'cron.sqlite').exists()
+
+
+# check
+
+
+def test_the_check_prints_a_line_for_each_finding(ini, pcron, tmp_path):
+    path = ini(
+        "plain, min='*', name='plain'", settings=f'cron.app = shop\ncron.store = sqlite:///{tmp_path}/cron.sqlite'
+    )
+    status, out, err = pcron('store', 'check', path, columns=200)
+    assert (status, err) == (0, '')
+    assert [line[:16] for line in out.splitlines()] == ['ok    database  ', 'ok    session   ']
+    (tmp_path / 'cron.sqlite').write_text('no database, but long enough for a header of one' * 100)
+    status, out, _ = pcron('store', 'check', path, columns=40)
+    assert status == 1
+    assert out.startswith('fail  database  ')
+    # a finding is wrapped below its text
+    assert {line[:16] for line in out.splitlines()[1:] if line[0] == ' '} == {' ' * 16}

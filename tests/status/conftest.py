@@ -10,7 +10,7 @@ PERMISSIONS = {'ada': {'read', 'write'}, 'bob': {'read'}}
 
 
 class Policy:
-    """Believes whom a header names: ada may do anything, bob may read."""
+    """A policy that trusts a header with the name of the user: ada may do anything, bob may read."""
 
     def authenticated_userid(self, request):
         return request.headers.get('User')
@@ -35,7 +35,7 @@ class Page:
         self.browser = TestApp(self.config.make_wsgi_app())
 
     def get(self, path='', user=None, status=200):
-        return self.browser.get(f'/admin/cron{path}', headers=who(user), status=status)
+        return self.browser.get(f'/admin/cron{path}', headers=user_header(user), status=status)
 
     def task(self, name='shop.task', user=None, **query):
         return self.get(f'/task?name={name}{"".join(f"&{key}={value}" for key, value in query.items())}', user)
@@ -48,16 +48,16 @@ class Page:
         (form,) = (form for form in page.forms.values() if form.action.endswith(f'/{action}'))
         for key, value in fields.items():
             form[key] = value
-        answer = form.submit(headers=who(user))
+        answer = form.submit(headers=user_header(user))
         assert (answer.status_int, answer.headers['Cache-Control']) == (303, 'no-store')
-        return answer.follow(headers=who(user))
+        return answer.follow(headers=user_header(user))
 
     @property
     def engine(self):
-        return self.registry['cron_claims'].database.engine
+        return self.registry['cron_store'].database.engine
 
 
-def who(user):
+def user_header(user):
     return {'User': user} if user else {}
 
 

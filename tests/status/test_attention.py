@@ -1,15 +1,15 @@
-"""What somebody has to look at: a table of what is remembered, and what the page says then."""
+"""The notices of what needs attention."""
 
 from datetime import datetime, timedelta, timezone
 
-from filling import fill, record
 from pyramid.config import Configurator
 
 from pyramid_cron.claims import Pause
-from pyramid_cron.reports import PastRun
-from pyramid_cron.status.attention import MOST, attention
-from pyramid_cron.status.memory import Memory
-from pyramid_cron.store.queries import Gap, Missed
+from pyramid_cron.status.attention import MAX_SHOWN, find_notices
+from pyramid_cron.status.queries import TasksState
+from pyramid_cron.store.ticks import Gap
+from tests.support.filling import fill, record
+from tests.support.states import examination, in_progress, state
 
 NOW = datetime(2026, 11, 24, 2, 9, 30, tzinfo=timezone.utc)
 TICK = datetime(2026, 11, 24, 2, 9, tzinfo=timezone.utc)
@@ -27,16 +27,17 @@ def tasks(*registered):
 INVOICES, EVERY = ('invoices', '0 2 * * *'), ('every', '* * * * *')
 
 
-def found(*registered, **remembered):
-    memory = Memory(**({'stored': True, 'last_tick': TICK} | remembered))
-    return attention(tasks(*registered), memory, NOW, 300, timezone.utc)
+def found(*registered, states=(), last_tick=TICK, **stored):
+    registered = tasks(*registered)
+    known = {'has_store': True, 'examination': examination(registered, states, last_tick, NOW)}
+    return find_notices(registered, TasksState(**(known | stored)), timezone.utc)
 
 
-def told(*registered, **remembered):
+def texts(*registered, **stored):
     return [
-        f'{notice.kind} {notice.look}: '
+        f'{notice.kind} {notice.css_class}: '
         + ' '.join(filter(None, [notice.before, ', '.join(notice.tasks), notice.after]))
-        for notice in found(*registered, **remembered)
+        for notice in found(*registered, **stored)
     ]
 
 
@@ -44,109 +45,105 @@ def ago(minutes):
     return TICK - timedelta(minutes=minutes)
 
 
-def run(task, outcome, minutes=1, **values):
-    started = ago(minutes)
-    known = {'scheduled_for': started, 'attempt': 1, 'trigger': 'request', 'host': None, 'pid': None}
-    known |= {'started': started, 'finished': started, 'seconds': 2.0, 'reason': None, 'error': None}
-    return PastRun(task, outcome, **(known | {'traceback': None} | values))
-
-
 def test_nothing_needs_attention_where_all_is_well():
-    assert told(EVERY, last_runs={'every': run('every', 'ok')}) == []
+    assert texts(EVERY, states=[state('every', 'ok', ago(1))]) == []
 
 
 def test_nothing_is_known_without_a_store():
-    assert told(EVERY, stored=False, last_tick=None) == []
+    assert texts(EVERY, has_store=False, examination=None) == []
 
 
-def test_a_store_that_cannot_be_asked_is_the_first_to_see_to():
-    assert told(EVERY, problem='the store cannot be asked: gone') == [
-        'store bad: the store cannot be asked: gone. What ran is not known'
+def test_a_store_that_is_down_is_the_only_notice():
+    assert texts(EVERY, error='the store is not available: gone', examination=None) == [
+        'store bad: the store is not available: gone. What ran is not known'
     ]
 
 
-def test_that_no_tick_ever_came_is_told():
-    assert told(EVERY, last_tick=None) == [
-        'no tick bad: No tick has come yet: nothing has asked the application to run what is due'
-    ]
+def test_an_application_without_a_tick_has_a_notice():
+    assert texts(EVERY, last_tick=None) == ['no tick bad: No tick has come yet: nothing has requested the trigger']
 
 
-def test_that_nobody_asks_at_present_is_told_with_what_was_due_since():
-    assert told(INVOICES, last_tick=ago(2)) == ['no tick bad: No tick since 02:07, for 2 minutes; nothing was due']
-    assert told(INVOICES, EVERY, last_tick=ago(10)) == [
+def test_silence_lists_the_tasks_due_since():
+    assert texts(INVOICES, last_tick=ago(2)) == ['no tick bad: No tick since 02:07, for 2 minutes; nothing was due']
+    assert texts(INVOICES, EVERY, last_tick=ago(10)) == [
         'no tick bad: No tick since 01:59, for 10 minutes; due since then: invoices, every'
     ]
-    assert told(INVOICES, last_tick=ago(180)) == [
+    assert texts(INVOICES, last_tick=ago(180)) == [
         'no tick bad: No tick since Mon 2026-11-23 23:09, for 3 h 0 min; due since then: invoices'
     ]
 
 
 def test_the_tick_of_the_last_minute_is_no_silence():
-    assert told(EVERY, last_tick=ago(1)) == []
+    assert texts(EVERY, last_tick=ago(1)) == []
 
 
-def test_minutes_without_a_tick_are_told_with_what_was_due_then_and_did_not_run():
+def test_a_gap_lists_the_tasks_that_did_not_run():
     gap = Gap(ago(11), ago(2))
-    missed = [Missed('invoices', ago(9), ago(9), 1, TICK)]
+    missed = [state('invoices', 'missed', ago(9))]
     expected = '10 minutes without a tick, 01:58 to 02:07; due then and not run: invoices'
-    assert told(INVOICES, EVERY, gaps=[gap], missed=missed) == [f'no tick warn: {expected}']
+    assert texts(INVOICES, EVERY, gaps=[gap], states=missed) == [f'no tick warn: {expected}']
 
 
-def test_what_is_not_in_the_store_cannot_have_been_caught_up():
-    assert told((*EVERY, {'store': False}), INVOICES, gaps=[Gap(ago(2), ago(2))]) == [
+def test_a_task_outside_the_store_is_never_caught_up():
+    assert texts((*EVERY, {'store': False}), INVOICES, gaps=[Gap(ago(2), ago(2))]) == [
         'no tick warn: 1 minute without a tick, 02:07; due then and not run: every'
     ]
 
 
-def test_minutes_without_a_tick_of_which_nothing_was_lost_are_told_quietly():
+def test_a_gap_in_which_nothing_is_missed_is_quiet():
     quiet = 'no tick quiet: 3 minutes without a tick, 02:04 to 02:06;'
     gaps = [Gap(ago(5), ago(3))]
-    assert told(INVOICES, gaps=gaps) == [f'{quiet} nothing was due then']
-    # it was caught up
-    assert told(EVERY, gaps=gaps) == [f'{quiet} nothing is missed']
+    assert texts(INVOICES, gaps=gaps) == [f'{quiet} nothing was due then']
+    # it was caught up, or has run since
+    assert texts(EVERY, gaps=gaps) == [f'{quiet} due then, and run since: every']
 
 
-def test_the_last_run_of_a_task_is_told_unless_it_was_good():
-    registered = [(name, '* * * * *') for name in ('a', 'b', 'c', 'd', 'e')]
-    runs = [
-        run('a', 'failed', error='Timeout'),
-        run('b', 'running', minutes=30, seconds=None),
-        run('c', 'lost', reason='process 7 on web-1'),
-        run('d', 'running', seconds=None),
+def test_problems_are_listed_by_their_kind():
+    registered = [(name, '* * * * *') for name in ('a', 'b', 'c', 'd', 'e', 'f')]
+    states = [
+        state('a', 'failed', ago(1), last_error='Timeout'),
+        state('b', 'ok', ago(35), **in_progress(NOW - timedelta(minutes=30))),
+        state('c', 'lost', ago(1)),
+        state('d', 'ok', ago(2), **in_progress(NOW - timedelta(seconds=40))),
+        state('e', 'ok', ago(1)),
+        state('f', 'failed', ago(3), **in_progress(NOW - timedelta(seconds=40))),
     ]
-    assert told(*registered, last_runs={past.task: past for past in runs}) == [
+    assert texts(*registered, states=states) == [
         'stuck bad: b stuck, running for 30 min',
-        'lost bad: c lost at 02:08: process 7 on web-1',
+        'lost bad: c lost at 02:08',
         'failed bad: a failed at 02:08 after 2.0 s: Timeout',
+        'failed bad: f failed at 02:06 after 2.0 s',
     ]
 
 
-def test_a_run_of_a_task_that_the_application_has_no_more_is_no_news():
-    assert told(EVERY, last_runs={'old': run('old', 'failed')}) == []
+def test_a_row_of_a_removed_task_is_left_out():
+    assert texts(EVERY, states=[state('old', 'failed', ago(1))]) == []
 
 
-def test_what_was_missed_although_ticks_came_is_told():
-    missed = [Missed('every', ago(60), ago(50), 11, TICK), Missed('invoices', ago(9), ago(9), 1, TICK)]
-    assert told(EVERY, INVOICES, missed=missed) == [
-        'missed warn: every missed 11 times, 01:09 to 01:19',
-        'missed warn: invoices missed at 02:00',
+def test_runs_missed_despite_ticks_have_a_notice():
+    states = [state('every', 'missed', ago(50)), state('invoices', 'missed', ago(60 * 48 + 9))]
+    assert texts(EVERY, INVOICES, states=states) == [
+        'missed warn: every missed at 01:19',
+        'missed warn: invoices missed at Sun 2026-11-22 02:00',
     ]
 
 
-def test_paused_tasks_are_told_last_with_who_until_and_why():
+def test_paused_tasks_come_last_with_their_reasons():
     pauses = {'a': Pause(ago(-60), 'the mail server moves', 'ada'), 'b': Pause(None, 'why not', None)}
-    assert told(('a', '0 2 * * *'), ('b', '0 2 * * *'), EVERY, paused=pauses) == [
+    pauses['c'] = Pause(ago(1), 'over', 'ada')
+    registered = [(name, '0 2 * * *') for name in pauses]
+    assert texts(*registered, EVERY, states=[state(name, pause=pause) for name, pause in pauses.items()]) == [
         'paused quiet: a paused by ada until 03:09: the mail server moves',
-        'paused quiet: b paused until somebody resumes it: why not',
+        'paused quiet: b paused until it is resumed: why not',
     ]
 
 
-def test_of_many_the_first_are_told_and_how_many_more_there_are():
-    names = [f'task{number:02}' for number in range(MOST + 3)]
+def test_many_notices_of_a_kind_are_cut():
+    names = [f'task{number:02}' for number in range(MAX_SHOWN + 3)]
     registered = [(name, '* * * * *') for name in names]
-    notices = found(*registered, last_tick=ago(5), last_runs={name: run(name, 'failed') for name in names})
-    assert (notices[0].tasks, notices[0].after) == (names[:MOST], 'and 3 more')
-    assert [notice.tasks for notice in notices[1:-1]] == [[name] for name in names[:MOST]]
+    notices = found(*registered, last_tick=ago(5), states=[state(name, 'failed', ago(9)) for name in names])
+    assert (notices[0].tasks, notices[0].after) == (names[:MAX_SHOWN], 'and 3 more')
+    assert [notice.tasks for notice in notices[1:-1]] == [[name] for name in names[:MAX_SHOWN]]
     assert (notices[-1].kind, notices[-1].before, notices[-1].tasks, notices[-1].after) == (
         'failed',
         'and 3 more',
@@ -159,6 +156,6 @@ def test_names_are_links_and_texts_are_escaped(make_page, store, now):
     page = make_page(settings=store)
     fill(page.registry, 1, now, most=3)
     record(page.registry, ('shop.task', now, {'outcome': 'failed', 'error': '<b>'}))
-    told = page.get().text.partition('Needs attention')[2].partition('</section>')[0]
-    assert '<a href="/admin/cron/task?name=shop.task">shop.task</a>' in told
-    assert ': &lt;b&gt;' in told
+    notices = page.get().text.partition('Needs attention')[2].partition('</section>')[0]
+    assert '<a href="/admin/cron/task?name=shop.task">shop.task</a>' in notices
+    assert ': &lt;b&gt;' in notices

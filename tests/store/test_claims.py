@@ -1,28 +1,25 @@
-"""Several servers of one database: whose turn a task is, what is caught up, tried again and told."""
+"""Claims in the store: which server runs a task, retries, outages, forks, and what is pruned."""
 
 import logging
 import os
-import re
 import socket
 import sys
 from datetime import datetime, timedelta, timezone
 
 import pytest
 from pyramid.scripting import prepare
-from sqlalchemy import column, func, insert, select, table, update
+from sqlalchemy import column, func, insert, select, table
 from webtest import TestApp
 
-from pyramid_cron import TaskReport
-from pyramid_cron.claims import Unavailable
+from pyramid_cron import TaskReport, runner
 from pyramid_cron.isolation import OF_SERVERS
-from pyramid_cron.runner import run
+from pyramid_cron.orders import Order
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.schema import gaps, processes, runs
+from pyramid_cron.store.schema import gaps, processes, runs, tasks
+from tests.support.servers import INSTANT
 
-INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
 
-
-def test_of_any_number_of_servers_one_runs_a_task_and_the_others_say_nothing(servers, warnings, caplog):
+def test_one_of_several_servers_runs_a_task(servers, warnings, caplog):
     first, second = (servers.start().add() for _ in range(2))
     assert str(first.tick()) == 'ok'
     caplog.clear()
@@ -36,34 +33,11 @@ def test_of_any_number_of_servers_one_runs_a_task_and_the_others_say_nothing(ser
     assert servers.history() == ['ok']
 
 
-def test_the_loser_of_a_claim_is_as_silent_as_one_that_came_later(servers, warnings):
-    first, second = (servers.start().add() for _ in range(2))
-    # both have looked before one of them claims
-    (mine,), (theirs,) = first.turns(), second.turns()
-    assert mine.held is None
-    assert theirs.held is None
-    assert first.claims.claim(mine) is None
-    held = second.claims.claim(theirs)
-    assert (held.reason, held.level) == ('already run', logging.DEBUG)
-    assert warnings() == []
-
-
-def test_applications_of_one_database_do_not_know_each_other(servers):
+def test_applications_of_one_database_are_independent(servers):
     one, other = servers.start().add(), servers.start(app='other').add()
     for server in (one, other):
         assert server.tick().tasks[0].outcome == 'ok'
     assert sorted(servers.history('app', 'task')) == [('app', 'task'), ('other', 'task')]
-
-
-def test_a_store_leaves_tasks_that_are_not_durable_to_each_process(servers):
-    first, second = (servers.start().add().add('free', min='*/5', store=False) for _ in range(2))
-    assert [task.name for task in first.tick().tasks] == ['task', 'free']
-    second.tick()
-    assert second.ran == [('free', 0)]
-    assert str(second.tick()) == 'ok: 2 of 2 tasks already run for 02:00'
-    assert servers.history('task', 'outcome') == [('task', 'ok')]
-    # by its name too, and in the order that was asked for
-    assert [task.name for task in second.tick(names=['free', 'task']).tasks] == ['free', 'task']
 
 
 def failing(times):
@@ -76,7 +50,7 @@ def failing(times):
     return body
 
 
-def test_a_failed_run_is_tried_again_at_the_ticks_that_follow_and_no_more_often_than_it_may(servers, caplog):
+def test_a_failed_run_is_retried_at_following_ticks(servers, caplog):
     caplog.set_level('INFO', 'pyramid_cron')
     server = servers.start().add(body=failing(9), min=0, retries=2)
     reports = [server.tick(minute) for minute in range(5)]
@@ -97,14 +71,14 @@ def test_a_retry_that_succeeds_is_the_last(servers):
     assert servers.history('outcome', 'attempt') == [('failed', 1), ('ok', 2)]
 
 
-def test_a_task_without_retries_is_not_tried_again(servers):
+def test_a_task_without_retries_runs_once(servers):
     server = servers.start().add(body=failing(9), min=0)
     server.tick(0)
     server.tick(1)
     assert len(server.ran) == 1
 
 
-def test_a_retry_makes_way_for_the_next_minute_which_has_all_its_attempts(servers):
+def test_the_next_minute_replaces_a_retry(servers):
     server = servers.start().add(body=failing(9), min='*/2', retries=2)
     for minute in range(4):
         server.tick(minute)
@@ -116,7 +90,7 @@ def test_a_retry_makes_way_for_the_next_minute_which_has_all_its_attempts(server
     ]
 
 
-def test_a_retry_waits_for_another_minute_however_many_servers_there_are(servers):
+def test_several_servers_retry_once_a_minute(servers):
     first, second, third = (servers.start().add(body=failing(9), min=0, retries=2) for _ in range(3))
     for minute in range(5):
         for server in (first, second, third):
@@ -125,14 +99,14 @@ def test_a_retry_waits_for_another_minute_however_many_servers_there_are(servers
     assert second.ran == third.ran == []
 
 
-def test_a_retry_is_not_too_late_however_long_nobody_asked(servers):
+def test_a_retry_has_no_time_limit(servers):
     server = servers.start().add(body=failing(1), min=0, hour=2, retries=1)
     server.tick(0)
     server.tick(600)
     assert servers.history() == ['failed', 'ok']
 
 
-def test_an_idle_task_for_which_no_time_was_left_is_passed_over(servers, warnings):
+def test_an_idle_task_without_time_left_is_skipped(servers, warnings):
     first, second = (servers.start(window='1e-9').add('idle', min=0, idle=True) for _ in range(2))
     report = first.tick(0)
     assert [(task.outcome, task.reason) for task in report.tasks] == [('skipped', 'no time left')]
@@ -143,32 +117,17 @@ def test_an_idle_task_for_which_no_time_was_left_is_passed_over(servers, warning
     assert servers.minutes('missed') == []
 
 
-def test_a_run_that_is_told_to_stop_leaves_its_tasks_to_the_next_tick(servers):
+def test_tasks_left_over_by_a_stop_run_later(servers):
     server = servers.start().add(min=0)
     server.ready()
     with prepare(registry=server.registry) as env:
-        report = run(env['request'], INSTANT, window=60, stop=lambda: True)
+        report = runner.run(env['request'], Order(server.registry, INSTANT, stop=lambda: True))
     assert [task.reason for task in report.tasks] == ['stopping']
     server.tick(1)
     assert server.ran == [('task', 0)]
 
 
-def test_the_loser_to_a_run_that_still_goes_on_is_told_who_has_it(servers):
-    first, second = (servers.start().add(min='*') for _ in range(2))
-    (mine,) = first.turns(0)
-    (theirs,) = second.turns(1)
-    assert first.claims.claim(mine) is None
-    held = second.claims.claim(theirs)
-    assert re.fullmatch(rf'still running: process {os.getpid()} on \S+, since [-0-9]+ [:0-9]+\+00:00', held.reason)
-    assert held.level == logging.WARNING
-    assert 0 <= held.seconds < 60
-    # who has the very same minute is nobody's business
-    assert second.claims.claim(second.turns(1)[0]).reason == held.reason
-    assert [turn.held.reason for turn in second.turns(0)] == ['already run']
-    first.claims.release(mine, TaskReport('task', 'ok'))
-
-
-def test_a_named_run_is_recorded_as_manual_and_claims_no_minute(servers):
+def test_a_named_run_claims_no_minute(servers):
     server = servers.start().add(min=0).add('other', min=0)
     server.tick(-1)
     report = server.tick(0, names=['other', 'task'])
@@ -181,7 +140,7 @@ def test_a_named_run_is_recorded_as_manual_and_claims_no_minute(servers):
         server.tick(0, names=['none'])
 
 
-def test_a_named_idle_run_for_which_no_time_was_left_passes_nothing_over(servers):
+def test_a_skipped_named_run_is_not_recorded(servers):
     server = servers.start(window='1e-9').add('idle', min=0, idle=True)
     server.tick(-1)
     assert [task.reason for task in server.tick(-1, names=['idle']).tasks] == ['no time left']
@@ -189,21 +148,11 @@ def test_a_named_idle_run_for_which_no_time_was_left_passes_nothing_over(servers
     assert servers.history() == []
 
 
-def test_a_named_run_that_fails_is_not_tried_again(servers):
+def test_a_failed_named_run_is_not_retried(servers):
     server = servers.start().add(body=failing(9), min=0, retries=3)
     server.tick(1, names=['task'])
     server.tick(2)
     assert len(server.ran) == 1
-
-
-def test_a_named_run_waits_for_nobody_and_takes_over_from_the_dead(servers, warnings):
-    server = servers.start(window='10e9').add(min=0)
-    server.tick(0)
-    servers.hold()
-    assert server.tick(1, names=['task']).tasks[0].reason.startswith('still running: process 4711 on elsewhere')
-    servers.execute(update(processes).values(lease_until=0.0))
-    assert [task.outcome for task in server.tick(1, names=['task']).tasks] == ['ok']
-    assert servers.history('outcome')[-2:] in (['lost', 'ok'], ['ok', 'lost'])
 
 
 def test_the_trigger_of_a_run_is_recorded(servers):
@@ -214,24 +163,9 @@ def test_the_trigger_of_a_run_is_recorded(servers):
     assert servers.history('trigger', 'host', 'pid') == [('request', socket.gethostname(), os.getpid())]
 
 
-# --- the database is away
-
-
-def test_if_the_store_cannot_be_asked_nothing_runs_that_is_under_it_and_the_answer_says_why(servers, warnings):
-    server = servers.start().add(min='*').add('free', min='*', store=False)
-    server.ready()
-    app = TestApp(server.config.make_wsgi_app(), extra_environ={'REMOTE_ADDR': '127.0.0.1'})
-    with server.outage():
-        answer = app.get('/cron', status=500, headers={'Accept': 'application/json'})
-    assert answer.json['problem'] == 'the store cannot be asked: the database has gone'
-    assert [task['name'] for task in answer.json['tasks']] == ['free']
-    assert [name for name, _ in server.ran] == ['free']
-    assert any('the store cannot be asked: the database has gone' in warning for warning in warnings())
-
-
 # SQLite has no server
 @pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
-def test_a_database_that_was_started_again_while_nobody_asked_calls_off_no_tick(servers, warnings):
+def test_a_database_restart_between_ticks_costs_no_tick(servers, warnings):
     server = servers.start().add(min='*')
     server.tick(0)
     pid = column('pid')
@@ -249,13 +183,13 @@ def test_a_tick_after_an_outage_catches_up(servers):
     server = servers.start().add(min=0)
     server.tick(-1)
     with server.outage():
-        assert str(server.tick(0)) == 'fail: the store cannot be asked: the database has gone'
+        assert str(server.tick(0)) == 'fail: the store is not available: the database has gone'
         assert server.tick(0, names=['task']).problem is not None
     assert str(server.tick(1)) == 'ok'
     assert server.ran == [('task', 0)]
 
 
-def test_what_was_due_in_a_long_outage_is_recorded_as_missed_after_it(servers, warnings):
+def test_minutes_of_a_long_outage_are_missed(servers, warnings):
     server = servers.start().add(min=0)
     server.tick(-1)
     for minute in range(10):
@@ -267,58 +201,17 @@ def test_what_was_due_in_a_long_outage_is_recorded_as_missed_after_it(servers, w
     assert servers.gaps() == [(0, 9)]
 
 
-@pytest.mark.parametrize('committed', [False, True])
-def test_a_claim_that_was_not_answered_is_no_run_and_is_made_again(servers, warnings, committed):
-    first, second = (servers.start().add(min=0) for _ in range(2))
-    first.tick(-1)
-    (turn,) = first.turns(0)
-    with first.commit_fails(after=committed), pytest.raises(Unavailable, match='the store cannot be asked'):
-        first.claims.claim(turn)
-    assert (servers.row()['run_id'] == turn.run_id) is committed
-    # as soon as it can be told
-    first.tick(1)
-    second.tick(1)
-    assert first.ran == [('task', 0)]
-    assert servers.row()['run_id'] is None
-    assert servers.history() == (['lost', 'ok'] if committed else ['ok'])
-
-
-def test_a_task_that_cannot_be_claimed_fails_and_the_others_run(servers, warnings):
-    server = servers.start().add('first', min='*').add('second', min='*')
-    server.tick(0)
-    with server.outage('UPDATE cron_tasks', times=1):
-        report = server.tick(1)
-    assert str(report) == 'fail: 1 of 2 tasks failed: first'
-    assert server.ran[2:] == [('second', 1)]
-    server.tick(2)
-    assert servers.minutes('missed') == [('first', 1)]
-
-
-def test_a_named_run_whose_claim_was_not_answered_does_not_run_later(servers, warnings):
-    server = servers.start().add(min=0)
-    server.tick(1)
-    with server.commit_fails(after=True, times=3):
-        server.tick(1, names=['task'])
-    for minute in range(2, 5):
-        server.tick(minute)
-    assert server.ran == []
-    assert servers.row()['run_id'] is None
-
-
-def test_that_a_task_is_skipped_is_not_worth_an_answer_of_the_database(servers, warnings):
+def test_a_skip_does_not_need_the_database(servers, warnings):
     server = servers.start(window='1e-9').add('idle', min=0, idle=True)
     server.tick(-1)
-    with server.outage('UPDATE cron_tasks'):
+    with server.outage(of=tasks, kind=('update', 'lock')):
         report = server.tick(0)
     assert [task.reason for task in report.tasks] == ['no time left']
-    assert 'the store cannot be told that task idle is skipped: the database has gone' in warnings()
-
-
-# --- the end of the process
+    assert 'it cannot be recorded that task idle is skipped: the database has gone' in warnings()
 
 
 @pytest.mark.parametrize('exc', [KeyboardInterrupt, SystemExit])
-def test_a_run_that_the_end_of_its_process_stopped_is_released(servers, warnings, exc):
+def test_a_run_interrupted_by_its_process_is_released(servers, warnings, exc):
     def stop(system):
         raise exc
 
@@ -326,9 +219,9 @@ def test_a_run_that_the_end_of_its_process_stopped_is_released(servers, warnings
     first.ready()
     request = prepare(registry=first.registry)
     with request as env, pytest.raises(exc):
-        run(env['request'], INSTANT, window=60, exits=OF_SERVERS)
+        runner.run(env['request'], Order(first.registry, INSTANT, exits=OF_SERVERS))
     assert servers.row()['run_id'] is None
-    assert servers.history('outcome', 'reason') == [('lost', 'the end of its process was in its way')]
+    assert servers.history('outcome', 'reason') == [('lost', 'its process was ended during the run')]
     # it may have committed something, and does not run once more
     assert second.tick(1).tasks == ()
 
@@ -347,7 +240,7 @@ def test_minutes_of_an_interrupted_run_are_not_owed(servers, warnings):
     assert servers.minutes('missed') == []
 
 
-def test_an_interrupted_run_is_released_later_if_the_database_does_not_answer(servers, warnings):
+def test_an_interrupted_run_is_released_after_an_outage(servers, warnings):
     def stop(system):
         server.away = server.outage()
         server.away.__enter__()
@@ -357,25 +250,15 @@ def test_an_interrupted_run_is_released_later_if_the_database_does_not_answer(se
     with pytest.raises(KeyboardInterrupt):
         server.tick(0)
     server.away.__exit__(None, None, None)
-    told = [warning for warning in warnings() if 'interrupted' in warning]
-    assert told == ['the store cannot be told that task task was interrupted: the database has gone']
+    warned = [warning for warning in warnings() if 'interrupted' in warning]
+    assert warned == ['it cannot be recorded that task task was interrupted: the database has gone']
     assert servers.row()['run_id'] is not None
     server.tick(2)
     assert servers.row()['run_id'] is None
 
 
-def test_an_interrupted_task_that_is_not_durable_is_released_in_the_process(servers):
-    def stop(system):
-        raise KeyboardInterrupt
-
-    server = servers.start().add(body=stop, min='*', store=False)
-    for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
-            server.tick(0)
-
-
-def test_a_process_of_another_number_than_before_was_forked(servers):
-    # as in the next test, where nobody sees into the child
+def test_a_process_with_another_pid_was_forked(servers):
+    # as in the next test, whose child process is not measured
     server = servers.start().add(min='*')
     server.tick(0)
     mine, pool = server.claims.process, server.engine.pool
@@ -388,7 +271,7 @@ def test_a_process_of_another_number_than_before_was_forked(servers):
     assert {row['id'] for row in servers.rows(processes)} == {mine.id, server.claims.process.id}
 
 
-def test_a_process_that_was_forked_is_another_one(servers):
+def test_a_forked_process_has_its_own_claims(servers):
     server = servers.start().add(min='*')
     server.tick(0)
     mine = server.claims.process
@@ -408,18 +291,15 @@ def test_a_process_that_was_forked_is_another_one(servers):
     assert servers.history('pid') == [os.getpid(), child, os.getpid()]
 
 
-# --- what is kept
-
-
-def test_what_is_older_than_the_history_is_kept_is_removed_in_small_steps(servers):
+def test_old_history_is_pruned_in_small_steps(servers):
     server = servers.start(keep_history='2').add(min='*')
     server.tick(0)
     server.tick(5)
     now = datetime.now(timezone.utc)
-    old = {'app': 'app', 'task': 'task', 'attempt': 1, 'trigger': 'request', 'started': now, 'outcome': 'ok'}
+    old = {'app': 'app', 'task': 'task', 'attempt': 1, 'trigger': 'request', 'finished': now, 'outcome': 'ok'}
     days = [*[3] * 600, 1]
     servers.execute(
-        insert(runs).values([old | {'id': str(i), 'finished': now - timedelta(days=d)} for i, d in enumerate(days)])
+        insert(runs).values([old | {'id': str(i), 'started': now - timedelta(days=d)} for i, d in enumerate(days)])
     )
     assert len(servers.rows(runs)) == 2 + 601 + 4
     server.clock.sleep(59)
@@ -431,27 +311,59 @@ def test_what_is_older_than_the_history_is_kept_is_removed_in_small_steps(server
     assert len(servers.rows(gaps)) == 0
     server.clock.sleep(60)
     server.tick(200)
-    assert len([row for row in servers.rows(runs) if row['finished'] < now - timedelta(days=2)]) == 0
+    assert len([row for row in servers.rows(runs) if row['started'] < now - timedelta(days=2)]) == 0
 
 
-def test_processes_that_have_been_silent_for_long_are_forgotten(servers):
+def test_expired_processes_are_pruned(servers):
     server = servers.start().add(min='*').add('held', min=59)
     server.tick(0)
     silent = {'host': 'elsewhere', 'pid': 1, 'lease_until': 0.0}
     servers.execute(insert(processes).values([silent | {'id': 'silent'}, silent | {'id': 'holds'}]))
     server.clock.sleep(60)
     # found by the tick after this
-    (turn,) = server.turns(1)
-    server.claims.claim(turn)
-    servers.change('held', run_id='other', process='holds', began=0.0)
-    server.claims.release(turn, TaskReport('task', 'ok'))
+    (run,) = server.runs(1)
+    run.claim()
+    servers.change('held', run_id='other', process='holds', started_at=0.0)
+    run.release(TaskReport('task', 'ok'))
     assert {row['id'] for row in servers.rows(processes)} == {server.claims.process.id, 'holds'}
 
 
-def test_a_history_that_cannot_be_pruned_hurts_nobody(servers, warnings):
+def test_a_failed_pruning_does_not_fail_the_tick(servers, warnings):
     server = servers.start().add(min='*')
     server.tick(0)
     server.clock.sleep(60)
-    with server.outage('DELETE'):
+    with server.outage(kind='delete'):
         assert str(server.tick(1)) == 'ok'
     assert warnings() == ['the history cannot be pruned: the database has gone']
+
+
+def test_a_tick_of_a_command_is_recorded(servers):
+    server = servers.start().add()
+    server.ready()
+    server.target = TestApp(server.config.make_wsgi_app())
+    server.tick(0)
+    server.target = server.registry
+    server.tick(5)
+    server.tick(6, names=['task'])
+    assert servers.history('trigger') == ['command', 'request', 'manual']
+
+
+def test_a_skipped_run_records_the_minutes_before_it(servers, warnings):
+    server = servers.start(window='1e-9').add('idle', min='*/2', idle=True)
+    server.tick(-1)
+    server.tick(4)
+    assert servers.minutes('skipped') == [('idle', 4)]
+    assert servers.minutes('missed') == [('idle', 0), ('idle', 2)]
+    assert len([warning for warning in warnings() if 'was missed' in warning]) == 1
+    row = servers.row('idle')
+    assert (row['last_outcome'], row['last_outcome_for']) == ('missed', INSTANT + 2 * MINUTE)
+
+
+def test_a_run_that_another_server_claimed_is_not_skipped(servers):
+    server, other = servers.start(window='1e-9'), servers.start()
+    for each in (server, other):
+        each.add('idle', min=0, idle=True)
+    server.tick(-1)
+    with server.overtaken(of=tasks, kind=('lock', 'update'), by=lambda: other.tick(0)):
+        server.tick(0)
+    assert servers.history() == ['ok']

@@ -1,18 +1,25 @@
-"""The end of a run: written again while the database is away, or later, and refused to who was fenced off."""
+"""The end of a run: written again while the database is away, or later, and refused to a fenced process."""
 
 import logging
+from datetime import datetime, timezone
 
 import pytest
+from sqlalchemy import delete
 
 from pyramid_cron import TaskReport
+from pyramid_cron.monitoring.problems import find_problems
+from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store import Fenced
+from pyramid_cron.store.schema import runs, tasks
+from tests.support.servers import INSTANT
 
 REPORT = TaskReport('task', 'ok', 1.5)
-END = 'UPDATE cron_tasks SET busy_until'
+# the statement that releases the row of a task
+END = {'of': tasks, 'kind': 'update', 'sets': 'busy_until'}
 
 
-def test_the_end_of_a_run_is_written_again_for_a_while(servers, server, warnings):
-    with server.outage(END, times=5) as tried:
+def test_the_end_of_a_run_is_written_repeatedly(servers, server, warnings):
+    with server.outage(**END, times=5) as tried:
         assert str(server.tick()) == 'ok'
     assert len(tried) == 5
     assert server.clock.now == pytest.approx(1000 + 5 * 0.3)
@@ -20,12 +27,12 @@ def test_the_end_of_a_run_is_written_again_for_a_while(servers, server, warnings
     assert warnings() == []
 
 
-def test_an_end_that_cannot_be_written_is_written_by_a_later_tick(servers, warnings):
+def test_a_later_tick_writes_an_unwritten_end(servers, warnings):
     server, other = (servers.start(window='10e9').add(min='*') for _ in range(2))
-    with server.outage(END):
+    with server.outage(**END):
         assert str(server.tick()) == 'ok'
     assert server.clock.now < 1000 + 5
-    assert warnings() == ['the store cannot be told the end of task task: the database has gone']
+    assert warnings() == ['the end of task task cannot be recorded yet: the database has gone']
     # until then the run goes on for everybody else
     assert other.tick(1).tasks[0].reason.startswith('still running')
     server.clock.now += 60 * 10
@@ -36,16 +43,16 @@ def test_an_end_that_cannot_be_written_is_written_by_a_later_tick(servers, warni
     assert warnings()[-1].startswith('task task was missed')
 
 
-def test_an_end_that_could_not_be_written_is_written_by_the_heartbeat(servers, server):
-    with server.outage(END):
+def test_the_heartbeat_writes_an_unwritten_end(servers, server):
+    with server.outage(**END):
         server.tick()
     server.claims._beat()
     assert servers.history() == ['ok']
     assert servers.row()['run_id'] is None
 
 
-def test_an_end_whose_process_died_before_it_could_be_written_is_lost(servers, server, warnings):
-    with server.outage(END):
+def test_an_unwritten_end_of_a_dead_process_is_lost(servers, server, warnings):
+    with server.outage(**END):
         server.tick()
     servers.change(process='none')
     assert servers.start().add().tick(1).tasks[0].outcome == 'lost'
@@ -54,19 +61,19 @@ def test_an_end_whose_process_died_before_it_could_be_written_is_lost(servers, s
     assert servers.history() == ['lost']
 
 
-def test_an_end_that_the_database_has_kept_is_not_a_failure_if_the_answer_is_lost(servers, server, warnings):
+def test_an_end_whose_answer_is_lost_is_no_failure(servers, server, warnings):
     server.tick(-1)
-    (turn,) = server.turns()
-    server.claims.claim(turn)
+    (run,) = server.runs()
+    run.claim()
     with server.commit_fails(after=True):
-        report = server.claims.release(turn, REPORT)
+        report = run.release(REPORT)
     assert servers.history() == ['ok']
     assert servers.row()['run_id'] is None
     assert report == REPORT
     assert warnings() == []
 
 
-def test_a_run_that_was_taken_over_behind_its_back_is_reported_as_failed(servers, warnings):
+def test_a_fenced_run_has_failed(servers, warnings):
     server = servers.start().add(body=lambda system: servers.change(run_id='other'))
     report = server.tick()
     assert [(task.outcome, type(task.exception)) for task in report.tasks] == [('failed', Fenced)]
@@ -74,7 +81,7 @@ def test_a_run_that_was_taken_over_behind_its_back_is_reported_as_failed(servers
     assert servers.row()['run_id'] == 'other'
 
 
-def test_a_run_that_failed_and_was_taken_over_is_not_ended_twice(servers, warnings):
+def test_a_fenced_run_that_failed_is_not_ended_twice(servers, warnings):
     def body(system):
         servers.change(run_id='other')
         raise ValueError
@@ -84,7 +91,7 @@ def test_a_run_that_failed_and_was_taken_over_is_not_ended_twice(servers, warnin
     assert servers.row()['run_id'] == 'other'
 
 
-def test_minutes_that_came_while_a_task_was_running_are_not_owed(servers, warnings):
+def test_minutes_during_a_run_are_not_owed(servers, warnings):
     server = servers.start().add(body=lambda system: server.clock.sleep(150), min='*')
     server.tick(0)
     server.tick(3)
@@ -92,7 +99,7 @@ def test_minutes_that_came_while_a_task_was_running_are_not_owed(servers, warnin
     assert servers.minutes('missed') == []
 
 
-def test_a_tick_that_came_late_has_not_been_running_since_its_minute(servers, warnings):
+def test_a_late_run_counts_from_its_tick(servers, warnings):
     server = servers.start().add(min='*')
     server.tick(0)
     server.clock.sleep(3600)
@@ -102,7 +109,7 @@ def test_a_tick_that_came_late_has_not_been_running_since_its_minute(servers, wa
 
 
 @pytest.mark.parametrize('text', ['a\x00b', 'caf\udce9', 'x' * 20000], ids=['zero', 'surrogate', 'long'])
-def test_whatever_an_exception_says_can_be_kept(servers, caplog, text):
+def test_any_text_of_an_exception_can_be_stored(servers, caplog, text):
     # what cannot be encoded cannot be sent with the report of this test either
     caplog.set_level(logging.CRITICAL + 1, 'pyramid_cron')
 
@@ -127,7 +134,7 @@ class Elusive(Exception):
         raise LookupError('the class is not to be had')
 
 
-def test_the_end_of_a_run_is_written_even_if_its_exception_cannot_be_shown(servers, warnings):
+def test_the_end_is_written_without_a_traceback(servers, warnings):
     def body(system):
         raise Elusive
 
@@ -136,3 +143,100 @@ def test_the_end_of_a_run_is_written_even_if_its_exception_cannot_be_shown(serve
     assert servers.history('outcome', 'error', 'traceback') == [('failed', 'Elusive', 'Elusive, which cannot be shown')]
     assert servers.row()['run_id'] is None
     assert server.clock.now == 1000
+
+
+LAST = (
+    'last_outcome',
+    'last_outcome_for',
+    'last_success_for',
+    'failures_in_a_row',
+    'last_error',
+)
+
+
+def last(servers):
+    """Return the last result of the task, with minutes after INSTANT."""
+    row = servers.row()
+    values = [row[name] for name in LAST]
+    return [round((value - INSTANT) / MINUTE) if isinstance(value, datetime) else value for value in values]
+
+
+def test_the_end_of_a_run_sets_its_last_outcome(servers):
+    failures = iter([False, True, True, False])
+
+    def body(system):
+        server.clock.sleep(1.5)
+        if next(failures):
+            raise LookupError
+
+    server = servers.start().add(body=body)
+    began = datetime.now(timezone.utc)
+    seen = []
+    for minute in (0, 5, 10, 15):
+        server.tick(minute)
+        seen.append(last(servers))
+    assert seen == [
+        ['ok', 0, 0, 0, None],
+        ['failed', 5, 0, 1, 'LookupError'],
+        ['failed', 10, 0, 2, 'LookupError'],
+        ['ok', 15, 15, 0, None],
+    ]
+    row = servers.row()
+    assert began <= row['last_finished'] == row['last_success_at'] <= datetime.now(timezone.utc)
+    assert row['last_seconds'] > 0
+
+
+def test_a_failure_keeps_the_last_success(servers):
+    server = servers.start().add()
+    server.tick(0)
+    succeeded = servers.row()['last_success_at']
+    servers.start().add(body=lambda system: 1 / 0).tick(5)
+    row = servers.row()
+    assert row['last_success_at'] == succeeded < row['last_finished']
+
+
+def test_a_named_run_sets_an_outcome_without_a_minute(servers):
+    server = servers.start().add()
+    server.tick(0)
+    server.tick(1, names=['task'])
+    assert last(servers) == ['ok', None, 0, 0, None]
+    servers.start().add(body=lambda system: 1 / 0).tick(1, names=['task'])
+    assert last(servers) == ['failed', None, 0, 1, 'ZeroDivisionError']
+
+
+def test_outcome_and_history_are_one_transaction(servers, server, warnings):
+    with server.outage(of=runs, kind='update'):
+        server.tick(0)
+    assert servers.history() == ['running']
+    assert last(servers) == [None] * 5
+    assert servers.row()['run_id'] is not None
+    server.claims._beat()
+    assert last(servers) == ['ok', 0, 0, 0, None]
+
+
+def test_an_earlier_run_does_not_confirm_a_fenced_one(servers, warnings):
+    bodies = iter([lambda: None, lambda: servers.change(run_id='other')])
+    server = servers.start().add(body=lambda system: next(bodies)())
+    assert not server.tick(0).failed
+    # the history has a good run, which is another one
+    (task,) = server.tick(5).tasks
+    assert (task.outcome, type(task.exception)) == ('failed', Fenced)
+
+
+def test_problems_do_not_depend_on_the_history(servers):
+    def found():
+        snapshot = server.store.snapshot()
+        return find_problems(snapshot, server.registry['cron_tasks'], 55.0), snapshot.states, snapshot.last_tick
+
+    server = servers.start().add().add('bad', body=lambda system: 1 / 0).add('late', min=1, catch_up=0)
+    server.tick(0)
+    server.tick(6)
+    server.ready()
+    problems, *rows = found()
+    assert {(problem.kind, problem.task) for problem in problems} >= {('failed', 'bad'), ('missed', 'late')}
+    servers.execute(delete(runs))
+    same, *after = found()
+    assert [(problem.kind, problem.task, problem.since) for problem in same if problem.task] == [
+        (problem.kind, problem.task, problem.since) for problem in problems if problem.task
+    ]
+    assert after == rows

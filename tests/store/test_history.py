@@ -1,99 +1,139 @@
-from datetime import datetime, timedelta, timezone
+"""The history: rows of runs, and of due minutes without one."""
+
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from pyramid_cron import TaskReport
+from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store import history
-from pyramid_cron.store.schema import gaps, runs
+from pyramid_cron.store.history import MOST_PRUNED, History
+from pyramid_cron.store.schema import runs
+from tests.support.servers import INSTANT
 
-INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
+pytestmark = pytest.mark.each_database
+
 BEGUN = {
     'id': 'run',
-    'app': 'app',
     'task': 'task',
     'scheduled_for': INSTANT,
     'attempt': 1,
     'trigger': 'request',
+    'requested_by': None,
     'host': 'here',
     'pid': 7,
-    'started': INSTANT,
 }
+SOON = timedelta(seconds=30)
 
 
-@pytest.fixture
-def connection(servers):
-    with servers.engine.connect() as connection:
-        yield connection
-
-
-def test_a_run_is_recorded_from_its_beginning_to_its_end(servers, connection):
-    history.begin(connection, **BEGUN)
-    connection.commit()
-    (row,) = servers.rows(runs)
-    assert (row['outcome'], row['finished'], row['seconds']) == ('running', None, None)
-    history.end(connection, 'run', TaskReport('task', 'ok', 1.5), INSTANT + MINUTE)
-    connection.commit()
+def test_a_run_is_recorded_from_begin_to_end(servers):
+    with servers.begin() as connection:
+        History(connection).begin(**BEGUN)
     (row,) = servers.rows(runs)
     assert {name: row[name] for name in BEGUN} == BEGUN
-    assert (row['outcome'], row['finished'], row['seconds']) == ('ok', INSTANT + MINUTE, 1.5)
+    assert (row['app'], row['outcome'], row['finished'], row['seconds']) == ('app', 'running', None, None)
+    assert abs(row['started'] - clock.now()) < SOON
+    with servers.begin() as connection:
+        History(connection).end('run', TaskReport('task', 'ok', 1.5))
+    (row,) = servers.rows(runs)
+    assert {name: row[name] for name in BEGUN} == BEGUN
+    assert (row['outcome'], row['seconds']) == ('ok', 1.5)
+    assert abs(row['finished'] - clock.now()) < SOON
     assert (row['reason'], row['error'], row['traceback']) == (None, None, None)
 
 
-def test_of_a_failure_the_class_and_the_end_of_the_traceback_are_kept(servers, connection):
+def test_an_enqueued_run_begins_under_its_own_token(servers):
+    with servers.begin() as connection:
+        History(connection).begin('queued', **BEGUN)
+    servers.execute(update(runs).values(started=INSTANT))
+    with servers.begin() as connection:
+        History(connection).begin_enqueued('run', id='another', host='there', pid=8)
+        assert History(connection).outcome_of('run') is None
+        assert History(connection).outcome_of('another') == 'running'
+    (row,) = servers.rows(runs)
+    changed = {'id': 'another', 'host': 'there', 'pid': 8}
+    assert {name: row[name] for name in BEGUN} == BEGUN | changed
+    assert abs(row['started'] - clock.now()) < SOON
+
+
+def test_the_outcome_and_minute_of_a_run_are_found(servers):
+    with servers.begin() as connection:
+        history = History(connection)
+        history.begin(**BEGUN)
+        history.begin(**BEGUN | {'id': 'named', 'scheduled_for': None})
+        assert [history.outcome_of(run_id) for run_id in ('run', 'none')] == ['running', None]
+        assert [history.minute_of(run_id) for run_id in ('run', 'named', 'none')] == [INSTANT, None, None]
+
+
+def test_a_failure_keeps_the_class_and_the_tracebacks_end(servers):
     class Wrong(Exception):
         pass
 
     def fail():
         raise Wrong('at last ' + 'x' * 9000 + 'the end')
 
-    history.begin(connection, **BEGUN)
-    try:
-        fail()
-    except Wrong as exc:
-        history.end(connection, 'run', TaskReport('task', 'failed', exception=exc), INSTANT)
-    connection.commit()
+    with servers.begin() as connection:
+        History(connection).begin(**BEGUN)
+        try:
+            fail()
+        except Wrong as exc:
+            History(connection).end('run', TaskReport('task', 'failed', exception=exc))
     (row,) = servers.rows(runs)
     assert row['error'].endswith('<locals>.Wrong')
     assert len(row['traceback']) == 8000
     assert row['traceback'].endswith('the end\n')
 
 
-def test_minutes_without_a_run_are_recorded_once_each(servers, connection):
+def test_an_exception_that_cannot_be_shown_is_named(servers):
+    class Unshowable(Exception):
+        @property
+        def __notes__(self):
+            raise LookupError
+
+    with servers.begin() as connection:
+        History(connection).begin(**BEGUN)
+        History(connection).end('run', TaskReport('task', 'failed', exception=Unshowable()))
+    (row,) = servers.rows(runs)
+    assert row['traceback'].endswith('Unshowable, which cannot be shown')
+
+
+def test_minutes_without_a_run_are_recorded_once(servers):
     for minutes in ([0, 1], [1, 2], []):
-        history.record_unbegun(
-            connection, 'app', 'task', [INSTANT + minute * MINUTE for minute in minutes], 'missed', 'why', INSTANT
-        )
-    history.record_unbegun(connection, 'app', 'task', [INSTANT], 'skipped', 'why', INSTANT)
-    history.record_unbegun(connection, 'other', 'task', [INSTANT], 'missed', 'why', INSTANT)
-    connection.commit()
+        with servers.begin() as connection:
+            due = [INSTANT + minute * MINUTE for minute in minutes]
+            History(connection).record_without_run('task', due, 'missed', 'why')
+    with servers.begin() as connection:
+        History(connection).record_without_run('task', [INSTANT], 'skipped', 'why')
+    with servers.begin('other') as connection:
+        History(connection).record_without_run('task', [INSTANT], 'missed', 'why')
     assert servers.minutes('missed') == [('task', 0), ('task', 0), ('task', 1), ('task', 2)]
     assert servers.minutes('skipped') == [('task', 0)]
-    assert {(row['reason'], row['attempt'], row['trigger']) for row in servers.rows(runs)} == {('why', 0, 'none')}
+    rows = servers.rows(runs)
+    assert {(row['reason'], row['attempt'], row['trigger']) for row in rows} == {('why', 0, 'none')}
+    assert all(row['started'] == row['finished'] and abs(row['started'] - clock.now()) < SOON for row in rows)
 
 
-def test_a_gap_is_recorded_once(servers, connection):
-    assert history.record_gap(connection, 'app', INSTANT, INSTANT + MINUTE)
-    assert not history.record_gap(connection, 'app', INSTANT, INSTANT + 2 * MINUTE)
-    assert history.record_gap(connection, 'other', INSTANT, INSTANT)
-    connection.commit()
-    assert len(servers.rows(gaps)) == 2
-
-
-def test_what_is_too_old_is_removed_and_what_has_not_ended_is_kept(servers, connection):
-    for number, finished in enumerate([None, -3, -2, -1]):
-        history.begin(connection, **BEGUN | {'id': str(number)})
-        if finished is not None:
-            history.end(connection, str(number), TaskReport('task', 'ok'), INSTANT + finished * timedelta(days=1))
-    for days in (3, 1):
-        end = INSTANT - timedelta(days=days)
-        history.record_gap(connection, 'app', end - MINUTE, end)
-    history.record_gap(connection, 'other', INSTANT - timedelta(days=9), INSTANT - timedelta(days=9))
-    assert history.prune(connection, 'app', INSTANT - timedelta(days=2)) == 1
-    assert history.prune(connection, 'app', INSTANT - timedelta(days=2)) == 0
-    connection.commit()
+def test_old_runs_are_pruned_and_unfinished_ones_kept(servers):
+    with servers.begin() as connection:
+        history = History(connection)
+        for number in range(4):
+            history.begin(**BEGUN | {'id': str(number)})
+            if number:
+                history.end(str(number), TaskReport('task', 'ok'))
+    for number, days in enumerate([3, 3, 2, 1]):
+        servers.execute(update(runs).where(runs.c.id == str(number)).values(started=INSTANT - timedelta(days=days)))
+    with servers.begin() as connection:
+        assert History(connection).prune(INSTANT - timedelta(days=2)) == 1
+        assert History(connection).prune(INSTANT - timedelta(days=2)) == 0
     assert sorted(row['id'] for row in servers.rows(runs)) == ['0', '2', '3']
-    assert sorted((row['app'], row['last']) for row in servers.rows(gaps)) == [
-        ('app', INSTANT - timedelta(days=1)),
-        ('other', INSTANT - timedelta(days=9)),
-    ]
+
+
+def test_the_oldest_runs_are_pruned_first(servers):
+    minutes = [INSTANT + minute * MINUTE for minute in range(MOST_PRUNED + 1)]
+    with servers.begin() as connection:
+        History(connection).record_without_run('task', minutes, 'missed', 'why')
+    servers.execute(update(runs).values(started=runs.c.scheduled_for))
+    with servers.begin() as connection:
+        assert History(connection).prune(INSTANT + timedelta(days=9)) == MOST_PRUNED
+    assert servers.minutes('missed') == [('task', MOST_PRUNED)]

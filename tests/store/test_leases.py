@@ -1,15 +1,22 @@
+"""Leases: which processes are alive, and the heartbeats that renew them."""
+
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, insert, update
 
 from pyramid_cron.store import leases
-from pyramid_cron.store.leases import Heartbeat, Place, Process
-from pyramid_cron.store.schema import database_clock, processes
+from pyramid_cron.store.leases import KEPT_SECONDS, Heartbeat, PidNamespace, Process
+from pyramid_cron.store.schema import processes, tasks
+from pyramid_cron.store.task_state import ProcessState
+from tests.support.servers import INSTANT
+
+pytestmark = pytest.mark.each_database
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith('linux'), reason='what /proc shows is Linux')
 
@@ -34,98 +41,151 @@ def child():
         process.stdin.close()
 
 
-def known(place, pid, born, lease_over=False):
-    return {'place': place, 'pid': pid, 'born': born, 'lease_over': lease_over}
+def state(boot_and_pidns, pid, started, lease_over=False):
+    return ProcessState('host', pid, boot_and_pidns, started, lease_over)
 
 
 @LINUX
-def test_a_process_of_this_machine_has_ended_when_it_is_dead_even_if_nobody_has_fetched_its_status(child):
-    here = Place.here()
+def test_a_zombie_is_a_dead_process(child):
+    here = PidNamespace.of_this_process()
     process = child()
-    row = known(here.name, process.pid, here.born(process.pid))
-    assert not here.has_ended(row)
+    row = state(here.name, process.pid, here.started(process.pid))
+    assert not here.is_dead(row)
     process.send_signal(signal.SIGKILL)
-    # until it is a zombie, and no further
+    # until it is a zombie, which waits for its parent
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     os.kill(process.pid, 0)
-    assert here.has_ended(row)
+    assert here.is_dead(row)
     process.wait()
-    assert here.has_ended(row)
+    assert here.is_dead(row)
 
 
 @LINUX
 def test_a_later_process_of_the_same_number_is_another(child):
-    here = Place.here()
-    assert here.has_ended(known(here.name, child().pid, 'long ago'))
+    here = PidNamespace.of_this_process()
+    assert here.is_dead(state(here.name, child().pid, 'long ago'))
 
 
 @LINUX
-def test_a_stopped_process_has_not_ended(child):
-    here = Place.here()
+def test_a_stopped_process_is_not_dead(child):
+    here = PidNamespace.of_this_process()
     process = child()
-    row = known(here.name, process.pid, here.born(process.pid))
+    row = state(here.name, process.pid, here.started(process.pid))
     process.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
-    assert not here.has_ended(row)
+    assert not here.is_dead(row)
 
 
-@pytest.mark.parametrize(('lease_over', 'ended'), [(False, False), (True, True), (None, True)])
-@pytest.mark.parametrize('place', ['another boot', None])
-def test_of_a_process_of_another_place_only_the_lease_tells(place, lease_over, ended):
-    assert Place.here().has_ended(known(place, 4711, 'then', lease_over)) is ended
+@pytest.mark.parametrize(('lease_over', 'dead'), [(False, False), (True, True)])
+@pytest.mark.parametrize('namespace', ['another boot', None])
+def test_elsewhere_only_the_lease_decides(namespace, lease_over, dead):
+    assert PidNamespace.of_this_process().is_dead(state(namespace, 4711, 'then', lease_over)) is dead
 
 
-def test_where_no_place_can_be_told_only_the_lease_tells(tmp_path):
-    nowhere = Place.here(tmp_path)
+def test_without_proc_only_the_lease_decides(tmp_path):
+    nowhere = PidNamespace.of_this_process(tmp_path)
     assert nowhere.name is None
-    assert nowhere.born(os.getpid()) is None
-    assert not nowhere.has_ended(known(None, os.getpid(), None))
-    assert nowhere.has_ended(known(None, os.getpid(), None, True))
+    assert nowhere.started(os.getpid()) is None
+    assert not nowhere.is_dead(state(None, os.getpid(), None))
+    assert nowhere.is_dead(state(None, os.getpid(), None, True))
 
 
 @LINUX
-def test_all_processes_of_a_machine_have_one_place():
-    code = 'from pyramid_cron.store.leases import Place; print(Place.here().name)'
+def test_all_processes_of_a_machine_share_a_namespace():
+    code = 'from pyramid_cron.store.leases import PidNamespace; print(PidNamespace.of_this_process().name)'
     shown = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout
-    assert shown.strip() == Place.here().name
+    assert shown.strip() == PidNamespace.of_this_process().name
 
 
 @pytest.mark.parametrize('state', ['S', 'R', 'D', 'Z', 'X'])
-def test_the_time_of_birth_is_found_behind_any_name(tmp_path, state):
+def test_a_start_time_is_found_behind_any_name(tmp_path, state):
     (tmp_path / '7').mkdir()
     fields = ' '.join(str(number) for number in range(4, 53))
     (tmp_path / '7' / 'stat').write_bytes(b'7 (a) Z (\xff b) ' + f'{state} {fields}'.encode())
-    assert Place('here', tmp_path).born(7) == (None if state in 'ZX' else '22')
+    assert PidNamespace('here', tmp_path).started(7) == (None if state in 'ZX' else '22')
 
 
-def test_a_lease_is_renewed_by_the_databases_clock_and_begins_with_the_first_renewal(servers):
-    process = Process(90)
-    with servers.engine.begin() as connection:
+def renew(servers, process):
+    with servers.begin() as connection:
         process.renew(connection)
-        now = connection.scalar(select(database_clock()))
+        return connection.clock()
+
+
+def test_a_lease_is_renewed_by_the_databases_clock(servers):
+    process = Process(90)
+    now = renew(servers, process)
     (row,) = servers.rows(processes)
     assert row['lease_until'] == pytest.approx(now + 90, abs=5)
     assert (row['id'], row['pid'], row['host']) == (process.id, os.getpid(), process.host)
-    assert (row['place'], row['born']) == (process.place.name, process.born)
+    assert (row['boot_and_pidns'], row['process_started']) == (process.namespace.name, process.started)
     servers.execute(update(processes).values(lease_until=0.0))
-    with servers.engine.begin() as connection:
-        process.renew(connection)
+    renew(servers, process)
     (row,) = servers.rows(processes)
     assert row['lease_until'] == pytest.approx(now + 90, abs=5)
 
 
-def test_a_process_that_was_forgotten_makes_itself_known_again(servers):
-    process = Process(90, Place(None))
+def test_a_pruned_process_is_inserted_again(servers):
+    process = Process(90, PidNamespace(None))
     for _ in range(2):
-        with servers.engine.begin() as connection:
-            process.renew(connection)
-            connection.execute(update(processes).values(lease_until=1.0))
+        now = renew(servers, process)
+        (row,) = servers.rows(processes)
+        assert (row['id'], row['boot_and_pidns']) == (process.id, None)
+        assert row['lease_until'] == pytest.approx(now + 90, abs=5)
+        servers.execute(update(processes).values(lease_until=1.0))
+        with servers.begin() as connection:
             leases.prune(connection)
         assert servers.rows(processes) == []
 
 
+def test_a_pruned_process_that_lives_keeps_its_run(servers):
+    """The row of the process goes while its task runs: it returns with a heartbeat, before another server ticks."""
+    other = servers.start(window='10e9').add(min='*')
+    reports = []
+
+    def body(system):
+        servers.execute(delete(processes))
+        server.claims._beat()
+        (row,) = servers.rows(processes)
+        assert row['id'] == servers.row()['process'] == server.claims.process.id
+        # as for a server elsewhere, which has to believe the lease
+        servers.execute(update(processes).values(boot_and_pidns='another boot'))
+        reports.append(other.tick(1))
+
+    server = servers.start().add(body=body, min='*')
+    assert str(server.tick(0)) == 'ok'
+    assert [task.outcome for task in reports[0].tasks] == ['skipped']
+    assert (server.ran, other.ran) == ([('task', 0)], [])
+
+
+def test_a_pruned_process_claims_again(servers):
+    server = servers.start().add(min='*')
+    for minute in range(2):
+        assert str(server.tick(minute)) == 'ok'
+        (row,) = servers.rows(processes)
+        assert row['id'] == server.claims.process.id
+        servers.execute(delete(processes))
+    assert server.ran == [('task', 0), ('task', 1)]
+
+
+def test_processes_with_claims_or_leases_are_not_pruned(servers):
+    with servers.begin() as connection:
+        now = connection.clock()
+    for id_, until in (
+        ('expired', now - KEPT_SECONDS - 60),
+        ('claiming', now - KEPT_SECONDS - 60),
+        ('recent', now - KEPT_SECONDS + 60),
+    ):
+        servers.execute(insert(processes).values(id=id_, host='here', pid=1, lease_until=until))
+    # a process can claim tasks of several applications
+    values = {'schedule': '', 'first_seen': INSTANT, 'attempt': 1, 'transactional': False, 'run_id': 'run'}
+    servers.execute(insert(tasks).values(app='other', task='task', process='claiming', **values))
+    with servers.begin() as connection:
+        leases.prune(connection)
+    assert sorted(row['id'] for row in servers.rows(processes)) == ['claiming', 'recent']
+
+
 class Beats:
-    """Something to beat, which a test can wait for."""
+    """A function to beat with, which a test can wait for."""
 
     def __init__(self, fails=False):
         self.fails = fails
@@ -146,7 +206,7 @@ def threads():
 
 @pytest.fixture
 def begin():
-    """Return a function that begins a heartbeat, and gives its thread."""
+    """Return a function that begins a heartbeat, and returns its thread."""
     begun = []
 
     def start(heartbeat):
@@ -162,12 +222,12 @@ def begin():
             heartbeat.end()
 
 
-def ended(thread):
+def has_ended(thread):
     thread.join(10)
     return not thread.is_alive()
 
 
-def test_a_heart_beats_until_the_last_run_has_ended(begin):
+def test_a_heart_beats_until_the_last_run_ends(begin):
     beats = Beats()
     heartbeat = Heartbeat(beats, 0.001)
     thread = begin(heartbeat)
@@ -176,37 +236,106 @@ def test_a_heart_beats_until_the_last_run_has_ended(begin):
     heartbeat.end()
     assert beats.wait(3)
     heartbeat.end()
-    assert ended(thread)
+    assert has_ended(thread)
     # and again
     again = begin(heartbeat)
     heartbeat.end()
-    assert ended(again)
+    assert has_ended(again)
 
 
-def test_a_beat_that_fails_is_told_and_the_next_one_comes(begin, caplog):
+def test_a_failed_beat_is_logged_and_repeated(begin, caplog):
     beats = Beats(fails=True)
     heartbeat = Heartbeat(beats, 0.001)
     thread = begin(heartbeat)
     assert beats.wait(3)
     heartbeat.end()
-    assert ended(thread)
+    assert has_ended(thread)
     assert 'the lease of this process could not be renewed: no luck' in caplog.messages
 
 
-def test_a_run_that_is_shorter_than_a_beat_has_none(begin):
+def test_a_run_shorter_than_a_beat_has_none(begin):
     beats = Beats()
     heartbeat = Heartbeat(beats, 3600)
     thread = begin(heartbeat)
     heartbeat.end()
-    assert ended(thread)
+    assert has_ended(thread)
     assert beats.count.acquire(blocking=False) is False
 
 
-def test_the_thread_of_a_heartbeat_does_not_keep_a_process_alive(begin):
+def meanwhile(call):
+    """Call something in another thread, which ends at once unless a lock keeps it waiting."""
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(0.1)
+    return thread
+
+
+def test_two_runs_at_once_have_one_heartbeat(begin, monkeypatch):
+    others, make = [], socket.socketpair
+
+    def make_meanwhile():
+        # between the look for a heartbeat and the entry of this one
+        if not others:
+            others.append(meanwhile(heartbeat.begin))
+        return make()
+
+    monkeypatch.setattr(socket, 'socketpair', make_meanwhile)
+    heartbeat, before = Heartbeat(Beats(), 3600), threads()
+    heartbeat.begin()
+    assert has_ended(others[0])
+    found = threads() - before
+    heartbeat.end()
+    heartbeat.end()
+    assert len(found) == 1
+    assert has_ended(*found)
+
+
+def test_a_run_that_begins_at_an_end_has_a_heartbeat(begin):
+    class Stop:
+        """A socket during whose shutdown another run begins."""
+
+        def __init__(self, stop):
+            self.stop = stop
+            self.close = stop.close
+
+        def shutdown(self, how):
+            others.append(meanwhile(heartbeat.begin))
+            self.stop.shutdown(how)
+
+    others = []
+    heartbeat = Heartbeat(Beats(), 3600)
+    thread = begin(heartbeat)
+    heartbeat._stop = Stop(heartbeat._stop)
+    before = threads() - {thread}
+    heartbeat.end()
+    assert has_ended(thread)
+    assert has_ended(others[0])
+    assert len(threads() - before) == 1
+
+
+# its only other thread is the heartbeat
+@pytest.mark.filterwarnings('ignore:This process:DeprecationWarning')
+def test_a_forked_process_does_not_keep_a_heartbeat(begin):
+    thread = begin(heartbeat := Heartbeat(Beats(), 0.001))
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(writer)
+        os.read(reader, 1)
+        os._exit(0)
+    heartbeat.end()
+    ended = has_ended(thread)
+    os.close(reader)
+    os.close(writer)
+    os.waitpid(child, 0)
+    assert ended
+
+
+def test_a_heartbeat_keeps_no_process_alive(begin):
     assert begin(Heartbeat(Beats(), 3600)).daemon
 
 
-def test_a_task_that_takes_longer_than_its_lease_is_not_taken_over(servers, begin):
+def test_a_task_longer_than_its_lease_is_not_reaped(servers, begin):
     """The heartbeat of the server beats as often as it can, while the lease is set back behind its back."""
     found = []
     other = servers.start(window='10e9').add(min='*')
@@ -219,7 +348,7 @@ def test_a_task_that_takes_longer_than_its_lease_is_not_taken_over(servers, begi
             beat()
             renewed.set()
 
-        servers.execute(update(processes).values(lease_until=0.0, place='another boot'))
+        servers.execute(update(processes).values(lease_until=0.0, boot_and_pidns='another boot'))
         quick = Heartbeat(beat_once, 0.001)
         begin(quick)
         assert renewed.wait(10)
@@ -231,10 +360,10 @@ def test_a_task_that_takes_longer_than_its_lease_is_not_taken_over(servers, begi
     assert [task.reason.partition(':')[0] for task in found[0].tasks] == ['still running']
 
 
-def test_a_heart_beats_three_times_in_a_lease_and_only_while_tasks_run(servers):
+def test_a_heart_beats_three_times_a_lease(servers):
     before, during = threads(), set()
     server = servers.start(lease='30').add(body=lambda system: during.update(threads() - before))
     server.tick()
     assert server.claims._heartbeat._seconds == 10
     (thread,) = during
-    assert ended(thread)
+    assert has_ended(thread)

@@ -1,6 +1,6 @@
-"""What subscribers hear of tasks that were missed or lost, over all servers once."""
+"""Missed and lost minutes: sent to subscribers once over all servers, and recorded."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
 import pytest
 from zope.interface.verify import verifyObject
@@ -8,30 +8,30 @@ from zope.interface.verify import verifyObject
 from pyramid_cron import events
 from pyramid_cron.events import ITaskLost, ITaskMissed
 from pyramid_cron.schedules.clock import MINUTE
-
-INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
+from pyramid_cron.store.schema import runs, tasks
+from tests.support.servers import INSTANT
 
 
 @pytest.fixture
-def heard():
+def sent():
     return []
 
 
 @pytest.fixture
-def start(servers, heard):
-    """Start a server whose subscriber keeps what it hears."""
+def start(servers, sent):
+    """Return a function that starts a server with a subscriber that keeps the events."""
 
     def start(**settings):
         def subscribe(config):
             for interface in (ITaskMissed, ITaskLost):
-                config.add_subscriber(heard.append, interface)
+                config.add_subscriber(sent.append, interface)
 
         return servers.start(include=subscribe, **settings)
 
     return start
 
 
-def test_minutes_that_were_missed_are_told_once(start, heard, warnings):
+def test_missed_minutes_are_sent_once(start, sent, warnings):
     one, other = (start(catch_up='0').add() for _ in range(2))
     one.tick(0)
     warnings()
@@ -39,7 +39,7 @@ def test_minutes_that_were_missed_are_told_once(start, heard, warnings):
     for server in (other, one):
         server.tick(11)
         server.tick(12)
-    (event,) = heard
+    (event,) = sent
     assert (event.name, event.minutes) == ('task', (INSTANT + 5 * MINUTE, INSTANT + 10 * MINUTE))
     assert verifyObject(ITaskMissed, event)
     assert (
@@ -48,49 +48,55 @@ def test_minutes_that_were_missed_are_told_once(start, heard, warnings):
     )
 
 
-def test_a_server_that_another_is_ahead_of_says_nothing(start, heard, servers):
+def test_a_server_that_comes_second_sends_nothing(start, sent, servers):
     one, other = (start(catch_up='0').add() for _ in range(2))
     one.tick(0)
     one.tick(11)
-    heard.clear()
+    sent.clear()
     one.tick(16)
-    with other.overtaken('UPDATE cron_tasks', by=lambda: one.tick(21)):
+    with other.overtaken(of=tasks, kind='update', by=lambda: one.tick(21)):
         other.tick(21)
-    assert [event.minutes for event in heard] == [(INSTANT + 15 * MINUTE,), (INSTANT + 20 * MINUTE,)]
+    assert [event.minutes for event in sent] == [(INSTANT + 15 * MINUTE,), (INSTANT + 20 * MINUTE,)]
     assert len(servers.minutes('missed')) == 4
 
 
-def test_what_makes_way_for_a_newer_minute_is_told_with_its_claim(start, heard):
+def test_a_miss_before_a_caught_up_run_is_sent(start, sent):
     server = start().add()
     server.tick(0)
     server.tick(11)
     assert server.ran == [('task', 0), ('task', 10)]
-    assert [event.minutes for event in heard] == [(INSTANT + 5 * MINUTE,)]
+    assert [event.minutes for event in sent] == [(INSTANT + 5 * MINUTE,)]
 
 
-def test_a_run_that_was_lost_is_told_once(servers, start, heard):
+def test_a_lost_run_is_sent_once(servers, start, sent):
     one, other = (start().add() for _ in range(2))
     one.tick(0)
     servers.hold(lease_until=0.0)
     for server in (one, other, one):
         server.tick(1)
         server.tick(2)
-    (event,) = heard
+    (event,) = sent
     assert verifyObject(ITaskLost, event)
-    assert (event.name, event.minute, event.host, event.pid, event.again) == ('task', INSTANT, 'elsewhere', 4711, False)
+    assert (event.name, event.minute, event.host, event.pid, event.will_retry) == (
+        'task',
+        INSTANT,
+        'elsewhere',
+        4711,
+        False,
+    )
 
 
-def test_a_run_that_is_to_begin_again_is_told_as_lost_with_that(servers, start, heard):
+def test_a_lost_run_is_sent_with_its_retry(servers, start, sent):
     server = start().add()
     server.tick(0)
     servers.hold(lease_until=0.0)
     servers.change(transactional=True)
     server.tick(1)
-    assert [(event.name, event.again) for event in heard] == [('task', True)]
+    assert [(event.name, event.will_retry) for event in sent] == [('task', True)]
     assert server.ran == [('task', 0), ('task', 0)]
 
 
-def test_a_subscriber_that_raises_changes_nothing_else(servers, caplog):
+def test_a_subscriber_that_raises_changes_nothing(servers, caplog):
     def fail(event):
         raise LookupError('no chat')
 
@@ -101,13 +107,13 @@ def test_a_subscriber_that_raises_changes_nothing_else(servers, caplog):
     assert 'a subscriber of TaskMissed failed' in caplog.messages
 
 
-def test_the_events_have_what_their_interfaces_say():
+def test_events_provide_their_interfaces():
     until = INSTANT + timedelta(hours=1)
     assert verifyObject(events.ITaskPaused, events.TaskPaused('task', until, 'why', 'ada'))
     assert verifyObject(events.ITaskResumed, events.TaskResumed('task', 'ada'))
 
 
-def test_minutes_of_a_long_run_whose_ticks_were_killed_are_recorded_with_the_next_one(start, servers):
+def test_busy_minutes_of_killed_ticks_are_recorded_later(start, servers):
     server = start().add()
     server.tick(0)
     # as a run from 2:00 to 2:12 leaves it, and a tick at 2:10 that was killed before it could record anything
@@ -115,3 +121,24 @@ def test_minutes_of_a_long_run_whose_ticks_were_killed_are_recorded_with_the_nex
     server.tick(15)
     assert servers.minutes('ok') == [('task', 0), ('task', 15)]
     assert servers.minutes('skipped') == [('task', 5), ('task', 10)]
+
+
+def test_paused_minutes_are_recorded_with_the_reason(start, servers, sent):
+    server = start(catch_up='0').add()
+    server.tick(0)
+    server.store.pause(['task'], reason='why', until=INSTANT + 8 * MINUTE, requested_by='ada')
+    server.tick(11)
+    reasons = sorted((row['scheduled_for'], row['outcome'], row['reason']) for row in servers.rows(runs))
+    assert [row[1:] for row in reasons] == [
+        ('ok', None),
+        ('paused', 'paused by ada: why'),
+        ('missed', 'no tick came in time'),
+    ]
+    assert [event.minutes for event in sent] == [(INSTANT + 10 * MINUTE,)]
+
+
+def test_one_missed_minute_is_logged_as_one(start, warnings):
+    server = start(catch_up='0').add()
+    server.tick(0)
+    server.tick(6)
+    assert 'task task was missed and does not run for 2020-11-23 02:05+00:00' in warnings()

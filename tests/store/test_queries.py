@@ -1,112 +1,214 @@
-"""Reading the history for people: the strips of runs, a minute, and who asked for a run."""
+"""Queries of the history for people: runs, minutes without one, and strips of outcomes."""
 
-import re
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import event, insert
 
+from pyramid_cron.reports import PastRun
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store import queries
+from pyramid_cron.store.queries import Missed, Queries, in_order, when
 from pyramid_cron.store.schema import runs
+from pyramid_cron.store.ticks import Gap, Ticks
+from tests.support.servers import INSTANT
 
-INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
+pytestmark = pytest.mark.each_database
+
+SECOND = timedelta(seconds=1)
+
+
+def at(minute):
+    return INSTANT + minute * MINUTE
 
 
 @pytest.fixture
 def server(servers):
-    return servers.start().add().add('other').add('new')
+    """A server of which the store has the tasks ``task``, ``other`` and ``new``."""
+    server = servers.start().add().add('other').add('new')
+    server.tick(1)
+    return server
 
 
 @pytest.fixture
-def ask(server):
-    """Ask one of the functions of the module."""
+def query(server):
+    """Return a function that calls a method of the queries."""
 
-    def ask(function, *arguments):
-        with server.claims.database.begin() as connection:
-            return function(connection, 'app', *arguments)
+    def query(method, *arguments, **options):
+        with server.store.queries() as queries:
+            return method(queries, *arguments, **options)
 
-    # which makes the task known
-    server.tick(1)
-    return ask
+    return query
 
 
 @pytest.fixture
 def record(servers, server):
-    """Record runs of which only this matters."""
+    """Return a function that records a run."""
 
-    def record(outcome, minute, task='task', app='app', late=timedelta(seconds=1), **values):
+    def record(outcome, minute, task='task', app='app', late=SECOND, **values):
         record.number += 1
-        scheduled = INSTANT + minute * MINUTE
-        known = {'attempt': 1, 'trigger': 'request', 'started': scheduled + late, 'scheduled_for': scheduled}
-        row = {'id': str(record.number), 'task': task, 'app': app, 'outcome': outcome, **known, **values}
+        run = {'attempt': 1, 'trigger': 'request', 'started': at(minute) + late, 'scheduled_for': at(minute)}
+        row = {'id': f'{record.number:04}', 'task': task, 'app': app, 'outcome': outcome, **run, **values}
         servers.execute(insert(runs).values(row))
 
     record.number = 0
     return record
 
 
-def test_a_strip_has_the_last_runs_of_each_task_the_newest_last(ask, record):
+def shown(past):
+    return [(run.task, run.outcome, round((run.scheduled_for - INSTANT) / MINUTE)) for run in past]
+
+
+def test_past_runs_are_the_newest_first(query, record):
+    for minute, outcome in enumerate(['ok', 'failed', 'skipped', 'paused', 'running', 'lost']):
+        record(outcome, minute)
+    record('missed', 7)
+    record('ok', 2, 'other')
+    record('ok', 9, app='another')
+    found = query(Queries.past_runs, 9)
+    assert shown(found) == [
+        ('task', 'lost', 5),
+        ('task', 'running', 4),
+        ('task', 'paused', 3),
+        ('task', 'skipped', 2),
+        ('other', 'ok', 2),
+        ('task', 'failed', 1),
+        ('task', 'ok', 0),
+    ]
+    assert query(Queries.past_runs, 2) == found[:2]
+    assert query(Queries.past_runs, 9, ['other', 'new']) == found[4:5]
+    assert query(Queries.past_runs, 9, since=at(4) + SECOND) == found[:2]
+    assert shown(query(Queries.past_runs, 9, faults=True)) == [('task', 'lost', 5), ('task', 'failed', 1)]
+    assert shown(query(Queries.past_runs, 9, ['other'], faults=True)) == []
+
+
+def test_a_past_run_has_all_of_its_row(query, record):
+    values = {
+        'attempt': 2,
+        'trigger': 'manual',
+        'requested_by': 'ada',
+        'host': 'here',
+        'pid': 7,
+        'finished': at(2),
+        'seconds': 1.5,
+        'reason': 'why',
+        'error': 'LookupError',
+        'traceback': 'Traceback',
+    }
+    record('failed', 1, **values)
+    (run,) = query(Queries.past_runs, 9)
+    expected = values | {'task': 'task', 'outcome': 'failed', 'scheduled_for': at(1), 'started': at(1) + SECOND}
+    assert run._asdict() == {name: expected[name] for name in PastRun._fields}
+
+
+def test_missed_minutes_recorded_together_are_one(query, record):
+    for minute in (3, 1, 2):
+        record('missed', minute, started=at(9), reason='no tick came in time')
+    record('missed', 2, 'other', started=at(9))
+    record('missed', 5, started=at(10), reason='no tick came in time')
+    record('missed', 6, app='another', started=at(10))
+    record('ok', 7)
+    found = query(Queries.missed, 9)
+    assert found == [
+        Missed('task', at(5), at(5), 1, at(10), 'no tick came in time'),
+        Missed('task', at(1), at(3), 3, at(9), 'no tick came in time'),
+        Missed('other', at(2), at(2), 1, at(9), None),
+    ]
+    assert query(Queries.missed, 1) == found[:1]
+    assert query(Queries.missed, 9, ['other', 'new']) == found[2:]
+    assert query(Queries.missed, 9, since=at(3)) == found[:2]
+    # the minutes count, not their record
+    assert query(Queries.missed, 9, since=at(4)) == found[:1]
+    assert query(Queries.missed, 9, since=at(6)) == []
+
+
+def test_gaps_are_those_of_the_ticks(servers, query):
+    with servers.begin() as connection:
+        for first in (1, 5):
+            Ticks(connection).record_gap(at(first), at(first + 1))
+    assert query(Queries.gaps, 9) == [Gap(at(5), at(6)), Gap(at(1), at(2))]
+    assert query(Queries.gaps, 1) == [Gap(at(5), at(6))]
+    assert query(Queries.gaps, 9, at(3)) == [Gap(at(5), at(6))]
+
+
+def test_a_strip_ends_with_the_newest_run(query, record):
     for minute, outcome in enumerate(['ok', 'failed', 'lost', 'ok'], 10):
         record(outcome, minute)
     record('skipped', 12, 'other')
     record('ok', 12, 'removed')
     record('ok', 12, app='another')
-    assert ask(queries.strips, 3) == {'task': ['failed', 'lost', 'ok'], 'other': ['skipped']}
+    assert query(Queries.strips, 3) == {'task': ['failed', 'lost', 'ok'], 'other': ['skipped']}
 
 
-def test_of_what_was_missed_at_once_the_newest_minutes_are_in_the_strip(ask, record):
+def test_a_strip_has_the_newest_missed_minutes(query, record):
     found = timedelta(minutes=30)
     record('ok', 1)
     for minute in (5, 4, 3, 2):
         record('missed' if minute != 5 else 'skipped', minute, started=INSTANT + found, attempt=0)
-    assert ask(queries.strips, 3) == {'task': ['missed', 'missed', 'skipped']}
-    assert ask(queries.strips, 9) == {'task': ['ok', 'missed', 'missed', 'missed', 'skipped']}
+    assert query(Queries.strips, 3) == {'task': ['missed', 'missed', 'skipped']}
+    assert query(Queries.strips, 9) == {'task': ['ok', 'missed', 'missed', 'missed', 'skipped']}
 
 
 # how PostgreSQL goes about it depends on what it knows of the sizes
 @pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
-def test_of_a_long_history_no_more_is_read_for_strips_than_is_shown(server, servers, ask):
-    asked = []
-    event.listen(server.engine, 'before_cursor_execute', lambda *given: asked.append((given[2], given[3])))
-    ask(queries.strips, 30)
-    (statement, values) = asked[-1]
+def test_strips_read_no_more_than_they_show(server, servers, query):
+    executed = []
+    event.listen(server.engine, 'before_cursor_execute', lambda *given: executed.append((given[2], given[3])))
+    query(Queries.strips, 30)
+    (statement, values) = executed[-1]
     with servers.engine.connect() as connection:
         plan = [row.detail for row in connection.exec_driver_sql(f'EXPLAIN QUERY PLAN {statement}', values)]
     of_runs = [step for step in plan if 'cron_runs_' in step]
-    assert len(of_runs) == 2
-    for step in of_runs:
-        # those of one task, from the newest on or from a time on
-        assert re.search(r'cron_runs_by_task \(app=\? AND task=\?', step), plan
+    # those of one task, from the newest on or from a time on
+    assert ['cron_runs_by_task (app=? AND task=?' in step for step in of_runs] == [True, True], plan
     assert 'started>?' in of_runs[1]
 
 
-def test_for_a_minute_there_is_what_became_of_the_tasks_that_were_due(ask, record):
+def test_a_minute_has_the_outcomes_of_its_tasks(query, record):
     record('failed', 5)
     record('ok', 5, attempt=2, late=timedelta(minutes=3))
     record('ok', 6)
     record('missed', 5, 'other', late=timedelta(hours=5))
-    record('ok', 5, 'not asked for')
+    record('ok', 5, 'of another name')
     record('ok', 5, app='another')
-    # nobody looks for it so late
+    # beyond the week in which its record is looked for
     record('missed', 5, late=timedelta(days=8))
-    minute = INSTANT + 5 * MINUTE
-    found = ask(queries.for_minute, ['task', 'other'], minute)
+    found = query(Queries.for_minute, ['task', 'other'], at(5))
     assert [(run.task, run.outcome, run.attempt) for run in found] == [
         ('other', 'missed', 1),
         ('task', 'failed', 1),
         ('task', 'ok', 2),
     ]
-    assert ask(queries.for_minute, [], minute) == []
+    assert query(Queries.for_minute, [], at(5)) == []
 
 
-def test_it_is_known_when_somebody_last_asked_for_a_task(ask, record):
+def test_the_last_run_by_name_is_found(query, record):
     record('ok', 1, trigger='manual')
     record('ok', 3, trigger='manual')
     record('ok', 4)
     record('ok', 5, 'other', trigger='manual')
     record('ok', 5, app='another', trigger='manual')
-    last = INSTANT + 3 * MINUTE + timedelta(seconds=1)
-    assert ask(queries.by_hand_since, 'task', INSTANT) == last
-    assert ask(queries.by_hand_since, 'task', last) == last
-    assert ask(queries.by_hand_since, 'task', last + timedelta(seconds=1)) is None
+    last = at(3) + SECOND
+    assert query(Queries.by_hand_since, 'task', INSTANT) == last
+    assert query(Queries.by_hand_since, 'task', last) == last
+    assert query(Queries.by_hand_since, 'task', last + SECOND) is None
+
+
+def past(minute, attempt=1, scheduled_for=None):
+    values = dict.fromkeys(PastRun._fields)
+    return PastRun(**values | {'started': at(minute), 'attempt': attempt, 'scheduled_for': scheduled_for})
+
+
+def test_the_history_is_in_the_order_of_events():
+    gap, missed = Gap(at(1), at(5)), Missed('task', at(1), at(2), 2, at(6))
+    early, late, named = past(0, 1, at(-1)), past(3, 1, at(3)), past(9)
+    skipped = past(8, 0, at(4))
+    entries = in_order([named, skipped, late, early], [missed], [gap], 9)
+    assert entries == [early, gap, missed, late, skipped, named]
+    assert [when(entry) for entry in entries] == [at(0), at(1), at(2), at(3), at(4), at(9)]
+    assert in_order([named, early], [missed], [gap], 2) == [missed, named]
+
+
+def test_a_gap_comes_before_minutes_missed_in_it():
+    gap, missed = Gap(at(1), at(1)), Missed('task', at(1), at(1), 1, at(6))
+    run = past(1, 1, at(1))
+    assert in_order([run], [missed], [gap], 9) == [gap, missed, run]

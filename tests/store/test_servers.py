@@ -3,19 +3,19 @@
 import random
 import threading
 from collections import Counter
-from datetime import datetime, timezone
 
 import pytest
 from sqlalchemy import update
 
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.schema import processes
+from tests.support.servers import INSTANT
 
-INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
+pytestmark = pytest.mark.each_database
 
 
 @pytest.mark.parametrize('seed', range(2))
-def test_clocks_that_differ_by_two_seconds_lose_nothing_and_run_nothing_twice(servers, seed, warnings):
+def test_servers_with_different_clocks_run_each_minute_once(servers, seed, warnings):
     """Each server ticks when its own clock begins a minute, or up to a second later."""
     chance = random.Random(seed)
     count = 3
@@ -46,7 +46,7 @@ def test_clocks_that_differ_by_two_seconds_lose_nothing_and_run_nothing_twice(se
 
 
 @pytest.mark.parametrize('seed', range(2))
-def test_every_due_minute_is_run_once_or_told_however_ticks_come_and_processes_die(servers, seed, warnings):
+def test_each_due_minute_has_exactly_one_outcome(servers, seed, warnings):
     chance = random.Random(seed)
     nodes = [servers.start(catch_up='180').add('task', min='*/2') for _ in range(2)]
     begun = Counter()
@@ -56,11 +56,11 @@ def test_every_due_minute_is_run_once_or_told_however_ticks_come_and_processes_d
         minute += chance.choice([0, 1, 1, 1, 2, 7])
         node = chance.choice(nodes)
         if chance.random() < 0.15:
-            # it takes its turn, and that is the last of it
-            for turn in node.turns(minute):
-                if turn.held is None and node.claims.claim(turn) is None:
-                    begun[turn.minute] += 1
-            servers.execute(update(processes).values(lease_until=0.0, place='another boot'))
+            # it takes its run, and that is the last of it
+            for run in node.runs(minute):
+                if run.not_claimed is None and run.claim() is None:
+                    begun[run.minute] += 1
+            servers.execute(update(processes).values(lease_until=0.0, boot_and_pidns='another boot'))
             nodes[nodes.index(node)] = servers.start(catch_up='180').add('task', min='*/2')
         else:
             node.tick(minute)
@@ -80,7 +80,7 @@ def test_every_due_minute_is_run_once_or_told_however_ticks_come_and_processes_d
     assert not {*missed} & {*ok, *lost}
 
 
-def test_servers_that_tick_at_the_very_same_time_run_each_minute_once(servers):
+def test_simultaneous_servers_run_each_minute_once(servers):
     nodes = [servers.start().add('one', min='*').add('two', min='*') for _ in range(4)]
     barrier = threading.Barrier(len(nodes))
     reports = []

@@ -12,7 +12,8 @@ from sqlalchemy.orm import scoped_session, sessionmaker
 from webtest import TestApp
 
 from pyramid_cron.store import Fenced, NotJoined
-from pyramid_cron.store.schema import processes
+from pyramid_cron.store.schema import processes, tasks
+from tests.support.statements import before_each
 
 METADATA = MetaData()
 EFFECTS = Table('effects', METADATA, Column('id', Integer, primary_key=True), Column('what', String(50)))
@@ -75,19 +76,21 @@ def write(system, what='done'):
 
 @contextlib.contextmanager
 def ends(server):
-    """Give a list of the connections by which the ends of runs are written: the store's own, and the session's."""
+    """Yield a list of the connections by which the ends of runs are written: the store's own, and the session's."""
     found = []
 
-    def note(connection, cursor, statement, *_):
-        if statement.startswith('UPDATE cron_tasks SET busy_until'):
-            found.append('store' if connection.engine is server.engine else 'session')
+    def note(name):
+        def call(statement):
+            if statement.matches(of=tasks, kind='update', sets='last_outcome'):
+                found.append(name)
 
-    engines = [server.engine, *server.site.engines]
-    for engine in engines:
-        event.listen(engine, 'before_cursor_execute', note)
-    yield found
-    for engine in engines:
-        event.remove(engine, 'before_cursor_execute', note)
+        return call
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(before_each(server.engine, note('store')))
+        for engine in server.site.engines:
+            stack.enter_context(before_each(engine, note('session')))
+        yield found
 
 
 def run(site, body, **options):
@@ -101,14 +104,14 @@ def run(site, body, **options):
     return report, kept, found
 
 
-def test_the_work_of_a_task_and_its_record_are_committed_together(site):
+def test_work_and_record_commit_together(site):
     report, kept, ends = run(site, write)
     assert (report.outcome, kept, ends) == ('ok', 'ok', ['session'])
     assert site.effects() == ['done']
     assert site.servers.history('seconds')[0] >= 0
 
 
-def test_a_task_that_fails_leaves_nothing_but_its_record(site):
+def test_a_failed_task_leaves_only_its_record(site):
     def body(system):
         write(system)
         raise ValueError
@@ -133,13 +136,13 @@ def write_unmarked(system):
 
 
 @pytest.mark.parametrize('body', [doom, read, write_unmarked, lambda system: None])
-def test_a_task_of_which_nothing_is_committed_is_recorded_beside_it(site, body):
+def test_a_task_without_a_commit_is_recorded_separately(site, body):
     report, kept, ends = run(site, body)
     assert (report.outcome, kept, ends) == ('ok', 'ok', ['store'])
     assert site.effects() == []
 
 
-def test_savepoints_are_no_commits_whether_they_are_released_or_left_open(site):
+def test_savepoints_are_not_commits(site):
     def body(system):
         session = system['request'].dbsession
         with session.begin_nested():
@@ -155,7 +158,7 @@ def test_savepoints_are_no_commits_whether_they_are_released_or_left_open(site):
     assert site.effects() == ['released', 'open']
 
 
-def test_each_task_of_a_run_is_recorded_with_its_own_work(site):
+def test_each_task_is_recorded_with_its_own_work(site):
     def bad(system):
         write(system, 'bad')
         raise ValueError
@@ -169,7 +172,7 @@ def test_each_task_of_a_run_is_recorded_with_its_own_work(site):
     assert len(site.effects()) == 4
 
 
-def test_a_task_that_fails_is_tried_again_without_what_it_did_before(site):
+def test_a_retry_starts_without_earlier_work(site):
     failures = iter([ValueError])
 
     def body(system):
@@ -184,7 +187,7 @@ def test_a_task_that_fails_is_tried_again_without_what_it_did_before(site):
     assert site.effects() == ['done']
 
 
-def test_a_server_whose_run_was_taken_over_cannot_commit(site, warnings):
+def test_a_fenced_run_cannot_commit(site, warnings):
     def body(system):
         read(system)
         site.servers.change(run_id='theirs')
@@ -197,7 +200,7 @@ def test_a_server_whose_run_was_taken_over_cannot_commit(site, warnings):
     assert site.servers.row()['run_id'] == 'theirs'
 
 
-def test_a_server_whose_run_was_taken_over_cannot_commit_in_the_middle_of_a_task_either(site):
+def test_a_fenced_run_cannot_commit_within_its_task(site):
     def body(system):
         read(system)
         # before it writes, because in SQLite a writer excludes all others
@@ -208,6 +211,11 @@ def test_a_server_whose_run_was_taken_over_cannot_commit_in_the_middle_of_a_task
     (report,) = site.start(body).tick().tasks
     assert isinstance(report.exception, Fenced)
     assert site.effects() == []
+
+
+def last(site):
+    row = site.servers.row()
+    return row['last_outcome'], row['failures_in_a_row'], row['last_success_at'] is not None
 
 
 def commit(system):
@@ -226,7 +234,7 @@ def commit_with_open_savepoint(system):
 
 
 @pytest.mark.parametrize('begin', [commit, commit_with_open_savepoint])
-def test_a_task_that_commits_by_itself_and_dies_does_not_run_again(site, begin):
+def test_a_lost_run_that_committed_is_not_repeated(site, begin):
     def body(system):
         begin(system)
         raise KeyboardInterrupt
@@ -236,12 +244,12 @@ def test_a_task_that_commits_by_itself_and_dies_does_not_run_again(site, begin):
         server.tick(0)
     assert site.effects() == ['first']
     assert site.servers.history() == ['lost']
-    assert site.servers.row()['again'] is None
+    assert site.servers.row()['retry_reason'] is None
     assert server.tick(1).tasks == ()
 
 
 @pytest.mark.parametrize('begin', [write, read])
-def test_a_task_that_dies_before_it_has_committed_what_it_did_in_the_session_runs_again(site, begin):
+def test_a_lost_run_without_a_commit_is_repeated(site, begin):
     stops = iter([KeyboardInterrupt])
 
     def body(system):
@@ -258,7 +266,7 @@ def test_a_task_that_dies_before_it_has_committed_what_it_did_in_the_session_run
     assert len(site.effects()) == (begin is write)
 
 
-def test_a_task_that_dies_without_a_look_at_the_session_does_not_run_again(site):
+def test_a_lost_run_without_the_session_is_not_repeated(site):
     def body(system):
         raise KeyboardInterrupt
 
@@ -269,7 +277,7 @@ def test_a_task_that_dies_without_a_look_at_the_session_does_not_run_again(site)
     assert site.servers.history() == ['lost']
 
 
-def test_a_task_that_fails_at_its_first_look_at_the_session_because_it_was_taken_over_changes_nothing(site):
+def test_a_fenced_run_fails_at_its_first_query(site):
     def body(system):
         site.servers.change(run_id='theirs')
         read(system)
@@ -279,18 +287,18 @@ def test_a_task_that_fails_at_its_first_look_at_the_session_because_it_was_taken
     assert site.servers.row()['run_id'] == 'theirs'
 
 
-def test_that_a_task_uses_the_session_is_not_worth_an_answer_of_the_database(site, warnings):
+def test_an_outage_before_the_first_query_is_logged(site, warnings):
     def body(system):
-        with server.outage('UPDATE cron_tasks SET transactional'):
+        with server.outage(of=tasks, kind='update', sets='transactional'):
             write(system)
 
     server = site.start(body)
     assert [task.outcome for task in server.tick().tasks] == ['ok']
     assert site.effects() == ['done']
-    assert 'the store cannot be told that task task uses the session: the database has gone' in warnings()
+    assert 'it cannot be recorded that task task uses the session: the database has gone' in warnings()
 
 
-def test_the_work_of_a_savepoint_is_nothing_once_it_is_rolled_back_unless_the_driver_has_committed_it(site):
+def test_a_lost_run_within_a_savepoint_is_repeated(site):
     def body(system):
         with system['request'].dbsession.begin_nested():
             write(system)
@@ -300,17 +308,17 @@ def test_the_work_of_a_savepoint_is_nothing_once_it_is_rolled_back_unless_the_dr
         site.start(body).tick(0)
     # to the driver of SQLite the end of a savepoint without a BEGIN before it is a commit
     assert site.effects() == (['done'] if site.servers.url.startswith('sqlite') else [])
-    assert site.servers.row()['again'] == (None if site.effects() else 'lost')
+    assert site.servers.row()['retry_reason'] == (None if site.effects() else 'lost')
 
 
-def test_a_task_that_commits_by_itself_is_recorded_with_its_last_commit(site):
+def test_a_task_that_commits_is_recorded_with_the_last_one(site):
     report, kept, ends = run(site, commit)
     assert (report.outcome, kept, ends) == ('ok', 'ok', ['session'])
     assert site.effects() == ['first', 'second']
 
 
 @pytest.mark.parametrize('after', [False, True])
-def test_a_commit_that_was_not_answered_is_told_by_what_the_database_has(site, warnings, after):
+def test_a_commit_without_an_answer_is_looked_up(site, warnings, after):
     server = site.start(write)
     left = [1]
 
@@ -326,7 +334,9 @@ def test_a_commit_that_was_not_answered_is_told_by_what_the_database_has(site, w
     outcome = 'ok' if after else 'failed'
     assert (report.outcome, site.servers.history()) == (outcome, [outcome])
     assert len(site.effects()) == after
-    assert any('the answer to that was lost' in warning for warning in warnings()) is after
+    # the last outcome was written in the transaction that was rolled back
+    assert last(site) == (('ok', 0, True) if after else ('failed', 1, False))
+    assert any('the database did not confirm it' in warning for warning in warnings()) is after
 
 
 class Objector:
@@ -357,7 +367,7 @@ def test_a_failure_at_commit_leaves_nothing(site):
     assert site.effects() == []
 
 
-def test_a_second_session_commits_nothing_of_the_record(site, tmp_path):
+def test_a_second_session_does_not_commit_the_record(site, tmp_path):
     elsewhere = site.engine(f'sqlite:///{tmp_path}/elsewhere.sqlite')
 
     def body(system):
@@ -372,7 +382,7 @@ def test_a_second_session_commits_nothing_of_the_record(site, tmp_path):
         assert connection.execute(select(EFFECTS.c.what)).scalars().all() == ['elsewhere']
 
 
-def test_a_named_run_is_recorded_with_its_work_too(site):
+def test_a_named_run_commits_with_its_record(site):
     server = site.start(write)
     server.tick(1)
     (report,) = server.tick(1, names=['task']).tasks
@@ -381,7 +391,7 @@ def test_a_named_run_is_recorded_with_its_work_too(site):
     assert site.effects() == ['done']
 
 
-def test_a_session_of_a_registry_of_sessions_is_joined(site):
+def test_a_scoped_session_is_joined(site):
     def session(request):
         registry = scoped_session(sessionmaker(bind=site.bind))
         zope.sqlalchemy.register(registry, transaction_manager=request.tm)
@@ -398,7 +408,7 @@ def not_joined(site, **options):
     return str(report.exception)
 
 
-def test_a_session_on_another_database_is_a_clear_error(site, tmp_path):
+def test_a_session_of_another_database_is_refused(site, tmp_path):
     other = tmp_path / 'other.sqlite'
     site.bind = site.engine(f'sqlite:///{other}')
     message = not_joined(site)
@@ -406,22 +416,22 @@ def test_a_session_on_another_database_is_a_clear_error(site, tmp_path):
     assert message.endswith('it has to be that of cron.store')
 
 
-def test_a_session_on_the_database_of_another_store_is_a_clear_error(site, made_sqlite, tmp_path):
+def test_a_session_of_another_store_is_refused(site, made_sqlite, tmp_path):
     copy = tmp_path / 'copy.sqlite'
     copy.write_bytes(made_sqlite.read_bytes())
     site.bind = site.engine(f'sqlite:///{copy}')
     assert not_joined(site) == (
-        'cron.session = dbsession leads to another database than cron.store: let both name the same one, '
-        'or leave cron.session out, which makes runs at most once'
+        'cron.session = dbsession leads to another database than cron.store: set both to the same one, '
+        'or remove cron.session, and runs are at most once'
     )
 
 
-def test_an_attribute_that_holds_no_session_is_a_clear_error(site):
+def test_an_attribute_without_a_session_is_refused(site):
     message = not_joined(site, make_session=lambda request: sessionmaker(bind=site.bind))
-    assert message == 'cron.session = dbsession is a sessionmaker, and no session of SQLAlchemy'
+    assert message == 'cron.session = dbsession is a sessionmaker, not a session of SQLAlchemy'
 
 
-def test_a_request_without_the_attribute_is_a_clear_error(site):
+def test_a_request_without_the_attribute_is_refused(site):
     assert not_joined(site, session='db') == 'cron.session = db: the request has no such attribute'
 
 
@@ -443,7 +453,7 @@ def test_sessions_of_any_isolation_level_are_joined(site, level):
     assert site.effects() == ['done']
 
 
-def test_the_transactions_of_an_application_without_pyramid_tm_are_joined_too(servers):
+def test_transactions_without_pyramid_tm_are_joined(servers):
     @contextlib.contextmanager
     def own(system):
         with system['request'].dbsession.begin():
@@ -459,7 +469,7 @@ def test_the_transactions_of_an_application_without_pyramid_tm_are_joined_too(se
     site.bind.dispose()
 
 
-def test_where_nobody_commits_but_the_task_its_end_is_written_beside_it_and_it_does_not_run_again(servers):
+def test_a_task_that_commits_alone_is_recorded_separately(servers):
     def body(system):
         system['request'].dbsession.execute(insert(EFFECTS).values(what='done'))
         system['request'].dbsession.commit()
@@ -471,18 +481,18 @@ def test_where_nobody_commits_but_the_task_its_end_is_written_beside_it_and_it_d
     assert (report.outcome, kept, ends) == ('ok', 'ok', ['store'])
     with pytest.raises(KeyboardInterrupt):
         site.start(body, make_session=lambda request: sessionmaker(bind=site.bind)(), include=()).tick(5)
-    assert servers.row()['again'] is None
+    assert servers.row()['retry_reason'] is None
     site.bind.dispose()
 
 
-def test_a_task_that_is_not_durable_is_not_joined(site):
+def test_a_task_with_store_false_is_not_joined(site):
     server = site.start(write, options={'store': False})
     assert [task.outcome for task in server.tick().tasks] == ['ok']
     assert site.effects() == ['done']
     assert site.servers.history() == []
 
 
-def test_the_session_is_left_as_it_was_after_each_run(site):
+def test_no_listener_stays_on_a_session(site):
     def listeners(session):
         names = 'after_transaction_create', 'after_begin', 'before_commit'
         return [listener for name in names for listener in getattr(session.dispatch, name)]
@@ -498,3 +508,8 @@ def test_the_session_is_left_as_it_was_after_each_run(site):
     assert [task.outcome for task in server.tick().tasks] == ['ok', 'failed']
     ((session, before),) = made
     assert listeners(session) == before
+
+
+def test_the_last_outcome_commits_with_the_work(site):
+    run(site, write)
+    assert last(site) == ('ok', 0, True)

@@ -1,235 +1,284 @@
-"""The statements by which processes agree, each in the situation that it is for."""
+"""The row of a task, and the statements by which processes agree on it, each in its situation."""
 
 import functools
-from datetime import datetime, timezone
 
 import pytest
-from sqlalchemy import create_engine, insert, select
-from sqlalchemy.dialects import registry
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from pyramid_cron import Task
+from pyramid_cron.claims import Pause
+from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store import task_state
-from pyramid_cron.store.schema import metadata, tasks, ticks
+from pyramid_cron.store.connection import StoreConnection
+from pyramid_cron.store.last_result import of_failure
+from pyramid_cron.store.leases import Process
+from pyramid_cron.store.pauses import Pauses
+from pyramid_cron.store.schedule_text import is_schedule_of, write_schedule
+from pyramid_cron.store.schema import processes
+from pyramid_cron.store.task_state import (
+    FOR_EVER,
+    MOST_NAMES,
+    ProcessState,
+    TaskState,
+    TaskStates,
+)
+from tests.support.servers import INSTANT
 
-INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
-AHEAD = datetime(2100, 1, 1, tzinfo=timezone.utc)
-
-
-class Plain(SQLiteDialect_pysqlite):
-    """SQLite under a name that nobody knows, for the statements that any database understands."""
-
-    name = 'plain'
-    supports_statement_cache = True
-
-
-@pytest.fixture
-def plain(made_sqlite, tmp_path, url):
-    """An engine that is not known for what it can do, if the database of the test is SQLite."""
-    registry.register('plain', __name__, 'Plain')
-    registry.impls['plain'] = lambda: Plain
-    engine = create_engine(url.replace('sqlite:', 'plain:'))
-    yield engine
-    engine.dispose()
+pytestmark = pytest.mark.each_database
 
 
 def at(minute):
     return INSTANT + minute * MINUTE
 
 
-def told(tick):
-    return tick.last, tick.before, tick.attention
+def claim(states, minute, attempt=1, run_id='mine', **values):
+    values = {'run_id': run_id, 'process': 'me', 'started_at': 0.0} | values
+    return states.claim('task', None if minute is None else at(minute), attempt, **values)
 
 
-@pytest.mark.parametrize('which', ['known', 'plain'])
-def test_a_tick_is_taken_note_of_and_told_what_was_before_it(request, servers, which):
-    engine = servers.engine if which == 'known' else request.getfixturevalue('plain')
-    seen = []
-    with engine.begin() as connection:
-        for minute in (0, 1, 1, 5, 3):
-            seen.append(told(task_state.tick(connection, 'app', at(minute), 60)))
-        assert seen == [
-            (at(0), None, False),
-            (at(1), at(0), False),
-            (at(1), at(0), False),
-            (at(5), at(1), False),
-            (at(5), at(1), False),
-        ]
-        clock = task_state.tick(connection, 'app', at(6), 60).clock
-        assert abs(clock - datetime.now(timezone.utc).timestamp()) < 5
+def test_a_minute_is_claimed_once(states):
+    assert claim(states, 1)
+    assert not claim(states, 1, run_id='theirs')
+    assert not claim(states, 2, run_id='theirs')
+    assert states.release('task', 'mine')
+    assert not claim(states, 1)
+    assert not claim(states, 0)
+    assert claim(states, 2)
+    state = states.get('task')
+    assert (state.last_minute, state.attempt, state.run_id, state.started) == (at(2), 1, 'mine', clock.EPOCH)
 
 
-@pytest.mark.parametrize('which', ['known', 'plain'])
-@pytest.mark.parametrize('first', [True, False])
-def test_a_tick_of_a_minute_that_is_still_far_is_not_taken_note_of(request, servers, which, first):
-    engine = servers.engine if which == 'known' else request.getfixturevalue('plain')
-    with engine.begin() as connection:
-        if not first:
-            task_state.tick(connection, 'app', at(0), 60)
-        clock = task_state.tick(connection, 'app', AHEAD, 60).clock
-        assert AHEAD.timestamp() - clock > 60
-        assert list(connection.scalars(select(ticks.c.last_minute))) == ([] if first else [at(0)])
+def test_a_further_attempt_is_claimed_only_for_a_retry(states):
+    assert not claim(states, 1, attempt=2)
+    assert claim(states, 1)
+    assert states.release('task', 'mine', retry_reason='failed')
+    assert not claim(states, 0, attempt=2)
+    assert not claim(states, 2, attempt=2)
+    assert claim(states, 1, attempt=2)
+    assert (states.get('task').retry_reason, states.get('task').attempt) == (None, 2)
+    assert states.release('task', 'mine')
+    assert not claim(states, 1, attempt=3)
 
 
-@pytest.mark.parametrize(
-    ('values', 'attention'),
-    [({}, False), ({'run_id': 'x'}, True), ({'again': 'failed'}, True), ({'run_id': 'x', 'app': 'other'}, False)],
-)
-def test_a_tick_is_told_of_tasks_that_run_or_are_to_run_once_more(servers, values, attention):
-    row = {'app': 'app', 'task': 'task', 'schedule': '', 'since': at(0), 'attempt': 0, 'transactional': False}
-    servers.execute(insert(tasks).values(row | values))
-    with servers.engine.begin() as connection:
-        assert task_state.tick(connection, 'app', at(0), 60).attention is attention
+def test_a_run_by_name_claims_no_minute(states):
+    claim(states, 1)
+    states.release('task', 'mine', retry_reason='failed')
+    assert claim(states, None)
+    assert not claim(states, None, run_id='theirs')
+    assert states.release('task', 'mine')
+    state = states.get('task')
+    assert (state.last_minute, state.retry_reason, state.attempt) == (at(1), 'failed', 1)
 
 
-@pytest.fixture
-def connection(servers):
-    with servers.engine.begin() as connection:
-        task_state.deploy(connection, 'app', [Task(print, name='task')], {}, at(0))
-        yield connection
+def test_a_claim_is_not_transactional_yet(states):
+    claim(states, 1)
+    assert states.set_transactional('task', 'mine', True)
+    assert states.get('task').transactional
+    assert states.set_transactional('task', 'mine', True)
+    states.release('task', 'mine')
+    claim(states, 2)
+    assert not states.get('task').transactional
 
 
-def take(connection, minute, attempt=1, run_id='mine', **values):
-    minute = None if minute is None else at(minute)
-    values = {'run_id': run_id, 'process': 'me', 'began': 0.0, 'transactional': False} | values
-    return task_state.take(connection, 'app', 'task', minute, attempt, **values)
-
-
-def row(connection):
-    return task_state.known(connection, 'app', ['task'])['task']
-
-
-def test_a_minute_is_taken_once(connection):
-    assert take(connection, 1)
-    assert not take(connection, 1, run_id='theirs')
-    assert not take(connection, 2, run_id='theirs')
-    assert task_state.give_back(connection, 'app', 'task', 'mine')
-    assert not take(connection, 1)
-    assert not take(connection, 0)
-    assert take(connection, 2)
-    assert (row(connection)['last_minute'], row(connection)['attempt']) == (at(2), 1)
-
-
-def test_a_further_attempt_is_taken_only_where_one_is_to_be_made(connection):
-    assert not take(connection, 1, attempt=2)
-    assert take(connection, 1)
-    assert task_state.give_back(connection, 'app', 'task', 'mine', again='failed')
-    assert not take(connection, 0, attempt=2)
-    assert not take(connection, 2, attempt=2)
-    assert take(connection, 1, attempt=2)
-    assert (row(connection)['again'], row(connection)['attempt']) == (None, 2)
-    assert task_state.give_back(connection, 'app', 'task', 'mine')
-    assert not take(connection, 1, attempt=3)
-
-
-def test_a_run_for_no_minute_takes_none_and_changes_nothing_of_what_is_owed(connection):
-    take(connection, 1)
-    task_state.give_back(connection, 'app', 'task', 'mine', again='failed')
-    before = row(connection)
-    assert take(connection, None)
-    assert task_state.give_back(connection, 'app', 'task', 'mine')
-    assert [row(connection)[name] for name in ('last_minute', 'again', 'attempt')] == [at(1), 'failed', 1]
-    assert before['again'] == 'failed'
-
-
-def test_a_run_is_given_back_by_its_token_alone(connection):
-    take(connection, 1)
-    for end in (task_state.give_back, task_state.lose, functools.partial(task_state.mark, transactional=False)):
-        assert not end(connection, 'app', 'task', 'theirs')
-        assert not end(connection, 'other', 'task', 'mine')
-    assert row(connection)['run_id'] == 'mine'
+def test_only_the_fencing_token_releases_a_run(connection, states):
+    claim(states, 1, handed_over_for='x')
+    others = TaskStates(StoreConnection(connection._connection, 'other'))
+    for end in (
+        'release',
+        'mark_enqueued',
+        'expire_enqueued',
+        'reap',
+        functools.partial(TaskStates.claim_enqueued, run_id='theirs', process='they'),
+        functools.partial(TaskStates.set_transactional, transactional=True),
+    ):
+        call = getattr(TaskStates, end) if isinstance(end, str) else end
+        assert not call(states, 'task', 'theirs')
+        assert not call(others, 'task', 'mine')
+    assert states.get('task').run_id == 'mine'
+    assert states.release('task', 'mine')
+    assert not states.release('task', 'mine')
 
 
 @pytest.mark.parametrize(
-    ('transactional', 'marked', 'attempt', 'again'),
+    ('transactional', 'enqueued', 'attempt', 'retry'),
     [
         (True, False, 1, 'lost'),
         (True, False, 2, 'lost'),
         (True, False, 3, None),
-        (True, True, 1, None),
         (False, False, 1, None),
+        # its process died before the run was enqueued
+        (False, True, 1, 'lost'),
+        (False, True, 3, 'lost'),
     ],
 )
-def test_what_died_is_to_run_once_more_if_nothing_of_it_was_committed(
-    connection, transactional, marked, attempt, again
-):
+def test_a_reaped_run_repeats_if_nothing_was_committed(states, transactional, enqueued, attempt, retry):
     for number in range(1, attempt + 1):
-        assert take(connection, 1, number, transactional=transactional)
-        if marked:
-            assert task_state.mark(connection, 'app', 'task', 'mine', transactional=False)
-        assert task_state.lose(connection, 'app', 'task', 'mine')
-    assert row(connection)['again'] == again
-    assert (row(connection)['run_id'], row(connection)['process']) == (None, None)
+        assert claim(states, 1, number, handed_over_for='x' if enqueued else None)
+        assert states.set_transactional('task', 'mine', transactional)
+        assert states.reap('task', 'mine', **of_failure('lost', at(1), at(2)))
+        assert not states.reap('task', 'mine')
+    state = states.get('task')
+    assert state.retry_reason == retry
+    assert (state.run_id, state.process, state.handed_over_for) == (None, None, None)
+    assert (state.last_outcome, state.last_outcome_for, state.failures_in_a_row) == ('lost', at(1), attempt)
 
 
-def test_minutes_are_passed_over_by_one_process_and_not_while_it_runs(connection):
-    assert task_state.pass_over(connection, 'app', 'task', at(2))
+def test_a_commit_in_between_forbids_a_repetition(states):
+    claim(states, 1)
+    assert states.set_transactional('task', 'mine', True)
+    assert states.set_transactional('task', 'mine', False)
+    assert states.reap('task', 'mine')
+    assert states.get('task').retry_reason is None
+
+
+def test_an_enqueued_run_begins_under_another_token(states):
+    claim(states, 1, handed_over_for='x')
+    assert not states.get('task').is_enqueued
+    assert states.mark_enqueued('task', 'mine')
+    assert states.get('task').is_enqueued
+    assert states.claim_enqueued('task', 'mine', run_id='another', process='they', started_at=1.0)
+    assert not states.claim_enqueued('task', 'mine', run_id='third', process='they', started_at=1.0)
+    assert not states.claim_enqueued('task', 'another', run_id='third', process='they', started_at=1.0)
+    assert not states.expire_enqueued('task', 'another')
+    # its engine reports it later than the worker
+    assert not states.mark_enqueued('task', 'mine')
+    state = states.get('task')
+    assert (state.run_id, state.handed_over_for, state.process.host) == ('another', None, None)
+
+
+def test_an_enqueued_run_expires_once(states):
+    claim(states, 1, handed_over_for='x')
+    assert states.expire_enqueued('task', 'mine', last_outcome='missed')
+    assert not states.expire_enqueued('task', 'mine')
+    state = states.get('task')
+    assert (state.run_id, state.handed_over_for, state.last_outcome) == (None, None, 'missed')
+
+
+def test_only_one_process_skips_minutes(states):
+    assert states.skip_to('task', at(2), last_outcome='missed')
     for minute in (1, 2):
-        assert not task_state.pass_over(connection, 'app', 'task', at(minute))
-    take(connection, 3)
-    assert not task_state.pass_over(connection, 'app', 'task', at(4))
+        assert not states.skip_to('task', at(minute))
+    assert states.get('task').last_outcome == 'missed'
+    claim(states, 3)
+    assert not states.skip_to('task', at(4))
 
 
-def test_a_further_attempt_is_given_up_by_one_process_and_for_its_minute(connection):
-    take(connection, 1)
-    task_state.give_back(connection, 'app', 'task', 'mine', again='lost')
-    assert not task_state.give_up(connection, 'app', 'task', at(2))
-    assert task_state.give_up(connection, 'app', 'task', at(1))
-    assert not task_state.give_up(connection, 'app', 'task', at(1))
+def test_only_one_process_cancels_a_retry(states):
+    claim(states, 1)
+    assert not states.cancel_retry('task', at(1))
+    states.release('task', 'mine', retry_reason='lost')
+    assert not states.cancel_retry('task', at(2))
+    assert states.cancel_retry('task', at(1))
+    assert not states.cancel_retry('task', at(1))
+
+
+def test_busy_minutes_only_grow(states):
+    for minute, expected in ((5, 5), (3, 5), (7, 7)):
+        states.extend_busy('task', at(minute))
+        assert states.get('task').busy_until == at(expected)
+
+
+def test_an_outcome_without_a_claim_needs_an_idle_task(states):
+    assert states.record_outcome('task', last_outcome='failed')
+    claim(states, 1)
+    assert not states.record_outcome('task', last_outcome='missed')
+    assert states.get('task').last_outcome == 'failed'
 
 
 # SQLite has one lock for all
 @pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
-def test_a_lock_that_somebody_holds_on_a_row_makes_nobody_wait(servers):
-    with servers.engine.begin() as connection:
-        task_state.deploy(connection, 'app', [Task(print, name='task')], {}, at(0))
-        take(connection, 1)
-    with servers.engine.begin() as frozen, servers.engine.begin() as connection:
+def test_a_locked_row_makes_no_process_wait(servers):
+    with servers.begin() as connection:
+        states = TaskStates(connection)
+        states.register([Task(print, name='task')], {}, at(0))
+        claim(states, 1)
+    with servers.begin() as frozen, servers.begin() as connection:
         # as a server does that was frozen in the commit of its task
-        assert task_state.give_back(frozen, 'app', 'task', 'mine')
-        assert not task_state.lose(connection, 'app', 'task', 'mine')
-    with servers.engine.begin() as frozen, servers.engine.begin() as connection:
-        assert take(frozen, 2)
-        assert not take(connection, 2, run_id='theirs')
+        assert TaskStates(frozen).release('task', 'mine')
+        assert not TaskStates(connection).reap('task', 'mine')
+    with servers.begin() as frozen, servers.begin() as connection:
+        assert claim(TaskStates(frozen), 2)
+        for change in (
+            lambda states: claim(states, 2, run_id='theirs'),
+            lambda states: states.skip_to('task', at(3)),
+            lambda states: states.record_outcome('task', last_outcome='failed'),
+        ):
+            assert not change(TaskStates(connection))
 
 
-def test_of_a_schedule_the_one_before_is_kept_and_since_when_it_is_another(servers, connection):
+def test_a_changed_schedule_is_recorded_with_its_minute(states):
     old, new = (Task(print, minute, name='task', timezone='UTC') for minute in (1, 2))
     for task, minute in ((old, 3), (old, 4), (new, 5), (new, 6)):
-        known = task_state.known(connection, 'app', None)
-        assert task_state.differ([task], known) is (minute in (3, 5))
-        task_state.deploy(connection, 'app', [task], known, at(minute))
-    found = row(connection)
-    assert [found[name] for name in ('since', 'changed')] == [at(-1), at(5)]
-    assert found['schedule'].split()[0] == '4'
-    assert found['schedule_before'].split()[0] == '2'
+        states.register([task], states.load(), at(minute))
+    state = states.get('task')
+    assert (state.first_seen, state.schedule_changed_at) == (at(-1), at(5))
+    assert (state.schedule, state.previous_schedule) == (write_schedule(new), write_schedule(old))
 
 
-def test_tasks_are_known_with_the_process_that_has_them(servers, connection):
-    assert [row(connection)[name] for name in ('host', 'pid', 'lease_over')] == [None, None, None]
-    task_state.deploy(connection, 'app', [Task(print, name='other'), Task(print, name='third')], {}, at(0))
-    take(connection, 1)
-    # beside those that are asked for, those that are running
-    assert set(task_state.known(connection, 'app', ['other'])) == {'other', 'task'}
-    assert set(task_state.known(connection, 'app', None)) == {'other', 'task', 'third'}
-    assert set(task_state.known(connection, 'app', [str(number) for number in range(101)])) == {
-        'other',
-        'task',
-        'third',
-    }
+def test_a_running_task_keeps_its_schedule(states):
+    claim(states, 1)
+    before = states.get('task')
+    task = Task(print, 7, name='task')
+    assert not is_schedule_of(task, before.schedule)
+    states.register([task], states.load(), at(2))
+    assert states.get('task') == before
+    # a process that claims it at the same time comes first
+    states.release('task', 'mine')
+    idle = states.load()
+    claim(states, 2)
+    states.register([task], idle, at(3))
+    assert states.get('task').schedule == before.schedule
 
 
-def test_minutes_do_not_depend_on_the_time_zone_of_the_database(postgresql):
-    engine = create_engine(postgresql)
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"ALTER DATABASE {engine.url.database} SET timezone TO 'Asia/Tokyo'")
-    engine.dispose()
-    metadata.create_all(engine)
-    try:
-        for number in range(3):
-            with engine.begin() as connection:
-                told = task_state.tick(connection, 'app', INSTANT + number * MINUTE, 60)
-        assert (told.last, told.before) == (INSTANT + 2 * MINUTE, INSTANT + MINUTE)
-    finally:
-        engine.dispose()
+def test_a_task_is_registered_by_one_process(states):
+    claim(states, 1)
+    states.register([Task(print, name='task')], {}, at(9))
+    assert (states.get('task').first_seen, states.get('task').run_id) == (at(-1), 'mine')
+
+
+def test_claimed_tasks_are_loaded_besides_named_ones(states):
+    states.register([Task(print, name=name) for name in ('other', 'third', 'fourth')], {}, at(0))
+    claim(states, 1)
+    assert states.record_outcome('third', retry_reason='failed')
+    assert set(states.load(['other'])) == {'other', 'task', 'third'}
+    assert set(states.load([])) == {'task', 'third'}
+    assert states.get('none') is None
+    everything = {'other', 'task', 'third', 'fourth'}
+    assert set(states.load()) == everything
+    many = [str(number) for number in range(MOST_NAMES)]
+    assert set(states.load(many)) == {'task', 'third'}
+    assert set(states.load([*many, 'more'])) == everything
+
+
+def test_a_state_has_its_process_and_pause(connection, states):
+    assert states.get('task') == TaskState('task', write_schedule(Task(print, name='task')), at(-1))
+    process = Process(90)
+    process.renew(connection)
+    claim(states, 1, process=process.id)
+    pause = Pause(at(9), 'why', 'ada')
+    Pauses(connection).pause(['task'], pause, at(0))
+    state = states.get('task')
+    assert state.process == ProcessState(process.host, process.pid, process.namespace.name, process.started, False)
+    assert state.pause == pause
+    connection.execute(connection.update(processes).values(lease_until=0.0))
+    assert states.get('task').process.lease_over
+    connection.execute(connection.delete(processes))
+    # one that was deleted is not alive
+    assert states.get('task').process == ProcessState(None, None, None, None, True)
+
+
+@pytest.mark.parametrize(
+    ('until', 'end', 'paused'), [(None, FOR_EVER, True), (at(1), at(1), True), (at(0), at(0), False)]
+)
+def test_a_pause_lasts_until_its_end(states, connection, until, end, paused):
+    assert not states.get('task').is_paused(at(0))
+    assert states.get('task').paused_until is None
+    Pauses(connection).pause(['task'], Pause(until, 'why', None), at(0))
+    state = states.get('task')
+    assert state.pause == Pause(until, 'why', None)
+    assert state.paused_until == end
+    assert state.is_paused(at(0)) is paused
+
+
+def test_a_state_without_a_claim_has_not_started(states):
+    state = states.get('task')
+    assert (state.is_claimed, state.is_enqueued, state.started) == (False, False, None)

@@ -1,233 +1,17 @@
-import contextlib
+"""Fixtures of the tests that need a store."""
+
 import shutil
-from datetime import datetime, timezone
 
 import pytest
-from pyramid.config import Configurator
-from sqlalchemy import delete, event, insert, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import delete
 
-from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.claims import StoreClaims
-from pyramid_cron.store.database import create_all, make_engine
-from pyramid_cron.store.schema import gaps, metadata, processes, runs, tasks
-from pyramid_cron.testing import tick
-
-# long ago, because a minute ahead of the database's clock is refused
-INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
-NEVER = datetime.max.replace(tzinfo=timezone.utc)
-
-#: where the databases differ: statements, locks, connections and processes
-DIFFERENT = {'test_database', 'test_leases', 'test_reading', 'test_rows', 'test_schema', 'test_servers'}
-
-
-def pytest_collection_modifyitems(config, items):
-    """Leave out what repeats on PostgreSQL what another test says on SQLite, by the same statements."""
-    if config.getoption('thorough'):
-        return
-    on_sqlite = {item.nodeid for item in items}
-    repetitions = [
-        item
-        for item in items
-        if getattr(getattr(item, 'callspec', None), 'params', {}).get('engine') == 'postgresql'
-        and item.nodeid.replace('postgresql', 'sqlite') in on_sqlite
-        and item.path.stem not in DIFFERENT
-    ]
-    config.hook.pytest_deselected(items=repetitions)
-    left_out = set(repetitions)
-    items[:] = [item for item in items if item not in left_out]
-
-
-class Clock:
-    """A monotonic clock that only sleeping, and a test, moves on."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += seconds
-
-
-class Server:
-    """An application with a store, which stands for a server beside others of the same database."""
-
-    def __init__(self, store, settings, include=lambda config: None):
-        self.config = Configurator(
-            settings={'cron.store': store, 'cron.app': 'app', 'cron.timezone': 'UTC', **settings}
-        )
-        include(self.config)
-        self.config.include('pyramid_cron')
-        self.registry = self.config.registry
-        self.clock = Clock()
-        #: the name and the minute of each task that ran, the minute in minutes after INSTANT
-        self.ran = []
-        self.target = self.registry
-
-    def add(self, name='task', body=lambda system: None, **options):
-        def f(system):
-            self.ran.append((name, round((system['scheduled_for'] - INSTANT) / MINUTE)))
-            return body(system)
-
-        self.config.add_cron_task(f, name=name, **({'min': '*/5'} | options))
-        return self
-
-    def ready(self):
-        """Make the application, and give its claims a clock that stands still."""
-        claims = self.registry['cron_claims']
-        if not isinstance(claims, StoreClaims):
-            self.config.commit()
-            made = self.registry['cron_claims']
-            claims = StoreClaims(made.database, made.options, self.clock, self.clock.sleep)
-            self.registry['cron_claims'] = claims
-        return claims
-
-    @property
-    def claims(self):
-        return self.ready()
-
-    @property
-    def engine(self):
-        return self.claims.database.engine
-
-    def task(self, name='task'):
-        self.ready()
-        return next(task for task in self.registry['cron_tasks'] if task.name == name)
-
-    def tick(self, minute=0, names=None):
-        self.ready()
-        return tick(self.target, INSTANT + minute * MINUTE, names)
-
-    def turns(self, minute=0):
-        return self.claims.turns(self.registry['cron_tasks'], INSTANT + minute * MINUTE, 'request')
-
-    @contextlib.contextmanager
-    def statements(self):
-        """Give a list of the statements that are executed in the ``with``."""
-        found = []
-
-        def note(connection, cursor, statement, *_):
-            found.append(statement)
-
-        event.listen(self.engine, 'before_cursor_execute', note)
-        yield found
-        event.remove(self.engine, 'before_cursor_execute', note)
-
-    @contextlib.contextmanager
-    def outage(self, begins_with='', times=10**6):
-        """Let the statements that begin so fail, as they do when the database has gone, and give their number."""
-        found = []
-
-        def fail(connection, cursor, statement, *_):
-            if statement.startswith(begins_with) and len(found) < times:
-                found.append(statement)
-                raise OperationalError(statement, {}, Exception('the database\nhas gone'))
-
-        event.listen(self.engine, 'before_cursor_execute', fail)
-        yield found
-        event.remove(self.engine, 'before_cursor_execute', fail)
-
-    @contextlib.contextmanager
-    def commit_fails(self, after, times=1):
-        """Let the next commits fail, before or after the database has done them."""
-        left = [None] * times
-
-        def fail(connection):
-            if left:
-                left.pop()
-                if after:
-                    connection.connection.dbapi_connection.commit()
-                raise OperationalError('COMMIT', {}, Exception('the database has gone'))
-
-        event.listen(self.engine, 'commit', fail)
-        yield
-        event.remove(self.engine, 'commit', fail)
-
-    @contextlib.contextmanager
-    def overtaken(self, begins_with, by):
-        """Let something else happen just before the first statement that begins so."""
-        waiting = [by]
-
-        def overtake(connection, cursor, statement, *_):
-            if waiting and statement.startswith(begins_with):
-                waiting.pop()()
-
-        event.listen(self.engine, 'before_cursor_execute', overtake)
-        yield
-        event.remove(self.engine, 'before_cursor_execute', overtake)
-        assert not waiting
-
-
-class Servers:
-    """Applications that share a database, and what is in it."""
-
-    def __init__(self, engine):
-        self.url = engine.url.render_as_string(hide_password=False)
-        self.engine = engine
-        self._started = []
-
-    def start(self, **settings):
-        """Start a server; settings are named without their prefix."""
-        include = settings.pop('include', lambda config: None)
-        store = settings.pop('store', self.url)
-        prefixed = {name if '.' in name else f'cron.{name}': value for name, value in settings.items()}
-        self._started.append(Server(store, prefixed, include))
-        return self._started[-1]
-
-    def rows(self, table):
-        with self.engine.connect() as connection:
-            return [dict(row) for row in connection.execute(select(table)).mappings()]
-
-    def row(self, task='task'):
-        (row,) = (row for row in self.rows(tasks) if row['task'] == task)
-        return row
-
-    def history(self, *columns):
-        """Return of each run its outcome, or these columns, in the order of their minutes and of their ends."""
-        columns = columns or ('outcome',)
-        found = sorted(
-            self.rows(runs),
-            key=lambda row: (row['scheduled_for'] or row['started'], row['attempt'], row['finished'] or NEVER),
-        )
-        shown = [tuple(row[column] for column in columns) for row in found]
-        return [values[0] for values in shown] if len(columns) == 1 else shown
-
-    def minutes(self, outcome):
-        """Return the minutes after INSTANT that are recorded with a outcome, and their tasks."""
-        return sorted(
-            (row['task'], round((row['scheduled_for'] - INSTANT) / MINUTE))
-            for row in self.rows(runs)
-            if row['outcome'] == outcome
-        )
-
-    def gaps(self):
-        return [tuple(round((row[end] - INSTANT) / MINUTE) for end in ('first', 'last')) for row in self.rows(gaps)]
-
-    def execute(self, statement):
-        with self.engine.begin() as connection:
-            return connection.execute(statement)
-
-    def change(self, task='task', **values):
-        """Change the row of a task behind everybody's back."""
-        self.execute(update(tasks).where(tasks.c.task == task).values(**values))
-
-    def hold(self, task='task', run_id='other', process='stranger', **values):
-        """Let a process of another machine run a task, whose lease is not over unless ``lease_until`` says so."""
-        other = {'id': process, 'host': 'elsewhere', 'pid': 4711, 'place': 'another boot', 'lease_until': 10.0**12}
-        self.execute(insert(processes).values(other | values))
-        self.change(task, run_id=run_id, process=process, began=INSTANT.timestamp())
-        begun = {'app': 'app', 'attempt': 1, 'trigger': 'request', 'started': INSTANT, 'outcome': 'running'}
-        self.execute(insert(runs).values(id=run_id, task=task, scheduled_for=self.row(task)['last_minute'], **begun))
-
-    def end(self):
-        for server in self._started:
-            heartbeat = server.claims._heartbeat
-            # of what a test has claimed and not released
-            while heartbeat._count > 0:
-                heartbeat.end()
-            server.engine.dispose()
+from pyramid_cron import Task
+from pyramid_cron.store.connection import StoreConnection
+from pyramid_cron.store.engine import make_engine
+from pyramid_cron.store.migrations import upgrade
+from pyramid_cron.store.schema import metadata, schema
+from pyramid_cron.store.task_state import TaskStates
+from tests.support.servers import INSTANT, Servers
 
 
 @pytest.fixture(scope='session')
@@ -235,7 +19,7 @@ def made_sqlite(tmp_path_factory):
     """A file with the tables, for copies: quicker than to make them for each test."""
     path = tmp_path_factory.mktemp('store') / 'made.sqlite'
     engine = make_engine(f'sqlite:///{path}', None)
-    create_all(engine)
+    upgrade(engine)
     engine.dispose()
     return path
 
@@ -245,26 +29,79 @@ def made_postgresql(postgresql_server):
     """The engine of a database with the tables, for one test after another: quicker than one for each."""
     with postgresql_server.database() as url:
         engine = make_engine(url, None)
-        create_all(engine)
+        upgrade(engine)
         engine.dispose()
         yield engine
 
 
-@pytest.fixture(params=['sqlite', 'postgresql'])
+@pytest.fixture(scope='session')
+def made_mariadb(mariadb_server):
+    """The same of a database of MariaDB."""
+    with mariadb_server.database() as url:
+        engine = make_engine(url, None)
+        upgrade(engine)
+        engine.dispose()
+        yield engine
+
+
+def pytest_generate_tests(metafunc):
+    """Choose the databases of a test that uses :func:`engine`.
+
+    Each such test runs on SQLite. One that is marked with ``each_database``, or each with ``--thorough``, runs on
+    PostgreSQL as well, and on MariaDB with ``--mariadb``. A test that uses :func:`empty_url` runs on all of them.
+    """
+    option = metafunc.config.getoption
+    each = ['sqlite', 'postgresql', 'mariadb'] if option('mariadb') else ['sqlite', 'postgresql']
+    if 'empty_url' in metafunc.fixturenames and not parametrized(metafunc.definition, 'empty_url'):
+        metafunc.parametrize('empty_url', each, indirect=True)
+    if 'engine' not in metafunc.fixturenames or parametrized(metafunc.definition, 'engine'):
+        return
+    marked = option('thorough') or metafunc.definition.get_closest_marker('each_database')
+    metafunc.parametrize('engine', each if marked else ['sqlite'], indirect=True)
+
+
+def parametrized(item, name):
+    """Check whether a test has parameters of this name by a mark of its own."""
+    return any(name in mark.args[0] for mark in item.iter_markers('parametrize'))
+
+
+@pytest.fixture
 def engine(request, tmp_path):
-    """An engine of a database with the tables of the store and nothing in them."""
+    """An engine of a database with the tables of the store and nothing in them, of the kind that is the parameter."""
     if request.param == 'sqlite':
         path = tmp_path / 'cron.sqlite'
         shutil.copy(request.getfixturevalue('made_sqlite'), path)
         engine = make_engine(f'sqlite:///{path}', None)
     else:
-        engine = request.getfixturevalue('made_postgresql')
+        engine = request.getfixturevalue(f'made_{request.param}')
         with engine.begin() as connection:
-            for table in metadata.sorted_tables:
+            for table in set(metadata.sorted_tables) - {schema}:
                 connection.execute(delete(table))
     yield engine
-    # of PostgreSQL as well: under faketime the time limits of a connection that lasts sometimes end it at once
+    # of a server as well: under faketime the time limits of a connection that lasts sometimes end it at once
     engine.dispose()
+
+
+@pytest.fixture
+def empty_url(request, tmp_path):
+    """The URL of a database without tables, of the kind that is the parameter."""
+    if request.param == 'sqlite':
+        return f'sqlite:///{tmp_path}/cron.sqlite'
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def engines():
+    """Return a function that disposes of an engine after the test, and returns it."""
+    kept = []
+
+    def keep(engine):
+        kept.append(engine)
+        return engine
+
+    yield keep
+    for engine in kept:
+        engine.dispose()
 
 
 @pytest.fixture
@@ -296,3 +133,18 @@ def warnings(caplog):
 
     caplog.set_level('DEBUG', 'pyramid_cron')
     return take
+
+
+@pytest.fixture
+def connection(engine):
+    """A connection of an application."""
+    with engine.begin() as plain:
+        yield StoreConnection(plain, 'app')
+
+
+@pytest.fixture
+def states(connection):
+    """The states of an application with one task, which has a row."""
+    states = TaskStates(connection)
+    states.register([Task(print, name='task')], {}, INSTANT)
+    return states

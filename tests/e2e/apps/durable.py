@@ -1,4 +1,4 @@
-"""An application with a store, and a process that ticks it whenever a line with the number of a minute comes in.
+"""An application with a store, and a process that ticks it for each line with the number of a minute.
 
 Options: ``store`` and ``tasks``, ``session`` for a URL, ``cron`` for more settings, ``engine`` for arguments of the
 engine, ``freeze`` to stop inside the first claim, ``tick`` to tick once before anything is forked.
@@ -80,7 +80,7 @@ def make(text):
             )
     app = config.registry['app'] = config.make_wsgi_app()
     if options.get('freeze'):
-        event.listen(config.registry['cron_claims'].database.engine, 'after_cursor_execute', freeze_in_claim)
+        event.listen(config.registry['cron_store'].database.engine, 'after_cursor_execute', freeze_in_claim)
     if options.get('tick'):
         tick(app, 0)
         # the application's own; the store has to look after its connections itself
@@ -104,8 +104,9 @@ def tick_view(request):
     return tick(request.registry['app'], int(request.matchdict['minute']))
 
 
-def freeze_in_claim(connection, cursor, statement, *rest):
-    if statement.startswith('UPDATE cron_tasks'):
+def freeze_in_claim(connection, cursor, text, parameters, context, executemany):
+    statement = context.compiled and context.compiled.statement
+    if statement is not None and statement.is_update and statement.table.name == 'cron_tasks':
         event.remove(connection.engine, 'after_cursor_execute', freeze_in_claim)
         os.kill(os.getpid(), signal.SIGSTOP)
 

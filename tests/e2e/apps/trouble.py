@@ -1,4 +1,4 @@
-"""An application whose tasks misbehave: the setting ``trouble.tasks`` tells which of them it has."""
+"""An application whose tasks misbehave: the setting ``trouble.tasks`` has their names."""
 
 import os
 import time
@@ -8,14 +8,14 @@ from pyramid.config import Configurator
 from pyramid.response import Response
 from pyramid.settings import asbool, aslist
 
-from pyramid_cron.claims import Claims, Turn
+from pyramid_cron.memory_claims import MemoryClaims
 
 
-class AnyMinute(Claims):
-    """Lets tasks run again in the same minute, for tests that cannot wait for the next."""
+class AnyMinute(MemoryClaims):
+    """Claims by which tasks run again in the same minute, for tests that cannot wait for the next."""
 
-    def claim(self, turn):
-        return super().claim(Turn(turn.task, None))
+    def claim(self, task, minute):
+        return super().claim(task, None)
 
 
 def main(global_config, **settings):

@@ -5,12 +5,14 @@ from heapq import merge
 from itertools import islice, takewhile
 from uuid import uuid4
 
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from pyramid_cron.schedules.clock import MINUTE, current_minute, to_instant
-from pyramid_cron.store.history import record_gap, record_unbegun
-from pyramid_cron.store.schema import runs, ticks
-from pyramid_cron.store.task_state import deploy
+from pyramid_cron.store.history import History
+from pyramid_cron.store.migrations import states_from_history
+from pyramid_cron.store.schema import runs, tasks, ticks
+from pyramid_cron.store.task_state import TaskStates
+from pyramid_cron.store.ticks import Ticks
 
 # rows in one statement
 BATCH = 20000
@@ -23,16 +25,17 @@ def fill(registry, days, now=None, most=None):
     :param most: how many runs of a task at most, the newest.
     """
     now = now or current_minute()
-    claims = registry['cron_claims']
-    app, tasks = claims.options.app, list(registry['cron_tasks'])
-    with claims.database.begin() as connection:
-        deploy(connection, app, tasks, {}, now)
+    store = registry['cron_store']
+    app, registered = store.options.app, list(registry['cron_tasks'])
+    with store.database.begin() as connection:
+        TaskStates(connection).register(registered, {}, now)
         connection.execute(insert(ticks).values(app=app, last_minute=now, minute_before=now - MINUTE))
         # in the order in which a server would have written them
-        minutes = merge(*(due(task, now - timedelta(days=days), now, most) for task in tasks))
+        minutes = merge(*(due(task, now - timedelta(days=days), now, most) for task in registered))
         rows = (ran(app, name, minute, seconds=0.05 + len(name) % 40 / 7) for minute, name in minutes)
         while batch := list(islice(rows, BATCH)):
             connection.execute(insert(runs), batch)
+        connection.execute(states_from_history())
 
 
 def due(task, start, end, most):
@@ -66,18 +69,30 @@ def ran(app, task, minute, outcome='ok', seconds=0.2, **values):
 
 
 def record(registry, *rows):
-    """Record runs."""
-    claims = registry['cron_claims']
-    with claims.database.begin() as connection:
-        connection.execute(insert(runs), [ran(claims.options.app, *row[:2], **row[2]) for row in rows])
+    """Record runs, and on the rows of their tasks the last result or the run in progress."""
+    store = registry['cron_store']
+    with store.database.begin() as connection:
+        values = [ran(store.options.app, *row[:2], **row[2]) for row in rows]
+        connection.execute(insert(runs), values)
+        renew_results(connection, [row['task'] for row in values])
+        for row in values:
+            if row['outcome'] == 'running':
+                claimed = {'run_id': row['id'], 'started_at': row['started'].timestamp()}
+                connection.execute(update(tasks).where(tasks.c.task == row['task']).values(**claimed))
 
 
 def record_silence(registry, first, last, *missed):
     """Record minutes without a tick, and the tasks that were due in the first and did not run."""
-    claims = registry['cron_claims']
-    with claims.database.begin() as connection:
-        record_gap(connection, claims.options.app, first, last)
+    store = registry['cron_store']
+    with store.database.begin() as connection:
+        Ticks(connection).record_gap(first, last)
         for name in missed:
-            record_unbegun(
-                connection, claims.options.app, name, [first], 'missed', 'nobody asked in time', last + MINUTE
-            )
+            History(connection).record_without_run(name, [first], 'missed', 'no tick came in time')
+        connection.execute(update(runs).where(runs.c.outcome == 'missed').values(started=last + MINUTE))
+        renew_results(connection, missed)
+
+
+def renew_results(connection, names):
+    """Fill in the last results of tasks anew, from their history."""
+    connection.execute(update(tasks).where(tasks.c.task.in_(names)).values(last_outcome=None))
+    connection.execute(states_from_history())

@@ -1,4 +1,4 @@
-"""Which tasks may be owed a run, without a question to the database."""
+"""The tasks that may be owed a run, found without a statement in the database."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ class RecentlyDue:
             known = until is not None and abs(instant - until) <= LONGEST_WALK
             minute = min(instant, until + MINUTE) if known and until is not None else instant
             while minute <= instant:
-                self._due.update(dict.fromkeys(tasks.due(minute), minute))
+                for task in tasks.due(minute):
+                    # a tick that comes late replaces no newer minute
+                    self._due[task] = max(minute, self._due.get(task, minute))
                 minute += MINUTE
             for task, minute in list(self._due.items()):
                 if instant - minute > self._grace(task):

@@ -1,0 +1,54 @@
+"""Examines an application: reads its rows, and finds what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyramid_cron.monitoring.problems import NO_TICK, Problem, find_problems
+from pyramid_cron.reports import STUCK
+
+if TYPE_CHECKING:
+    from pyramid_cron.store.admin import Snapshot
+
+
+@dataclass(frozen=True)
+class Examination:
+    """The rows of an application, and what is wrong.
+
+    :param snapshot: the rows.
+    :param problems: the problems, the most urgent first.
+    """
+
+    snapshot: Snapshot
+    problems: Sequence[Problem]
+
+    @property
+    def no_tick(self) -> Problem | None:
+        """The problem that ticks do not come, ``None`` if they do."""
+        return next((problem for problem in self.problems if problem.kind == NO_TICK), None)
+
+    @property
+    def stuck(self) -> set[str | None]:
+        """The names of the tasks whose run in progress is stuck."""
+        return {problem.task for problem in self.problems if problem.kind == STUCK}
+
+    def by_task(self) -> Mapping[str, tuple[Problem, ...]]:
+        """Return the problems of each task that has some, by its name."""
+        found: dict[str, tuple[Problem, ...]] = {}
+        for problem in self.problems:
+            if problem.task is not None:
+                found[problem.task] = (*found.get(problem.task, ()), problem)
+        return found
+
+
+def examine(registry: Any, tasks: Iterable[Any] | None = None) -> Examination:
+    """Examine an application with a store.
+
+    :param tasks: the tasks to examine, all registered ones if it is left out.
+    :raises Unavailable: if the store is not available.
+    """
+    snapshot = registry['cron_store'].snapshot()
+    chosen = registry['cron_tasks'] if tasks is None else tasks
+    return Examination(snapshot, find_problems(snapshot, chosen, registry['cron_settings'].window))

@@ -1,0 +1,102 @@
+"""The one definition of what is wrong with the tasks of an application: computed from rows and an instant, no query.
+
+Health, metrics, the status page, the debug toolbar and ``pcron`` show what :func:`find_problems` returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from pyramid_cron.reports import FAILED, LOST, MISSED, PAUSED, STUCK, duration
+
+if TYPE_CHECKING:
+    from pyramid_cron.claims import Pause
+    from pyramid_cron.store.admin import Snapshot
+    from pyramid_cron.store.task_state import TaskState
+    from pyramid_cron.tasks import Task
+
+# a tick may come at any second of its minute, and takes time to be recorded
+LONGEST_SILENCE = timedelta(minutes=2)
+
+NO_TICK = 'no tick'
+#: the kinds of problems of a task, the most urgent first; a paused task is shown, and is no fault
+KINDS = (STUCK, LOST, FAILED, MISSED, PAUSED)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong, or that a person on call has to know.
+
+    :param kind: ``'no tick'``, or one of :data:`KINDS`.
+    :param task: the name of the task, ``None`` if it concerns all of them.
+    :param since: the last tick, the beginning of the run that is stuck, the end of the run that failed or was found
+        lost, the minute that was missed, or ``None`` where that is not known.
+    :param minute: the minute of the run that failed or was lost, or that was missed; ``None`` for a run by name.
+    :param seconds: how long there was no tick, the stuck run has been running, or the failed one took.
+    :param error: the class of the exception of a failed run.
+    :param pause: the pause of a paused task.
+    """
+
+    kind: str
+    task: str | None = None
+    since: datetime | None = None
+    minute: datetime | None = None
+    seconds: float | None = None
+    error: str | None = None
+    pause: Pause | None = None
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether health fails because of it."""
+        return self.kind != PAUSED
+
+    def __str__(self) -> str:
+        if self.kind == NO_TICK:
+            return 'no tick has come yet' if self.seconds is None else f'no tick for {duration(self.seconds)}'
+        if self.kind == STUCK and self.seconds is not None:
+            return f'{self.kind}, running for {duration(self.seconds)}'
+        return f'{self.kind}: {self.error}' if self.error else self.kind
+
+
+def find_problems(snapshot: Snapshot, tasks: Iterable[Task], window: float) -> list[Problem]:
+    """Return what is wrong with tasks, by kind with the most urgent first, then by name.
+
+    Tasks that are not registered do not count.
+
+    :param window: the setting ``cron.window``, the default of the seconds after which a run is stuck.
+    """
+    found = list(_of_ticks(snapshot))
+    of_tasks = [
+        problem
+        for task in sorted(tasks, key=lambda task: task.name)
+        if task.name in snapshot.states
+        for problem in _of_task(snapshot.states[task.name], snapshot.now, task.window(window))
+    ]
+    return found + sorted(of_tasks, key=lambda problem: KINDS.index(problem.kind))
+
+
+def _of_ticks(snapshot: Snapshot) -> Iterator[Problem]:
+    if snapshot.last_tick is None:
+        yield Problem(NO_TICK)
+    elif snapshot.now - snapshot.last_tick > LONGEST_SILENCE:
+        silence = (snapshot.now - snapshot.last_tick).total_seconds()
+        yield Problem(NO_TICK, since=snapshot.last_tick, seconds=silence)
+
+
+def _of_task(state: TaskState, now: datetime, window: float) -> Iterator[Problem]:
+    running = state.running_seconds(now.timestamp())
+    if running is not None and running > window:
+        yield Problem(STUCK, state.task, state.started, seconds=running)
+    if state.last_outcome == FAILED:
+        yield Problem(
+            FAILED, state.task, state.last_finished, state.last_outcome_for, state.last_seconds, state.last_error
+        )
+    elif state.last_outcome == LOST:
+        yield Problem(LOST, state.task, state.last_finished, state.last_outcome_for)
+    elif state.last_outcome == MISSED:
+        yield Problem(MISSED, state.task, state.last_outcome_for, state.last_outcome_for)
+    if state.is_paused(now):
+        yield Problem(PAUSED, state.task, pause=state.pause)

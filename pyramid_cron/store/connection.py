@@ -1,0 +1,120 @@
+"""A connection together with the application whose rows are meant: the only way to the store's tables.
+
+Nothing else in this package builds a SELECT, INSERT, UPDATE or DELETE, so that no statement can forget the application.
+A join or a subquery is written with :meth:`StoreConnection.same_task`, which compares the application as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Exists,
+    FromClause,
+    Select,
+    Table,
+    Update,
+    and_,
+    delete,
+    exists,
+    insert,
+    literal,
+    select,
+    true,
+    update,
+)
+
+from pyramid_cron.store.dialects import Dialect, database_clock, dialect_of
+from pyramid_cron.store.schema import processes
+
+
+class StoreConnection:
+    """A connection that reads and changes the rows of one application.
+
+    :param connection: a connection to the database of the store.
+    :param app: the name of the application.
+    """
+
+    __slots__ = ('_connection', 'app')
+
+    def __init__(self, connection: Connection, app: str) -> None:
+        self._connection = connection
+        self.app = app
+
+    @property
+    def dialect(self) -> Dialect:
+        """The differences of the database."""
+        return dialect_of(self._connection.dialect.name)
+
+    @property
+    def driver_connection(self) -> Any:
+        """The driver's own connection, for an engine that writes its job on it."""
+        return self._connection.connection.driver_connection
+
+    def of_app(self, table: FromClause) -> ColumnElement[bool]:
+        """Return the condition that a row belongs to the application. Processes belong to none."""
+        return true() if table is processes else table.c.app == self.app
+
+    @staticmethod
+    def same_task(one: FromClause, other: FromClause) -> ColumnElement[bool]:
+        """Return the condition that two rows belong to the same task of the same application."""
+        return and_(one.c.app == other.c.app, one.c.task == other.c.task)
+
+    def select(self, table: FromClause, *columns: Any) -> Select[Any]:
+        """Return a SELECT of columns, or expressions, from the application's rows of a table."""
+        return select(*columns).select_from(table).where(self.of_app(table))
+
+    def select_new(self, *values: Any) -> Select[Any]:
+        """Return a SELECT of the application's name and of values, from no table: for an INSERT with a condition."""
+        return select(literal(self.app), *values)
+
+    def exists(self, table: FromClause) -> Exists:
+        """Return the condition that the application has such a row."""
+        return exists().where(self.of_app(table))
+
+    def update(self, table: Table) -> Update:
+        """Return an UPDATE of the application's rows of a table."""
+        return update(table).where(self.of_app(table))
+
+    def delete(self, table: Table) -> Delete:
+        """Return a DELETE of the application's rows of a table."""
+        return delete(table).where(self.of_app(table))
+
+    def insert(self, table: Table) -> Any:
+        """Return an INSERT of a row of the application."""
+        return self._with_app(insert(table), table)
+
+    def insert_new(self, table: Table) -> Any:
+        """Return an INSERT of rows of the application that skips those whose key exists."""
+        return self._with_app(self.dialect.insert_new(table), table)
+
+    def _with_app(self, statement: Any, table: Table) -> Any:
+        return statement if table is processes else statement.values(app=self.app)
+
+    def in_any_application(self, table: Table) -> Exists:
+        """Return the condition that any application has such a row: for processes, which several of them can share."""
+        return exists().select_from(table)
+
+    def execute(self, statement: Any, rows: Sequence[dict[str, Any]] | None = None) -> Any:
+        """Execute a statement, an INSERT for each of ``rows``."""
+        return self._connection.execute(statement, rows)
+
+    def scalar(self, statement: Any) -> Any:
+        """Return the first column of the first row, ``None`` if there is none."""
+        return self._connection.scalar(statement)
+
+    def scalars(self, statement: Any) -> list[Any]:
+        """Return the first column of all rows."""
+        return list(self._connection.scalars(statement))
+
+    def savepoint(self) -> Any:
+        """Return a context manager whose body can fail without the transaction around it."""
+        return self._connection.begin_nested()
+
+    def clock(self) -> float:
+        """Return the time by the database's clock, in seconds since 1970."""
+        return float(self._connection.scalars(select(database_clock())).one())

@@ -1,0 +1,127 @@
+"""Differences between SQLite, PostgreSQL and MySQL or MariaDB, as far as the store meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import DateTime, Float, insert
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import GenericFunction
+
+# seconds until a statement, a lock or a connection is given up
+MOST_SECONDS = 4
+# and until a transaction is rolled back in which nothing happens because its process is frozen: other processes skip
+# its locks, and a process that is only slow must not lose its claim
+MOST_SECONDS_IDLE = 10
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What one kind of database does differently.
+
+    :param shown: its name for people.
+    :param session_limits: statements that are executed on each new connection.
+    :param connect_args: arguments of the driver that limit how long it waits, by the driver or the database's name.
+    :param isolation_level: that of the store's transactions, ``None`` for the database's only one. With READ COMMITTED
+        a transaction waits for the row of another one; with a stricter level it would fail.
+    :param insert: the INSERT that can also do something with a row whose key exists, ``None`` if there is none.
+    :param skips_locked: whether a row that another transaction has locked can be skipped. A process that is frozen in
+        its claim, or in the commit of its task, then makes no other process wait.
+    :param has_lateral: whether a subquery in FROM can refer to the tables before it.
+    :param has_partial_indexes: whether an index can be limited to some of the rows.
+    :param upgrade_settings: statements that an upgrade of the tables begins with: it may take longer than a tick may.
+    :param converts_tables: whether older tables may have another character set or collation than TABLE_OPTIONS.
+    """
+
+    shown: str
+    session_limits: tuple[str, ...] = ()
+    connect_args: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    isolation_level: str | None = 'READ COMMITTED'
+    insert: Callable[[Any], Any] | None = None
+    skips_locked: bool = False
+    has_lateral: bool = False
+    has_partial_indexes: bool = True
+    upgrade_settings: tuple[str, ...] = ()
+    converts_tables: bool = False
+
+    def insert_new(self, table: Any) -> Any:
+        """Return an INSERT that skips rows whose key exists, even if another process has made it a moment ago."""
+        if self.insert is not None:
+            return self.insert(table).on_conflict_do_nothing()
+        # for another database it is a plain INSERT, which fails in the rare case
+        return insert(table).prefix_with('IGNORE', dialect='mysql').prefix_with('IGNORE', dialect='mariadb')
+
+
+SQLITE = Dialect(
+    'SQLite',
+    session_limits=('PRAGMA synchronous = FULL',),
+    connect_args={'sqlite': {'timeout': MOST_SECONDS}},
+    isolation_level=None,
+    insert=sqlite.insert,
+)
+# tcp_user_timeout is of Linux, for a server that has disappeared from the network
+LIBPQ = {'connect_timeout': MOST_SECONDS, 'tcp_user_timeout': MOST_SECONDS * 1000}
+POSTGRESQL = Dialect(
+    'PostgreSQL',
+    session_limits=(
+        f'SET statement_timeout = {MOST_SECONDS * 1000}',
+        f'SET lock_timeout = {MOST_SECONDS * 1000}',
+        f'SET idle_in_transaction_session_timeout = {MOST_SECONDS_IDLE * 1000}',
+    ),
+    connect_args={'psycopg': LIBPQ, 'psycopg2': LIBPQ},
+    insert=postgresql.insert,
+    skips_locked=True,
+    has_lateral=True,
+    upgrade_settings=('SET LOCAL statement_timeout = 0',),
+)
+MYSQL = Dialect(
+    'MySQL',
+    session_limits=(f'SET SESSION innodb_lock_wait_timeout = {MOST_SECONDS}',),
+    connect_args={'mysql': {'connect_timeout': MOST_SECONDS}},
+    has_partial_indexes=False,
+    converts_tables=True,
+)
+MARIADB = replace(MYSQL, shown='MariaDB')
+BY_NAME = {'sqlite': SQLITE, 'postgresql': POSTGRESQL, 'mysql': MYSQL, 'mariadb': MARIADB}
+
+
+def dialect_of(name: str) -> Dialect:
+    """Return the differences of a database by SQLAlchemy's name of it; one that is not known here has none."""
+    return BY_NAME.get(name) or Dialect(name, has_partial_indexes=False)
+
+
+# of an instant in UTC without its zone, which not every database has
+INSTANT = DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')
+
+# with binary comparison, because names that differ in case or accents are different tasks. It ignores blanks at the end
+TABLE_OPTIONS: dict[str, Any] = {
+    f'{name}_{option}': value
+    for name in ('mysql', 'mariadb')
+    for option, value in (('charset', 'utf8mb4'), ('collate', 'utf8mb4_bin'))
+}
+
+
+class database_clock(GenericFunction[float]):
+    """The time by the database's clock, in seconds since 1970."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(database_clock)
+def _clock_of_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(database_clock, 'postgresql')
+def _clock_of_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    # not CURRENT_TIMESTAMP, which stands still in a transaction
+    return 'extract(epoch FROM clock_timestamp())::double precision'
+
+
+@compiles(database_clock, 'mysql', 'mariadb')
+def _clock_of_mysql(element: Any, compiler: Any, **options: Any) -> str:
+    return 'unix_timestamp(sysdate(6))'

@@ -1,0 +1,122 @@
+"""The engine of the setting ``cron.store``: a small pool of its own, and time limits for everything."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from pyramid.exceptions import ConfigurationError
+from pyramid.path import DottedNameResolver
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from pyramid_cron.store.dialects import MOST_SECONDS, dialect_of
+from pyramid_cron.tasks import dotted_path
+
+EXAMPLE = 'postgresql+psycopg://user@host/name'
+# with a colon only after a dot, so that it is not taken for the beginning of a URL
+DOTTED_NAME = re.compile(r'\w+(\.\w+)*|\w+(\.\w+)+:\w+(\.\w+)*')
+
+
+def make_engine(value: Any, registry: Any) -> Engine:
+    """Return an engine for the setting ``cron.store``, with a pool of its own.
+
+    :param value: a URL of SQLAlchemy, an engine, a function ``(registry) -> Engine``, or the dotted name of one.
+    :raises pyramid.exceptions.ConfigurationError: if it is none of these; the message shows no part of a password.
+    """
+    if isinstance(value, URL) or (isinstance(value, str) and '://' in value):
+        engine = _of_url(value)
+    else:
+        made = _made(_resolve(value) if isinstance(value, str) else value, registry)
+        # an application whose own pool is used up must not keep the store from its heartbeats
+        engine = create_engine(made.url, pool=made.pool.recreate(), hide_parameters=True, **_isolation(made.url))
+    if _in_memory(engine.url):
+        raise ConfigurationError(
+            'bad setting cron.store: a database in memory is another one for each connection, and forgets; '
+            'name a file, as in sqlite:///%(here)s/cron.sqlite, or leave the setting out'
+        )
+    limits = dialect_of(engine.dialect.name).session_limits
+
+    def limit(connection: Any, record: object) -> None:
+        cursor = connection.cursor()
+        for statement in limits:
+            cursor.execute(statement)
+        cursor.close()
+        connection.commit()
+
+    event.listen(engine, 'connect', limit)
+    return engine
+
+
+def _of_url(value: URL | str) -> Engine:
+    try:
+        url = make_url(value)
+    except (SQLAlchemyError, ValueError):
+        raise ConfigurationError(
+            f'bad setting cron.store: it is no URL such as {EXAMPLE}; '
+            'its port has to be a number, and in a password @ is written %40, / %2F and : %3A'
+        ) from None
+    options: dict[str, Any] = {'pool_size': 2, 'max_overflow': 3, 'pool_timeout': MOST_SECONDS}
+    try:
+        known = dialect_of(url.get_backend_name()).connect_args
+        arguments = {**known.get(url.get_backend_name(), {}), **known.get(url.get_driver_name(), {})}
+        return create_engine(
+            url,
+            connect_args={name: value for name, value in arguments.items() if name not in url.query},
+            hide_parameters=True,
+            **_isolation(url),
+            **({} if _in_memory(url) else options),
+        )
+    except ImportError as exc:
+        raise ConfigurationError(f'bad setting cron.store: {exc}; install the driver of {url.drivername}') from exc
+    except SQLAlchemyError as exc:
+        raise ConfigurationError(f'bad setting cron.store: {exc}') from None
+
+
+def _resolve(name: str) -> Any:
+    if not DOTTED_NAME.fullmatch(name):
+        # perhaps a URL that is miswritten, which may hold a password
+        raise ConfigurationError(
+            f'bad setting cron.store: it is no URL such as {EXAMPLE}, and no dotted name of an engine or a function'
+        )
+    try:
+        return DottedNameResolver().resolve(name)
+    except Exception as exc:
+        raise ConfigurationError(
+            f'bad setting cron.store = {name!r}: no URL, and no name that resolves: {type(exc).__name__}: {exc}'
+        ) from exc
+
+
+def _made(value: Any, registry: Any) -> Engine:
+    if isinstance(value, Engine):
+        return value
+    # by its type, because any other value may hold a password too
+    if not callable(value):
+        raise ConfigurationError(
+            f'bad setting cron.store: a {type(value).__name__} is no URL, no engine of SQLAlchemy, '
+            'and no function that returns one'
+        )
+    made = value(registry)
+    if not isinstance(made, Engine):
+        raise ConfigurationError(
+            f'bad setting cron.store: {dotted_path(value)} returned a {type(made).__name__}, no engine of SQLAlchemy'
+        )
+    return made
+
+
+def _isolation(url: URL) -> dict[str, str]:
+    level = dialect_of(url.get_backend_name()).isolation_level
+    return {} if level is None else {'isolation_level': level}
+
+
+def sqlite_file(url: URL) -> Path | None:
+    """Return the file of a database, ``None`` for another kind of database, and for a file that is named as a URI."""
+    if url.get_backend_name() != 'sqlite' or url.database is None or url.database.startswith('file:'):
+        return None
+    return Path(url.database)
+
+
+def _in_memory(url: URL) -> bool:
+    name = url.database or ':memory:'
+    return url.get_backend_name() == 'sqlite' and (':memory:' in name or url.query.get('mode') == 'memory')

@@ -1,0 +1,63 @@
+"""The last result of a task, which stands on its row: the values that a run that has ended, or did not happen, sets."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func
+
+from pyramid_cron.reports import FAILED, LOST, MISSED, OK, TaskReport
+from pyramid_cron.store.schema import tasks
+
+
+def of_report(report: TaskReport, minute: datetime | None, now: datetime) -> dict[str, Any]:
+    """Return the values for a run that has ended.
+
+    :param minute: the minute it was for, ``None`` for a run by name.
+    """
+    if report.outcome != OK:
+        return of_failure(report.outcome, minute, now, report.error) | {'last_seconds': report.seconds}
+    return {
+        'last_outcome': OK,
+        'last_outcome_for': minute,
+        'last_finished': now,
+        'last_seconds': report.seconds,
+        'last_success_at': now,
+        **({} if minute is None else {'last_success_for': minute}),
+        'failures_in_a_row': 0,
+        'last_error': None,
+    }
+
+
+def of_failure(outcome: str, minute: datetime | None, now: datetime, error: str | None = None) -> dict[str, Any]:
+    """Return the values for a run that has failed, was lost, or could not be enqueued.
+
+    :param outcome: ``'failed'`` or ``'lost'``.
+    :param minute: the minute it was for, ``None`` for a run by name.
+    :param now: when that happened, or was found.
+    :param error: the class of its exception.
+    """
+    return {
+        'last_outcome': outcome,
+        'last_outcome_for': minute,
+        'last_finished': now,
+        'last_seconds': None,
+        'last_error': error,
+        'failures_in_a_row': func.coalesce(tasks.c.failures_in_a_row, 0) + 1,
+    }
+
+
+def of_missed(minute: datetime) -> dict[str, Any]:
+    """Return the values for a minute that was missed; those of the last run stay."""
+    return {'last_outcome': MISSED, 'last_outcome_for': minute}
+
+
+def of_unbegun(minute: datetime | None, now: datetime) -> dict[str, Any]:
+    """Return the values for an enqueued run that no worker has begun: missed, or lost if it was by name."""
+    return of_failure(LOST, None, now) if minute is None else of_missed(minute)
+
+
+def of_unsent(minute: datetime | None, now: datetime, error: str | None) -> dict[str, Any]:
+    """Return the values for a run that could not be enqueued."""
+    return of_failure(FAILED, minute, now, error)

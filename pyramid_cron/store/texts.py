@@ -1,0 +1,41 @@
+"""Reasons and errors of the store as texts, for reports, the log and the history."""
+
+from __future__ import annotations
+
+from datetime import timezone, tzinfo
+
+from pyramid_cron.claims import Pause
+from pyramid_cron.reports import process_of
+from pyramid_cron.schedules import clock
+from pyramid_cron.store.task_state import TaskState
+
+STILL_RUNNING = 'still running'
+
+
+def running_process(state: TaskState, zone: tzinfo | None = timezone.utc) -> str:
+    """Return the process that runs a task, and since when, in a time zone."""
+    host, pid = (None, None) if state.process is None else (state.process.host, state.process.pid)
+    return f'{process_of(pid, host)}, since {_started(state, zone)}'
+
+
+def busy_reason(state: TaskState, zone: tzinfo | None) -> str:
+    """Return why a claimed task cannot be claimed again."""
+    if state.handed_over_for is not None:
+        return f'still queued, since {_started(state, zone)}'
+    return f'{STILL_RUNNING}: {running_process(state, zone)}'
+
+
+def paused_reason(pause: Pause) -> str:
+    """Return why a task is paused, and at whose request."""
+    by = f' by {pause.requested_by}' if pause.requested_by else ''
+    return f'paused{by}: {pause.reason}'
+
+
+def one_line(exc: BaseException) -> str:
+    """Return the message of the database in an error, without the statement."""
+    return ' '.join(str(getattr(exc, 'orig', None) or exc).split())
+
+
+def _started(state: TaskState, zone: tzinfo | None) -> str:
+    started = state.started
+    return '?' if started is None else clock.to_zone(started, zone).isoformat(' ', 'seconds')

@@ -1,0 +1,120 @@
+"""The ticks of an application: the newest minute that had one, and the gaps between them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import case, literal
+from sqlalchemy.exc import IntegrityError
+
+from pyramid_cron.store.connection import StoreConnection
+from pyramid_cron.store.dialects import database_clock
+from pyramid_cron.store.schema import NEEDS_ATTENTION, gaps, tasks, ticks
+
+
+class Tick(NamedTuple):
+    """The row of an application's ticks after one more.
+
+    :param last: the newest minute that had a tick.
+    :param before: the newest before that one, ``None`` if there was none.
+    :param attention: whether a task is claimed or is to run once more.
+    :param clock: the database's clock, in seconds since 1970.
+    """
+
+    last: datetime
+    before: datetime | None
+    attention: bool
+    clock: float
+
+
+class Gap(NamedTuple):
+    """Minutes without a tick, one after another.
+
+    :param first: the first of them, in UTC.
+    :param last: the last of them.
+    """
+
+    first: datetime
+    last: datetime
+
+
+class Ticks:
+    """The row of an application's ticks, and the rows of its gaps.
+
+    :param connection: a connection of the application.
+    """
+
+    def __init__(self, connection: StoreConnection) -> None:
+        self._connection = connection
+
+    def record(self, minute: datetime, most_ahead: float) -> Tick:
+        """Record a tick, in one statement where the database has one for that.
+
+        :param most_ahead: seconds that the minute may be ahead of the database's clock; beyond them it is not recorded.
+        """
+        connection = self._connection
+        attention = connection.exists(tasks).where(NEEDS_ATTENTION)
+        columns = (
+            ticks.c.last_minute,
+            ticks.c.minute_before,
+            attention.label('attention'),
+            database_clock().label('clock'),
+        )
+        in_time = database_clock() >= minute.timestamp() - most_ahead
+        # with its type, without which PostgreSQL would read it in the time zone of its own
+        this_minute = literal(minute, ticks.c.last_minute.type)
+        first = connection.select_new(this_minute).where(in_time)
+        newer = ticks.c.last_minute < minute
+        values: dict[str, Any] = {
+            'minute_before': case((newer, ticks.c.last_minute), else_=ticks.c.minute_before),
+            'last_minute': case((newer, this_minute), else_=ticks.c.last_minute),
+        }
+        key = ['app', 'last_minute']
+        if connection.dialect.insert is not None:
+            inserted = connection.dialect.insert(ticks).from_select(key, first)
+            kept = inserted.on_conflict_do_update(index_elements=['app'], set_=values).returning(*columns)
+        else:
+            # MySQL assigns from the left to the right
+            changed = connection.update(ticks).where(in_time).ordered_values(*values.items())
+            if connection.execute(changed).rowcount == 0:
+                connection.execute(connection.dialect.insert_new(ticks).from_select(key, first))
+            kept = connection.select(ticks, *columns).where(in_time)
+        row = connection.execute(kept).one_or_none()
+        return Tick(minute, None, False, connection.clock()) if row is None else Tick(*row)
+
+    def last(self) -> datetime | None:
+        """Return the newest minute that had a tick, ``None`` if there was none."""
+        minute: datetime | None = self._connection.scalar(self._connection.select(ticks, ticks.c.last_minute))
+        return minute
+
+    def last_before(self, minute: datetime) -> datetime | None:
+        """Return the newest minute before another one that is known to have had a tick, ``None`` if there is none."""
+        query = self._connection.select(ticks, ticks.c.last_minute, ticks.c.minute_before)
+        row = self._connection.execute(query).one_or_none()
+        return max((known for known in row or () if known is not None and known < minute), default=None)
+
+    def last_as_value(self) -> Any:
+        """Return the newest minute that had a tick as a value for a statement."""
+        return self._connection.select(ticks, ticks.c.last_minute).scalar_subquery()
+
+    def record_gap(self, first: datetime, last: datetime) -> bool:
+        """Record minutes without a tick, and return whether no other process has."""
+        try:
+            with self._connection.savepoint():
+                self._connection.execute(self._connection.insert(gaps).values(first_minute=first, last_minute=last))
+        except IntegrityError:
+            return False
+        return True
+
+    def gaps(self, limit: int, since: datetime | None = None) -> list[Gap]:
+        """Return the gaps that do not end before ``since``, the newest first."""
+        query = self._connection.select(gaps, gaps.c.first_minute, gaps.c.last_minute)
+        if since is not None:
+            query = query.where(gaps.c.last_minute >= since)
+        newest = query.order_by(gaps.c.first_minute.desc()).limit(limit)
+        return [Gap(*row) for row in self._connection.execute(newest)]
+
+    def prune(self, before: datetime) -> None:
+        """Delete the gaps that end before an instant."""
+        self._connection.execute(self._connection.delete(gaps).where(gaps.c.last_minute < before))

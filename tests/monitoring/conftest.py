@@ -1,1 +1,0 @@
-from tests.support.store import *  # noqa: F403

@@ -1,0 +1,186 @@
+"""The engine of ``cron.store``: its values, its pool, its time limits, and what it refuses."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from pyramid.exceptions import ConfigurationError
+from sqlalchemy import create_engine, make_url, select, text
+
+from pyramid_cron.store.dialects import database_clock
+from pyramid_cron.store.engine import make_engine, sqlite_file
+
+pytestmark = pytest.mark.each_database
+
+PASSWORD = 's3cr3t'
+
+
+def works(engine):
+    with engine.connect() as connection:
+        return connection.scalar(select(database_clock())) > 0
+
+
+# what applications name in their settings
+ENGINES = {}
+
+
+def make_one(registry):
+    ENGINES['registry'] = registry
+    return ENGINES['engine']
+
+
+def make_none(registry):
+    return 'sqlite:///cron.sqlite'
+
+
+def test_a_url_an_engine_or_a_function_is_accepted(url, engines):
+    ENGINES['engine'] = made = engines(create_engine(url))
+    module = sys.modules[__name__]
+    sys.modules['store_of_an_application'] = module
+    module.AN_ENGINE = made
+    values = [
+        url,
+        make_url(url),
+        made,
+        make_one,
+        'store_of_an_application.make_one',
+        'store_of_an_application.AN_ENGINE',
+    ]
+    for value in values:
+        engine = engines(make_engine(value, 'the registry'))
+        assert works(engine)
+        # never the application's own pool
+        assert engine is not made
+        assert engine.pool is not made.pool
+        assert engine.url == made.url
+    assert ENGINES['registry'] == 'the registry'
+    del sys.modules['store_of_an_application']
+
+
+def test_a_dotted_name_may_have_a_colon(engines, tmp_path):
+    ENGINES['engine'] = engines(create_engine(f'sqlite:///{tmp_path}/cron.sqlite'))
+    package = type(sys)('application')
+    package.store = sys.modules[__name__]
+    sys.modules.update({'application': package, 'application.store': package.store})
+    assert works(engines(make_engine('application.store:make_one', None)))
+    del sys.modules['application'], sys.modules['application.store']
+
+
+@pytest.mark.parametrize('level', ['REPEATABLE READ', 'SERIALIZABLE'])
+def test_the_store_has_a_pool_and_isolation_level_itself(postgresql, engines, level):
+    own = engines(create_engine(postgresql, pool_size=1, max_overflow=0, pool_timeout=0.1, isolation_level=level))
+    with own.connect():
+        engine = engines(make_engine(own, None))
+        with engine.connect() as connection:
+            assert connection.scalar(text('SHOW transaction_isolation')) == 'read committed'
+    with engine.connect() as connection:
+        assert connection.scalar(text('SHOW transaction_isolation')) == 'read committed'
+    with own.connect() as connection:
+        assert connection.scalar(text('SHOW transaction_isolation')) == level.lower()
+        # and none of the store's limits
+        assert connection.scalar(text('SHOW statement_timeout')) == '0'
+
+
+def test_a_store_works_beside_an_exhausted_pool(servers):
+    own = create_engine(servers.url, pool_size=1, max_overflow=0, pool_timeout=0.1)
+    with own.connect():
+        server = servers.start(store=own).add(body=lambda system: server.claims._beat(), min='*')
+        for minute in range(3):
+            assert str(server.tick(minute)) == 'ok'
+    own.dispose()
+
+
+@pytest.mark.parametrize(
+    'value',
+    [
+        'postgresql//user:s3cr3t@host/name',
+        'postgresql:user:s3cr3t@host',
+        'postgresql+psycopg:user:s3cr3t@db.example.com',
+        'user.name:s3cr3t@db.example.com',
+        'postgresql://user:s3cr3t@host:port/name',
+        'nosuch://user:s3cr3t@host/name',
+        'postgresql+nosuch://user:s3cr3t@host/name',
+        b'postgresql://user:s3cr3t@host/name',
+        ['postgresql://user:s3cr3t@host/name'],
+        'mysql+pymysql://user:s3cr3t@host/name',
+    ],
+)
+def test_a_bad_value_is_refused_without_its_password(value, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pymysql', None)
+    with pytest.raises(ConfigurationError) as caught:
+        make_engine(value, None)
+    assert str(caught.value).startswith('bad setting cron.store')
+    exc = caught.value
+    while exc is not None:
+        assert PASSWORD not in str(exc)
+        exc = None if exc.__suppress_context__ else exc.__cause__ or exc.__context__
+
+
+@pytest.mark.parametrize(
+    ('value', 'problem'),
+    [
+        ('mysql+pymysql://host/name', '; install the driver of mysql+pymysql'),
+        ('no.such.name', 'no URL, and no name that resolves: ModuleNotFoundError'),
+        (5, 'a int is no URL, no engine of SQLAlchemy, and no function that returns one'),
+        (make_none, '.make_none returned a str, no engine of SQLAlchemy'),
+        ('nosuch://host/name', "Can't load plugin: sqlalchemy.dialects:nosuch"),
+    ],
+)
+def test_a_bad_value_is_explained(value, problem, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pymysql', None)
+    with pytest.raises(ConfigurationError) as caught:
+        make_engine(value, None)
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    'value',
+    [
+        'sqlite://',
+        'sqlite:///:memory:',
+        'sqlite:///file:cron?mode=memory&cache=shared&uri=true',
+        'sqlite:///file::memory:?cache=shared&uri=true',
+        create_engine('sqlite://'),
+    ],
+)
+def test_a_database_in_memory_is_refused(value):
+    with pytest.raises(ConfigurationError, match='and forgets; name a file'):
+        make_engine(value, None)
+
+
+def test_statements_have_time_limits(postgresql, engines):
+    engine = engines(make_engine(postgresql, None))
+    with engine.connect() as connection:
+        limits = {'statement_timeout': '4s', 'lock_timeout': '4s', 'idle_in_transaction_session_timeout': '10s'}
+        assert {name: connection.scalar(text(f'SHOW {name}')) for name in limits} == limits
+
+
+def test_arguments_in_a_url_are_kept(postgresql, engines):
+    engine = engines(make_engine(f'{postgresql}&connect_timeout=9', None))
+    with engine.connect() as connection:
+        parameters = connection.connection.driver_connection.info.get_parameters()
+    assert parameters['connect_timeout'] == '9'
+    assert parameters['tcp_user_timeout'] == '4000'
+
+
+@pytest.mark.parametrize(
+    ('url', 'name'),
+    [
+        ('sqlite:////var/cron.sqlite', '/var/cron.sqlite'),
+        ('sqlite:///cron.sqlite', 'cron.sqlite'),
+        ('sqlite://', None),
+        ('sqlite:///file:/var/cron.sqlite?mode=ro&uri=true', None),
+        ('postgresql+psycopg://host/name', None),
+    ],
+)
+def test_a_database_of_sqlite_has_a_file(url, name):
+    file = sqlite_file(make_url(url))
+    assert file == (None if name is None else Path(name))
+
+
+def test_a_database_without_isolation_levels_has_none(tmp_path, engines):
+    engine = engines(make_engine(f'sqlite:///{tmp_path}/cron.sqlite', None))
+    assert engine.hide_parameters
+    with engine.connect() as connection:
+        assert connection.scalar(text('PRAGMA busy_timeout')) == 4000
+        assert connection.scalar(text('PRAGMA synchronous')) == 2

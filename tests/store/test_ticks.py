@@ -1,0 +1,141 @@
+"""Ticks: the newest minute that had one, and the gaps between them."""
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from sqlalchemy import create_engine, insert, select
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+
+from pyramid_cron.schedules.clock import MINUTE
+from pyramid_cron.store.connection import StoreConnection
+from pyramid_cron.store.migrations import upgrade
+from pyramid_cron.store.schema import gaps, tasks, ticks
+from pyramid_cron.store.ticks import Gap, Ticks
+from tests.support.servers import INSTANT
+
+pytestmark = pytest.mark.each_database
+
+AHEAD = datetime(2100, 1, 1, tzinfo=timezone.utc)
+
+
+class Plain(SQLiteDialect_pysqlite):
+    """SQLite under a name that is not known, for the statements that any database understands."""
+
+    name = 'plain'
+    supports_statement_cache = True
+
+
+@pytest.fixture(params=['known', 'plain'])
+def connection(request, engine, url):
+    """A connection to the database, once known and, if it is SQLite, once under a name that is not known."""
+    if request.param == 'plain':
+        registry.register('plain', __name__, 'Plain')
+        registry.impls['plain'] = lambda: Plain
+        engine = create_engine(url.replace('sqlite:', 'plain:'))
+    with engine.begin() as plain:
+        yield StoreConnection(plain, 'app')
+    engine.dispose()
+
+
+def at(minute):
+    return INSTANT + minute * MINUTE
+
+
+def record(connection, minute):
+    tick = Ticks(connection).record(at(minute), 60)
+    return tick.last, tick.before, tick.attention
+
+
+def test_a_tick_is_recorded_with_the_one_before(connection):
+    assert Ticks(connection).last() is None
+    assert [record(connection, minute) for minute in (0, 1, 1, 5, 3)] == [
+        (at(0), None, False),
+        (at(1), at(0), False),
+        (at(1), at(0), False),
+        (at(5), at(1), False),
+        (at(5), at(1), False),
+    ]
+    assert Ticks(connection).last() == at(5)
+    assert connection.scalars(connection.select(ticks, Ticks(connection).last_as_value())) == [at(5)]
+    clock = Ticks(connection).record(at(6), 60).clock
+    assert abs(clock - datetime.now(timezone.utc).timestamp()) < 5
+
+
+@pytest.mark.parametrize('first', [True, False])
+def test_a_minute_far_ahead_is_not_recorded(connection, first):
+    if not first:
+        record(connection, 0)
+    tick = Ticks(connection).record(AHEAD, 60)
+    assert (tick.last, tick.before, tick.attention) == (AHEAD, None, False)
+    assert AHEAD.timestamp() - tick.clock > 60
+    assert connection.scalars(connection.select(ticks, ticks.c.last_minute)) == ([] if first else [at(0)])
+
+
+def test_a_minute_a_little_ahead_is_recorded(connection):
+    soon = datetime.now(timezone.utc) + timedelta(seconds=30)
+    assert Ticks(connection).record(soon, 60).last == soon
+    assert Ticks(connection).last() == soon
+
+
+@pytest.mark.parametrize(
+    ('values', 'attention'),
+    [
+        ({}, False),
+        ({'run_id': 'x'}, True),
+        ({'retry_reason': 'failed'}, True),
+        ({'run_id': 'x', 'app': 'other'}, False),
+        ({'retry_reason': 'failed', 'app': 'other'}, False),
+    ],
+)
+def test_a_tick_finds_claimed_and_repeated_tasks(connection, values, attention):
+    row = {'app': 'app', 'task': 'task', 'schedule': '', 'first_seen': at(0), 'attempt': 0, 'transactional': False}
+    connection.execute(insert(tasks).values(row | values))
+    assert record(connection, 0) == (at(0), None, attention)
+    assert record(connection, 1) == (at(1), at(0), attention)
+
+
+def test_the_last_tick_before_a_minute_is_found(connection):
+    stored = Ticks(connection)
+    assert stored.last_before(at(9)) is None
+    record(connection, 0)
+    assert [stored.last_before(at(minute)) for minute in (0, 1)] == [None, at(0)]
+    record(connection, 5)
+    assert [stored.last_before(at(minute)) for minute in (0, 1, 5, 6)] == [None, at(0), at(0), at(5)]
+
+
+def test_a_gap_is_recorded_once(connection):
+    stored = Ticks(connection)
+    assert stored.record_gap(at(1), at(2))
+    assert not stored.record_gap(at(1), at(3))
+    assert stored.record_gap(at(5), at(9))
+    assert stored.gaps(9) == [Gap(at(5), at(9)), Gap(at(1), at(2))]
+    assert stored.gaps(1) == [Gap(at(5), at(9))]
+    assert stored.gaps(9, at(2)) == [Gap(at(5), at(9)), Gap(at(1), at(2))]
+    assert stored.gaps(9, at(3)) == [Gap(at(5), at(9))]
+
+
+def test_old_gaps_are_pruned(connection):
+    stored = Ticks(connection)
+    for first in (1, 4, 9):
+        stored.record_gap(at(first), at(first + 2))
+    stored.prune(at(6))
+    assert stored.gaps(9) == [Gap(at(9), at(11)), Gap(at(4), at(6))]
+
+
+def test_minutes_are_independent_of_the_databases_zone(postgresql):
+    engine = create_engine(postgresql)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"ALTER DATABASE {engine.url.database} SET timezone TO 'Asia/Tokyo'")
+    engine.dispose()
+    upgrade(engine)
+    try:
+        for minute in range(3):
+            with engine.begin() as connection:
+                last = record(StoreConnection(connection, 'app'), minute)
+        assert last == (at(2), at(1), False)
+        with engine.begin() as connection:
+            assert Ticks(StoreConnection(connection, 'app')).record_gap(at(0), at(0))
+            assert list(connection.scalars(select(gaps.c.first_minute))) == [at(0)]
+    finally:
+        engine.dispose()

@@ -1,0 +1,26 @@
+"""Tasks for the tests of the status page, and the token of its forms."""
+
+
+def add_tasks(config):
+    def daily(system):
+        """Send the invoices."""
+
+    config.add_cron_task(lambda system: None, name='shop.often', min='*', timezone='Europe/Berlin', idle=True)
+    config.add_cron_task(daily, name='shop.daily', cron='0 2 * * *')
+    config.add_cron_task(print, name='shop.never', min=0, hour=0, day=29, month=2, dow='mon', timezone='UTC')
+
+
+def recording(ran, fails=False):
+    def configure(config):
+        def work(system):
+            ran.append(system['scheduled_for'])
+            if fails:
+                raise ValueError('no paper')
+
+        config.add_cron_task(work, name='shop.task', min=0, catch_up=0, retries=2)
+
+    return configure
+
+
+def token(page):
+    return page.task().forms[0]['csrf_token'].value

@@ -1,0 +1,179 @@
+import logging
+import threading
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from pyramid_cron import Task
+from pyramid_cron.claims import Delivery, NotClaimed
+from pyramid_cron.memory_claims import MemoryClaims
+from pyramid_cron.reports import TaskReport
+from pyramid_cron.schedules.clock import MINUTE
+from pyramid_cron.tasks import Tasks
+
+INSTANT = datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def task():
+    return Task(lambda system: None, name='task')
+
+
+def test_a_running_task_is_claimed_until_its_release(task):
+    seconds = iter([100.0, 101.5, 200.0])
+    claims = MemoryClaims(lambda: next(seconds))
+    assert claims.claim(task, INSTANT) is None
+    assert claims.claim(task, INSTANT + MINUTE) == NotClaimed('still running', 1.5)
+    claims.release(task)
+    assert claims.claim(task, INSTANT + MINUTE) is None
+
+
+def test_a_minute_is_claimed_together_with_earlier_ones(task):
+    claims = MemoryClaims()
+    assert claims.claim(task, INSTANT) is None
+    claims.release(task)
+    for earlier in (0, 1, 179):
+        assert claims.claim(task, INSTANT - earlier * MINUTE) == NotClaimed('already run', level=logging.INFO)
+    assert claims.claim(task, INSTANT + MINUTE) is None
+
+
+def test_a_run_by_name_claims_no_minute(task):
+    claims = MemoryClaims()
+    assert claims.claim(task, None) is None
+    assert claims.claim(task, None).reason == 'still running'
+    claims.release(task)
+    assert claims.claim(task, INSTANT) is None
+
+
+def test_an_interrupted_run_releases_its_minute_alone(task):
+    claims = MemoryClaims()
+    for instant in (INSTANT, INSTANT + MINUTE):
+        assert claims.claim(task, instant) is None
+        claims.interrupt(task)
+        assert claims.claim(task, instant) is None
+        claims.release(task)
+    assert claims.claim(task, INSTANT).reason == 'already run'
+    assert claims.claim(task, None) is None
+    claims.interrupt(task)
+    assert claims.claim(task, INSTANT).reason == 'already run'
+
+
+def test_an_interrupted_named_run_leaves_no_minute(task):
+    claims = MemoryClaims()
+    assert claims.claim(task, None) is None
+    claims.interrupt(task)
+    assert claims.claim(task, INSTANT) is None
+
+
+def test_tasks_of_the_same_name_are_independent(task):
+    claims = MemoryClaims()
+    assert claims.claim(task, INSTANT) is None
+    assert claims.claim(Task(lambda system: None, name='task'), INSTANT) is None
+
+
+def test_a_clock_that_ran_ahead_is_not_believed(task, caplog):
+    claims = MemoryClaims()
+    claims.claim(task, INSTANT + timedelta(days=4000))
+    claims.release(task)
+    assert claims.claim(task, INSTANT) is None
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert 'the clock was set back' in caplog.text
+    claims.release(task)
+    assert claims.claim(task, INSTANT + MINUTE) is None
+
+
+@pytest.mark.parametrize(('seconds', 'already_run'), [(3 * 3600 - 1, True), (3 * 3600, False)])
+def test_a_clock_set_back_three_hours_is_believed(task, seconds, already_run):
+    claims = MemoryClaims()
+    claims.claim(task, INSTANT)
+    claims.release(task)
+    found = claims.claim(task, INSTANT - timedelta(seconds=seconds))
+    assert (found is not None and found.reason == 'already run') is already_run
+
+
+def test_other_tasks_run_while_the_log_is_written(task):
+    claims, other, found = MemoryClaims(), Task(lambda system: None, name='other'), []
+
+    class Slow(logging.Handler):
+        def emit(self, record):
+            thread = threading.Thread(target=lambda: found.append(claims.claim(other, INSTANT)), daemon=True)
+            thread.start()
+            thread.join(5)
+
+    claims.claim(task, INSTANT + timedelta(days=1))
+    claims.release(task)
+    logger, handler = logging.getLogger('pyramid_cron.memory_claims'), Slow()
+    logger.addHandler(handler)
+    try:
+        assert claims.claim(task, INSTANT) is None
+        assert found == [None]
+    finally:
+        logger.removeHandler(handler)
+
+
+def test_one_of_two_threads_claims_a_task(task):
+    found, others = [], []
+
+    def claim_meanwhile():
+        found.append(claims.claim(task, INSTANT + MINUTE))
+
+    def monotonic():
+        # called between the look at the running tasks and the entry of this one
+        if not others:
+            others.append(
+                threading.Thread(target=lambda: found.append(claims.claim(task, INSTANT + MINUTE)), daemon=True)
+            )
+            others[0].start()
+            # it ends at once unless the lock keeps it waiting
+            others[0].join(0.2)
+        return 100.0
+
+    claims = MemoryClaims(monotonic)
+    found.append(claims.claim(task, INSTANT))
+    others[0].join(10)
+    assert sorted(found, key=lambda not_claimed: not_claimed is not None) == [None, NotClaimed('still running', 0.0)]
+
+
+@pytest.fixture
+def tasks(task):
+    tasks = Tasks()
+    tasks.add('task', task)
+    task.engine = 'an engine'
+    return tasks
+
+
+def test_runs_of_a_tick_are_enqueued(tasks, task):
+    [run] = MemoryClaims().due(tasks, INSTANT, 'request').runs
+    assert (run.task, run.minute, run.engine, run.attempt, run.token) == (task, INSTANT, 'an engine', 1, None)
+    assert run.not_claimed is None
+
+
+@pytest.mark.parametrize(('enqueue', 'engine'), [(True, 'an engine'), (False, None)])
+def test_a_named_run_is_enqueued_on_request(tasks, enqueue, engine):
+    [run] = MemoryClaims().named(tasks, ['task'], enqueue=enqueue).runs
+    assert (run.minute, run.engine) == (None, engine)
+
+
+def test_a_run_claims_and_releases_its_task(tasks):
+    claims, report = MemoryClaims(), TaskReport('task', 'ok')
+    [run] = claims.due(tasks, INSTANT, 'request').runs
+    assert run.claim() is None
+    assert run.claim().reason == 'still running'
+    with run.joined(None):
+        run.skip('nothing is recorded')
+    assert run.release(report) is report
+    assert run.claim().reason == 'already run'
+
+
+def test_a_delivery_runs_here_and_claims_no_minute(tasks):
+    claims, minute = MemoryClaims(), datetime.now(timezone.utc)
+    for _ in range(2):
+        [run] = claims.delivered(tasks, Delivery('task', minute), timedelta(minutes=5)).runs
+        assert (run.minute, run.engine, run.not_claimed) == (None, None, None)
+        assert run.claim() is None
+        run.interrupt()
+
+
+def test_a_late_delivery_does_not_run(tasks):
+    [run] = MemoryClaims().delivered(tasks, Delivery('task', INSTANT - timedelta(days=4000)), timedelta(0)).runs
+    assert run.not_claimed.outcome == 'missed'
