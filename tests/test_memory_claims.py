@@ -10,6 +10,7 @@ from pyramid_cron.memory_claims import MemoryClaims
 from pyramid_cron.reports import TaskReport
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.tasks import Tasks
+from tests.support.threads import call_meanwhile
 
 INSTANT = datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc)
 
@@ -112,25 +113,21 @@ def test_other_tasks_run_while_the_log_is_written(task):
 
 
 def test_one_of_two_threads_claims_a_task(task):
-    found, others = [], []
+    found, called, others = [], [], []
 
     def claim_meanwhile():
         found.append(claims.claim(task, INSTANT + MINUTE))
 
     def monotonic():
         # called between the look at the running tasks and the entry of this one
-        if not others:
-            others.append(
-                threading.Thread(target=lambda: found.append(claims.claim(task, INSTANT + MINUTE)), daemon=True)
-            )
-            others[0].start()
-            # it ends at once unless the lock keeps it waiting
-            others[0].join(0.2)
+        if not called:
+            called.append(True)
+            others.append(call_meanwhile(claim_meanwhile))
         return 100.0
 
     claims = MemoryClaims(monotonic)
     found.append(claims.claim(task, INSTANT))
-    others[0].join(10)
+    others[0].join()
     assert sorted(found, key=lambda not_claimed: not_claimed is not None) == [None, NotClaimed('still running', 0.0)]
 
 

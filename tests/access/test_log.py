@@ -1,9 +1,9 @@
 import logging
-from threading import Thread
 
 import pytest
 
 from pyramid_cron.access.log import Refusal, RefusalLog
+from tests.support.threads import call_meanwhile
 
 PROXY = Refusal(403, 'through a proxy', 'it came through a proxy', 'go without one')
 METHOD = Refusal(405, 'by another method', 'the method is HEAD', 'use GET or POST')
@@ -92,10 +92,8 @@ def test_requests_of_many_threads_are_counted_once_each(logged):
         """A kind in the look-up of which a request of another thread comes in."""
 
         def __hash__(self):
-            others.append(Thread(target=refusals.note, args=(PROXY, 0.0)))
-            others[-1].start()
-            # without a lock it is counted by now; with the lock it waits for this one
-            others[-1].join(0.1)
+            # without a lock it is counted by then; with the lock it waits for this one
+            others.append(call_meanwhile(lambda: refusals.note(PROXY, 0.0)))
             return super().__hash__()
 
     for _ in range(10):

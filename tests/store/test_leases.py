@@ -15,6 +15,7 @@ from pyramid_cron.store.leases import KEPT_SECONDS, Heartbeat, PidNamespace, Pro
 from pyramid_cron.store.schema import processes, tasks
 from pyramid_cron.store.task_state import ProcessState
 from tests.support.servers import INSTANT
+from tests.support.threads import call_meanwhile
 
 pytestmark = pytest.mark.each_database
 
@@ -262,21 +263,13 @@ def test_a_run_shorter_than_a_beat_has_none(begin):
     assert beats.count.acquire(blocking=False) is False
 
 
-def meanwhile(call):
-    """Call something in another thread, which ends at once unless a lock keeps it waiting."""
-    thread = threading.Thread(target=call, daemon=True)
-    thread.start()
-    thread.join(0.1)
-    return thread
-
-
 def test_two_runs_at_once_have_one_heartbeat(begin, monkeypatch):
     others, make = [], socket.socketpair
 
     def make_meanwhile():
         # between the look for a heartbeat and the entry of this one
         if not others:
-            others.append(meanwhile(heartbeat.begin))
+            others.append(call_meanwhile(heartbeat.begin))
         return make()
 
     monkeypatch.setattr(socket, 'socketpair', make_meanwhile)
@@ -299,7 +292,7 @@ def test_a_run_that_begins_at_an_end_has_a_heartbeat(begin):
             self.close = stop.close
 
         def shutdown(self, how):
-            others.append(meanwhile(heartbeat.begin))
+            others.append(call_meanwhile(heartbeat.begin))
             self.stop.shutdown(how)
 
     others = []
