@@ -87,6 +87,67 @@ def test_new_arguments_are_keyword_only(config):
         config.add_cron_task(purge, '*', '*', '*', '*', '*', False, 'name')
 
 
+class Job:
+    def __init__(self, system): ...
+
+    def run(self, system): ...
+
+
+@pytest.fixture
+def application(tmp_path, monkeypatch):
+    """Return the configuration of a package with a module of tasks."""
+    # modules stay imported, so that its name has to differ from those in other tests
+    package = tmp_path / 'shop_of_directives'
+    package.mkdir()
+    (package / '__init__.py').write_text('def includeme(config):\n    config.add_cron_task(".tasks.purge")\n')
+    (package / 'tasks.py').write_text('def purge(system): ...\nlimit = 5\n')
+    (package / 'failing.py').write_text('def purge(system): ...\n1 / 0\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    config = Configurator()
+    config.include('pyramid_cron')
+    return config
+
+
+def test_dotted_names_resolve_relative_to_the_calling_module(application):
+    application.include('shop_of_directives')
+    assert names(application) == ['shop_of_directives.tasks.purge']
+
+
+@pytest.mark.parametrize(
+    ('f', 'why'),
+    [
+        ('shop_of_directives.tasks.purges', "shop_of_directives.tasks has no 'purges'; is 'purge' meant?"),
+        ('no_such_package.purge', "ModuleNotFoundError: No module named 'no_such_package'"),
+        ('', 'it is empty'),
+    ],
+)
+def test_an_unresolvable_name_is_refused_with_a_hint(application, f, why):
+    with pytest.raises(ConfigurationError) as caught:
+        application.add_cron_task(f)
+    assert str(caught.value) == f'cron task {f!r} does not resolve: {why}'
+
+
+def test_the_traceback_of_a_failed_import_is_kept(application):
+    with pytest.raises(ConfigurationError) as caught:
+        application.add_cron_task('shop_of_directives.failing.purge')
+    assert isinstance(caught.value.__cause__.__cause__, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    ('f', 'parts'),
+    [
+        (None, ['cron task None is not callable', 'purge and not purge()']),
+        ('shop_of_directives.tasks.limit', ["cron task 'shop_of_directives.tasks.limit' is not callable"]),
+        (Job, [f'cron task {__name__}.Job is a class']),
+        (Job.run, [f'cron task {__name__}.Job.run does not take one argument, system', 'the method of an instance']),
+    ],
+    ids=shown,
+)
+def test_what_cannot_be_a_task_is_refused_by_its_name(application, f, parts):
+    with refused(*parts):
+        application.add_cron_task(f)
+
+
 def test_the_directive_takes_options_of_the_store(config):
     config.add_cron_task(purge, min=0, catch_up=60, retries=2, store=False)
     config.commit()
