@@ -85,12 +85,16 @@ def prepare_tables(engine: Engine, create: bool, sleep: Callable[[float], object
     :param create: whether to create and upgrade them.
     :raises Unavailable: if the tables are missing or outdated and not to be changed here, or of a newer major version.
     """
-    for attempt in range(1, ATTEMPTS_TO_PREPARE):
+    with engine.connect():
+        # a database that is away fails here: a tick does not wait for it ten times
+        pass
+    # on MySQL, where each change of a table is a transaction of its own, the others take longer
+    longer = int(dialect_of(engine.dialect.name).converts_tables)
+    for attempt in range(ATTEMPTS_TO_PREPARE - 1):
         try:
             _prepare_tables(engine, create)
         except SQLAlchemyError:
-            # longer each time: on MySQL, where each change of a table is a transaction, the others take a while
-            sleep(random.uniform(0.01, 0.1) * attempt)
+            sleep(random.uniform(0.01, 0.1) * (1 + longer * attempt))
         else:
             return
     _prepare_tables(engine, create)
