@@ -279,7 +279,7 @@ def interrupted(engine, most):
 @pytest.fixture
 def step(request):
     """After how many more statements an upgrade is interrupted the next time."""
-    return 1 if request.config.getoption('thorough') else 4
+    return 1 if request.config.getoption('thorough') else 9
 
 
 def test_an_interrupted_upgrade_goes_on(old, step):

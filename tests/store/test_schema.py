@@ -14,8 +14,6 @@ from pyramid_cron.store.task_state import TaskStates
 from pyramid_cron.store.ticks import Ticks
 from tests.support.servers import INSTANT
 
-pytestmark = pytest.mark.each_database
-
 PRECISE = INSTANT + timedelta(microseconds=123456)
 #: rows of each kind for the statements that are explained
 MANY = 3000

@@ -18,8 +18,6 @@ from pyramid_cron.store.task_state import TaskStates
 from pyramid_cron.store.ticks import Ticks
 from tests.support.servers import INSTANT, NEVER
 
-pytestmark = pytest.mark.each_database
-
 OF_APP = [tasks, pauses, ticks, gaps, runs]
 #: columns that have the time of the test
 TIMES = {'started', 'finished', 'since'}

@@ -45,19 +45,17 @@ def made_mariadb(mariadb_server):
 
 
 def pytest_generate_tests(metafunc):
-    """Choose the databases of a test that uses :func:`engine`.
+    """Choose the databases of a test that uses :func:`engine` or :func:`empty_url`.
 
     Each such test runs on SQLite. One that is marked with ``each_database``, or each with ``--thorough``, runs on
-    PostgreSQL as well, and on MariaDB with ``--mariadb``. A test that uses :func:`empty_url` runs on all of them.
+    PostgreSQL as well, and on MariaDB with ``--mariadb``.
     """
     option = metafunc.config.getoption
     each = ['sqlite', 'postgresql', 'mariadb'] if option('mariadb') else ['sqlite', 'postgresql']
-    if 'empty_url' in metafunc.fixturenames and not parametrized(metafunc.definition, 'empty_url'):
-        metafunc.parametrize('empty_url', each, indirect=True)
-    if 'engine' not in metafunc.fixturenames or parametrized(metafunc.definition, 'engine'):
-        return
     marked = option('thorough') or metafunc.definition.get_closest_marker('each_database')
-    metafunc.parametrize('engine', each if marked else ['sqlite'], indirect=True)
+    for name in ('engine', 'empty_url'):
+        if name in metafunc.fixturenames and not parametrized(metafunc.definition, name):
+            metafunc.parametrize(name, each if marked else ['sqlite'], indirect=True)
 
 
 def parametrized(item, name):
