@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, Protocol
 
 from pyramid_cron.errors import CronError
 from pyramid_cron.reports import MISSED, SKIPPED, TaskReport, duration
-from pyramid_cron.schedules import clock
 from pyramid_cron.tasks import Engine, Task, Tasks
 
 
@@ -151,11 +150,11 @@ class Claims(Protocol):
         """
 
 
-def too_late(task: Task, minute: datetime | None, catch_up: timedelta) -> NotClaimed | None:
+def too_late(task: Task, minute: datetime | None, catch_up: timedelta, now: datetime) -> NotClaimed | None:
     """Return why an enqueued run does not begin any more, ``None`` if it does."""
     if minute is None:
         return None
-    late = clock.now() - minute
+    late = now - minute
     if late <= task.queue_timeout(catch_up):
         return None
     return NotClaimed(f'it came {duration(late.total_seconds())} after its minute', outcome=MISSED)

@@ -12,7 +12,7 @@ from typing import Any
 
 from pyramid_cron.claims import Delivery, Found, NotClaimed, too_late
 from pyramid_cron.reports import ALREADY_RUN, TaskReport
-from pyramid_cron.schedules.clock import THREE_HOURS
+from pyramid_cron.schedules import clock
 from pyramid_cron.tasks import Engine, Task, Tasks
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class MemoryClaims:
     def delivered(self, tasks: Tasks, delivery: Delivery, catch_up: timedelta) -> Found:
         [task] = tasks.named([delivery.task])
         # it claims no minute: the process that enqueued it has, and another delivery of it is not known here
-        return Found([MemoryRun(self, task, None, too_late(task, delivery.minute, catch_up))])
+        return Found([MemoryRun(self, task, None, too_late(task, delivery.minute, catch_up, clock.now()))])
 
     def claim(self, task: Task, minute: datetime | None) -> NotClaimed | None:
         """Claim a task for a minute, or return why that is not possible.
@@ -106,7 +106,7 @@ class MemoryClaims:
             set_back = False
             if minute is not None:
                 if last is not None and last >= minute:
-                    if last - minute < THREE_HOURS:
+                    if last - minute < clock.THREE_HOURS:
                         return NotClaimed(ALREADY_RUN, level=logging.INFO)
                     set_back = True
                 self._begun[task] = minute

@@ -4,15 +4,9 @@ import pytest
 
 from pyramid_cron import Task
 from pyramid_cron.claims import too_late
-from pyramid_cron.schedules import clock
 
 NOW = datetime(2026, 11, 23, 9, 8, 30, tzinfo=timezone.utc)
 CATCH_UP = timedelta(minutes=5)
-
-
-@pytest.fixture
-def now(monkeypatch):
-    monkeypatch.setattr(clock, 'now', lambda: NOW)
 
 
 @pytest.mark.parametrize(
@@ -27,11 +21,11 @@ def now(monkeypatch):
         (0, 61, 'it came 61 s after its minute'),
     ],
 )
-def test_an_enqueued_run_may_begin_until_catch_up(now, own, late, reason):
-    found = too_late(Task(print, catch_up=own), NOW - timedelta(seconds=late), CATCH_UP)
+def test_an_enqueued_run_may_begin_until_catch_up(own, late, reason):
+    found = too_late(Task(print, catch_up=own), NOW - timedelta(seconds=late), CATCH_UP, NOW)
     assert (found and found.reason) == reason
     assert found is None or found.outcome == 'missed'
 
 
-def test_an_enqueued_run_by_name_is_never_late(now):
-    assert too_late(Task(print), None, timedelta(0)) is None
+def test_an_enqueued_run_by_name_is_never_late():
+    assert too_late(Task(print), None, timedelta(0), NOW) is None

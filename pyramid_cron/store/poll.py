@@ -140,7 +140,7 @@ class Poll:
         if state.handed_over_for != handed_over_for(minute, delivery.token or ''):
             # delivered for the second time, or expired
             return self._make_run(task, minute, not_claimed=NotClaimed(ALREADY_RUN, level=logging.INFO))
-        late = too_late(task, minute, self._options.catch_up)
+        late = too_late(task, minute, self._options.catch_up, clock.now())
         if late is not None:
             self._reaper.expire(state, task, instant, late.reason)
         return self._make_run(task, minute, state.attempt, late, enqueued_id=state.run_id)
