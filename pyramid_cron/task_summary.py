@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyramid_cron.claims import Pause, Unavailable
-from pyramid_cron.reports import LOST, MISSED, PAUSED, QUEUED, RUNNING, STUCK, PastRun, duration
+from pyramid_cron.reports import LOST, PAUSED, QUEUED, RUNNING, STUCK, PastRun, duration
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.fields import DAY, DOW, HOUR, MIN, MONTH, Field, write
 from pyramid_cron.schedules.schedule import CALENDAR_ENDS, Schedule
@@ -129,14 +129,11 @@ class TaskSummary:
         state = self.state
         if state is None:
             return
-        in_progress = ''
-        if state.is_claimed:
-            stuck = any(problem.kind == STUCK for problem in self.problems)
-            in_progress = QUEUED if state.handed_over_for is not None else STUCK if stuck else RUNNING
+        in_progress = state.in_progress(any(problem.kind == STUCK for problem in self.problems))
         if in_progress == STUCK:
             yield in_progress
         if state.last_outcome is not None:
-            at = state.last_outcome_for if state.last_outcome == MISSED else state.last_finished
+            at = state.last_at
             yield ' '.join(filter(None, [state.last_outcome, '' if at is None else self._ago(at)]))
         if in_progress and in_progress != STUCK:
             yield in_progress

@@ -146,13 +146,11 @@ def format_state(
     :return: ``None`` if the task has not run yet.
     """
     in_progress = _in_progress(state, problems, now)
-    outcome, at, took = state.last_outcome, state.last_finished, ''
+    outcome, at, took = state.last_outcome, state.last_at, ''
     if in_progress and (outcome is None or in_progress[0] == STUCK):
         outcome, took = in_progress
         at, in_progress = state.started, None
-    elif outcome == MISSED:
-        at = state.last_outcome_for
-    elif outcome != LOST and state.last_seconds is not None:
+    elif outcome not in (LOST, MISSED) and state.last_seconds is not None:
         took = format_seconds(state.last_seconds)
     if outcome is None or at is None:
         return None
@@ -171,12 +169,10 @@ def format_state(
 
 def _in_progress(state: TaskState, problems: Sequence[Problem], now: datetime) -> tuple[str, str] | None:
     """Return what the run in progress of a task is, and for how long; ``None`` if there is none."""
-    if state.started is None or not state.is_claimed:
+    word = state.in_progress(any(problem.kind == STUCK for problem in problems))
+    if state.started is None or word is None:
         return None
-    length = duration(max((now - state.started).total_seconds(), 0.0))
-    if state.handed_over_for is not None:
-        return QUEUED, length
-    return STUCK if any(problem.kind == STUCK for problem in problems) else RUNNING, length
+    return word, duration(max((now - state.started).total_seconds(), 0.0))
 
 
 def draw_strip(outcomes: Sequence[str]) -> Strip:

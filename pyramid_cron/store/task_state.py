@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, or_
 
 from pyramid_cron.claims import Pause
-from pyramid_cron.reports import LOST
+from pyramid_cron.reports import LOST, MISSED, QUEUED, RUNNING, STUCK
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import database_clock
@@ -126,6 +126,20 @@ class TaskState:
     def started(self) -> datetime | None:
         """When the run in progress was claimed, by the database's clock; that of the last run while none is."""
         return None if self.started_at is None else datetime.fromtimestamp(self.started_at, timezone.utc)
+
+    @property
+    def last_at(self) -> datetime | None:
+        """When the last result was: the minute that was missed, or the end of the last run."""
+        return self.last_outcome_for if self.last_outcome == MISSED else self.last_finished
+
+    def in_progress(self, stuck: bool) -> str | None:
+        """Return what the claimed run is doing, in one word; ``None`` if there is none.
+
+        :param stuck: whether it has been running for too long.
+        """
+        if not self.is_claimed:
+            return None
+        return QUEUED if self.handed_over_for is not None else STUCK if stuck else RUNNING
 
     @property
     def paused_until(self) -> datetime | None:
