@@ -189,3 +189,17 @@ def duration(seconds: float) -> str:
         return f'{seconds:.0f} s'
     hours, minutes = divmod(int(seconds) // 60, 60)
     return f'{hours} h {minutes} min' if hours else f'{minutes} min'
+
+
+def format_seconds(seconds: float) -> str:
+    """Return how long a run took, to the millisecond if that is below a second: ``0.250 s``, ``1.3 s``, ``5 min``."""
+    return f'{seconds:.3f} s' if seconds < 1 else f'{seconds:.1f} s' if seconds < 60 else duration(seconds)
+
+
+def format_length(start: datetime, end: datetime) -> str:
+    """Return the time from one instant to a later one in full minutes: ``3 h 12 min``, ``4 d 12 h``."""
+    # in UTC: within one time zone the difference would be that of the wall clock
+    minutes = (clock.to_instant(end) - clock.to_instant(start)) // clock.MINUTE
+    days, hours = minutes // 1440, minutes // 60 % 24
+    parts = [(days, 'd'), (hours, 'h'), (0 if days else minutes % 60, 'min')]
+    return ' '.join(f'{number} {unit}' for number, unit in parts if number) or '0 min'

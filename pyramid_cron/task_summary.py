@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone, tzinfo
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyramid_cron.claims import Pause, Unavailable
-from pyramid_cron.reports import LOST, PAUSED, QUEUED, RUNNING, STUCK, PastRun, duration
+from pyramid_cron.reports import PAUSED, STUCK, format_length
+from pyramid_cron.run_summary import in_zone
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.fields import DAY, DOW, HOUR, MIN, MONTH, Field, write
 from pyramid_cron.schedules.schedule import CALENDAR_ENDS, Schedule
@@ -227,65 +228,6 @@ def _format_differences(schedule: Schedule, wall: datetime, fields: list[Field])
     )
 
 
-class RunSummary(NamedTuple):
-    """One past run in plain values.
-
-    :param outcome: its outcome, ``'stuck'`` if it has been running for too long.
-    :param when: the instant at which it began, or the minute that it was for if it did not begin.
-    :param took: how long it took, or has been running or queued; empty if that is not known.
-    :param reason: what it raised, or why it did not run.
-    :param about: by hand or for which minute, which attempt, and in which process, where these are not plain.
-    """
-
-    outcome: str
-    when: datetime
-    took: str
-    reason: str
-    about: Sequence[str]
-
-
-def summarize_run(run: PastRun, now: datetime, stuck: bool, format_time: Callable[[datetime], str]) -> RunSummary:
-    """Return a past run in plain values.
-
-    :param stuck: whether the run in progress of its task is stuck.
-    :param format_time: returns the text of a minute.
-    """
-    outcome, took = run.outcome, ''
-    if outcome in (RUNNING, QUEUED):
-        # not below 0 where the clocks of two machines differ
-        took = duration(max((now - run.started).total_seconds(), 0.0))
-        if outcome == RUNNING and stuck:
-            outcome = STUCK
-    elif run.attempt and run.seconds is not None and outcome != LOST:
-        took = format_seconds(run.seconds)
-    when, about = run.started, []
-    if run.scheduled_for is None:
-        about.append(f'by hand{f", {run.requested_by}" if run.requested_by else ""}')
-    elif not run.attempt:
-        when = run.scheduled_for
-    elif run.scheduled_for != clock.minute_of(run.started):
-        about.append(f'for {format_time(run.scheduled_for)}')
-    if run.attempt > 1:
-        about.append(f'attempt {run.attempt}')
-    if run.process:
-        about.append(run.process)
-    return RunSummary(outcome, when, took, run.why, about)
-
-
-def format_seconds(seconds: float) -> str:
-    """Return how long a run took, to the millisecond if that is below a second: ``0.250 s``, ``1.3 s``, ``5 min``."""
-    return f'{seconds:.3f} s' if seconds < 1 else f'{seconds:.1f} s' if seconds < 60 else duration(seconds)
-
-
-def format_length(start: datetime, end: datetime) -> str:
-    """Return the time from one instant to a later one in full minutes: ``3 h 12 min``, ``4 d 12 h``."""
-    # in UTC: within one time zone the difference would be that of the wall clock
-    minutes = (clock.to_instant(end) - clock.to_instant(start)) // clock.MINUTE
-    days, hours = minutes // 1440, minutes // 60 % 24
-    parts = [(days, 'd'), (hours, 'h'), (0 if days else minutes % 60, 'min')]
-    return ' '.join(f'{number} {unit}' for number, unit in parts if number) or '0 min'
-
-
 def due_between(tasks: Iterable[Task], first: datetime, last: datetime) -> list[str]:
     """Return the names of the tasks that are due in a minute from ``first`` to ``last``."""
     coming = ((task.name, next(task.runs(first - clock.MINUTE), None)) for task in tasks)
@@ -306,19 +248,7 @@ def _last_as_dict(state: TaskState, zone: tzinfo | None) -> dict[str, Any] | Non
         'failures_in_a_row': state.failures_in_a_row or 0,
         'running_since': state.started if state.is_claimed else None,
     }
-    return _in_zone(values, zone)
-
-
-def run_as_dict(run: PastRun, zone: tzinfo | None) -> dict[str, Any]:
-    """Return a past run for JSON, with its instants in a time zone."""
-    return _in_zone(run._asdict(), zone)
-
-
-def _in_zone(values: Mapping[str, Any], zone: tzinfo | None) -> dict[str, Any]:
-    return {
-        name: clock.to_zone(value, zone).isoformat() if isinstance(value, datetime) else value
-        for name, value in values.items()
-    }
+    return in_zone(values, zone)
 
 
 def _pause_as_dict(pause: Pause) -> dict[str, Any]:

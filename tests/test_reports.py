@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pyramid_cron import RunReport, TaskReport
-from pyramid_cron.reports import PastRun
+from pyramid_cron.reports import PastRun, format_seconds
 
 INSTANT = datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc)
 
@@ -97,3 +97,19 @@ def past(**values):
 )
 def test_a_past_run_shows_its_process_and_reason(run, process, why):
     assert (run.process, run.why) == (process, why)
+
+
+@pytest.mark.parametrize(
+    ('number', 'text'),
+    [
+        (0.05, '0.050 s'),
+        (0.999, '0.999 s'),
+        (1, '1.0 s'),
+        (1.26, '1.3 s'),
+        (60, '60 s'),
+        (75, '75 s'),
+        (3720, '1 h 2 min'),
+    ],
+)
+def test_short_runs_have_their_milliseconds(number, text):
+    assert format_seconds(number) == text

@@ -1,15 +1,14 @@
-"""One task at an instant, and one past run in plain values."""
+"""One task at an instant."""
 
 import functools
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from pyramid_cron import Task
-from pyramid_cron.reports import PastRun
 from pyramid_cron.schedules.clock import format_offset, minute_of, to_instant
-from pyramid_cron.task_summary import format_seconds, sort_by_next_run, summarize, summarize_run
+from pyramid_cron.task_summary import sort_by_next_run, summarize
 
 BERLIN = ZoneInfo('Europe/Berlin')
 
@@ -97,69 +96,3 @@ def test_tasks_are_sorted_by_instants_and_not_by_wall_clocks():
 def test_an_offset_has_a_sign_and_a_colon():
     assert format_offset(datetime(2026, 7, 1, tzinfo=BERLIN)) == '+02:00'
     assert format_offset(datetime(2026, 7, 1, tzinfo=ZoneInfo('America/St_Johns'))) == '-02:30'
-
-
-@pytest.mark.parametrize(
-    ('number', 'text'),
-    [
-        (0.05, '0.050 s'),
-        (0.999, '0.999 s'),
-        (1, '1.0 s'),
-        (1.26, '1.3 s'),
-        (60, '60 s'),
-        (75, '75 s'),
-        (3720, '1 h 2 min'),
-    ],
-)
-def test_short_runs_have_their_milliseconds(number, text):
-    assert format_seconds(number) == text
-
-
-NOW = datetime(2026, 11, 24, 18, 0, 30, tzinfo=timezone.utc)
-
-
-def past_run(outcome='ok', **values):
-    started = values.pop('started', NOW - timedelta(minutes=10))
-    known = {'task': 't', 'outcome': outcome, 'scheduled_for': minute_of(started), 'attempt': 1}
-    known |= {'trigger': 'request', 'host': None, 'pid': None, 'started': started, 'finished': started}
-    known |= {'seconds': 0.25, 'reason': None, 'error': None, 'traceback': None}
-    return PastRun(**(known | values))
-
-
-def run_summary(run, stuck=False):
-    return summarize_run(run, NOW, stuck, lambda minute: f'{minute:%H:%M}')
-
-
-@pytest.mark.parametrize(
-    ('run', 'stuck', 'outcome', 'took'),
-    [
-        (past_run(), False, 'ok', '0.250 s'),
-        # an earlier run of a task whose run in progress is stuck
-        (past_run(), True, 'ok', '0.250 s'),
-        (past_run('lost'), False, 'lost', ''),
-        (past_run('ok', seconds=None), False, 'ok', ''),
-        (past_run('skipped', attempt=0), False, 'skipped', ''),
-        (past_run('running', started=NOW - timedelta(seconds=60)), False, 'running', '60 s'),
-        (past_run('running', started=NOW - timedelta(seconds=61)), True, 'stuck', '61 s'),
-        (past_run('queued', started=NOW - timedelta(seconds=61)), True, 'queued', '61 s'),
-        # the clock of another machine is ahead
-        (past_run('running', started=NOW + timedelta(seconds=5)), False, 'running', '0 s'),
-    ],
-)
-def test_a_run_has_an_outcome_and_a_length(run, stuck, outcome, took):
-    assert run_summary(run, stuck)[::2][:2] == (outcome, took)
-
-
-@pytest.mark.parametrize(
-    ('run', 'when', 'about'),
-    [
-        (past_run(), '17:50', []),
-        (past_run(scheduled_for=None), '17:50', ['by hand']),
-        (past_run(scheduled_for=None, requested_by='ada'), '17:50', ['by hand, ada']),
-        (past_run(scheduled_for=NOW - timedelta(hours=1)), '17:50', ['for 17:00']),
-        (past_run('skipped', scheduled_for=NOW - timedelta(hours=1), attempt=0), '17:00', []),
-        (past_run(attempt=2, host='web-1', pid=7), '17:50', ['attempt 2', 'process 7 on web-1']),
-    ],
-)
-def test_a_run_has_a_time_and_details(run, when, about):
-    assert (f'{run_summary(run).when:%H:%M}', run_summary(run).about) == (when, about)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pyramid_cron.monitoring.examine import Examination, examine
 from pyramid_cron.monitoring.problems import Problem
 from pyramid_cron.reports import QUEUED, RUNNING, STUCK, PastRun, duration
+from pyramid_cron.run_summary import RunSummary, run_as_dict, summarize_run
 from pyramid_cron.schedules import clock
 from pyramid_cron.scripts.arguments import require_known
 from pyramid_cron.scripts.listing import format_problem, wrap
@@ -18,7 +19,7 @@ from pyramid_cron.store.admin import Store
 from pyramid_cron.store.missed import NO_TICK_IN_TIME
 from pyramid_cron.store.queries import Missed, Queries, in_order, when
 from pyramid_cron.store.ticks import Gap
-from pyramid_cron.task_summary import LOCAL_TIME, RunSummary, TaskSummary, due_between, run_as_dict, summarize_run
+from pyramid_cron.task_summary import LOCAL_TIME, TaskSummary, due_between
 from pyramid_cron.tasks import Task
 from pyramid_cron.times import TimeError, parse_since
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta, tzinfo
 from typing import TYPE_CHECKING
 
-from pyramid_cron.reports import LOST, PAUSED, STUCK, RunReport, TaskReport, duration
+from pyramid_cron.reports import LOST, PAUSED, STUCK, RunReport, TaskReport, duration, format_length
 from pyramid_cron.schedules import clock
-from pyramid_cron.task_summary import LOCAL_TIME, TaskSummary, format_length, sort_by_next_run
+from pyramid_cron.task_summary import LOCAL_TIME, TaskSummary, sort_by_next_run
 
 if TYPE_CHECKING:
     from pyramid_cron.monitoring.problems import Problem

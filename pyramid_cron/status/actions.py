@@ -10,11 +10,10 @@ from pyramid_cron import transactions
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.isolation import OF_SERVERS
 from pyramid_cron.orders import NotRun, run_through
-from pyramid_cron.reports import FAILED, OK, RunReport
+from pyramid_cron.reports import FAILED, OK, RunReport, format_seconds
 from pyramid_cron.schedules import clock
 from pyramid_cron.status.formatting import format_distance, format_time
 from pyramid_cron.status.queries import last_manual_run
-from pyramid_cron.task_summary import format_seconds
 from pyramid_cron.tasks import Task
 from pyramid_cron.times import TimeError, parse_minute
 

@@ -8,11 +8,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyramid_cron.monitoring.problems import KINDS, NO_TICK, Problem
-from pyramid_cron.reports import FAILED, MISSED, PAUSED, STUCK, duration
+from pyramid_cron.reports import FAILED, MISSED, PAUSED, STUCK, duration, format_seconds
 from pyramid_cron.schedules import clock
 from pyramid_cron.status.formatting import STYLES, format_span, format_time
 from pyramid_cron.status.queries import TasksState
-from pyramid_cron.task_summary import due_between, format_seconds
+from pyramid_cron.task_summary import due_between
 from pyramid_cron.tasks import Tasks
 
 if TYPE_CHECKING:

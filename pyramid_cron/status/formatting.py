@@ -7,9 +7,23 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyramid_cron.reports import FAILED, LOST, MISSED, OK, PAUSED, QUEUED, RUNNING, SKIPPED, STUCK, PastRun, duration
+from pyramid_cron.reports import (
+    FAILED,
+    LOST,
+    MISSED,
+    OK,
+    PAUSED,
+    QUEUED,
+    RUNNING,
+    SKIPPED,
+    STUCK,
+    PastRun,
+    duration,
+    format_length,
+    format_seconds,
+)
+from pyramid_cron.run_summary import summarize_run
 from pyramid_cron.schedules import clock
-from pyramid_cron.task_summary import format_length, format_seconds, summarize_run
 
 if TYPE_CHECKING:
     from pyramid_cron.monitoring.problems import Problem
