@@ -99,9 +99,12 @@ class StoreConnection:
         """Return the condition that any application has such a row: for processes, which several of them can share."""
         return exists().select_from(table)
 
-    def execute(self, statement: Any, rows: Sequence[dict[str, Any]] | None = None) -> Any:
-        """Execute a statement, an INSERT for each of ``rows``."""
-        return self._connection.execute(statement, rows)
+    def execute(self, statement: Any, values: dict[str, Any] | Sequence[dict[str, Any]] | None = None) -> Any:
+        """Execute a statement.
+
+        :param values: values of its columns by their names, or a sequence of these, one for each row of an INSERT.
+        """
+        return self._connection.execute(statement, values)
 
     def scalar(self, statement: Any) -> Any:
         """Return the first column of the first row, ``None`` if there is none."""

@@ -32,7 +32,8 @@ class History:
 
     def begin(self, outcome: str = RUNNING, **values: Any) -> None:
         """Insert a run that begins, or that is enqueued."""
-        self._connection.execute(self._connection.insert(runs).values(outcome=outcome, started=clock.now(), **values))
+        values |= {'outcome': outcome, 'started': clock.now()}
+        self._connection.execute(self._connection.insert(runs), values)
 
     def begin_enqueued(self, enqueued_id: str, **values: Any) -> None:
         """Record that a run begins that was enqueued.
@@ -41,12 +42,12 @@ class History:
         :param values: its own token, and where it begins.
         """
         values |= {'outcome': RUNNING, 'started': clock.now()}
-        self._connection.execute(self._connection.update(runs).where(runs.c.id == enqueued_id).values(**values))
+        self._connection.execute(self._connection.update(runs).where(runs.c.id == enqueued_id), values)
 
     def end(self, run_id: str, report: TaskReport) -> None:
         """Record how a run has ended."""
         values = {'finished': clock.now(), **_result(report)}
-        self._connection.execute(self._connection.update(runs).where(runs.c.id == run_id).values(**values))
+        self._connection.execute(self._connection.update(runs).where(runs.c.id == run_id), values)
 
     def outcome_of(self, run_id: str) -> str | None:
         """Return the outcome of a run, ``None`` if there is no record of it."""

@@ -266,8 +266,8 @@ class TaskStates:
             tasks.c.handed_over_for.is_not(None),
             and_(tasks.c.transactional, tasks.c.attempt < MOST_ATTEMPTS_OF_LOST),
         )
-        # the claim of a minute has removed its reason. First, because MySQL evaluates it with the columns that it has
-        # assigned before
+        # the claim of a minute has removed its reason. MySQL assigns in the order of the columns, this one before
+        # handed_over_for
         retry_reason = case((repeatable, LOST), else_=tasks.c.retry_reason)
         return self._change_unlocked(self._holds(task, run_id), retry_reason=retry_reason, **values, **RELEASED)
 
@@ -308,9 +308,11 @@ class TaskStates:
         return and_(self._holds(task, enqueued_id), tasks.c.handed_over_for.is_not(None))
 
     def _change(self, condition: ColumnElement[bool], **values: Any) -> bool:
-        # in the order of the arguments, which MySQL assigns one after another
-        statement = self._connection.update(tasks).where(condition).ordered_values(*values.items())
-        return bool(self._connection.execute(statement).rowcount == 1)
+        # values as parameters, not in the statement, which is built for each run and would cost twice as much
+        computed = {name: value for name, value in values.items() if isinstance(value, ColumnElement)}
+        plain = {name: value for name, value in values.items() if name not in computed}
+        statement = self._connection.update(tasks).where(condition).values(**computed)
+        return bool(self._connection.execute(statement, plain).rowcount == 1)
 
     def _change_unlocked(self, condition: ColumnElement[bool], **values: Any) -> bool:
         """Change a row unless another transaction has locked it, where the database can skip locked rows."""
