@@ -115,7 +115,14 @@ class Pause(NamedTuple):
 
 
 class Unavailable(CronError):
-    """The store is not available: nothing that depends on it runs."""
+    """The store is not available: nothing that depends on it runs.
+
+    :param disconnected: whether the connection to it is lost, and another one may work.
+    """
+
+    def __init__(self, message: str, disconnected: bool = False) -> None:
+        super().__init__(message)
+        self.disconnected = disconnected
 
 
 class Claims(Protocol):

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import SQLAlchemyError
 
-from pyramid_cron.store.admin import unavailable
 from pyramid_cron.store.dialects import SQLITE, dialect_of
 from pyramid_cron.store.engine import sqlite_file
+from pyramid_cron.store.errors import database_errors
 from pyramid_cron.store.migrations import VERSION, has_tables, stored_version, upgrade, upgrade_statements
 
 # what upgrade() executes too; it stays in the file
@@ -22,14 +21,12 @@ def upgrade_tables(engine: Engine) -> str:
 
     :raises Unavailable: if the tables are of a newer major version, or the database is not available.
     """
-    try:
+    with database_errors():
         # makes the file of a new database
         with engine.connect() as connection:
             version, statements = _plan(connection)
         if statements:
             upgrade(engine)
-    except SQLAlchemyError as exc:
-        raise unavailable(exc) from exc
     return _summary(version, len(statements))
 
 
@@ -38,11 +35,8 @@ def upgrade_script(engine: Engine) -> str:
 
     :raises Unavailable: if the tables are of a newer major version, or the database is not available.
     """
-    try:
-        with _reading(engine) as connection:
-            version, statements = _plan(connection)
-    except SQLAlchemyError as exc:
-        raise unavailable(exc) from exc
+    with database_errors(), _reading(engine) as connection:
+        version, statements = _plan(connection)
     if not statements:
         return f'-- {_summary(version, 0)}: nothing to do'
     if dialect_of(engine.dialect.name) is SQLITE:

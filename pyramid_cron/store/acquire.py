@@ -9,13 +9,14 @@ from pyramid_cron.errors import CronError
 from pyramid_cron.reports import ALREADY_RUN, QUEUED, RUNNING
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import database_clock
+from pyramid_cron.store.errors import one_line
 from pyramid_cron.store.history import History
 from pyramid_cron.store.leases import Process
 from pyramid_cron.store.missed import record_skipped
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.run import ALREADY_CLAIMED, StoredRun, handed_over_for
 from pyramid_cron.store.task_state import TaskState, TaskStates
-from pyramid_cron.store.texts import busy_reason, one_line
+from pyramid_cron.store.texts import busy_reason
 
 
 class NotSent(CronError):

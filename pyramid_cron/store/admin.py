@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from pyramid_cron.claims import Pause, Unavailable
+from pyramid_cron.claims import Pause
 from pyramid_cron.events import TaskPaused, TaskResumed
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection
@@ -20,7 +18,6 @@ from pyramid_cron.store.options import Options
 from pyramid_cron.store.pauses import Pauses
 from pyramid_cron.store.queries import Queries
 from pyramid_cron.store.task_state import TaskState, TaskStates
-from pyramid_cron.store.texts import one_line
 from pyramid_cron.store.ticks import Ticks
 
 log = logging.getLogger(__name__)
@@ -57,12 +54,12 @@ class Store:
 
     def states(self) -> Mapping[str, TaskState]:
         """Return the states of the application's tasks by their names."""
-        with self._reading() as connection:
+        with self.database.reading() as connection:
             return {} if connection is None else TaskStates(connection).load()
 
     def snapshot(self) -> Snapshot:
         """Return the rows that decide what is wrong, see :func:`pyramid_cron.monitoring.problems.find_problems`."""
-        with self._reading() as connection:
+        with self.database.reading() as connection:
             if connection is None:
                 return Snapshot({}, None, clock.now())
             now = datetime.fromtimestamp(connection.clock(), timezone.utc)
@@ -71,7 +68,7 @@ class Store:
     @contextmanager
     def queries(self) -> Iterator[Queries | None]:
         """Return, for the body of a ``with``, the queries of the history; ``None`` if there are no tables yet."""
-        with self._reading() as connection:
+        with self.database.reading() as connection:
             yield None if connection is None else Queries(connection)
 
     def pause(
@@ -101,25 +98,9 @@ class Store:
 
     def paused(self) -> dict[str, Pause]:
         """Return the pauses in force, by the names of the tasks."""
-        with self._reading() as connection:
+        with self.database.reading() as connection:
             return {} if connection is None else Pauses(connection).in_force(clock.now())
 
-    @contextmanager
-    def _reading(self) -> Iterator[StoreConnection | None]:
-        try:
-            with self.database.reading() as connection:
-                yield connection
-        except SQLAlchemyError as exc:
-            raise unavailable(exc) from exc
-
     def _write(self, write: Callable[[StoreConnection], Written]) -> Written:
-        try:
-            with self.database.begin() as connection:
-                return write(connection)
-        except SQLAlchemyError as exc:
-            raise unavailable(exc) from exc
-
-
-def unavailable(exc: SQLAlchemyError) -> Unavailable:
-    """Return the error of ours for one of the database."""
-    return Unavailable(f'the store is not available: {one_line(exc)}')
+        with self.database.begin() as connection:
+            return write(connection)

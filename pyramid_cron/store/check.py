@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import URL, Connection, false, inspect
-from sqlalchemy.exc import SQLAlchemyError
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.orders import NotRun
@@ -18,13 +17,13 @@ from pyramid_cron.store.admin import Store
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.engine import sqlite_file
+from pyramid_cron.store.errors import one_line
 from pyramid_cron.store.migrations import require_known, stored_version
 from pyramid_cron.store.poll import MOST_AHEAD
 from pyramid_cron.store.schema import metadata
 from pyramid_cron.store.schema_check import differences
 from pyramid_cron.store.session import NotJoined
 from pyramid_cron.store.session_check import SessionCheck
-from pyramid_cron.store.texts import one_line
 
 # calls a function with a request that goes through the whole application
 Through = Callable[[Callable[[Any], None]], None]
@@ -80,7 +79,7 @@ def _of_database(database: Database) -> Generator[Finding, None, bool]:
             ready = tables.ok and stored_version(connection) is not None
         if ready:
             yield _of_writing(database)
-    except SQLAlchemyError as exc:
+    except Exception as exc:
         yield Finding('database', f'{_shown(url)}: {one_line(exc)}', ok=False)
         return False
     return ready
@@ -138,7 +137,7 @@ def _of_writing(database: Database) -> Finding:
             for table in metadata.sorted_tables:
                 column = next(iter(table.columns))
                 connection.execute(table.update().where(false()).values({column: column}))
-    except SQLAlchemyError as exc:
+    except Exception as exc:
         return Finding('writing', f'it cannot be written: {one_line(exc)}', ok=False)
     return Finding('writing', 'it can be written')
 
@@ -149,7 +148,7 @@ def _of_session(store: Store, name: str, through: Through) -> Finding:
         with SessionCheck(store.database, name) as trial:
             through(trial)
         failure = trial.failure
-    except (NotRun, SQLAlchemyError) as exc:
+    except Exception as exc:
         failure = exc
     if isinstance(failure, (NotJoined, NotRun)):
         return Finding('session', str(failure), ok=False)

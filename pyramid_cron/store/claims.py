@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pyramid_cron.claims import Delivery, Found, NotClaimed, Unavailable
 from pyramid_cron.memory_claims import NOT_JOINED
@@ -20,10 +19,10 @@ from pyramid_cron.reports import FAILED, OK, QUEUED, SKIPPED, TaskReport
 from pyramid_cron.schedules import clock
 from pyramid_cron.store import leases
 from pyramid_cron.store.acquire import NotSent, acquire, why_not_free
-from pyramid_cron.store.admin import unavailable
 from pyramid_cron.store.complete import Completion, Fenced
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
+from pyramid_cron.store.errors import original_errors
 from pyramid_cron.store.history import History
 from pyramid_cron.store.last_result import of_missed, of_unsent
 from pyramid_cron.store.leases import Heartbeat, Process
@@ -33,7 +32,6 @@ from pyramid_cron.store.poll import Poll
 from pyramid_cron.store.run import StoredRun
 from pyramid_cron.store.session import Joined, require_same_database, session_of
 from pyramid_cron.store.task_state import TaskStates
-from pyramid_cron.store.texts import one_line
 from pyramid_cron.store.ticks import Ticks
 from pyramid_cron.tasks import Tasks
 
@@ -109,15 +107,11 @@ class StoreClaims:
         try:
             try:
                 runs = self._written_and(find)
-            except DBAPIError as exc:
-                if not exc.connection_invalidated:
+            except Unavailable as exc:
+                if not exc.disconnected:
                     raise
                 # it was idle while the database restarted, which does not have to cost a tick
                 runs = self._written_and(find)
-        except SQLAlchemyError as exc:
-            problem = unavailable(exc)
-            problem.__cause__ = exc
-            return Found([], problem)
         except Unavailable as exc:
             return Found([], exc)
         for run in runs:
@@ -139,10 +133,10 @@ class StoreClaims:
         except NotSent as exc:
             self._record_not_sent(run, exc)
             raise Unavailable(str(exc)) from exc.__cause__
-        except SQLAlchemyError as exc:
+        except Unavailable:
             # it may have been committed all the same, although the run has not begun
             self._completion.abandon(run, 'the database did not answer whether it was to begin', has_begun=False)
-            raise unavailable(exc) from exc
+            raise
         notify_missed(self.options, run.task, run.decision.missed)
         self._heartbeat.begin()
         return None
@@ -156,8 +150,8 @@ class StoreClaims:
             with self.database.begin() as connection:
                 TaskStates(connection).record_outcome(task, **of_unsent(run.minute, clock.now(), error))
                 History(connection).record_without_run(task, [run.minute], FAILED, str(exc))
-        except SQLAlchemyError as failure:
-            log.warning('it cannot be recorded that task %s was not enqueued: %s', task, one_line(failure))
+        except Unavailable as failure:
+            log.warning('it cannot be recorded that task %s was not enqueued: %s', task, failure)
 
     def joined(self, run: StoredRun, request: Any) -> AbstractContextManager[None]:
         """See :meth:`.Run.joined`."""
@@ -172,12 +166,16 @@ class StoreClaims:
 
         def at_end(connection: Connection, seconds: float) -> None:
             report = TaskReport(run.task.name, OK, seconds)
-            if not self._completion.write_end(StoreConnection(connection, app), run, report, self._monotonic()):
+            with original_errors():
+                mine = self._completion.write_end(StoreConnection(connection, app), run, report, self._monotonic())
+            if not mine:
                 raise Fenced
 
         def before_end(connection: Connection) -> None:
-            states = TaskStates(StoreConnection(connection, app))
-            if not states.set_transactional(run.task.name, run.run_id, False):
+            with original_errors():
+                states = TaskStates(StoreConnection(connection, app))
+                mine = states.set_transactional(run.task.name, run.run_id, False)
+            if not mine:
                 raise Fenced
 
         run.joined_session = Joined(
@@ -200,9 +198,9 @@ class StoreClaims:
         try:
             with self.database.begin() as connection:
                 mine = TaskStates(connection).set_transactional(run.task.name, run.run_id, True)
-        except SQLAlchemyError as exc:
+        except Unavailable as exc:
             # if its process dies, the run is reported and not repeated
-            log.warning('it cannot be recorded that task %s uses the session: %s', run.task.name, one_line(exc))
+            log.warning('it cannot be recorded that task %s uses the session: %s', run.task.name, exc)
         else:
             if not mine:
                 raise Fenced
@@ -227,8 +225,8 @@ class StoreClaims:
         self._heartbeat.end()
         try:
             self._completion.write_late()
-        except SQLAlchemyError as exc:
-            log.warning('it cannot be recorded that task %s was interrupted: %s', run.task.name, one_line(exc))
+        except Unavailable as exc:
+            log.warning('it cannot be recorded that task %s was interrupted: %s', run.task.name, exc)
 
     def skip(self, run: StoredRun, reason: str) -> None:
         """See :meth:`.Run.skip`."""
@@ -242,8 +240,8 @@ class StoreClaims:
                 if skipped:
                     History(connection).record_without_run(task, [run.minute], SKIPPED, reason)
                     record_skipped(connection, run.task, run.decision, run.state)
-        except SQLAlchemyError as exc:
-            log.warning('it cannot be recorded that task %s is skipped: %s', task, one_line(exc))
+        except Unavailable as exc:
+            log.warning('it cannot be recorded that task %s is skipped: %s', task, exc)
         else:
             if skipped:
                 notify_missed(self.options, run.task, run.decision.missed)
@@ -265,5 +263,5 @@ class StoreClaims:
                 History(connection).prune(before)
                 Ticks(connection).prune(before)
                 leases.prune(connection)
-        except SQLAlchemyError as exc:
-            log.warning('the history cannot be pruned: %s', one_line(exc))
+        except Unavailable as exc:
+            log.warning('the history cannot be pruned: %s', exc)

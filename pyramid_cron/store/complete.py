@@ -8,8 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
+from pyramid_cron.claims import Unavailable
 from pyramid_cron.errors import CronError
 from pyramid_cron.reports import FAILED, LOST, OK, QUEUED, TaskReport
 from pyramid_cron.schedules import clock
@@ -19,7 +18,6 @@ from pyramid_cron.store.history import History
 from pyramid_cron.store.last_result import of_failure, of_report, of_unsent
 from pyramid_cron.store.run import StoredRun
 from pyramid_cron.store.task_state import UNSENT, TaskStates
-from pyramid_cron.store.texts import one_line
 from pyramid_cron.store.ticks import Ticks
 
 log = logging.getLogger(__name__)
@@ -65,9 +63,9 @@ class Completion:
                         return report
                     recorded = History(connection).outcome_of(run.run_id)
                 break
-            except SQLAlchemyError as exc:
+            except Unavailable as exc:
                 if self._monotonic() - ended > REPEAT_FOR:
-                    log.error('the end of task %s cannot be recorded yet: %s', run.task.name, one_line(exc))
+                    log.error('the end of task %s cannot be recorded yet: %s', run.task.name, exc)
                     self._late.append(lambda connection: self.write_end(connection, run, report, ended))
                     return report
                 self._sleep(REPEAT_INTERVAL)

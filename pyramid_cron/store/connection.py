@@ -29,7 +29,11 @@ from sqlalchemy import (
 )
 
 from pyramid_cron.store.dialects import Dialect, database_clock, dialect_of
+from pyramid_cron.store.errors import unavailable
 from pyramid_cron.store.schema import processes
+
+# or else the count of an INSERT is not known
+COUNTED = {'preserve_rowcount': True}
 
 
 class StoreConnection:
@@ -99,25 +103,35 @@ class StoreConnection:
         """Return the condition that any application has such a row: for processes, which several of them can share."""
         return exists().select_from(table)
 
-    def execute(self, statement: Any, values: dict[str, Any] | Sequence[dict[str, Any]] | None = None) -> Any:
-        """Execute a statement.
+    def execute(self, statement: Any, values: dict[str, Any] | Sequence[dict[str, Any]] | None = None) -> int:
+        """Execute an INSERT, UPDATE or DELETE, and return how many rows it has changed.
 
         :param values: values of its columns by their names, or a sequence of these, one for each row of an INSERT.
+        :raises Unavailable: for any error of the database.
         """
-        return self._connection.execute(statement, values)
+        try:
+            return int(self._connection.execute(statement, values, execution_options=COUNTED).rowcount)
+        except Exception as exc:
+            raise unavailable(exc, self._connection.invalidated) from exc
+
+    def rows(self, statement: Any) -> Sequence[Any]:
+        """Return the rows of a SELECT, or of another statement that returns some.
+
+        :raises Unavailable: for any error of the database, and for a value that cannot be read.
+        """
+        try:
+            return self._connection.execute(statement).all()
+        except Exception as exc:
+            raise unavailable(exc, self._connection.invalidated) from exc
 
     def scalar(self, statement: Any) -> Any:
         """Return the first column of the first row, ``None`` if there is none."""
-        return self._connection.scalar(statement)
+        return next(iter(self.scalars(statement)), None)
 
     def scalars(self, statement: Any) -> list[Any]:
         """Return the first column of all rows."""
-        return list(self._connection.scalars(statement))
-
-    def savepoint(self) -> Any:
-        """Return a context manager whose body can fail without the transaction around it."""
-        return self._connection.begin_nested()
+        return [row[0] for row in self.rows(statement)]
 
     def clock(self) -> float:
         """Return the time by the database's clock, in seconds since 1970."""
-        return float(self._connection.scalars(select(database_clock())).one())
+        return float(self.scalar(select(database_clock())))

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import SQLITE, dialect_of
 from pyramid_cron.store.engine import sqlite_file
+from pyramid_cron.store.errors import database_errors
 from pyramid_cron.store.migrations import has_tables, prepare_tables
 
 
@@ -34,17 +35,27 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[StoreConnection]:
-        """Return a connection with a transaction, which is committed at the end of the ``with``."""
-        with self._prepared().begin() as connection:
+        """Return a connection with a transaction, which is committed at the end of the ``with``.
+
+        :raises Unavailable: for any error of the database.
+        """
+        with self._connected() as connection:
+            with database_errors():
+                transaction = connection.begin()
             yield StoreConnection(connection, self.app)
+            with database_errors(), transaction:
+                # commits here, and rolls back if that fails
+                pass
 
     @contextmanager
     def autocommit(self) -> Iterator[StoreConnection]:
         """Return a connection for statements that are each committed by the server itself.
 
         A process that is frozen between two of them holds no lock.
+
+        :raises Unavailable: for any error of the database.
         """
-        with self._prepared().connect().execution_options(isolation_level='AUTOCOMMIT') as connection:
+        with self._connected(isolation_level='AUTOCOMMIT') as connection:
             if dialect_of(connection.dialect.name) is not SQLITE:
                 yield StoreConnection(connection, self.app)
                 return
@@ -62,16 +73,27 @@ class Database:
 
         The reader may be another account than that of the server, which could not write a file that this one created.
 
-        :raises Unavailable: if the tables are of another version.
+        :raises Unavailable: for any error of the database, and if the tables are of another version.
         """
         self._leave_parent()
         file = sqlite_file(self.engine.url)
         if file is not None and not file.exists():
             yield None
             return
-        with self.engine.connect() as connection:
-            self._readable = self._readable or has_tables(connection, self.creates_tables)
+        with database_errors():
+            connection = self.engine.connect()
+        with connection:
+            if not self._readable:
+                with database_errors():
+                    self._readable = has_tables(connection, self.creates_tables)
             yield StoreConnection(connection, self.app) if self._readable else None
+
+    @contextmanager
+    def _connected(self, **options: Any) -> Iterator[Connection]:
+        with database_errors():
+            connection = self._prepared().connect().execution_options(**options)
+        with connection:
+            yield connection
 
     def _leave_parent(self) -> None:
         if self._process != os.getpid():

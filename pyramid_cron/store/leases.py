@@ -82,7 +82,7 @@ class Process:
         """Renew the lease, from now on by the database's clock."""
         until = database_clock() + self._seconds
         mine = connection.update(processes).where(processes.c.id == self.id)
-        if connection.execute(mine.values(lease_until=until)).rowcount == 0:
+        if connection.execute(mine.values(lease_until=until)) == 0:
             connection.execute(
                 connection.insert(processes).values(
                     id=self.id,

@@ -41,7 +41,7 @@ class Pauses:
         }
         for name in names:
             changed = self._connection.update(pauses).where(pauses.c.task == name).values(**values)
-            if self._connection.execute(changed).rowcount == 0:
+            if self._connection.execute(changed) == 0:
                 self._connection.execute(self._connection.insert(pauses).values(task=name, **values))
 
     def resume(self, names: Collection[str], now: datetime) -> list[str]:
@@ -59,5 +59,5 @@ class Pauses:
         query = self._connection.select(pauses, pauses).where(pauses.c.until > now).order_by(pauses.c.task)
         return {
             row.task: Pause(None if row.until == FOR_EVER else row.until, row.reason, row.requested_by)
-            for row in self._connection.execute(query)
+            for row in self._connection.rows(query)
         }

@@ -66,7 +66,7 @@ class Queries:
         if since is not None:
             query = query.where(runs.c.started >= since)
         newest = query.order_by(runs.c.started.desc(), runs.c.id).limit(limit)
-        return [PastRun(*row) for row in self._connection.execute(newest)]
+        return [PastRun(*row) for row in self._connection.rows(newest)]
 
     def missed(self, limit: int, names: Collection[str] = (), since: datetime | None = None) -> list[Missed]:
         """Return missed minutes, the newest first: one value for all minutes of a task that were recorded together.
@@ -83,7 +83,7 @@ class Queries:
             # they were recorded later than they happened: older records need not be read
             query = query.where(runs.c.started >= since).having(func.max(minute) >= since)
         newest = query.order_by(func.max(minute).desc(), runs.c.task).limit(limit)
-        return [Missed(*row) for row in self._connection.execute(newest)]
+        return [Missed(*row) for row in self._connection.rows(newest)]
 
     def gaps(self, limit: int, since: datetime | None = None) -> list[Gap]:
         """Return the gaps that do not end before ``since``, the newest first."""
@@ -93,7 +93,7 @@ class Queries:
         """Return the runs of tasks for a minute in which they were due, as far as they were recorded within a week."""
         within = and_(runs.c.started >= minute, runs.c.started < minute + LONGEST_DELAY)
         query = self._runs((), *COLUMNS).where(runs.c.task.in_(names), within, runs.c.scheduled_for == minute)
-        return [PastRun(*row) for row in self._connection.execute(query.order_by(runs.c.task, runs.c.started))]
+        return [PastRun(*row) for row in self._connection.rows(query.order_by(runs.c.task, runs.c.started))]
 
     def by_hand_since(self, name: str, since: datetime) -> datetime | None:
         """Return when a run of a task by name last began, if that was not before ``since``."""
@@ -111,7 +111,7 @@ class Queries:
         by_lateral = self._connection.dialect.has_lateral
         query = self._strips_by_lateral(limit) if by_lateral else self._strips_by_begin(limit)
         found: dict[str, list[str]] = {}
-        for task, outcome in self._connection.execute(query):
+        for task, outcome in self._connection.rows(query):
             found.setdefault(task, []).append(outcome)
         # minutes that were recorded together have all begun together
         return {task: outcomes[-limit:] for task, outcomes in found.items()}

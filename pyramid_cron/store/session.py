@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from sqlalchemy import Connection, event
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session
 
+from pyramid_cron.claims import Unavailable
 from pyramid_cron.errors import CronError
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.schema import processes
@@ -123,7 +123,7 @@ def require_same_database(connection: StoreConnection, name: str, process_id: st
     """
     try:
         found = connection.scalar(connection.select(processes, processes.c.id).where(processes.c.id == process_id))
-    except SQLAlchemyError as exc:
+    except Unavailable as exc:
         raise NotJoined(
             f'cron.session = {name}: its database has no table {processes.name}: {exc}; it has to be that of cron.store'
         ) from exc

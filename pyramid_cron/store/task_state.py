@@ -185,7 +185,7 @@ class TaskStates:
         query = self._connection.select(tasks, *COLUMNS, *columns).select_from(joined)
         if names is not None and len(names) <= MOST_NAMES:
             query = query.where(or_(tasks.c.task.in_(names), NEEDS_ATTENTION))
-        return {state.task: state for state in map(_state, self._connection.execute(query))}
+        return {state.task: state for state in map(_state, self._connection.rows(query))}
 
     def get(self, name: str) -> TaskState | None:
         """Return the state of a task, ``None`` if it has none."""
@@ -312,7 +312,7 @@ class TaskStates:
         computed = {name: value for name, value in values.items() if isinstance(value, ColumnElement)}
         plain = {name: value for name, value in values.items() if name not in computed}
         statement = self._connection.update(tasks).where(condition).values(**computed)
-        return bool(self._connection.execute(statement, plain).rowcount == 1)
+        return self._connection.execute(statement, plain) == 1
 
     def _change_unlocked(self, condition: ColumnElement[bool], **values: Any) -> bool:
         """Change a row unless another transaction has locked it, where the database can skip locked rows."""

@@ -1,4 +1,4 @@
-"""Reasons and errors of the store as texts, for reports, the log and the history."""
+"""Reasons of the store as texts, for reports, the log and the history."""
 
 from __future__ import annotations
 
@@ -29,11 +29,6 @@ def paused_reason(pause: Pause) -> str:
     """Return why a task is paused, and at whose request."""
     by = f' by {pause.requested_by}' if pause.requested_by else ''
     return f'paused{by}: {pause.reason}'
-
-
-def one_line(exc: BaseException) -> str:
-    """Return the message of the database in an error, without the statement."""
-    return ' '.join(str(getattr(exc, 'orig', None) or exc).split())
 
 
 def _started(state: TaskState, zone: tzinfo | None) -> str:

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import case, literal
-from sqlalchemy.exc import IntegrityError
 
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import database_clock
@@ -77,11 +76,11 @@ class Ticks:
         else:
             # MySQL assigns from the left to the right
             changed = connection.update(ticks).where(in_time).ordered_values(*values.items())
-            if connection.execute(changed).rowcount == 0:
+            if connection.execute(changed) == 0:
                 connection.execute(connection.dialect.insert_new(ticks).from_select(key, first))
             kept = connection.select(ticks, *columns).where(in_time)
-        row = connection.execute(kept).one_or_none()
-        return Tick(minute, None, False, connection.clock()) if row is None else Tick(*row)
+        rows = connection.rows(kept)
+        return Tick(*rows[0]) if rows else Tick(minute, None, False, connection.clock())
 
     def last(self) -> datetime | None:
         """Return the newest minute that had a tick, ``None`` if there was none."""
@@ -91,8 +90,8 @@ class Ticks:
     def last_before(self, minute: datetime) -> datetime | None:
         """Return the newest minute before another one that is known to have had a tick, ``None`` if there is none."""
         query = self._connection.select(ticks, ticks.c.last_minute, ticks.c.minute_before)
-        row = self._connection.execute(query).one_or_none()
-        return max((known for known in row or () if known is not None and known < minute), default=None)
+        known = [instant for row in self._connection.rows(query) for instant in row if instant is not None]
+        return max((instant for instant in known if instant < minute), default=None)
 
     def last_as_value(self) -> Any:
         """Return the newest minute that had a tick as a value for a statement."""
@@ -100,12 +99,11 @@ class Ticks:
 
     def record_gap(self, first: datetime, last: datetime) -> bool:
         """Record minutes without a tick, and return whether no other process has."""
-        try:
-            with self._connection.savepoint():
-                self._connection.execute(self._connection.insert(gaps).values(first_minute=first, last_minute=last))
-        except IntegrityError:
+        known = self._connection.select(gaps, gaps.c.first_minute).where(gaps.c.first_minute == first)
+        if self._connection.scalar(known) is not None:
             return False
-        return True
+        new = self._connection.insert_new(gaps).values(first_minute=first, last_minute=last)
+        return self._connection.execute(new) == 1
 
     def gaps(self, limit: int, since: datetime | None = None) -> list[Gap]:
         """Return the gaps that do not end before ``since``, the newest first."""
@@ -113,7 +111,7 @@ class Ticks:
         if since is not None:
             query = query.where(gaps.c.last_minute >= since)
         newest = query.order_by(gaps.c.first_minute.desc()).limit(limit)
-        return [Gap(*row) for row in self._connection.execute(newest)]
+        return [Gap(*row) for row in self._connection.rows(newest)]
 
     def prune(self, before: datetime) -> None:
         """Delete the gaps that end before an instant."""

@@ -17,6 +17,7 @@ from pyramid_cron.orders import Order
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.schema import gaps, processes, runs, tasks
 from tests.support.servers import INSTANT
+from tests.support.statements import GONE
 
 
 def test_one_of_several_servers_runs_a_task(servers, warnings, caplog):
@@ -183,7 +184,7 @@ def test_a_tick_after_an_outage_catches_up(servers):
     server = servers.start().add(min=0)
     server.tick(-1)
     with server.outage():
-        assert str(server.tick(0)) == 'fail: the store is not available: the database has gone'
+        assert str(server.tick(0)) == f'fail: {GONE}'
         assert server.tick(0, names=['task']).problem is not None
     assert str(server.tick(1)) == 'ok'
     assert server.ran == [('task', 0)]
@@ -207,7 +208,7 @@ def test_a_skip_does_not_need_the_database(servers, warnings):
     with server.outage(of=tasks, kind=('update', 'lock')):
         report = server.tick(0)
     assert [task.reason for task in report.tasks] == ['no time left']
-    assert 'it cannot be recorded that task idle is skipped: the database has gone' in warnings()
+    assert f'it cannot be recorded that task idle is skipped: {GONE}' in warnings()
 
 
 @pytest.mark.parametrize('exc', [KeyboardInterrupt, SystemExit])
@@ -251,7 +252,7 @@ def test_an_interrupted_run_is_released_after_an_outage(servers, warnings):
         server.tick(0)
     server.away.__exit__(None, None, None)
     warned = [warning for warning in warnings() if 'interrupted' in warning]
-    assert warned == ['it cannot be recorded that task task was interrupted: the database has gone']
+    assert warned == [f'it cannot be recorded that task task was interrupted: {GONE}']
     assert servers.row()['run_id'] is not None
     server.tick(2)
     assert servers.row()['run_id'] is None
@@ -334,7 +335,7 @@ def test_a_failed_pruning_does_not_fail_the_tick(servers, warnings):
     server.clock.sleep(60)
     with server.outage(kind='delete'):
         assert str(server.tick(1)) == 'ok'
-    assert warnings() == ['the history cannot be pruned: the database has gone']
+    assert warnings() == [f'the history cannot be pruned: {GONE}']
 
 
 def test_a_tick_of_a_command_is_recorded(servers):

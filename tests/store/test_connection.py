@@ -8,6 +8,7 @@ from sqlalchemy import insert, literal
 from sqlalchemy.exc import IntegrityError
 
 import pyramid_cron
+from pyramid_cron.claims import Unavailable
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import BY_NAME
@@ -79,14 +80,14 @@ def test_an_application_selects_its_own_rows(two):
     assert (schedules(mine), schedules(other)) == (['app'], ['other'])
     assert mine.scalar(mine.select(tasks, tasks.c.schedule)) == 'app'
     assert mine.scalar(mine.select(gaps, gaps.c.app)) is None
-    assert list(mine.execute(mine.select_new(literal(1)))) == [('app', 1)]
+    assert mine.rows(mine.select_new(literal(1))) == [('app', 1)]
 
 
 def test_an_application_updates_and_deletes_its_own_rows(two):
     mine, other = two
-    assert mine.execute(mine.update(tasks).values(schedule='new')).rowcount == 1
+    assert mine.execute(mine.update(tasks).values(schedule='new')) == 1
     assert (schedules(mine), schedules(other)) == (['new'], ['other'])
-    assert mine.execute(mine.delete(tasks)).rowcount == 1
+    assert mine.execute(mine.delete(tasks)) == 1
     assert (schedules(mine), schedules(other)) == ([], ['other'])
 
 
@@ -123,26 +124,36 @@ def test_tasks_of_one_name_differ_by_application(two):
     mine, _ = two
     both = tasks.alias()
     pairs = mine.select(tasks, tasks.c.app, both.c.app).join_from(tasks, both, mine.same_task(tasks, both))
-    assert list(mine.execute(pairs)) == [('app', 'app')]
+    assert mine.rows(pairs) == [('app', 'app')]
 
 
 def test_processes_belong_to_no_application(two):
     mine, other = two
     mine.execute(mine.insert(processes).values(id='process', host='here', pid=1, lease_until=1.0))
     assert other.scalars(other.select(processes, processes.c.id)) == ['process']
-    assert other.execute(other.update(processes).values(lease_until=2.0)).rowcount == 1
+    assert other.execute(other.update(processes).values(lease_until=2.0)) == 1
     other.execute(other.insert_new(processes).values(id='process', host='there', pid=2, lease_until=1.0))
     assert mine.scalars(mine.select(processes, processes.c.host)) == ['here']
-    assert other.execute(other.delete(processes)).rowcount == 1
+    assert other.execute(other.delete(processes)) == 1
 
 
-def test_a_savepoint_fails_without_its_transaction(two):
+def test_an_error_of_the_database_is_unavailable(two):
     mine, _ = two
     values = {'first_minute': INSTANT, 'last_minute': INSTANT}
     mine.execute(mine.insert(gaps).values(values))
-    with pytest.raises(IntegrityError), mine.savepoint():
+    with pytest.raises(Unavailable, match=r'the store is not available: .*cron_gaps') as raised:
         mine.execute(mine.insert(gaps).values(values))
-    assert mine.scalars(mine.select(gaps, gaps.c.app)) == ['app']
+    assert isinstance(raised.value.__cause__, IntegrityError)
+    assert not raised.value.disconnected
+
+
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
+def test_a_value_that_cannot_be_read_is_unavailable(servers):
+    servers.start().add().tick()
+    with servers.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE cron_tasks SET first_seen = 'yesterday'")
+    with servers.begin() as connection, pytest.raises(Unavailable, match='yesterday'):
+        connection.rows(connection.select(tasks, tasks.c.first_seen))
 
 
 def test_a_connection_has_the_databases_clock_and_differences(servers, two):

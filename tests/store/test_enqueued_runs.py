@@ -14,6 +14,7 @@ from pyramid_cron.store.poll import NOT_ENQUEUED_HERE
 from pyramid_cron.store.schema import processes, runs, tasks
 from tests.support.enqueueing import LONG, Queue, begin
 from tests.support.servers import INSTANT
+from tests.support.statements import GONE
 
 
 def outcomes(report):
@@ -385,7 +386,7 @@ def test_an_outage_after_a_rolled_back_claim_is_logged(servers, warnings):
     web.task().engine = EngineWithinClaim()
     with web.outage(of=tasks, kind='update', sets='last_outcome'):
         assert web.tick(0).failed
-    assert 'it cannot be recorded that task task was not enqueued: the database has gone' in warnings()
+    assert f'it cannot be recorded that task task was not enqueued: {GONE}' in warnings()
 
 
 def test_a_named_run_in_a_rolled_back_claim_is_not_recorded(servers):

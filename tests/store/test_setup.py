@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationError
-from sqlalchemy.exc import OperationalError
 
+from pyramid_cron.claims import Unavailable
 from pyramid_cron.events import ITaskPaused, TaskPaused
 from pyramid_cron.memory_claims import MemoryClaims
 from pyramid_cron.store.claims import StoreClaims
@@ -81,7 +81,7 @@ def test_an_application_starts_while_the_database_is_away(tmp_path):
     config.commit()
     store = config.registry['cron_store']
     assert store.options.app == config.registry.package_name
-    with pytest.raises(OperationalError), store.database.begin():
+    with pytest.raises(Unavailable), store.database.begin():
         pass
 
 

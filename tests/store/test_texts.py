@@ -2,11 +2,10 @@ from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from pyramid_cron.claims import Pause
 from pyramid_cron.store.task_state import ProcessState, TaskState
-from pyramid_cron.store.texts import busy_reason, one_line, paused_reason, running_process
+from pyramid_cron.store.texts import busy_reason, paused_reason, running_process
 
 INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
 BERLIN = ZoneInfo('Europe/Berlin')
@@ -42,9 +41,3 @@ def test_a_run_without_a_worker_is_queued():
 def test_a_pause_is_shown_with_its_user():
     assert paused_reason(Pause(None, 'it fails', 'root')) == 'paused by root: it fails'
     assert paused_reason(Pause(INSTANT + timedelta(days=1), 'it fails', None)) == 'paused: it fails'
-
-
-def test_an_error_is_shown_without_its_statement():
-    error = OperationalError('SELECT 1', {'password': 's3cr3t'}, Exception('gone\n  away'))
-    assert one_line(error) == 'gone away'
-    assert one_line(ValueError('no\nluck')) == 'no luck'

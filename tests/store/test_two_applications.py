@@ -137,8 +137,8 @@ OPERATIONS = {
     'tick': tick,
     'last tick': lambda c: Ticks(c).last(),
     'last tick before': lambda c: [Ticks(c).last_before(at(minute)) for minute in (8, 11, 30)],
-    'last tick as value': lambda c: (
-        c.execute(c.update(tasks).where(tasks.c.task == 'idle').values(busy_until=Ticks(c).last_as_value())).rowcount
+    'last tick as value': lambda c: c.execute(
+        c.update(tasks).where(tasks.c.task == 'idle').values(busy_until=Ticks(c).last_as_value())
     ),
     'gap': lambda c: [Ticks(c).record_gap(at(first), at(9)) for first in (1, 2)],
     'gaps': lambda c: [Ticks(c).gaps(9), Ticks(c).gaps(9, at(3))],
@@ -168,7 +168,7 @@ OPERATIONS = {
     'by hand': lambda c: [Queries(c).by_hand_since(name, at(0)) for name in ('idle', 'theirs')],
     'strips': lambda c: [Queries(c).strips(limit) for limit in (1, 2, 9)],
     'pause': lambda c: pause(c, 'idle'),
-    'pause new': lambda c: [c.execute(c.delete(pauses)).rowcount, pause(c, 'idle')],
+    'pause new': lambda c: [c.execute(c.delete(pauses)), pause(c, 'idle')],
     'pause theirs': lambda c: pause(c, 'theirs'),
     'resume': lambda c: Pauses(c).resume(['idle', 'theirs'], at(1)),
     'paused': lambda c: Pauses(c).in_force(at(1)),

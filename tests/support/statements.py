@@ -7,6 +7,9 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql import visitors
 
+# what is logged about the statements of an outage
+GONE = 'the store is not available: the database has gone'
+
 #: the kinds of statements; ``lock`` is a select that locks the rows that it reads
 KINDS = 'select', 'lock', 'insert', 'update', 'delete'
 

@@ -1,0 +1,54 @@
+"""The one error for whatever the database of the store raises: :exc:`.Unavailable`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError
+
+from pyramid_cron.claims import Unavailable
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Raise :exc:`.Unavailable` for any exception in the body of a ``with``, which does nothing but use the database.
+
+    The exceptions are not only those of SQLAlchemy: an application's listener of ``handle_error`` for all engines can
+    replace them by others.
+    """
+    try:
+        yield
+    except Exception as exc:
+        raise unavailable(exc) from exc
+
+
+@contextmanager
+def original_errors() -> Iterator[None]:
+    """Raise the database's own exception in place of :exc:`.Unavailable`, on a connection of the application's session.
+
+    The code that commits the session may depend on the class of the exception.
+    """
+    try:
+        yield
+    except Unavailable as exc:
+        original = exc.__cause__ or exc
+    else:
+        return
+    raise original
+
+
+def unavailable(exc: Exception, disconnected: bool = False) -> Unavailable:
+    """Return the error of the store for one of the database.
+
+    :param disconnected: whether the connection is known to be lost.
+    """
+    if isinstance(exc, Unavailable):
+        return exc
+    disconnected = disconnected or (isinstance(exc, DBAPIError) and exc.connection_invalidated)
+    return Unavailable(f'the store is not available: {one_line(exc)}', disconnected)
+
+
+def one_line(exc: BaseException) -> str:
+    """Return the message of the database in an error, without the statement."""
+    return ' '.join(str(getattr(exc, 'orig', None) or exc).split())

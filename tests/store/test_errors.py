@@ -1,0 +1,66 @@
+import pytest
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import OperationalError
+
+from pyramid_cron.claims import Unavailable
+from pyramid_cron.store.errors import database_errors, one_line, original_errors, unavailable
+from pyramid_cron.store.schema import runs, tasks, ticks
+
+GONE = OperationalError('SELECT 1', {'password': 's3cr3t'}, Exception('gone\n  away'), connection_invalidated=True)
+
+
+class ErrorOfApplication(Exception):
+    """What the application raises in place of the errors of its databases."""
+
+
+@pytest.fixture
+def replaced_errors():
+    """Replace the errors of all engines, as an application does with a listener."""
+
+    def replace(context):
+        raise ErrorOfApplication('the application has no database')
+
+    event.listen(Engine, 'handle_error', replace)
+    yield
+    event.remove(Engine, 'handle_error', replace)
+
+
+def test_an_error_is_shown_without_its_statement():
+    assert one_line(GONE) == 'gone away'
+    assert one_line(ValueError('no\nluck')) == 'no luck'
+
+
+def test_a_lost_connection_is_known():
+    assert unavailable(GONE).disconnected
+    assert unavailable(ValueError('x'), disconnected=True).disconnected
+    assert not unavailable(ValueError('x')).disconnected
+
+
+def test_every_error_becomes_that_of_the_store():
+    mine = Unavailable('tables are missing')
+    for raised, shown in ((GONE, 'the store is not available: gone away'), (mine, 'tables are missing')):
+        with pytest.raises(Unavailable) as found, database_errors():
+            raise raised
+        assert str(found.value) == shown
+    with database_errors():
+        pass
+
+
+def test_a_session_gets_its_own_error_back():
+    for raised in (GONE, ErrorOfApplication('x')):
+        with pytest.raises(type(raised)) as found, original_errors(), database_errors():
+            raise raised
+        assert found.value is raised
+    with pytest.raises(Unavailable, match=r'^x$'), original_errors():
+        raise Unavailable('x')
+
+
+@pytest.mark.parametrize('table', [tasks, ticks, runs], ids=lambda table: table.name)
+def test_replaced_errors_are_those_of_the_store(servers, replaced_errors, table):
+    server = servers.start().add()
+    server.tick(0)
+    with servers.engine.begin() as connection:
+        connection.exec_driver_sql(f'ALTER TABLE {table.name} RENAME TO other')
+    report = server.tick(5)
+    assert 'the application has no database' in str(report.problem or report.tasks[0].exception)
+    assert report.failed
