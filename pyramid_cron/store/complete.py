@@ -161,7 +161,7 @@ def _corrected(run: StoredRun, report: TaskReport, recorded: str | None) -> Task
     if recorded == report.outcome:
         # an attempt before this one was committed, and only the database's answer was lost
         return report
-    if recorded == OK and run.is_committed:
+    if recorded == OK:
         log.warning('task %s was committed, although the database did not confirm it', run.task.name)
         return TaskReport(run.task.name, OK, report.seconds)
     if isinstance(report.exception, Fenced):
