@@ -241,7 +241,7 @@ class TaskStates:
         :param enqueued_id: the token under which the run was enqueued.
         :param values: the new fencing token and the process.
         """
-        return self._change(self._waits(task, enqueued_id), handed_over_for=None, transactional=False, **values)
+        return self._change(self._waits(task, enqueued_id), handed_over_for=None, **values)
 
     def release(self, task: str, run_id: str, **values: Any) -> bool:
         """Release the row if it still holds our fencing token."""
