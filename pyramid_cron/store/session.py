@@ -26,7 +26,7 @@ class Joined:
 
     :param session: a session of SQLAlchemy's ORM.
     :param at_begin: called before the task's first transaction in it.
-    :param at_connect: called with the first connection of the session for the task, before it is used.
+    :param at_connect: called with each connection of the session for the task, before it is used.
     :param at_end: writes the end of the run into the commit after the task; takes how many seconds the task took.
     :param before_end: writes the record into a commit that the task itself makes.
     :param monotonic: a monotonic clock in seconds.
@@ -48,7 +48,7 @@ class Joined:
         self._before_end = before_end
         self._monotonic = monotonic
         self._began = 0.0
-        self._is_used = self._is_connected = False
+        self._is_used = False
         self._task_returned = False
         self._seconds = 0.0
         #: whether the end was written, which stands if the commit succeeds
@@ -84,9 +84,7 @@ class Joined:
             self._at_begin()
 
     def _connect(self, session: Any, transaction: Any, connection: Connection) -> None:
-        if not self._is_connected:
-            self._is_connected = True
-            self._at_connect(connection)
+        self._at_connect(connection)
 
     def _before_commit(self, session: Any) -> None:
         if self._task_returned:
