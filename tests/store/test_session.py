@@ -453,16 +453,63 @@ def test_sessions_of_any_isolation_level_are_joined(site, level):
     assert site.effects() == ['done']
 
 
-def test_transactions_without_pyramid_tm_are_joined(servers):
+@contextlib.contextmanager
+def own_transaction(system):
+    session = system['request'].dbsession
+    with session.begin():
+        # its connection is in use before the task
+        read(system)
+        yield
+
+
+def test_a_lost_run_in_an_own_transaction_is_repeated(servers):
+    def body(system):
+        system['request'].dbsession.execute(insert(EFFECTS).values(what='done'))
+        raise KeyboardInterrupt
+
+    site = Site(servers, {'transaction': own_transaction})
+    server = site.start(body, make_session=lambda request: sessionmaker(bind=site.bind)(), include=())
+    with pytest.raises(KeyboardInterrupt):
+        server.tick(0)
+    assert site.effects() == []
+    assert servers.row()['retry_reason'] == 'lost'
+    site.bind.dispose()
+
+
+def test_a_failed_task_is_not_ok_by_a_commit(servers):
     @contextlib.contextmanager
-    def own(system):
-        with system['request'].dbsession.begin():
+    def commit_always(system):
+        try:
             yield
+        finally:
+            system['request'].dbsession.commit()
 
     def body(system):
         system['request'].dbsession.execute(insert(EFFECTS).values(what='done'))
+        raise ValueError
 
-    site = Site(servers, {'transaction': own})
+    site = Site(servers, {'transaction': commit_always})
+    report, kept, _ = run(site, body, make_session=lambda request: sessionmaker(bind=site.bind)(), include=())
+    assert (report.outcome, kept) == ('failed', 'failed')
+    assert site.effects() == ['done']
+    site.bind.dispose()
+
+
+def test_an_own_transaction_in_another_store_is_refused(servers, made_sqlite, tmp_path):
+    copy = tmp_path / 'copy.sqlite'
+    copy.write_bytes(made_sqlite.read_bytes())
+    site = Site(servers, {'transaction': own_transaction})
+    elsewhere = site.engine(f'sqlite:///{copy}')
+    not_joined(site, make_session=lambda request: sessionmaker(bind=elsewhere)(), include=())
+    for engine in site.engines:
+        engine.dispose()
+
+
+def test_transactions_without_pyramid_tm_are_joined(servers):
+    def body(system):
+        system['request'].dbsession.execute(insert(EFFECTS).values(what='done'))
+
+    site = Site(servers, {'transaction': own_transaction})
     report, kept, ends = run(site, body, make_session=lambda request: sessionmaker(bind=site.bind)(), include=())
     assert (report.outcome, kept, ends) == ('ok', 'ok', ['session'])
     assert site.effects() == ['done']

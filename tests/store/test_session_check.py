@@ -22,6 +22,11 @@ def test_a_session_of_another_transaction_joins(check, made_url):
     assert known_processes(made_url) == []
 
 
+def test_a_commit_after_the_check_is_free(check, made_url):
+    settings = {'kind': 'plain', 'tm': 'no', 'cron.session': 'dbsession', 'cron.transaction': 'MODULE.commits'}
+    assert check(made_url, tween='commits_last', **settings)[1][-1] == JOINS
+
+
 def test_a_session_without_a_commit_does_not_join(check, made_url):
     status, lines = check(made_url, kind='plain', **{'cron.session': 'dbsession'})
     assert (status, lines[-1]) == (
@@ -53,7 +58,18 @@ def test_an_error_of_the_application_is_shown(check, made_url):
     assert (status, lines[-1]) == (1, 'fail  session   cron.session = dbsession: LookupError: no engine today')
 
 
+def test_an_error_of_the_store_is_shown(check, tmp_path):
+    url = f'sqlite:///{tmp_path}/cron.sqlite'
+    refusal = "BEGIN SELECT RAISE(ABORT, 'no process today'); END"
+    make_tables(url, f'CREATE TRIGGER refusal BEFORE INSERT ON cron_processes {refusal}')
+    status, lines = check(url, **{'cron.session': 'dbsession'})
+    assert (status, lines[-1]) == (
+        1,
+        'fail  session   cron.session = dbsession: IntegrityError: no process today',
+    )
+
+
 def test_an_application_that_answers_first_is_shown(check, made_url):
-    status, lines = check(made_url, closed='yes', **{'cron.session': 'dbsession'})
+    status, lines = check(made_url, tween='closed', **{'cron.session': 'dbsession'})
     assert status == 1
     assert lines[-1] == ('fail  session   the application answered 503 Service Unavailable before its tasks could run')

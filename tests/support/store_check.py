@@ -39,6 +39,13 @@ def broken(request):
 def closed(handler, registry):
     return lambda request: Response(status=503)
 
+def commits_last(handler, registry):
+    def commit(request):
+        response = handler(request)
+        request.dbsession.commit()
+        return response
+    return commit
+
 @contextlib.contextmanager
 def commits(system):
     with system['request'].dbsession.begin():
@@ -51,8 +58,8 @@ def main(global_config, kind='registered', **settings):
         config.include('pyramid_cron')
         config.registry['engine'] = sqlalchemy.create_engine(settings.get('sqlalchemy.url', settings['cron.store']))
         config.add_request_method(globals()[kind], 'dbsession', reify=True)
-        if 'closed' in settings:
-            config.add_tween(__name__ + '.closed')
+        if 'tween' in settings:
+            config.add_tween(f"{__name__}.{settings['tween']}")
         config.add_cron_task(lambda system: 1 / 0, min='*', name='never called')
         return config.make_wsgi_app()
 """
