@@ -141,13 +141,14 @@ def test_a_forked_process_opens_other_connections(servers):
         assert connection.clock() > 0
 
 
-def test_connections_of_another_process_are_left_alone(servers):
+@pytest.mark.parametrize('use', [Database.begin, Database.reading], ids=lambda use: use.__name__)
+def test_connections_of_another_process_are_left_alone(servers, use):
     database, pool = Database(servers.engine, 'app', True), servers.engine.pool
     with database.begin() as connection:
         parents = connection.driver_connection
         # as in a child that was forked meanwhile
         database._process = -1
-        with database.begin() as other:
+        with use(database) as other:
             assert other.driver_connection is not parents
         assert database._process == os.getpid()
         # which has not been closed

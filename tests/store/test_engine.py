@@ -1,5 +1,6 @@
 """The engine of ``cron.store``: its values, its pool, its time limits, and what it refuses."""
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def test_a_url_an_engine_or_a_function_is_accepted(url, engines):
         assert engine is not made
         assert engine.pool is not made.pool
         assert engine.url == made.url
+        assert engine.hide_parameters
     assert ENGINES['registry'] == 'the registry'
     del sys.modules['store_of_an_application']
 
@@ -88,6 +90,13 @@ def test_a_store_works_beside_an_exhausted_pool(servers):
         for minute in range(3):
             assert str(server.tick(minute)) == 'ok'
     own.dispose()
+
+
+def test_a_store_has_five_connections_at_once(tmp_path, engines):
+    engine = engines(make_engine(f'sqlite:///{tmp_path}/cron.sqlite', None))
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(engine.connect())
 
 
 @pytest.mark.parametrize(
@@ -150,9 +159,11 @@ def test_a_database_in_memory_is_refused(value):
 
 def test_statements_have_time_limits(postgresql, engines):
     engine = engines(make_engine(postgresql, None))
-    with engine.connect() as connection:
-        limits = {'statement_timeout': '4s', 'lock_timeout': '4s', 'idle_in_transaction_session_timeout': '10s'}
-        assert {name: connection.scalar(text(f'SHOW {name}')) for name in limits} == limits
+    limits = {'statement_timeout': '4s', 'lock_timeout': '4s', 'idle_in_transaction_session_timeout': '10s'}
+    # also after the rollback that ends the first transaction
+    for _ in range(2):
+        with engine.connect() as connection:
+            assert {name: connection.scalar(text(f'SHOW {name}')) for name in limits} == limits
 
 
 def test_arguments_in_a_url_are_kept(postgresql, engines):

@@ -46,6 +46,13 @@ def state(boot_and_pidns, pid, started, lease_over=False):
     return ProcessState('host', pid, boot_and_pidns, started, lease_over)
 
 
+def write_stat(proc, pid, state='S'):
+    """Write what Linux shows of a process, the number of each field as its value."""
+    (proc / str(pid)).mkdir()
+    fields = ' '.join(str(number) for number in range(4, 53))
+    (proc / str(pid) / 'stat').write_bytes(b'%d (a) Z (\xff b) ' % pid + f'{state} {fields}'.encode())
+
+
 @LINUX
 def test_a_zombie_is_a_dead_process(child):
     here = PidNamespace.of_this_process()
@@ -89,6 +96,10 @@ def test_without_proc_only_the_lease_decides(tmp_path):
     assert nowhere.started(os.getpid()) is None
     assert not nowhere.is_dead(state(None, os.getpid(), None))
     assert nowhere.is_dead(state(None, os.getpid(), None, True))
+    # also where processes are visible, which may be of another container
+    write_stat(tmp_path, 7)
+    assert nowhere.started(7) == '22'
+    assert not nowhere.is_dead(state(None, 7, '23'))
 
 
 @LINUX
@@ -100,9 +111,7 @@ def test_all_processes_of_a_machine_share_a_namespace():
 
 @pytest.mark.parametrize('state', ['S', 'R', 'D', 'Z', 'X'])
 def test_a_start_time_is_found_behind_any_name(tmp_path, state):
-    (tmp_path / '7').mkdir()
-    fields = ' '.join(str(number) for number in range(4, 53))
-    (tmp_path / '7' / 'stat').write_bytes(b'7 (a) Z (\xff b) ' + f'{state} {fields}'.encode())
+    write_stat(tmp_path, 7, state)
     assert PidNamespace('here', tmp_path).started(7) == (None if state in 'ZX' else '22')
 
 

@@ -9,6 +9,7 @@ from pyramid_cron import Task
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.recently_due import RecentlyDue
 from pyramid_cron.tasks import Tasks
+from tests.support.threads import call_meanwhile
 
 INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
 # the minutes and hours within five minutes before INSTANT, and INSTANT
@@ -39,6 +40,9 @@ def test_any_task_may_be_owed_after_a_long_pause():
     assert at(4 + 24 * 60) == {'hourly'}
     assert at(5 + 2 * 24 * 60) is None
     assert at(6 + 2 * 24 * 60) == set()
+    # after a tick that comes late by as long, the next one finds its tasks again
+    assert at(7) is None
+    assert at(7 + 2 * 24 * 60) == set()
 
 
 def test_a_task_is_owed_as_long_as_its_grace():
@@ -81,6 +85,26 @@ def test_a_late_tick_replaces_no_newer_minute():
     assert at(11) == {'task'}
     assert at(15) == {'task'}
     assert at(16) == set()
+
+
+def test_two_ticks_at_once_forget_a_task_once():
+    def grace(task):
+        # just before the first tick forgets the task
+        if others:
+            threads.append(call_meanwhile(others.pop()))
+        return MINUTE
+
+    def tick_later():
+        found.append(recent.at(tasks, INSTANT + 5 * MINUTE))
+
+    others, threads, found = [], [], []
+    tasks, recent = Tasks(), RecentlyDue(grace)
+    tasks.add('task', Task(print, cron='0 * * * *', name='task', timezone='UTC'))
+    recent.at(tasks, INSTANT)
+    others.append(tick_later)
+    tick_later()
+    threads[0].join(10)
+    assert found == [[], []]
 
 
 @settings(max_examples=60, deadline=None)

@@ -2,6 +2,7 @@
 
 import pytest
 from sqlalchemy import inspect
+from sqlalchemy.dialects import mysql
 
 from pyramid_cron.store import metadata
 from pyramid_cron.store.engine import make_engine
@@ -42,6 +43,15 @@ def test_fresh_tables_have_no_differences(made):
 def test_tables_of_another_tool_have_no_differences(empty):
     metadata.create_all(empty)
     assert found(empty) == []
+
+
+@pytest.mark.parametrize('empty_url', ['sqlite'], indirect=True)
+def test_partial_indexes_are_wanted_where_they_exist(made):
+    change(made, 'DROP INDEX cron_tasks_needing_attention', 'DROP INDEX cron_runs_not_good')
+    assert len(found(made)) == 2
+    with made.connect() as connection:
+        inspector = inspect(connection)
+        assert [text for table in (tasks, runs) for text in differences(inspector, table, mysql.dialect())] == []
 
 
 def test_a_missing_table_is_named(made):
