@@ -80,6 +80,6 @@ def test_a_named_claim_without_an_answer_is_not_repeated(servers, warnings):
 
 
 def test_the_first_cause_is_shown_for_an_engine():
-    wrapped = RuntimeError('wrapped')
-    wrapped.__cause__ = LookupError('no\ntable')
-    assert str(NotSent(wrapped)) == 'it cannot be enqueued: LookupError: no table'
+    first, wrapped, outermost = LookupError('no\ntable'), RuntimeError('wrapped'), RuntimeError('wrapped again')
+    wrapped.__cause__, outermost.__cause__ = first, wrapped
+    assert str(NotSent(outermost)) == 'it cannot be enqueued: LookupError: no table'

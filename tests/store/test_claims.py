@@ -9,13 +9,14 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from pyramid.scripting import prepare
 from sqlalchemy import column, func, insert, select, table
+from sqlalchemy.exc import OperationalError
 from webtest import TestApp
 
 from pyramid_cron import TaskReport, runner
 from pyramid_cron.isolation import OF_SERVERS
 from pyramid_cron.orders import Order
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.schema import gaps, processes, runs, tasks
+from pyramid_cron.store.schema import gaps, processes, runs, tasks, ticks
 from tests.support.servers import INSTANT
 from tests.support.statements import GONE
 
@@ -180,6 +181,15 @@ def test_a_database_restart_between_ticks_costs_no_tick(servers, warnings):
     assert warnings() == []
 
 
+def test_a_statement_that_fails_is_not_repeated(servers):
+    server = servers.start().add(min='*')
+    server.tick(0)
+    # as after a time limit, whose repetition would be a second wait
+    with server.outage(of=ticks, kind='insert', times=1):
+        assert server.tick(1).problem is not None
+    assert server.ran == [('task', 0)]
+
+
 def test_a_tick_after_an_outage_catches_up(servers):
     server = servers.start().add(min=0)
     server.tick(-1)
@@ -188,6 +198,14 @@ def test_a_tick_after_an_outage_catches_up(servers):
         assert server.tick(0, names=['task']).problem is not None
     assert str(server.tick(1)) == 'ok'
     assert server.ran == [('task', 0)]
+
+
+def test_an_outage_is_logged_with_its_traceback(servers, caplog):
+    server = servers.start().add()
+    with server.outage():
+        server.tick(0)
+    (record,) = [record for record in caplog.records if 'the store is not available' in record.getMessage()]
+    assert record.exc_info[0] is OperationalError
 
 
 def test_minutes_of_a_long_outage_are_missed(servers, warnings):

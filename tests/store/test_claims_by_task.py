@@ -30,6 +30,14 @@ def test_without_the_database_only_memory_tasks_run(servers, warnings):
     assert any('the store is not available: the database has gone' in warning for warning in warnings())
 
 
+def test_without_the_database_memory_tasks_run_by_name(servers, warnings):
+    server = servers.start().add().add('free', store=False)
+    with server.outage():
+        alone, both = server.tick(names=['free']), server.tick(names=['task', 'free'])
+    assert (alone.problem, both.problem) == (None, 'the store is not available: the database has gone')
+    assert [name for name, _ in server.ran] == ['free', 'free']
+
+
 def test_an_interrupted_memory_task_is_released(servers):
     def stop(system):
         raise KeyboardInterrupt

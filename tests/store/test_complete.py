@@ -52,6 +52,15 @@ def test_the_heartbeat_writes_an_unwritten_end(servers, server):
     assert servers.row()['run_id'] is None
 
 
+def test_two_threads_write_an_unwritten_end(servers, server):
+    with server.outage(**END):
+        server.tick()
+    with server.overtaken(**END, by=server.claims._beat):
+        server.claims._beat()
+    assert servers.history() == ['ok']
+    assert servers.row()['run_id'] is None
+
+
 def test_an_unwritten_end_of_a_dead_process_is_lost(servers, server, warnings):
     with server.outage(**END):
         server.tick()

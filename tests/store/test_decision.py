@@ -216,6 +216,11 @@ def test_an_unsent_run_is_enqueued_at_the_next_minutes(now, grace, expected):
     assert decide(task('*/10 * * * *'), known, at(now), timedelta(minutes=grace)) == expected
 
 
+def test_without_grace_a_lost_run_is_never_repeated():
+    known = state(last=0, retry='lost')
+    assert decide(task('0 * * * *'), known, at(0), timedelta(0)) == decision(cancel_retry=0)
+
+
 @pytest.mark.parametrize('previous', [None, '', 'of a later version', '1 2 3 4 5 00 No/Such_Zone'])
 def test_an_unreadable_previous_schedule_counts_as_unknown(previous):
     known = replace(state(last=-30, changed=1), previous_schedule=previous)

@@ -7,7 +7,7 @@ from sqlalchemy import delete, update
 
 from pyramid_cron import TaskReport, perform
 from pyramid_cron.claims import Unavailable
-from pyramid_cron.events import ITaskFinished
+from pyramid_cron.events import ITaskFinished, ITaskMissed
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store import Fenced
 from pyramid_cron.store.poll import NOT_ENQUEUED_HERE
@@ -267,12 +267,27 @@ def test_a_named_run_that_cannot_be_enqueued_has_failed(servers, web, queue):
     assert (servers.row()['run_id'], servers.row()['retry_reason']) == (None, None)
 
 
+def test_a_dead_named_enqueueing_repeats_no_minute(servers, web, worker, queue):
+    web.tick(0)
+    begin(worker, queue[0])
+    claim_by_name(web)
+    servers.execute(update(processes).values(boot_and_pidns='another boot', lease_until=0.0))
+    web.tick(1)
+    assert len(queue) == 1
+    assert servers.row()['retry_reason'] is None
+
+
 def test_a_named_run_that_no_worker_began_is_lost(servers, queue):
-    web = servers.start(catch_up='300').add(via=queue)
+    events = []
+    web = servers.start(catch_up='300', include=lambda config: config.add_subscriber(events.append, ITaskMissed)).add(
+        via=queue
+    )
     web.claims.release(claim_by_name(web), report_of('queued'))
     servers.change(started_at=servers.row()['started_at'] - 400)
     web.tick(1)
     assert servers.history('outcome', 'reason') == [('lost', 'no worker began it in 6 min')]
+    # it has missed no minute
+    assert events == []
 
 
 def test_an_interrupted_named_enqueueing_is_lost(servers, web):

@@ -77,6 +77,7 @@ ROWS = [
     old_run(15, 'paused', 'ok', 0, scheduled_for=None, trigger='manual', by='ada'),
     old_run(16, 'paused', 'paused', 1, attempt=0),
     old_run(17, 'not registered any more', 'ok'),
+    old_run(18, 'failing', 'ok', 9, 'other'),
     (
         schema_0.processes,
         {'id': 'process', 'host': 'here', 'pid': 7, 'place': 'boot', 'born': '123', 'lease_until': 1.5e9},

@@ -244,6 +244,15 @@ def test_after_catch_up_a_tick_takes_one_statement(servers):
     assert statements[0].matches(of=ticks, kind='insert')
 
 
+def test_a_late_tick_without_due_tasks_takes_one_statement(servers):
+    server = servers.start().add(min=0)
+    for minute in (6, 20):
+        server.tick(minute)
+    with server.executed() as statements:
+        server.tick(10)
+    assert len(statements) == 1
+
+
 @pytest.mark.parametrize('first', [True, False])
 def test_a_minute_ahead_of_the_database_is_refused(servers, warnings, first):
     server = servers.start().add(min='*').add('free', min='*', store=False)

@@ -5,6 +5,7 @@ from sqlalchemy import delete, update
 
 from pyramid_cron.events import ITaskMissed
 from pyramid_cron.reports import TaskReport
+from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.leases import PidNamespace
 from pyramid_cron.store.reap import Lost, Reaper
 from pyramid_cron.store.schema import processes, runs
@@ -244,3 +245,12 @@ def test_a_lost_named_run_keeps_the_retry(servers, warnings):
     servers.execute(runs.update().where(runs.c.id == 'other').values(scheduled_for=None))
     lost, retried = server.tick(1).tasks
     assert (lost.outcome, retried.outcome, retried.attempt) == ('lost', 'ok', 2)
+
+
+def test_an_enqueued_run_waits_until_its_time_is_over(servers, queue):
+    web = servers.start(catch_up='300').add(via=queue)
+    web.tick(0)
+    state = web.store.states()['task']
+    for seconds, waits in ((300, True), (301, False)):
+        left, _ = reaper(web).reap(state, web.task(), INSTANT + MINUTE, state.started_at + seconds)
+        assert left.is_enqueued is waits

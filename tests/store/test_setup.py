@@ -116,6 +116,15 @@ def test_the_settings_reach_the_store(tmp_path):
     assert sent == [event]
 
 
+def test_an_exit_in_a_subscriber_of_the_store_passes(tmp_path):
+    config = Configurator(settings={'cron.store': f'sqlite:///{tmp_path}/cron.sqlite'})
+    config.include('pyramid_cron')
+    config.add_subscriber(lambda event: sys.exit(), ITaskPaused)
+    config.commit()
+    with pytest.raises(SystemExit):
+        config.registry['cron_store'].options.notify(TaskPaused('task', None, 'why', None))
+
+
 def test_without_the_setting_there_is_no_store():
     config = Configurator()
     config.include('pyramid_cron')

@@ -55,8 +55,12 @@ def test_a_further_attempt_is_claimed_only_for_a_retry(states):
     assert not claim(states, 2, attempt=2)
     assert claim(states, 1, attempt=2)
     assert (states.get('task').retry_reason, states.get('task').attempt) == (None, 2)
+    assert states.release('task', 'mine', retry_reason='failed')
+    # for a process that has read the row before that attempt
+    assert not claim(states, 1, attempt=2)
+    assert claim(states, 1, attempt=3)
     assert states.release('task', 'mine')
-    assert not claim(states, 1, attempt=3)
+    assert not claim(states, 1, attempt=4)
 
 
 def test_a_run_by_name_claims_no_minute(states):
