@@ -505,6 +505,19 @@ def test_an_own_transaction_in_another_store_is_refused(servers, made_sqlite, tm
         engine.dispose()
 
 
+@pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
+def test_a_fenced_run_cannot_commit_what_it_does_not_see(site):
+    def body(system):
+        commit(system)
+        # its transaction sees the row as it was
+        site.servers.change(run_id='theirs')
+        system['request'].tm.commit()
+
+    site.bind = site.engine(site.servers.url, isolation_level='REPEATABLE READ')
+    assert site.start(body).tick().failed
+    assert site.effects() == ['first']
+
+
 def test_transactions_without_pyramid_tm_are_joined(servers):
     def body(system):
         system['request'].dbsession.execute(insert(EFFECTS).values(what='done'))

@@ -3,6 +3,7 @@
 import functools
 
 import pytest
+from sqlalchemy import text
 
 from pyramid_cron import Task
 from pyramid_cron.claims import Pause
@@ -22,6 +23,7 @@ from pyramid_cron.store.task_state import (
     TaskStates,
 )
 from tests.support.servers import INSTANT
+from tests.support.threads import call_meanwhile
 
 pytestmark = pytest.mark.each_database
 
@@ -166,6 +168,13 @@ def test_only_one_process_skips_minutes(states):
     assert not states.skip_to('task', at(4))
 
 
+def test_a_skipped_minute_ends_the_retry_of_an_earlier_one(states):
+    claim(states, 1)
+    states.release('task', 'mine', retry_reason='failed')
+    assert states.skip_to('task', at(2))
+    assert states.get('task').retry_reason is None
+
+
 def test_only_one_process_cancels_a_retry(states):
     claim(states, 1)
     assert not states.cancel_retry('task', at(1))
@@ -209,6 +218,38 @@ def test_a_locked_row_makes_no_process_wait(servers):
             assert not change(TaskStates(connection))
 
 
+@pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
+@pytest.mark.parametrize(
+    'change', [TaskStates.release, functools.partial(TaskStates.claim_enqueued, run_id='theirs', process='they')]
+)
+def test_what_comes_only_once_waits_for_a_lock(servers, change):
+    def change_meanwhile():
+        with servers.begin() as connection:
+            changed.append(change(TaskStates(connection), 'task', 'mine'))
+
+    changed = []
+    with servers.begin() as connection:
+        states = TaskStates(connection)
+        states.register([Task(print, name='task')], {}, at(0))
+        claim(states, 1, handed_over_for='x')
+    with servers.begin() as other:
+        TaskStates(other).extend_busy('task', at(1))
+        thread = call_meanwhile(change_meanwhile)
+    thread.join(10)
+    assert changed == [True]
+
+
+# only it shows versions of rows
+@pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
+def test_a_further_savepoint_makes_no_version_of_the_row(connection, states):
+    claim(states, 1)
+    versions = []
+    for _ in range(2):
+        assert states.set_transactional('task', 'mine', True)
+        versions.append(connection.scalar(text('SELECT ctid FROM cron_tasks')))
+    assert versions[0] == versions[1]
+
+
 def test_a_changed_schedule_is_recorded_with_its_minute(states):
     old, new = (Task(print, minute, name='task', timezone='UTC') for minute in (1, 2))
     for task, minute in ((old, 3), (old, 4), (new, 5), (new, 6)):
@@ -216,6 +257,16 @@ def test_a_changed_schedule_is_recorded_with_its_minute(states):
     state = states.get('task')
     assert (state.first_seen, state.schedule_changed_at) == (at(-1), at(5))
     assert (state.schedule, state.previous_schedule) == (write_schedule(new), write_schedule(old))
+
+
+def test_a_schedule_is_changed_by_one_process(states):
+    new, other = (Task(print, minute, name='task', timezone='UTC') for minute in (1, 2))
+    # both have read the row before either changes it
+    before = states.load()
+    states.register([new], before, at(5))
+    states.register([other], before, at(6))
+    state = states.get('task')
+    assert (state.schedule, state.schedule_changed_at) == (write_schedule(new), at(5))
 
 
 def test_a_running_task_keeps_its_schedule(states):
