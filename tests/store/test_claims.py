@@ -386,3 +386,14 @@ def test_a_run_that_another_server_claimed_is_not_skipped(servers):
     with server.overtaken(of=tasks, kind=('lock', 'update'), by=lambda: other.tick(0)):
         server.tick(0)
     assert servers.history() == ['ok']
+
+
+def test_a_miss_that_another_server_found_is_not_sent(servers, warnings):
+    server, other = servers.start(window='1e-9'), servers.start()
+    for each in (server, other):
+        each.add('idle', min='*/2', idle=True)
+    server.tick(-1)
+    with server.overtaken(of=tasks, kind=('lock', 'update'), by=lambda: other.tick(2)):
+        server.tick(2)
+    assert servers.minutes('missed') == [('idle', 0)]
+    assert len([warning for warning in warnings() if 'was missed' in warning]) == 1

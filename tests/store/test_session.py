@@ -281,9 +281,12 @@ def test_a_fenced_run_fails_at_its_first_query(site):
     def body(system):
         site.servers.change(run_id='theirs')
         read(system)
+        went_on.append(True)
 
+    went_on = []
     (report,) = site.start(body).tick().tasks
     assert isinstance(report.exception, Fenced)
+    assert went_on == []
     assert site.servers.row()['run_id'] == 'theirs'
 
 
@@ -564,8 +567,17 @@ def test_no_listener_stays_on_a_session(site):
         made.append((session, listeners(session)))
         return session
 
-    server = site.start(tasks={'good': write, 'bad': lambda system: 1 / 0}, make_session=make_session)
-    assert [task.outcome for task in server.tick().tasks] == ['ok', 'failed']
+    def stop(system):
+        raise KeyboardInterrupt
+
+    bodies = {'good': write, 'bad': lambda system: 1 / 0, 'interrupted': stop}
+    with pytest.raises(KeyboardInterrupt):
+        site.start(tasks=bodies, make_session=make_session).tick()
+    assert sorted(site.servers.history('task', 'outcome')) == [
+        ('bad', 'failed'),
+        ('good', 'ok'),
+        ('interrupted', 'lost'),
+    ]
     ((session, before),) = made
     assert listeners(session) == before
 
