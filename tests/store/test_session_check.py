@@ -63,10 +63,9 @@ def test_an_error_of_the_store_is_shown(check, tmp_path):
     refusal = "BEGIN SELECT RAISE(ABORT, 'no process today'); END"
     make_tables(url, f'CREATE TRIGGER refusal BEFORE INSERT ON cron_processes {refusal}')
     status, lines = check(url, **{'cron.session': 'dbsession'})
-    assert (status, lines[-1]) == (
-        1,
-        'fail  session   cron.session = dbsession: IntegrityError: no process today',
-    )
+    assert status == 1
+    assert lines[-1].startswith('fail  session   cron.session = dbsession: ')
+    assert lines[-1].endswith('no process today')
 
 
 def test_an_application_that_answers_first_is_shown(check, made_url):
