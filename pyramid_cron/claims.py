@@ -6,7 +6,7 @@ Its two implementations are in the memory of a process (``memory_claims.py``) an
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
@@ -95,10 +95,12 @@ class Found(NamedTuple):
 
     :param runs: those that were found.
     :param problem: why others could not be found.
+    :param finish: to be called when all of a tick is done, ``None`` if there is nothing to do then.
     """
 
     runs: Collection[Run]
     problem: Unavailable | None = None
+    finish: Callable[[], None] | None = None
 
 
 class Pause(NamedTuple):

@@ -11,16 +11,17 @@ from pyramid_cron.schedules import clock
 OK, FAILED, LOST, MISSED, SKIPPED, PAUSED = 'ok', 'failed', 'lost', 'missed', 'skipped', 'paused'
 # a run that has not ended: it runs, or an engine has it
 RUNNING, QUEUED = 'running', 'queued'
-# a task that is due while its previous run has been running for too long
-STUCK = 'stuck'
+# a task that is due while its previous run has been running for too long, or while its row in the store is locked
+STUCK, LOCKED = 'stuck', 'locked'
 
 # all of a report, in the order in which a summary counts them
-OUTCOMES = (OK, FAILED, SKIPPED, PAUSED, STUCK, LOST, MISSED, QUEUED)
+OUTCOMES = (OK, FAILED, SKIPPED, PAUSED, STUCK, LOCKED, LOST, MISSED, QUEUED)
 
 # outcomes that make a tick fail, and how they are shown of one task and of several
 ALARMING = {
     FAILED: ('failed', 'failed'),
     STUCK: ('is stuck', 'are stuck'),
+    LOCKED: ('is locked', 'are locked'),
     LOST: ('was lost', 'were lost'),
 }
 
@@ -36,8 +37,9 @@ class TaskReport(NamedTuple):
 
     :param name: the task's name.
     :param outcome: ``'ok'``, ``'failed'``, ``'skipped'``, ``'paused'``, ``'stuck'`` if its previous run has been
-        running for longer than ``cron.window``, ``'lost'`` if the process that ran it is dead, ``'queued'`` if an
-        engine has it, or in a worker ``'missed'`` if it came too late.
+        running for longer than ``cron.window``, ``'locked'`` if another transaction holds its row in the store,
+        ``'lost'`` if the process that ran it is dead, ``'queued'`` if an engine has it, or in a worker ``'missed'`` if
+        it came too late.
     :param seconds: how long it ran.
     :param reason: why it did not run.
     :param exception: the exception that it raised.

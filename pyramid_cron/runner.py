@@ -47,11 +47,18 @@ def run(request: Any, order: Order) -> RunReport:
     :raises LookupError: if there is no task of one of the names.
     """
     started = order.monotonic()
+    found = _find(request.registry, order)
+    report = _run_found(request, order, started, found)
+    if found.finish is not None:
+        found.finish()
+    return report
+
+
+def _run_found(request: Any, order: Order, started: float, found: Found) -> RunReport:
     registry, instant = request.registry, order.instant
     settings = registry['cron_settings']
     # a run in a worker has no time limit of ours
     window = settings.window if order.delivery is None else math.inf
-    found = _find(registry, order)
     problem = None if found.problem is None else str(found.problem)
     if not found.runs and problem is None:
         # converting the instant is what costs most in a tick with nothing due, and is not done for a log that is off

@@ -178,12 +178,12 @@ class Summaries(NamedTuple):
     """The summaries of tasks, and what concerns all of them.
 
     :param tasks: the summaries.
-    :param no_tick: the problem that ticks do not come, ``None`` if they do and without a store.
+    :param of_ticks: the problem that ticks do not come or fail, ``None`` if there is none and without a store.
     :param error: why the summaries lack states and problems.
     """
 
     tasks: list[TaskSummary]
-    no_tick: Problem | None = None
+    of_ticks: Problem | None = None
     error: Unavailable | None = None
 
 
@@ -201,7 +201,7 @@ def summarize_all(registry: Any, tasks: Iterable[Task], instant: datetime, count
         return Summaries([summarize(task, instant, count) for task in tasks], error=error)
     states, problems = examination.snapshot.states, examination.by_task()
     summaries = [summarize(task, instant, count, states.get(task.name), problems.get(task.name, ())) for task in tasks]
-    return Summaries(summaries, examination.no_tick)
+    return Summaries(summaries, examination.of_ticks)
 
 
 def sort_by_next_run(summaries: Iterable[TaskSummary]) -> list[TaskSummary]:

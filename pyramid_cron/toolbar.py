@@ -49,8 +49,8 @@ class CronDebugPanel(DebugPanel):
         found = summarize_all(self._registry, tasks, clock.current_minute(), 1)
         if found.error is not None:
             parts.append(f'<p>Without last runs and pauses: {escape(str(found.error))}</p>')
-        if found.no_tick is not None:
-            parts.append(f'<p>{escape(str(found.no_tick).capitalize())}</p>')
+        if found.of_ticks is not None:
+            parts.append(f'<p>{escape(found.of_ticks.as_sentence())}</p>')
         parts.append('<h4>Tasks</h4>')
         parts.append(_table(HEADINGS, map(_row, found.tasks)))
         return '\n'.join(parts)

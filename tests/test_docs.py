@@ -51,6 +51,7 @@ from pyramid_cron.store.admin import Snapshot
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.queries import Queries
 from pyramid_cron.store.schema import gaps, runs
+from pyramid_cron.store.ticks import TickState
 from pyramid_cron.testing import tick
 
 DOCS = Path(__file__).parent.parent / 'docs'
@@ -513,7 +514,7 @@ def test_the_history_is_shown_as_pcron_shows_it():
     engine = sqlalchemy.create_engine('sqlite://')
     metadata.create_all(engine)
     now, tasks = last + 6 * MINUTE, list(config.registry['cron_tasks'])
-    snapshot = Snapshot({}, last + 5 * MINUTE, now)
+    snapshot = Snapshot({}, TickState(last + 5 * MINUTE, last + 5 * MINUTE, None), now)
     problems = find_problems(snapshot, tasks, 60)
     with engine.begin() as connection:
         connection.execute(sqlalchemy.insert(runs), past_runs)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyramid_cron.monitoring.problems import NO_TICK, Problem, find_problems
+from pyramid_cron.monitoring.problems import Problem, find_problems
 from pyramid_cron.reports import STUCK
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ class Examination:
     problems: Sequence[Problem]
 
     @property
-    def no_tick(self) -> Problem | None:
-        """The problem that ticks do not come, ``None`` if they do."""
-        return next((problem for problem in self.problems if problem.kind == NO_TICK), None)
+    def of_ticks(self) -> Problem | None:
+        """The problem that ticks do not come, or fail; ``None`` if they do their work."""
+        return next((problem for problem in self.problems if problem.task is None), None)
 
     @property
     def stuck(self) -> set[str | None]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.monitoring.examine import examine
-from pyramid_cron.monitoring.problems import KINDS, NO_TICK, Problem
+from pyramid_cron.monitoring.problems import KINDS, OF_TICKS, TICK_FAILED, Problem
 from pyramid_cron.reports import STUCK, duration
 
 
@@ -40,6 +40,7 @@ class Health:
             parts = ['no tick has come yet']
         else:
             parts = [f'last tick {duration(self.silence.total_seconds())} ago']
+        parts += [str(problem) for problem in self.problems if problem.kind == TICK_FAILED]
         for kind in KINDS:
             names = [_shown(problem) for problem in self.problems if problem.kind == kind]
             if names:
@@ -52,9 +53,9 @@ class Health:
             'status': 'ok' if self.ok else 'fail',
             'last_tick': self.last_tick and self.last_tick.isoformat(),
             'seconds_since_last_tick': None if self.silence is None else round(self.silence.total_seconds(), 3),
-            NO_TICK.replace(' ', '_'): any(problem.kind == NO_TICK for problem in self.problems),
+            **{kind.replace(' ', '_'): any(problem.kind == kind for problem in self.problems) for kind in OF_TICKS},
             **{kind: [problem.task for problem in self.problems if problem.kind == kind] for kind in KINDS},
-            'problem': self.unavailable,
+            'problem': self.unavailable or next((p.error for p in self.problems if p.kind == TICK_FAILED), None),
         }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pyramid_cron.monitoring.problems import KINDS, NO_TICK, find_problems
+from pyramid_cron.monitoring.problems import KINDS, NO_TICK, OF_TICKS, TICK_FAILED, find_problems
 from pyramid_cron.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -44,8 +44,9 @@ def _of_ticks(snapshot: Snapshot, tasks: Tasks, window: float) -> Iterator[Any]:
     ticks = {} if snapshot.last_tick is None else {(): snapshot.last_tick.timestamp()}
     yield _gauge('last_tick_timestamp_seconds', 'The newest minute that had a tick.', (), ticks)
     found = {(problem.task, problem.kind) for problem in find_problems(snapshot, tasks, window)}
-    no_tick = {(): int((None, NO_TICK) in found)}
-    yield _gauge('no_tick', 'Whether ticks do not come.', (), no_tick)
+    of_ticks = {kind: {(): int((None, kind) in found)} for kind in OF_TICKS}
+    yield _gauge('no_tick', 'Whether ticks do not come.', (), of_ticks[NO_TICK])
+    yield _gauge('tick_failed', 'Whether the last tick could not do its work.', (), of_ticks[TICK_FAILED])
     problems = {(task.name, kind): int((task.name, kind) in found) for task in tasks for kind in KINDS}
     labels = 'task', 'problem'
     yield _gauge('task_problem', 'Whether the task has the problem: the same as health shows.', labels, problems)

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 # a tick may come at any second of its minute, and takes time to be recorded
 LONGEST_SILENCE = timedelta(minutes=2)
+# a tick ends with its last task, and each server may be busy with one
+LONGEST_TICK = timedelta(minutes=10)
 
-NO_TICK = 'no tick'
+#: the kinds of problems of all tasks
+OF_TICKS = NO_TICK, TICK_FAILED = 'no tick', 'tick failed'
 #: the kinds of problems of a task, the most urgent first; a paused task is shown, and is no fault
 KINDS = (STUCK, LOST, FAILED, MISSED, PAUSED)
 
@@ -30,13 +33,13 @@ KINDS = (STUCK, LOST, FAILED, MISSED, PAUSED)
 class Problem:
     """Something that is wrong, or that a person on call has to know.
 
-    :param kind: ``'no tick'``, or one of :data:`KINDS`.
+    :param kind: ``'no tick'``, ``'tick failed'``, or one of :data:`KINDS`.
     :param task: the name of the task, ``None`` if it concerns all of them.
-    :param since: the last tick, the beginning of the run that is stuck, the end of the run that failed or was found
-        lost, the minute that was missed, or ``None`` where that is not known.
+    :param since: the last tick, the last that did all of its work, the beginning of the run that is stuck, the end of
+        the run that failed or was found lost, the minute that was missed, or ``None`` where that is not known.
     :param minute: the minute of the run that failed or was lost, or that was missed; ``None`` for a run by name.
     :param seconds: how long there was no tick, the stuck run has been running, or the failed one took.
-    :param error: the class of the exception of a failed run.
+    :param error: the class of the exception of a failed run, or what the last tick could not do.
     :param pause: the pause of a paused task.
     """
 
@@ -52,6 +55,11 @@ class Problem:
     def is_fault(self) -> bool:
         """Whether health fails because of it."""
         return self.kind != PAUSED
+
+    def as_sentence(self) -> str:
+        """Return it for people, with a capital at the beginning."""
+        text = str(self)
+        return text[:1].upper() + text[1:]
 
     def __str__(self) -> str:
         if self.kind == NO_TICK:
@@ -79,11 +87,16 @@ def find_problems(snapshot: Snapshot, tasks: Iterable[Task], window: float) -> l
 
 
 def _of_ticks(snapshot: Snapshot) -> Iterator[Problem]:
-    if snapshot.last_tick is None:
+    ticks, now = snapshot.ticks, snapshot.now
+    if ticks is None:
         yield Problem(NO_TICK)
-    elif snapshot.now - snapshot.last_tick > LONGEST_SILENCE:
-        silence = (snapshot.now - snapshot.last_tick).total_seconds()
-        yield Problem(NO_TICK, since=snapshot.last_tick, seconds=silence)
+    elif now - ticks.last > LONGEST_SILENCE:
+        yield Problem(NO_TICK, since=ticks.last, seconds=(now - ticks.last).total_seconds())
+    elif ticks.problem is not None:
+        yield Problem(TICK_FAILED, since=ticks.done, error=ticks.problem)
+    elif ticks.done is not None and now - ticks.done > LONGEST_TICK:
+        unfinished = f'no tick has come to its end for {duration((now - ticks.done).total_seconds())}'
+        yield Problem(TICK_FAILED, since=ticks.done, error=unfinished)
 
 
 def _of_task(state: TaskState, now: datetime, window: float) -> Iterator[Problem]:

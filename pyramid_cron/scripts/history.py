@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
 from pyramid_cron.monitoring.examine import Examination, examine
-from pyramid_cron.monitoring.problems import Problem
+from pyramid_cron.monitoring.problems import NO_TICK, Problem
 from pyramid_cron.reports import QUEUED, RUNNING, STUCK, PastRun, duration
 from pyramid_cron.run_summary import RunSummary, run_as_dict, summarize_run
 from pyramid_cron.schedules import clock
@@ -131,18 +131,18 @@ def read_history(
     runs = queries.past_runs(limit, names, since, faults)
     # what was missed before all of these would not be shown
     missed = queries.missed(limit, names, runs[-1].started if len(runs) == limit else since)
-    due = {gap: due_between(tasks, *gap) for gap in queries.gaps(limit, since)}
+    due = {gap: due_between(tasks, gap.first, gap.last) for gap in queries.gaps(limit, since)}
     gaps = [gap for gap in due if due[gap] or not (names or faults)]
-    snapshot, no_tick, silence = examination.snapshot, examination.no_tick, None
-    if no_tick is not None and no_tick.since is not None:
-        silence = Gap(no_tick.since + clock.MINUTE, clock.minute_of(snapshot.now) - clock.MINUTE)
-        due[silence] = due_between(tasks, *silence)
+    snapshot, of_ticks, silence = examination.snapshot, examination.of_ticks, None
+    if of_ticks is not None and of_ticks.kind == NO_TICK and of_ticks.since is not None:
+        silence = Gap(of_ticks.since + clock.MINUTE, clock.minute_of(snapshot.now) - clock.MINUTE)
+        due[silence] = due_between(tasks, silence.first, silence.last)
     return History(
         in_order(runs, missed, gaps, limit),
         due,
         snapshot.last_tick,
         silence,
-        [problem for problem in examination.problems if problem.task is not None],
+        [problem for problem in examination.problems if problem.kind != NO_TICK],
         examination.stuck,
     )
 
@@ -197,7 +197,7 @@ def format_history(history: History, now: datetime, zone: tzinfo | None, width: 
         yield ''
         yield 'Now'
         for problem in history.problems:
-            text = format_problem(problem, zone, str(problem.task))
+            text = str(problem.error) if problem.task is None else format_problem(problem, zone, problem.task)
             yield from _wrap_behind(f'{problem.kind:7}  ', text, width)
 
 
@@ -232,7 +232,8 @@ def _gap_lines(
         span = f'from {began:%H:%M} to {_format_time(gap.last, began, zone)} {length}'
     names = [*due[:MAX_NAMES], *([f'{len(due) - MAX_NAMES} more'] if len(due) > MAX_NAMES else [])]
     then = f'due then: {", ".join(names)}' if due else 'nothing was due then'
-    return wrap(f'{began:%H:%M}     ', f'no tick {span}; {then}', width)
+    what = f'no tick {span}' if gap.problem is None else f'ticks failed {span}: {gap.problem}'
+    return wrap(f'{began:%H:%M}     ', f'{what}; {then}', width)
 
 
 def _wrap_behind(start: str, text: str, width: int) -> list[str]:

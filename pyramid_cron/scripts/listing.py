@@ -161,12 +161,12 @@ LAYOUTS: list[tuple[tuple[str, ...], tuple[Callable[[TaskSummary, tzinfo | None]
 
 
 def format_task(
-    summary: TaskSummary, width: int, last_runs: Sequence[str], catch_up: timedelta, no_tick: Problem | None = None
+    summary: TaskSummary, width: int, last_runs: Sequence[str], catch_up: timedelta, of_ticks: Problem | None = None
 ) -> Iterator[str]:
     """Yield lines with everything about one task, none longer than ``width`` unless a single word is.
 
     :param last_runs: a line for each of its last runs.
-    :param no_tick: the problem that ticks do not come.
+    :param of_ticks: the problem that ticks do not come, or fail.
     :param catch_up: the setting ``cron.catch_up``, for a task without one of its own.
     """
     task = summary.task
@@ -190,7 +190,7 @@ def format_task(
     state = 'due' if summary.is_due else 'not due'
     yield from _labelled(state, f'at {summary.local_instant:%a %Y-%m-%d %H:%M}: {summary.explain()}', width)
     zone = task.timezone
-    problems = [] if no_tick is None else [str(no_tick)]
+    problems = [] if of_ticks is None else [str(of_ticks)]
     problems += [format_problem(problem, zone, problem.kind) for problem in summary.problems if problem.kind != PAUSED]
     sections = {'problems': problems, 'next runs': summary.format_next_runs(), 'last runs': last_runs}
     for label, lines in sections.items():

@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from pyramid_cron.claims import Unavailable
+from pyramid_cron.monitoring.problems import OF_TICKS
 from pyramid_cron.orders import NotRun, cron_path
 from pyramid_cron.schedules import clock
 from pyramid_cron.scripts.listing import format_due, format_table, format_task, format_timeline, wrap
@@ -78,7 +79,8 @@ class PCronCommand(RunCommands, StoreCommands):
             'at': clock.to_zone(instant, self.zone).isoformat(),
             'at_utc': instant.isoformat(),
             'path': cron_path(self.registry),
-            'no_tick': found.no_tick is not None,
+            **{kind.replace(' ', '_'): found.of_ticks is not None and found.of_ticks.kind == kind for kind in OF_TICKS},
+            'problem': found.of_ticks and str(found.of_ticks),
             'tasks': [summary.as_dict(explained=self.args.at is not None) for summary in found.tasks],
         }
         return json.dumps(shown, indent=2)
@@ -97,8 +99,8 @@ class PCronCommand(RunCommands, StoreCommands):
             lines += format_due(summaries, width)
         else:
             lines = format_table(summaries, self.zone, width, self.args.verbose)
-        if found.no_tick is not None:
-            lines += wrap('', f'{str(found.no_tick).capitalize()}.', width)
+        if found.of_ticks is not None:
+            lines += wrap('', f'{found.of_ticks.as_sentence()}.', width)
         end = f'Times are in {self.zone or LOCAL_TIME}. Trigger: {cron_path(self.registry)}'
         return [*lines, '', *wrap('', end, width)]
 
@@ -117,5 +119,5 @@ class PCronCommand(RunCommands, StoreCommands):
             except Unavailable:
                 # the summaries have warned of it
                 last_runs = []
-        self.out('\n'.join(format_task(summary, self.width(), last_runs, self.settings.catch_up, found.no_tick)))
+        self.out('\n'.join(format_task(summary, self.width(), last_runs, self.settings.catch_up, found.of_ticks)))
         return 0

@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyramid_cron.monitoring.problems import KINDS, NO_TICK, Problem
+from pyramid_cron.monitoring.problems import KINDS, NO_TICK, TICK_FAILED, Problem
 from pyramid_cron.reports import FAILED, MISSED, PAUSED, STUCK, duration, format_seconds
 from pyramid_cron.schedules import clock
 from pyramid_cron.status.formatting import STYLES, format_span, format_time
@@ -53,7 +53,7 @@ def find_notices(tasks: Tasks, state: TasksState, zone: tzinfo | None) -> list[N
         return []
     problems, now = state.examination.problems, state.examination.snapshot.now
     missed_in_gap = {problem for problem in problems if problem.kind == MISSED and _gap_of(problem, state.gaps)}
-    found = [_of_ticks(tasks, problem, now, zone) for problem in problems if problem.kind == NO_TICK]
+    found = [_of_ticks(tasks, problem, now, zone) for problem in problems if problem.task is None]
     found += _of_gaps(tasks, state.gaps, missed_in_gap, now, zone)
     for kind in KINDS:
         chosen = [problem for problem in problems if problem.kind == kind and problem not in missed_in_gap]
@@ -82,7 +82,10 @@ def _text(problem: Problem, now: datetime, zone: tzinfo | None) -> str:
 
 
 def _of_ticks(tasks: Tasks, problem: Problem, now: datetime, zone: tzinfo | None) -> Notice:
-    """Return the notice that ticks do not come."""
+    """Return the notice that ticks do not come, or fail."""
+    if problem.kind == TICK_FAILED:
+        good = '' if problem.since is None else f'; the last good one: {format_time(problem.since, now, zone).text}'
+        return Notice(TICK_FAILED, '!', 'bad', f'{problem.as_sentence()}{good}')
     if problem.since is None:
         return Notice(NO_TICK, '!', 'bad', 'No tick has come yet: nothing has requested the trigger')
     first, end = problem.since + clock.MINUTE, clock.minute_of(now)
@@ -96,7 +99,8 @@ def _of_gaps(
     tasks: Tasks, gaps: Sequence[Gap], missed: Collection[Problem], now: datetime, zone: tzinfo | None
 ) -> Iterator[Notice]:
     for gap in islice(gaps, MAX_SHOWN):
-        text = f'{_length(gap.first, gap.last)} without a tick, {format_span(gap.first, gap.last, now, zone)}'
+        what = 'without a tick' if gap.problem is None else f'in which ticks failed ({gap.problem})'
+        text = f'{_length(gap.first, gap.last)} {what}, {format_span(gap.first, gap.last, now, zone)}'
         due = due_between(tasks, gap.first, gap.last)
         # a task that is not in the store is not caught up
         not_run = {task.name for task in tasks if not task.store} & set(due)

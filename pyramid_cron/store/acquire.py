@@ -10,12 +10,13 @@ from pyramid_cron.reports import ALREADY_RUN, QUEUED, RUNNING
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import database_clock
 from pyramid_cron.store.errors import one_line
+from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.history import History
 from pyramid_cron.store.leases import Process
 from pyramid_cron.store.missed import record_skipped
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.run import ALREADY_CLAIMED, StoredRun, handed_over_for
-from pyramid_cron.store.task_state import TaskState, TaskStates
+from pyramid_cron.store.task_state import TaskState, TaskStates, next_due
 from pyramid_cron.store.texts import busy_reason
 
 
@@ -29,17 +30,18 @@ class NotSent(CronError):
         super().__init__(f'it cannot be enqueued: {type(exc).__name__}: {one_line(exc)}')
 
 
-def acquire(connection: StoreConnection, process: Process, run: StoredRun) -> bool:
+def acquire(connection: StoreConnection, process: Process, run: StoredRun, failed_ticks: FailedTicks) -> bool:
     """Claim a run, and return whether it was free.
 
+    :param failed_ticks: the ticks that failed in this process.
     :raises NotSent: if it is enqueued on this connection, and that failed.
     """
     if run.enqueued_id is None:
-        return _claim(connection, process, run)
+        return _claim(connection, process, run, failed_ticks)
     return _claim_enqueued(connection, process, run, run.enqueued_id)
 
 
-def _claim(connection: StoreConnection, process: Process, run: StoredRun) -> bool:
+def _claim(connection: StoreConnection, process: Process, run: StoredRun, failed_ticks: FailedTicks) -> bool:
     """Claim a run, or the right to enqueue it."""
     engine = run.engine
     # the process is recorded, so that its death is noticed and the run enqueued again; not if the claim itself enqueues
@@ -53,11 +55,12 @@ def _claim(connection: StoreConnection, process: Process, run: StoredRun) -> boo
         process=None if without_process else process.id,
         started_at=database_clock(),
         handed_over_for=None if engine is None else handed_over_for(run.minute, run.run_id),
+        **({'next_due': next_due(run.task, run.minute)} if run.minute is not None and run.attempt == 1 else {}),
     )
     if not claimed:
         return False
     process.renew(connection)
-    record_skipped(connection, run.task, run.decision, run.state)
+    record_skipped(connection, run.task, run.decision, run.state, failed_ticks)
     History(connection).begin(
         RUNNING if engine is None else QUEUED,
         id=run.run_id,

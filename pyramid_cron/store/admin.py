@@ -14,11 +14,12 @@ from pyramid_cron.events import TaskPaused, TaskResumed
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
+from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.pauses import Pauses
 from pyramid_cron.store.queries import Queries
 from pyramid_cron.store.task_state import TaskState, TaskStates
-from pyramid_cron.store.ticks import Ticks
+from pyramid_cron.store.ticks import Ticks, TickState
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +31,18 @@ class Snapshot:
     """The rows that decide what is wrong, as they are at one instant.
 
     :param states: the states of the application's tasks by their names.
-    :param last_tick: the newest minute that had a tick, ``None`` if there was none.
+    :param ticks: what is known of the ticks, ``None`` if there was none.
     :param now: the instant, by the database's clock.
     """
 
     states: Mapping[str, TaskState]
-    last_tick: datetime | None
+    ticks: TickState | None
     now: datetime
+
+    @property
+    def last_tick(self) -> datetime | None:
+        """The newest minute that had a tick, ``None`` if there was none."""
+        return None if self.ticks is None else self.ticks.last
 
 
 class Store:
@@ -46,11 +52,13 @@ class Store:
 
     :param database: the database of the store.
     :param options: the settings of the store.
+    :param failed_ticks: the ticks that failed in this process.
     """
 
-    def __init__(self, database: Database, options: Options) -> None:
+    def __init__(self, database: Database, options: Options, failed_ticks: FailedTicks) -> None:
         self.database = database
         self.options = options
+        self._failed_ticks = failed_ticks
 
     def states(self) -> Mapping[str, TaskState]:
         """Return the states of the application's tasks by their names."""
@@ -63,7 +71,15 @@ class Store:
             if connection is None:
                 return Snapshot({}, None, clock.now())
             now = datetime.fromtimestamp(connection.clock(), timezone.utc)
-            return Snapshot(TaskStates(connection).load(), Ticks(connection).last(), now)
+            return Snapshot(TaskStates(connection).load(), self._ticks(connection), now)
+
+    def _ticks(self, connection: StoreConnection) -> TickState | None:
+        """Return what is known of the ticks: by the database, and by this process of those that it could not record."""
+        state = Ticks(connection).state()
+        if state is None or state.problem is not None:
+            return state
+        after = state.last if state.done is None else state.done
+        return state._replace(problem=self._failed_ticks.reason(after + clock.MINUTE))
 
     @contextmanager
     def queries(self) -> Iterator[Queries | None]:

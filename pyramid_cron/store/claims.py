@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 
 from pyramid_cron.claims import Delivery, Found, NotClaimed, Unavailable
 from pyramid_cron.memory_claims import NOT_JOINED
-from pyramid_cron.reports import FAILED, OK, QUEUED, SKIPPED, TaskReport
+from pyramid_cron.reports import FAILED, LOCKED, OK, QUEUED, SKIPPED, TaskReport
 from pyramid_cron.schedules import clock
 from pyramid_cron.store import leases
 from pyramid_cron.store.acquire import NotSent, acquire, why_not_free
 from pyramid_cron.store.complete import Completion, Fenced
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
-from pyramid_cron.store.errors import original_errors
+from pyramid_cron.store.errors import Locked, original_errors
+from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.history import History
 from pyramid_cron.store.last_result import of_missed, of_unsent
 from pyramid_cron.store.leases import Heartbeat, Process
 from pyramid_cron.store.missed import notify_missed, record_skipped
 from pyramid_cron.store.options import Options
+from pyramid_cron.store.patience import Patience
 from pyramid_cron.store.poll import Poll
 from pyramid_cron.store.run import StoredRun
 from pyramid_cron.store.session import Joined, require_same_database, session_of
-from pyramid_cron.store.task_state import TaskStates
+from pyramid_cron.store.task_state import TaskStates, next_due
+from pyramid_cron.store.tick_work import TickWork
 from pyramid_cron.store.ticks import Ticks
 from pyramid_cron.tasks import Tasks
 
@@ -46,6 +49,7 @@ class StoreClaims:
 
     :param database: the database of the store.
     :param options: the settings of the store.
+    :param failed_ticks: the ticks that fail in this process.
     :param monotonic: a monotonic clock in seconds.
     :param sleep: waits for so many seconds.
     """
@@ -54,15 +58,20 @@ class StoreClaims:
         self,
         database: Database,
         options: Options,
+        failed_ticks: FailedTicks,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self.database = database
         self.options = options
+        self.failed_ticks = failed_ticks
         self._monotonic = monotonic
+        self._patience = Patience(monotonic, sleep)
         self._completion = Completion(database, monotonic, sleep)
-        make_run = functools.partial(StoredRun, self)
-        self._poll = Poll(database, options, lambda: self.process.namespace, make_run)
+        make_run = partial(StoredRun, self)
+        self._poll = Poll(
+            database, options, lambda: self.process.namespace, make_run, self._patience, self.failed_ticks
+        )
         self._pruned = monotonic()
         self._begin_process()
 
@@ -79,7 +88,25 @@ class StoreClaims:
         return self._process
 
     def due(self, tasks: Tasks, instant: datetime, trigger: str) -> Found:
-        return self._found(lambda: self._poll.due(tasks, instant), instant, trigger)
+        work = TickWork(instant)
+        found = self._found(lambda: self._poll.due(tasks, work), work, trigger)
+        if found.problem is not None:
+            work.add_problem(str(found.problem))
+        for run in found.runs:
+            if run.not_claimed is not None and run.not_claimed.outcome in (FAILED, LOCKED):
+                work.add_problem(f'task {run.task.name}: {run.not_claimed.reason}')
+        return found if work.is_recorded else found._replace(finish=partial(self._finish, work))
+
+    def _finish(self, work: TickWork) -> None:
+        """Record that a tick has done its work, or what it could not do."""
+        problem = work.problem
+        if problem is not None:
+            self.failed_ticks.add(work.minute, problem)
+        try:
+            with self.database.autocommit() as connection:
+                Ticks(connection).finish(work.minute, problem)
+        except Unavailable as exc:
+            log.warning('it cannot be recorded that the tick for %s is done: %s', self.options.shown(work.minute), exc)
 
     def named(
         self, tasks: Tasks, names: Collection[str], requested_by: str | None = None, enqueue: bool = False
@@ -94,14 +121,14 @@ class StoreClaims:
                 for task in wanted
             ]
 
-        return self._found(prepare, instant, 'manual')
+        return self._found(prepare, TickWork(instant), 'manual')
 
     def delivered(self, tasks: Tasks, delivery: Delivery, catch_up: timedelta) -> Found:
         [task] = tasks.named([delivery.task])
         instant = clock.current_minute()
-        return self._found(lambda: [self._poll.delivered(task, delivery, instant)], instant, 'queue')
+        return self._found(lambda: [self._poll.delivered(task, delivery, instant)], TickWork(instant), 'queue')
 
-    def _found(self, find: Callable[[], list[StoredRun]], instant: datetime, trigger: str) -> Found:
+    def _found(self, find: Callable[[], list[StoredRun]], work: TickWork, trigger: str) -> Found:
         """Return the runs that a function finds, or why they could not be found."""
         began = self._monotonic()
         try:
@@ -115,7 +142,7 @@ class StoreClaims:
         except Unavailable as exc:
             return Found([], exc)
         for run in runs:
-            run.instant, run.found_at, run.trigger = instant, began, trigger
+            run.work, run.found_at, run.trigger = work, began, trigger
         return Found(runs)
 
     def _written_and(self, find: Callable[[], list[StoredRun]]) -> list[StoredRun]:
@@ -125,21 +152,27 @@ class StoreClaims:
     def claim(self, run: StoredRun) -> NotClaimed | None:
         """See :meth:`.Run.claim`."""
         try:
-            with self.database.begin() as connection:
-                acquired = acquire(connection, self.process, run)
-            if not acquired:
+            if not self._patience.call(partial(self._acquire, run)):
                 with self.database.autocommit() as connection:
                     return why_not_free(connection, self.options, run)
         except NotSent as exc:
             self._record_not_sent(run, exc)
             raise Unavailable(str(exc)) from exc.__cause__
-        except Unavailable:
+        except Locked as exc:
+            run.work.add_problem(f'task {run.task.name}: {exc}')
+            return NotClaimed(str(exc), level=logging.ERROR, outcome=LOCKED)
+        except Unavailable as exc:
+            run.work.add_problem(f'task {run.task.name}: {exc}')
             # it may have been committed all the same, although the run has not begun
             self._completion.abandon(run, 'the database did not answer whether it was to begin', has_begun=False)
             raise
         notify_missed(self.options, run.task, run.decision.missed)
         self._heartbeat.begin()
         return None
+
+    def _acquire(self, run: StoredRun) -> bool:
+        with self.database.begin() as connection:
+            return acquire(connection, self.process, run, self.failed_ticks)
 
     def _record_not_sent(self, run: StoredRun, exc: NotSent) -> None:
         """Record that a run could not be enqueued, whose claim is rolled back. The next tick finds it as missed."""
@@ -236,10 +269,11 @@ class StoreClaims:
         try:
             with self.database.begin() as connection:
                 result = of_missed(run.decision.missed[-1]) if run.decision.missed else {}
-                skipped = TaskStates(connection).skip_to(task, run.minute, **result)
+                next_minute = next_due(run.task, run.minute)
+                skipped = TaskStates(connection).skip_to(task, run.minute, next_due=next_minute, **result)
                 if skipped:
                     History(connection).record_without_run(task, [run.minute], SKIPPED, reason)
-                    record_skipped(connection, run.task, run.decision, run.state)
+                    record_skipped(connection, run.task, run.decision, run.state, self.failed_ticks)
         except Unavailable as exc:
             log.warning('it cannot be recorded that task %s is skipped: %s', task, exc)
         else:

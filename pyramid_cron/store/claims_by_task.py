@@ -26,7 +26,7 @@ class ClaimsByTask:
     def due(self, tasks: Tasks, instant: datetime, trigger: str) -> Found:
         found = self.in_store.due(tasks, instant, trigger)
         free = self.in_memory.runs([task for task in tasks.due(instant) if not task.store], instant)
-        return Found(sorted([*free, *found.runs], key=lambda run: run.task.position), found.problem)
+        return found._replace(runs=sorted([*free, *found.runs], key=lambda run: run.task.position))
 
     def named(
         self, tasks: Tasks, names: Collection[str], requested_by: str | None = None, enqueue: bool = False

@@ -150,7 +150,7 @@ class Completion:
 
 def _end_minute(run: StoredRun, ended: float) -> datetime:
     """Return the minute in which a run ended, by the clock of its tick."""
-    return clock.minute_of(run.instant + timedelta(seconds=ended - run.found_at))
+    return clock.minute_of(run.work.minute + timedelta(seconds=ended - run.found_at))
 
 
 def _corrected(run: StoredRun, report: TaskReport, recorded: str | None) -> TaskReport:

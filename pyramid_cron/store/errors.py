@@ -10,6 +10,13 @@ from sqlalchemy.exc import DBAPIError
 from pyramid_cron.claims import Unavailable
 
 
+class Locked(Unavailable):
+    """Another transaction holds the row of a task: that of a person, or of a process that is frozen."""
+
+    def __init__(self) -> None:
+        super().__init__('another transaction holds its row in the store')
+
+
 @contextmanager
 def database_errors() -> Iterator[None]:
     """Raise :exc:`.Unavailable` for any exception in the body of a ``with``, which does nothing but use the database.

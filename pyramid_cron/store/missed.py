@@ -10,6 +10,7 @@ from pyramid_cron.events import TaskMissed
 from pyramid_cron.reports import MISSED, PAUSED, SKIPPED
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.decision import Decision, busy_minutes
+from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.history import History
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.task_state import TaskState
@@ -21,17 +22,22 @@ log = logging.getLogger(__name__)
 NO_TICK_IN_TIME = 'no tick came in time'
 
 
-def record_skipped(connection: StoreConnection, task: Task, decision: Decision, state: TaskState | None) -> None:
+def record_skipped(
+    connection: StoreConnection, task: Task, decision: Decision, state: TaskState | None, failed_ticks: FailedTicks
+) -> None:
     """Record the minutes that a decision skips, and those during the last run that no tick has recorded.
 
     :param state: the state that the decision was made by, ``None`` for a run by name, which skips none.
+    :param failed_ticks: the ticks that failed in this process.
     """
     if state is None:
         return
     history = History(connection)
     history.record_without_run(task.name, busy_minutes(task, state), SKIPPED, STILL_RUNNING)
     if decision.missed:
-        history.record_without_run(task.name, decision.missed, MISSED, NO_TICK_IN_TIME)
+        reason = failed_ticks.reason(decision.missed[0], decision.missed[-1])
+        shown = NO_TICK_IN_TIME if reason is None else f'ticks failed: {reason}'
+        history.record_without_run(task.name, decision.missed, MISSED, shown)
     if decision.paused and state.pause is not None:
         history.record_without_run(task.name, decision.paused, PAUSED, paused_reason(state.pause))
 

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from pyramid_cron.claims import Delivery, NotClaimed, Unavailable, too_late
-from pyramid_cron.reports import ALREADY_RUN, LOST, PAUSED, SKIPPED, duration
+from pyramid_cron.errors import CronError
+from pyramid_cron.reports import ALREADY_RUN, FAILED, LOCKED, LOST, PAUSED, SKIPPED, duration
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.acquire import still_claimed
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.decision import NOTHING, Decision, decide
+from pyramid_cron.store.errors import Locked, one_line
+from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.history import History
 from pyramid_cron.store.last_result import of_missed
 from pyramid_cron.store.leases import PidNamespace
 from pyramid_cron.store.missed import notify_missed, record_skipped
 from pyramid_cron.store.options import Options
+from pyramid_cron.store.patience import Patience
 from pyramid_cron.store.reap import Lost, Reaper
-from pyramid_cron.store.recently_due import RecentlyDue
 from pyramid_cron.store.run import ALREADY_CLAIMED, MakeRun, StoredRun, handed_over_for
 from pyramid_cron.store.schedule_text import is_schedule_of
-from pyramid_cron.store.task_state import TaskState, TaskStates
+from pyramid_cron.store.task_state import SEEN_INTERVAL, TaskState, TaskStates, next_due
 from pyramid_cron.store.texts import busy_reason, paused_reason, running_process
+from pyramid_cron.store.tick_work import TickWork
 from pyramid_cron.store.ticks import Tick, Ticks
 from pyramid_cron.tasks import Task, Tasks
 
@@ -42,12 +47,12 @@ class Polled(NamedTuple):
 
     :param tick: the row of the ticks.
     :param states: the states of the tasks that may have to run, by their names.
-    :param wanted: the registered tasks among them.
+    :param wanted: the registered tasks that are due, or all if all are looked at.
     """
 
     tick: Tick
     states: Mapping[str, TaskState]
-    wanted: Mapping[str, Task]
+    wanted: Collection[Task]
 
 
 class Poll:
@@ -57,38 +62,68 @@ class Poll:
     :param options: the settings of the store.
     :param namespace: returns the PID namespace of this process.
     :param make_run: makes a :class:`.StoredRun`.
+    :param patience: waits for locked rows.
+    :param failed_ticks: the ticks that failed in this process.
     """
 
     def __init__(
-        self, database: Database, options: Options, namespace: Callable[[], PidNamespace], make_run: MakeRun
+        self,
+        database: Database,
+        options: Options,
+        namespace: Callable[[], PidNamespace],
+        make_run: MakeRun,
+        patience: Patience,
+        failed_ticks: FailedTicks,
     ) -> None:
         self._database = database
         self._options = options
         self._reaper = Reaper(database, options, namespace)
         self._make_run = make_run
-        self._recently_due = RecentlyDue(options.grace)
+        self._patience = patience
+        self._failed_ticks = failed_ticks
+        # the minute at which this process has looked at all of its tasks
+        self._looked_at_all: datetime | None = None
 
-    def due(self, tasks: Tasks, instant: datetime) -> list[StoredRun]:
+    def due(self, tasks: Tasks, work: TickWork) -> list[StoredRun]:
         """Return the runs of a tick. With nothing due and nothing to catch up, that takes one statement.
 
-        :raises Unavailable: if the minute is too far ahead of the database's clock.
+        An error that concerns one task is reported as the failure of that task.
+
+        :raises Unavailable: if the minute is too far ahead of the database's clock, and without the database.
         """
         stored = {task.name: task for task in tasks if task.store}
-        polled = self._read(tasks, stored, instant)
+        polled = self._read(tasks, stored, work.minute)
         if polled is None:
+            work.is_recorded = True
             return []
-        states = self._registered(polled.wanted.values(), polled.states, instant)
+        states = self._registered(polled.wanted, polled.states, work.minute)
         runs: list[StoredRun] = []
-        # the rows include those that are claimed or are to run once more
-        for name in {**polled.wanted, **states} if polled.tick.attention else polled.wanted:
-            state, lost = self._reaper.reap(states[name], stored.get(name), instant, polled.tick.clock)
-            if name in stored:
-                if lost is not None and not lost.will_retry:
-                    runs.append(self._lost_run(stored[name], states[name], lost))
-                runs += self._decided(stored[name], state, instant, polled.tick.clock)
-            else:
-                self._cancel_old_retry(state, instant)
+        for name in dict.fromkeys([*(task.name for task in polled.wanted), *states]):
+            task, state = stored.get(name), states.get(name)
+            try:
+                runs += self._patience.call(partial(self._of_task, name, task, state, work.minute, polled.tick))
+            except Exception as exc:
+                not_claimed = _not_claimed(name, exc)
+                if task is None:
+                    work.add_problem(f'task {name}: {not_claimed.reason}')
+                else:
+                    runs.append(self._make_run(task, work.minute, not_claimed=not_claimed))
+        self._see([task.name for task in polled.wanted if task.name in states], states, work.minute)
         return runs
+
+    def _of_task(
+        self, name: str, task: Task | None, state: TaskState | None, instant: datetime, tick: Tick
+    ) -> list[StoredRun]:
+        """Return the runs of a task for the report of a tick, after its run was reaped if its process is dead."""
+        if state is None:
+            raise CronError('its row was inserted and is not found: run "pcron store check"')
+        left, lost = self._reaper.reap(state, task, instant, tick.clock)
+        if task is None:
+            self._cancel_old_retry(left, instant)
+            return []
+        left = self._up_to_date(task, left, instant, tick.before)
+        runs = [] if lost is None or lost.will_retry else [self._lost_run(task, state, lost)]
+        return [*runs, *self._decided(task, left, instant, tick.clock)]
 
     def _lost_run(self, task: Task, state: TaskState, lost: Lost) -> StoredRun:
         """Return the run that was lost, for the report of the tick. Its loss is in the log already."""
@@ -98,20 +133,23 @@ class Poll:
 
     def _read(self, tasks: Tasks, stored: Mapping[str, Task], instant: datetime) -> Polled | None:
         """Record the tick, and read the rows that matter for it; return ``None`` if there are none."""
-        recent = self._recently_due.at(tasks, instant)
+        due = [task for task in tasks.due(instant) if task.store]
+        looked = self._looked_at_all
+        all_in_turn = looked is None or abs(instant - looked) >= SEEN_INTERVAL
         with self._database.autocommit() as connection:
-            tick = Ticks(connection).record(instant, MOST_AHEAD)
+            tick = Ticks(connection).record(instant, MOST_AHEAD, nothing_due=not due and not all_in_turn)
             self._require_present(instant, tick)
             before = tick.before
             gap = tick.last == instant and before is not None and instant - before > clock.MINUTE
-            if recent == [] and not gap and not tick.attention:
+            if not (due or all_in_turn or gap or tick.attention):
                 return None
-            everything = recent is None or gap
-            names = None if recent is None or gap else [task.name for task in recent]
-            states = TaskStates(connection).load(names)
+            everything = all_in_turn or gap
+            states = TaskStates(connection).load(None if everything else [task.name for task in due], instant)
         if gap and before is not None:
             self._record_gap(before + clock.MINUTE, instant - clock.MINUTE)
-        return Polled(tick, states, stored if everything else {task.name: task for task in recent or ()})
+        if everything:
+            self._looked_at_all = instant
+        return Polled(tick, states, list(stored.values()) if everything else due)
 
     def _require_present(self, instant: datetime, tick: Tick) -> None:
         ahead = instant.timestamp() - tick.clock
@@ -148,13 +186,41 @@ class Poll:
     def _registered(
         self, wanted: Collection[Task], states: Mapping[str, TaskState], instant: datetime
     ) -> Mapping[str, TaskState]:
-        """Return the states of tasks after tasks and schedules that are new in this process were registered."""
-        if all(task.name in states and is_schedule_of(task, states[task.name].schedule) for task in wanted):
+        """Return the states of tasks after those that are new were registered."""
+        new = [task for task in wanted if task.name not in states]
+        if not new:
             return states
         with self._database.begin() as connection:
             of_tasks = TaskStates(connection)
-            of_tasks.register(wanted, states, instant)
-            return of_tasks.load()
+            for task in new:
+                of_tasks.register(task, instant)
+            return {**states, **of_tasks.load([task.name for task in new])}
+
+    def _see(self, names: Iterable[str], states: Mapping[str, TaskState], instant: datetime) -> None:
+        """Record that tasks are registered here, for those of which that was recorded long ago."""
+        stale = [name for name in names if states[name].is_stale(instant)]
+        if not stale:
+            return
+        try:
+            with self._database.begin() as connection:
+                TaskStates(connection).see(stale, instant)
+        except Unavailable as exc:
+            log.warning('it cannot be recorded which tasks are registered: %s', exc)
+
+    def _up_to_date(self, task: Task, state: TaskState, instant: datetime, before: datetime | None) -> TaskState:
+        """Return the state of a task after it was recorded that it is back, or that its schedule has changed."""
+        if state.is_claimed:
+            return state
+        back = state.was_unregistered(before)
+        if not back and is_schedule_of(task, state.schedule):
+            return state
+        with self._database.begin() as connection:
+            of_tasks = TaskStates(connection)
+            if back:
+                of_tasks.register_again(task, state, instant)
+            else:
+                of_tasks.change_schedule(task, state, instant)
+            return of_tasks.get(task.name) or state
 
     def _decided(self, task: Task, state: TaskState, instant: datetime, now: float) -> Iterator[StoredRun]:
         """Yield the run of a task, if it has one or is due, with the reason why it may not begin."""
@@ -163,6 +229,9 @@ class Poll:
                 yield self._overlap(task, state, instant, now)
             return
         decision = decide(task, state, instant, self._options.grace(task))
+        if decision == NOTHING and state.owes_from(instant):
+            with self._database.begin() as connection:
+                TaskStates(connection).postpone(task.name, state, next_due(task, instant))
         if decision.attempt:
             yield self._make_run(
                 task, decision.minute, decision.attempt, decision=decision, state=state, engine=task.engine
@@ -186,14 +255,17 @@ class Poll:
         return self._make_run(task, instant, not_claimed=still_claimed(state, self._options, now))
 
     def _record_gap(self, first: datetime, last: datetime) -> None:
+        problem = self._failed_ticks.reason(first, last)
         with self._database.begin() as connection:
-            new = Ticks(connection).record_gap(first, last)
+            new = Ticks(connection).record_gap(first, last, problem)
         if new:
             log.warning(
-                'no tick came from %s to %s (%s)',
+                '%s from %s to %s (%s)%s',
+                'no tick came' if problem is None else 'ticks failed',
                 self._options.shown(first),
                 self._options.shown(last),
                 duration((last - first + clock.MINUTE).total_seconds()),
+                '' if problem is None else f': {problem}',
             )
 
     def _skip(self, task: Task, state: TaskState, decision: Decision) -> None:
@@ -204,9 +276,10 @@ class Poll:
             return
         with self._database.begin() as connection:
             result = of_missed(decision.missed[-1]) if decision.missed else {}
-            new = TaskStates(connection).skip_to(task.name, decision.minute, **result)
+            next_minute = next_due(task, decision.minute)
+            new = TaskStates(connection).skip_to(task.name, decision.minute, next_due=next_minute, **result)
             if new:
-                record_skipped(connection, task, decision, state)
+                record_skipped(connection, task, decision, state, self._failed_ticks)
         if new:
             notify_missed(self._options, task, decision.missed)
 
@@ -222,3 +295,17 @@ class Poll:
         if state.retry_reason is not None and minute is not None and instant - minute > self._options.catch_up:
             with self._database.begin() as connection:
                 TaskStates(connection).cancel_retry(state.task, minute)
+
+
+def _not_claimed(name: str, exc: Exception) -> NotClaimed:
+    """Return why a task does not run whose row could not be handled.
+
+    :raises Exception: the error itself, if the connection is lost.
+    """
+    if isinstance(exc, Locked):
+        return NotClaimed(str(exc), level=logging.ERROR, outcome=LOCKED)
+    if isinstance(exc, Unavailable) and exc.disconnected:
+        raise exc
+    log.error('task %s: its row cannot be handled', name, exc_info=exc)
+    reason = str(exc) if isinstance(exc, CronError) else f'{type(exc).__name__}: {one_line(exc)}'
+    return NotClaimed(reason, level=logging.ERROR, outcome=FAILED)

@@ -14,6 +14,7 @@ from pyramid_cron.reports import ALREADY_RUN, TaskReport
 from pyramid_cron.store.decision import NOTHING, Decision
 from pyramid_cron.store.session import Joined
 from pyramid_cron.store.task_state import TaskState
+from pyramid_cron.store.tick_work import TickWork
 from pyramid_cron.tasks import Engine, Task
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ class StoredRun:
         'engine',
         'enqueued_id',
         'found_at',
-        'instant',
         'joined_session',
         'minute',
         'not_claimed',
@@ -50,10 +50,11 @@ class StoredRun:
         'state',
         'task',
         'trigger',
+        'work',
     )
 
-    #: the minute of the tick, the time on the monotonic clock at which it came, and the source of the order
-    instant: datetime
+    #: the work of the tick, the time on the monotonic clock at which it came, and the source of the order
+    work: TickWork
     found_at: float
     trigger: str
 

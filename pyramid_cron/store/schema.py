@@ -66,6 +66,7 @@ tasks = Table(
     Column('attempt', Integer, nullable=False, default=0),
     # why last_minute is to run once more: failed, lost or unsent
     Column('retry_reason', String(8)),
+    # the first minute that the task may owe: from then on ticks look at the row
     Column('next_due', Instant),
     # the fencing token of the run in progress, null if there is none; its process, null while an engine has it
     Column('run_id', ID),
@@ -126,18 +127,20 @@ ticks = Table(
     Column('app', APP, primary_key=True),
     Column('last_minute', Instant, nullable=False),
     Column('minute_before', Instant),
+    # the newest minute whose tick did all of its work, and what the last tick could not do
     Column('done_minute', Instant),
     Column('problem', Text),
     **TABLE_OPTIONS,
 )
 
-# minutes without a tick, one after another
+# minutes without a tick, one after another, or with ticks that failed because of a problem
 gaps = Table(
     'cron_gaps',
     metadata,
     Column('app', APP, primary_key=True),
     Column('first_minute', Instant, primary_key=True),
     Column('last_minute', Instant, nullable=False),
+    Column('problem', Text),
     **TABLE_OPTIONS,
 )
 

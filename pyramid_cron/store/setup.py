@@ -14,6 +14,7 @@ from pyramid_cron.store.claims import StoreClaims
 from pyramid_cron.store.claims_by_task import ClaimsByTask
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.engine import make_engine
+from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.options import Options
 
 
@@ -33,5 +34,6 @@ def use_store(registry: Any, settings: Settings) -> None:
         zone=settings.timezone,
         notify=functools.partial(notify, registry, exits=OF_SERVERS),
     )
-    registry['cron_claims'] = ClaimsByTask(StoreClaims(database, options), MemoryClaims())
-    registry['cron_store'] = Store(database, options)
+    failed_ticks = FailedTicks()
+    registry['cron_claims'] = ClaimsByTask(StoreClaims(database, options, failed_ticks), MemoryClaims())
+    registry['cron_store'] = Store(database, options, failed_ticks)

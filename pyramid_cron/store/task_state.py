@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, fields
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, or_
+from sqlalchemy import ColumnElement, and_, case, false, or_
 
 from pyramid_cron.claims import Pause
 from pyramid_cron.reports import LOST, MISSED, QUEUED, RUNNING, STUCK
+from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import database_clock
-from pyramid_cron.store.schedule_text import is_schedule_of, write_schedule
+from pyramid_cron.store.errors import Locked
+from pyramid_cron.store.schedule_text import write_schedule
 from pyramid_cron.store.schema import NEEDS_ATTENTION, pauses, processes, tasks
 from pyramid_cron.tasks import Task
 
@@ -24,6 +26,9 @@ MOST_NAMES = 100
 MOST_ATTEMPTS_OF_LOST = 3
 # stored as the end of a pause without an end
 FOR_EVER = datetime(9999, 1, 1, tzinfo=timezone.utc)
+
+# how long after a task was last seen its row is still looked at, by the minutes of ticks; and how often it is seen
+UNREGISTERED_AFTER, SEEN_INTERVAL = timedelta(hours=1), timedelta(minutes=20)
 
 # why a minute is to run once more, beside reports.FAILED and reports.LOST: it could not be enqueued
 UNSENT = 'unsent'
@@ -54,6 +59,8 @@ class TaskState:
     :param schedule: the schedule that counts since ``schedule_changed_at``, as a text.
     :param previous_schedule: the schedule before that.
     :param first_seen: the task owes no minute up to this one.
+    :param last_seen: a recent tick of a process that has it registered; not after each tick.
+    :param next_due: from this minute on a tick has to look at the row: the first that the task may owe.
     :param last_minute: the newest minute that was claimed or skipped.
     :param busy_until: the minute in which the last run ended: minutes during a run are not owed.
     :param attempt: how many times ``last_minute`` has begun.
@@ -78,6 +85,8 @@ class TaskState:
     task: str
     schedule: str
     first_seen: datetime
+    last_seen: datetime | None = None
+    next_due: datetime | None = None
     previous_schedule: str | None = None
     schedule_changed_at: datetime | None = None
     last_minute: datetime | None = None
@@ -117,6 +126,21 @@ class TaskState:
         if self.started_at is None or not self.is_claimed or self.handed_over_for is not None:
             return None
         return max(now - self.started_at, 0.0)
+
+    def owes_from(self, minute: datetime) -> bool:
+        """Return whether a tick for a minute has to look at the row."""
+        return self.next_due is None or self.next_due <= minute
+
+    def was_unregistered(self, before: datetime | None) -> bool:
+        """Return whether ticks came for an hour of processes that did not have the task registered.
+
+        :param before: the newest minute that had a tick before the present one.
+        """
+        return before is not None and self.last_seen is not None and before - self.last_seen > UNREGISTERED_AFTER
+
+    def is_stale(self, minute: datetime) -> bool:
+        """Return whether it was recorded long ago that a process has the task registered."""
+        return self.last_seen is None or minute - self.last_seen >= SEEN_INTERVAL / 2
 
     def has_begun(self, minute: datetime) -> bool:
         """Return whether the task was claimed or skipped for a minute, or for a later one."""
@@ -164,8 +188,8 @@ RELEASED: dict[str, Any] = {'run_id': None, 'process': None, 'handed_over_for': 
 class TaskStates:
     """The rows of an application's tasks.
 
-    The compare-and-set statements return whether the row was as expected, and was changed. Those of a row that another
-    transaction has locked wait for it, or return false where the database can skip it.
+    The compare-and-set statements return whether the row was as expected, and was changed. They wait for another
+    transaction that has locked it, or raise :exc:`.Locked` where the database can skip it.
 
     :param connection: a connection of the application.
     """
@@ -173,10 +197,11 @@ class TaskStates:
     def __init__(self, connection: StoreConnection) -> None:
         self._connection = connection
 
-    def load(self, names: Collection[str] | None = None) -> dict[str, TaskState]:
+    def load(self, names: Collection[str] | None = None, minute: datetime | None = None) -> dict[str, TaskState]:
         """Return the states of tasks by their names.
 
         :param names: tasks to return beside those that are claimed or are to run once more; ``None`` for all.
+        :param minute: the minute of a tick, to return tasks as well that may owe it or one before.
         """
         same = self._connection.same_task
         joined = tasks.outerjoin(processes, tasks.c.process == processes.c.id).outerjoin(pauses, same(pauses, tasks))
@@ -184,44 +209,78 @@ class TaskStates:
         columns = [tasks.c.process.label('process_id'), *OF_PROCESS, lease_over, *OF_PAUSE]
         query = self._connection.select(tasks, *COLUMNS, *columns).select_from(joined)
         if names is not None and len(names) <= MOST_NAMES:
-            query = query.where(or_(tasks.c.task.in_(names), NEEDS_ATTENTION))
+            owing = false() if minute is None else may_owe(minute)
+            query = query.where(or_(tasks.c.task.in_(names), NEEDS_ATTENTION, owing))
         return {state.task: state for state in map(_state, self._connection.rows(query))}
 
     def get(self, name: str) -> TaskState | None:
         """Return the state of a task, ``None`` if it has none."""
         return self.load([name]).get(name)
 
-    def register(self, wanted: Iterable[Task], states: Mapping[str, TaskState], minute: datetime) -> None:
-        """Insert rows for new tasks, and record changed schedules.
+    def register(self, task: Task, minute: datetime) -> None:
+        """Insert the row of a new task.
 
-        :param states: the states of these tasks, as :meth:`load` has returned them.
-        :param minute: the current one: the first that a new task owes, and from which on a changed schedule counts.
+        :param minute: the first that it owes.
         """
-        for task in wanted:
-            state = states.get(task.name)
-            if state is None:
-                # first_seen itself is not owed, the minute is
-                new = {'schedule': write_schedule(task), 'first_seen': minute - MINUTE, 'transactional': False}
-                self._connection.execute(self._connection.insert_new(tasks).values(task=task.name, attempt=0, **new))
-            elif not state.is_claimed and not is_schedule_of(task, state.schedule):
-                # not during a run: its own transaction may have to update the row
-                known = and_(self._is_free(task.name), tasks.c.schedule == state.schedule)
-                self._connection.execute(
-                    self._connection.update(tasks)
-                    .where(known)
-                    .values(
-                        schedule=write_schedule(task),
-                        # as it was read: the column has its new value by then on MySQL
-                        previous_schedule=state.schedule,
-                        schedule_changed_at=minute,
-                    )
-                )
+        # first_seen itself is not owed
+        before = minute - MINUTE
+        self._connection.execute(
+            self._connection.insert_new(tasks),
+            {
+                'app': self._connection.app,
+                'task': task.name,
+                'schedule': write_schedule(task),
+                'first_seen': before,
+                'last_seen': minute,
+                'next_due': next_due(task, before),
+                'attempt': 0,
+                'transactional': False,
+            },
+        )
+
+    def change_schedule(self, task: Task, state: TaskState, minute: datetime) -> bool:
+        """Record a changed schedule, unless a run is in progress: its own transaction may have to update the row.
+
+        :param minute: from which on it counts.
+        """
+        known = and_(self._is_free(task.name), tasks.c.schedule == state.schedule)
+        return self._change_unlocked(
+            known,
+            schedule=write_schedule(task),
+            previous_schedule=state.schedule,
+            schedule_changed_at=minute,
+            next_due=next_due(task, max(state.first_seen, state.last_minute or state.first_seen)),
+        )
+
+    def register_again(self, task: Task, state: TaskState, minute: datetime) -> bool:
+        """Record that a task is back that was registered nowhere for a while: it owes no minute of that time."""
+        unseen = and_(self._is_free(task.name), tasks.c.last_seen == state.last_seen)
+        before = minute - MINUTE
+        values = {'first_seen': before, 'last_seen': minute, 'next_due': next_due(task, before)}
+        return self._change_unlocked(unseen, retry_reason=None, **values)
+
+    def see(self, names: Collection[str], minute: datetime) -> None:
+        """Record that tasks are registered in a process that ticks, except for those that are claimed or locked."""
+        stale = or_(tasks.c.last_seen.is_(None), tasks.c.last_seen <= minute - SEEN_INTERVAL / 2)
+        condition = and_(tasks.c.task.in_(names), ~IS_CLAIMED, stale)
+        if self._connection.dialect.skips_locked:
+            query = self._connection.select(tasks, tasks.c.task).where(condition).with_for_update(skip_locked=True)
+            condition = tasks.c.task.in_(self._connection.scalars(query))
+        self._connection.execute(self._connection.update(tasks).where(condition), {'last_seen': minute})
+
+    def postpone(self, task: str, state: TaskState, minute: datetime) -> bool:
+        """Record until when no tick has to look at the row of a task that owes nothing.
+
+        :param state: the state by which it owes nothing.
+        """
+        unchanged = and_(self._is_free(task), tasks.c.last_minute.is_not_distinct_from(state.last_minute))
+        return self._change_unlocked(unchanged, next_due=minute)
 
     def claim(self, task: str, minute: datetime | None, attempt: int, **values: Any) -> bool:
         """Claim a task for a minute, or for a run by name, if no run is in progress.
 
         :param attempt: above 1 to claim a minute that has begun before and is to run once more.
-        :param values: the fencing token, the process, and what else describes the run.
+        :param values: the fencing token, the process, when the task is due next, and what else describes the run.
         """
         free = self._is_free(task)
         if minute is not None:
@@ -230,7 +289,7 @@ class TaskStates:
                 free = and_(free, tasks.c.last_minute == minute, IS_TO_RETRY, tasks.c.attempt == attempt - 1)
             else:
                 free = and_(free, _is_older(tasks.c.last_minute, minute))
-            values |= {'last_minute': minute, 'attempt': attempt, 'retry_reason': None}
+            values |= {'last_minute': minute, 'attempt': attempt, 'retry_reason': None, 'last_seen': minute}
         return self._change_unlocked(free, transactional=False, **values)
 
     def claim_enqueued(self, task: str, enqueued_id: str, **values: Any) -> bool:
@@ -276,7 +335,10 @@ class TaskStates:
         self._change(and_(tasks.c.task == task, _is_older(tasks.c.busy_until, minute)), busy_until=minute)
 
     def skip_to(self, task: str, minute: datetime, **values: Any) -> bool:
-        """Record that a task does not run for a minute and for those before, if no process has claimed it."""
+        """Record that a task does not run for a minute and for those before, if no process has claimed it.
+
+        :param values: the last result, and when the task is due next.
+        """
         newer = and_(self._is_free(task), _is_older(tasks.c.last_minute, minute))
         return self._change_unlocked(newer, last_minute=minute, retry_reason=None, **values)
 
@@ -315,13 +377,28 @@ class TaskStates:
         return self._connection.execute(statement, plain) == 1
 
     def _change_unlocked(self, condition: ColumnElement[bool], **values: Any) -> bool:
-        """Change a row unless another transaction has locked it, where the database can skip locked rows."""
+        """Change a row without a wait for another transaction that has locked it, where the database can skip it.
+
+        :raises Locked: if the row is as expected, and locked.
+        """
         if self._connection.dialect.skips_locked:
-            query = self._connection.select(tasks, tasks.c.task).where(condition).with_for_update(skip_locked=True)
-            if self._connection.scalar(query) is None:
-                return False
+            query = self._connection.select(tasks, tasks.c.task).where(condition)
+            if self._connection.scalar(query.with_for_update(skip_locked=True)) is None:
+                if self._connection.scalar(query) is None:
+                    return False
+                raise Locked
         # no SELECT before it on SQLite, where only a transaction that begins with a write waits for other writers
         return self._change(condition, **values)
+
+
+def may_owe(minute: datetime) -> ColumnElement[bool]:
+    """Return the condition that a tick for a minute has to look at a row, because of a minute that it may owe."""
+    return and_(tasks.c.next_due <= minute, tasks.c.last_seen > minute - UNREGISTERED_AFTER)
+
+
+def next_due(task: Task, after: datetime) -> datetime:
+    """Return the first minute after another one at which a task is due."""
+    return clock.to_instant(next(task.runs(after), FOR_EVER))
 
 
 def _is_older(column: Any, minute: datetime) -> ColumnElement[bool]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import case, literal
+from sqlalchemy import and_, case, literal, null, or_
 
+from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import database_clock
 from pyramid_cron.store.schema import NEEDS_ATTENTION, gaps, tasks, ticks
+from pyramid_cron.store.task_state import may_owe
 
 
 class Tick(NamedTuple):
@@ -17,7 +19,7 @@ class Tick(NamedTuple):
 
     :param last: the newest minute that had a tick.
     :param before: the newest before that one, ``None`` if there was none.
-    :param attention: whether a task is claimed or is to run once more.
+    :param attention: whether a task is claimed, is to run once more, or may owe a minute.
     :param clock: the database's clock, in seconds since 1970.
     """
 
@@ -27,15 +29,30 @@ class Tick(NamedTuple):
     clock: float
 
 
+class TickState(NamedTuple):
+    """What is known of an application's ticks.
+
+    :param last: the newest minute that had a tick.
+    :param done: the newest minute whose tick has done all of its work, ``None`` if none has.
+    :param problem: what the last tick could not do, ``None`` if it could.
+    """
+
+    last: datetime
+    done: datetime | None
+    problem: str | None
+
+
 class Gap(NamedTuple):
     """Minutes without a tick, one after another.
 
     :param first: the first of them, in UTC.
     :param last: the last of them.
+    :param problem: why ticks failed that came in them, ``None`` if none is known to have come.
     """
 
     first: datetime
     last: datetime
+    problem: str | None = None
 
 
 class Ticks:
@@ -47,13 +64,15 @@ class Ticks:
     def __init__(self, connection: StoreConnection) -> None:
         self._connection = connection
 
-    def record(self, minute: datetime, most_ahead: float) -> Tick:
+    def record(self, minute: datetime, most_ahead: float, nothing_due: bool = False) -> Tick:
         """Record a tick, in one statement where the database has one for that.
 
         :param most_ahead: seconds that the minute may be ahead of the database's clock; beyond them it is not recorded.
+        :param nothing_due: whether no task is due by the code: then the tick is recorded as done, unless a row needs
+            attention or a minute before it had no tick.
         """
         connection = self._connection
-        attention = connection.exists(tasks).where(NEEDS_ATTENTION)
+        attention = connection.exists(tasks).where(NEEDS_ATTENTION) | connection.exists(tasks).where(may_owe(minute))
         columns = (
             ticks.c.last_minute,
             ticks.c.minute_before,
@@ -65,7 +84,11 @@ class Ticks:
         this_minute = literal(minute, ticks.c.last_minute.type)
         first = connection.select_new(this_minute).where(in_time)
         newer = ticks.c.last_minute < minute
+        done = and_(newer, literal(nothing_due), ~attention, ticks.c.last_minute >= minute - clock.MINUTE)
+        # in this order, because MySQL assigns from the left to the right
         values: dict[str, Any] = {
+            'done_minute': case((done, this_minute), else_=ticks.c.done_minute),
+            'problem': case((done, null()), else_=ticks.c.problem),
             'minute_before': case((newer, ticks.c.last_minute), else_=ticks.c.minute_before),
             'last_minute': case((newer, this_minute), else_=ticks.c.last_minute),
         }
@@ -74,7 +97,6 @@ class Ticks:
             inserted = connection.dialect.insert(ticks).from_select(key, first)
             kept = inserted.on_conflict_do_update(index_elements=['app'], set_=values).returning(*columns)
         else:
-            # MySQL assigns from the left to the right
             changed = connection.update(ticks).where(in_time).ordered_values(*values.items())
             if connection.execute(changed) == 0:
                 connection.execute(connection.dialect.insert_new(ticks).from_select(key, first))
@@ -82,10 +104,23 @@ class Ticks:
         rows = connection.rows(kept)
         return Tick(*rows[0]) if rows else Tick(minute, None, False, connection.clock())
 
-    def last(self) -> datetime | None:
-        """Return the newest minute that had a tick, ``None`` if there was none."""
-        minute: datetime | None = self._connection.scalar(self._connection.select(ticks, ticks.c.last_minute))
-        return minute
+    def finish(self, minute: datetime, problem: str | None) -> None:
+        """Record that a tick has done its work, or what it could not do. A tick that came after it decides.
+
+        :param problem: what could not be done, ``None`` if all is done.
+        """
+        is_newest = ticks.c.last_minute <= minute
+        values: dict[str, Any] = {'problem': case((is_newest, problem), else_=ticks.c.problem)}
+        if problem is None:
+            older = or_(ticks.c.done_minute.is_(None), ticks.c.done_minute < minute)
+            values['done_minute'] = case((older, minute), else_=ticks.c.done_minute)
+        self._connection.execute(self._connection.update(ticks).values(values))
+
+    def state(self) -> TickState | None:
+        """Return what is known of the ticks, ``None`` if there was none."""
+        columns = ticks.c.last_minute, ticks.c.done_minute, ticks.c.problem
+        rows = self._connection.rows(self._connection.select(ticks, *columns))
+        return TickState(*rows[0]) if rows else None
 
     def last_before(self, minute: datetime) -> datetime | None:
         """Return the newest minute before another one that is known to have had a tick, ``None`` if there is none."""
@@ -97,17 +132,23 @@ class Ticks:
         """Return the newest minute that had a tick as a value for a statement."""
         return self._connection.select(ticks, ticks.c.last_minute).scalar_subquery()
 
-    def record_gap(self, first: datetime, last: datetime) -> bool:
-        """Record minutes without a tick, and return whether no other process has."""
+    def record_gap(self, first: datetime, last: datetime, problem: str | None = None) -> bool:
+        """Record minutes without a tick, and return whether no other process has.
+
+        :param problem: why ticks failed that came in them, if that is known here.
+        """
         known = self._connection.select(gaps, gaps.c.first_minute).where(gaps.c.first_minute == first)
-        if self._connection.scalar(known) is not None:
-            return False
-        new = self._connection.insert_new(gaps).values(first_minute=first, last_minute=last)
-        return self._connection.execute(new) == 1
+        if self._connection.scalar(known) is None:
+            new = self._connection.insert_new(gaps).values(first_minute=first, last_minute=last, problem=problem)
+            return self._connection.execute(new) == 1
+        if problem is not None:
+            unknown = and_(gaps.c.first_minute == first, gaps.c.problem.is_(None))
+            self._connection.execute(self._connection.update(gaps).where(unknown), {'problem': problem})
+        return False
 
     def gaps(self, limit: int, since: datetime | None = None) -> list[Gap]:
         """Return the gaps that do not end before ``since``, the newest first."""
-        query = self._connection.select(gaps, gaps.c.first_minute, gaps.c.last_minute)
+        query = self._connection.select(gaps, gaps.c.first_minute, gaps.c.last_minute, gaps.c.problem)
         if since is not None:
             query = query.where(gaps.c.last_minute >= since)
         newest = query.order_by(gaps.c.first_minute.desc()).limit(limit)

@@ -15,7 +15,7 @@ def now():
 
 
 def ticked(servers, ago=timedelta(0)):
-    servers.execute(ticks.update().values(last_minute=now() - ago))
+    servers.execute(ticks.update().values(last_minute=now() - ago, done_minute=now() - ago))
 
 
 def fail(system):
@@ -48,7 +48,16 @@ def test_a_recent_tick_without_problems_is_healthy(pair, health):
     shown = found.as_dict()
     assert datetime.fromisoformat(shown.pop('last_tick')) == found.last_tick
     assert 42 <= shown.pop('seconds_since_last_tick') < 60
-    empty = {'no_tick': False, 'failed': [], 'stuck': [], 'lost': [], 'missed': [], 'paused': [], 'problem': None}
+    empty = {
+        'no_tick': False,
+        'tick_failed': False,
+        'failed': [],
+        'stuck': [],
+        'lost': [],
+        'missed': [],
+        'paused': [],
+        'problem': None,
+    }
     assert shown == {'status': 'ok', **empty}
 
 
@@ -211,3 +220,12 @@ def test_a_store_that_is_away_fails(pair):
     assert str(found) == 'fail: the store is not available: the database has gone'
     assert found.as_dict()['problem'] == 'the store is not available: the database has gone'
     assert not Health(silence=timedelta(0), unavailable='why').ok
+
+
+def test_a_failed_tick_is_not_healthy(servers, pair, health):
+    pair.tick(0)
+    servers.execute(ticks.update().values(problem='task other: locked'))
+    found = health()
+    assert not found.ok
+    assert str(found) == 'fail: last tick 0 s ago; tick failed: task other: locked'
+    assert (found.as_dict()['tick_failed'], found.as_dict()['problem']) == (True, 'task other: locked')

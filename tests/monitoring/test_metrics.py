@@ -55,6 +55,7 @@ def test_a_task_that_never_ran_has_a_next_run(servers, scrape):
     assert scrape(server, INSTANT) == {
         'last_tick_timestamp_seconds': {},
         'no_tick': {(): 1},
+        'tick_failed': {(): 0},
         'task_problem': {(task, kind): 0 for task in ('task', 'never') for kind in KINDS},
         'task_next_run_timestamp_seconds': {
             ('task',): (INSTANT + timedelta(minutes=10)).timestamp(),

@@ -7,9 +7,10 @@ import pytest
 
 from pyramid_cron import Task
 from pyramid_cron.claims import Pause
-from pyramid_cron.monitoring.problems import LONGEST_SILENCE, Problem, find_problems
+from pyramid_cron.monitoring.problems import LONGEST_SILENCE, LONGEST_TICK, Problem, find_problems
 from pyramid_cron.store.admin import Snapshot
 from pyramid_cron.store.task_state import ProcessState, TaskState
+from pyramid_cron.store.ticks import TickState
 
 NOW = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
 WEEKS_AGO = NOW - timedelta(weeks=3)
@@ -25,7 +26,8 @@ def running(seconds, state=IDLE, **values):
 
 
 def problems(*states, names=('task',), window=55.0, last_tick=NOW, **options):
-    snapshot = Snapshot({state.task: state for state in states}, last_tick, NOW)
+    ticks = last_tick and TickState(last_tick, last_tick, None)
+    snapshot = Snapshot({state.task: state for state in states}, ticks, NOW)
     return find_problems(snapshot, [Task(print, name=name, **options) for name in names], window)
 
 
@@ -124,7 +126,7 @@ def test_tasks_that_are_not_registered_do_not_count():
 
 
 def test_a_task_with_an_engine_is_never_stuck():
-    snapshot = Snapshot({'task': running(7200)}, NOW, NOW)
+    snapshot = Snapshot({'task': running(7200)}, TickState(NOW, NOW, None), NOW)
     task = Task(print, name='task')
     task.engine = 'an engine'
     assert find_problems(snapshot, [task], 55.0) == []
@@ -151,3 +153,33 @@ def test_a_run_in_progress_has_seconds(state, seconds):
 )
 def test_a_problem_has_a_text(problem, text):
     assert str(problem) == text
+
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ('last', 'done', 'problem', 'found'),
+    [
+        (NOW, NOW, None, []),
+        (NOW, NOW - MINUTE, None, []),
+        # made by an earlier version, or the first
+        (NOW, None, None, []),
+        (NOW, NOW - MINUTE, 'locked', [Problem('tick failed', since=NOW - MINUTE, error='locked')]),
+        (NOW, None, 'locked', [Problem('tick failed', error='locked')]),
+        (NOW, NOW - LONGEST_TICK, None, []),
+        (
+            NOW,
+            NOW - LONGEST_TICK - MINUTE,
+            None,
+            [Problem('tick failed', since=NOW - LONGEST_TICK - MINUTE, error='no tick has come to its end for 11 min')],
+        ),
+        (NOW - 3 * MINUTE, NOW - 4 * MINUTE, 'locked', [Problem('no tick', since=NOW - 3 * MINUTE, seconds=180.0)]),
+    ],
+)
+def test_ticks_that_fail_are_a_problem(last, done, problem, found):
+    assert find_problems(Snapshot({}, TickState(last, done, problem), NOW), [], 55.0) == found
+
+
+def test_a_problem_begins_a_sentence():
+    assert Problem('tick failed', error='the Row is locked').as_sentence() == 'Tick failed: the Row is locked'

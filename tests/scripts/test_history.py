@@ -212,6 +212,7 @@ def test_history_in_json_has_all_of_it(night):
         'kind': 'gap',
         'first': '2026-12-23T23:02:00+01:00',
         'last': '2026-12-23T23:58:00+01:00',
+        'problem': None,
         'due': [],
     }
     assert shown['entries'][2] == {
@@ -302,6 +303,7 @@ def test_an_ongoing_gap_comes_last(shop):
         'kind': 'gap',
         'first': '2026-12-23T23:58:00+01:00',
         'last': '2026-12-24T00:06:00+01:00',
+        'problem': None,
         'due': ['mails'],
     }
 
@@ -559,3 +561,16 @@ def test_show_has_problems_before_the_next_runs(shop):
     shop.last_tick('23 23:00')
     lines = shop.pcron('show mails')[1].splitlines()
     assert lines[5:7] == ['  problems   no tick for 7 min', '             lost, Wed 2026-12-23 23:01']
+
+
+def test_a_gap_shows_why_its_ticks_failed(shop):
+    shop.remember(gaps, app='shop', first_minute=at('23 22:02'), last_minute=at('23 22:58'), problem='the disk is full')
+    shop.last_tick('23 23:06')
+    assert shop.history().splitlines()[1] == (
+        '23:02     ticks failed from 23:02 to 23:58 (57 min): the disk is full; nothing'
+    )
+
+
+def test_a_failed_tick_is_a_problem_now(shop):
+    shop.remember(ticks, app='shop', last_minute=at('23 23:06'), problem='task mails: locked')
+    assert shop.history().splitlines()[-2:] == ['Now', 'tick failed  task mails: locked']

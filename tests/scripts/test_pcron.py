@@ -39,6 +39,8 @@ def test_json_has_all_of_it(pcron, ini):
         'at_utc': '2026-12-23T23:07:00+00:00',
         'path': '/cron',
         'no_tick': False,
+        'tick_failed': False,
+        'problem': None,
         'tasks': [
             {
                 'name': 'purge',

@@ -27,9 +27,9 @@ def tasks(*registered):
 INVOICES, EVERY = ('invoices', '0 2 * * *'), ('every', '* * * * *')
 
 
-def found(*registered, states=(), last_tick=TICK, **stored):
+def found(*registered, states=(), last_tick=TICK, ticks=(), **stored):
     registered = tasks(*registered)
-    known = {'has_store': True, 'examination': examination(registered, states, last_tick, NOW)}
+    known = {'has_store': True, 'examination': examination(registered, states, last_tick, NOW, **dict(ticks))}
     return find_notices(registered, TasksState(**(known | stored)), timezone.utc)
 
 
@@ -159,3 +159,14 @@ def test_names_are_links_and_texts_are_escaped(make_page, store, now):
     notices = page.get().text.partition('Needs attention')[2].partition('</section>')[0]
     assert '<a href="/admin/cron/task?name=shop.task">shop.task</a>' in notices
     assert ': &lt;b&gt;' in notices
+
+
+def test_ticks_that_fail_have_a_notice():
+    failing = {'problem': 'task every: locked', 'done': ago(2)}
+    assert texts(EVERY, ticks=failing) == ['tick failed bad: Tick failed: task every: locked; the last good one: 02:07']
+
+
+def test_a_gap_of_failed_ticks_shows_why():
+    gap = Gap(ago(3), ago(2), 'the disk is full')
+    text = '2 minutes in which ticks failed (the disk is full), 02:06 to 02:07; nothing was due then'
+    assert texts(INVOICES, gaps=[gap]) == [f'no tick quiet: {text}']

@@ -1,5 +1,6 @@
 """Claims in the store: which server runs a task, retries, outages, forks, and what is pruned."""
 
+import contextlib
 import logging
 import os
 import socket
@@ -165,17 +166,22 @@ def test_the_trigger_of_a_run_is_recorded(servers):
     assert servers.history('trigger', 'host', 'pid') == [('request', socket.gethostname(), os.getpid())]
 
 
-# SQLite has no server
-@pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
-def test_a_database_restart_between_ticks_costs_no_tick(servers, warnings):
-    server = servers.start().add(min='*')
-    server.tick(0)
+def end_connections(servers):
+    """End all connections to the database but that of this very statement."""
     pid = column('pid')
     others = select(func.pg_terminate_backend(pid, 10000)).select_from(table('pg_stat_activity'))
     ended = servers.execute(
         others.where(column('datname') == func.current_database(), pid != func.pg_backend_pid())
     ).all()
     assert set(ended) == {(True,)}
+
+
+# SQLite has no server
+@pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
+def test_a_database_restart_between_ticks_costs_no_tick(servers, warnings):
+    server = servers.start().add(min='*')
+    server.tick(0)
+    end_connections(servers)
     assert str(server.tick(1)) == 'ok'
     assert server.ran == [('task', 0), ('task', 1)]
     assert warnings() == []
@@ -204,7 +210,7 @@ def test_an_outage_is_logged_with_its_traceback(servers, caplog):
     server = servers.start().add()
     with server.outage():
         server.tick(0)
-    (record,) = [record for record in caplog.records if 'the store is not available' in record.getMessage()]
+    (record,) = [record for record in caplog.records if record.levelname == 'ERROR']
     assert record.exc_info[0] is OperationalError
 
 
@@ -397,3 +403,106 @@ def test_a_miss_that_another_server_found_is_not_sent(servers, warnings):
         server.tick(2)
     assert servers.minutes('missed') == [('idle', 0)]
     assert len([warning for warning in warnings() if 'was missed' in warning]) == 1
+
+
+@pytest.fixture
+def held(servers):
+    """Return, for a ``with``, the transaction of a person that holds rows of tasks."""
+
+    @contextlib.contextmanager
+    def held(*names):
+        with servers.engine.connect() as connection, connection.begin():
+            query = select(tasks.c.task).where(tasks.c.task.in_(names)).with_for_update()
+            assert len(connection.execute(query).all()) == len(names)
+            yield
+
+    return held
+
+
+# the other databases wait for a lock, for four seconds, and then fail
+locking = pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
+
+
+@locking
+def test_a_task_with_a_locked_row_runs_later(servers, held, warnings):
+    server = servers.start().add(min=1).add('other', min='*')
+    server.tick(0)
+    with held('task'):
+        report = server.tick(1)
+        reason = 'another transaction holds its row in the store'
+        assert [(task.outcome, task.reason) for task in report.tasks] == [('locked', reason), ('ok', None)]
+        assert str(report) == f'fail: 1 of 2 tasks is locked: task ({reason})'
+        assert f'task task is locked: {reason}' in warnings()
+        assert server.tick(2).names('locked') == ['task']
+        assert server.store.snapshot().ticks.problem == f'task task: {reason}'
+        # by name too
+        assert server.tick(2, ['task']).names('locked') == ['task']
+    report = server.tick(3)
+    assert not report.failed
+    assert server.ran[-2:] == [('task', 1), ('other', 3)]
+    assert server.store.snapshot().ticks.problem is None
+
+
+@locking
+def test_a_row_locked_until_it_is_too_late_is_missed(servers, held):
+    server = servers.start(catch_up='60').add(min=1)
+    server.tick(0)
+    with held('task'):
+        for minute in (1, 2, 3, 4):
+            assert server.tick(minute).names('locked') == ['task']
+    assert not server.tick(5).failed
+    (missed,) = (row for row in servers.rows(runs) if row['outcome'] == 'missed')
+    assert missed['scheduled_for'] == INSTANT + MINUTE
+    assert missed['reason'] == 'ticks failed: task task: another transaction holds its row in the store'
+
+
+@locking
+def test_a_lock_is_waited_for_once_in_a_tick(servers, held):
+    names = [f'task {number}' for number in range(20)]
+    server = servers.start()
+    for name in names:
+        server.add(name, min='*')
+    server.tick(0)
+    began = server.clock()
+    with held(*names):
+        assert server.tick(1).names('locked') == names
+    assert server.clock() - began < 1.1
+
+
+@locking
+def test_a_skip_with_a_locked_row_is_logged(servers, held, warnings):
+    server = servers.start(window='1e-9').add('idle', min='*', idle=True)
+    server.tick(0)
+    (run,) = server.runs(1)
+    with held('idle'):
+        run.skip('no time left')
+    assert warnings()[-1].startswith('it cannot be recorded that task idle is skipped: another transaction holds')
+
+
+def test_an_error_of_a_claim_is_a_problem_of_the_tick(servers):
+    server = servers.start().add(min='*')
+    server.tick(0)
+    with server.outage(of=tasks, kind=('update', 'lock'), times=1):
+        assert server.tick(1).failed
+    assert server.store.snapshot().ticks.problem == f'task task: {GONE}'
+
+
+def test_a_tick_that_cannot_be_recorded_is_remembered(servers, warnings):
+    server = servers.start().add(min='*')
+    server.tick(0)
+    with server.outage(of=ticks):
+        assert server.tick(1).failed
+    assert warnings()[-1] == f'it cannot be recorded that the tick for 2020-11-23 02:01+00:00 is done: {GONE}'
+    assert server.store.snapshot().ticks.problem == GONE
+    assert server.tick(2)
+    assert server.store.snapshot().ticks.problem is None
+
+
+@locking
+def test_a_connection_lost_during_a_tick_costs_no_tick(servers):
+    server = servers.start(catch_up='0').add('first', min=1).add('second', min='*')
+    server.tick(0)
+    with server.overtaken(of=tasks, kind='lock', by=lambda: end_connections(servers)):
+        assert str(server.tick(2)) == 'ok'
+    assert servers.minutes('missed') == [('first', 1), ('second', 1)]
+    assert server.ran[-1] == ('second', 2)

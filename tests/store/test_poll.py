@@ -6,9 +6,11 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from sqlalchemy import delete
 
+from pyramid_cron.reports import TaskReport
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.schema import runs, tasks, ticks
+from pyramid_cron.store.schema import gaps, runs, tasks, ticks
 from tests.support.servers import INSTANT
+from tests.support.statements import GONE
 
 
 def test_a_new_task_owes_no_earlier_minute(servers, server, warnings):
@@ -370,3 +372,134 @@ def test_a_retry_that_two_servers_cancel_is_logged_once(servers, warnings):
         second.tick(6)
     assert len([warning for warning in warnings() if 'was missed' in warning]) == 1
     assert servers.row()['retry_reason'] is None
+
+
+def test_an_error_of_one_row_is_one_failed_task(servers, caplog):
+    server = servers.start(catch_up='0').add('first', min=1).add('second', min='*').add('third', min='*')
+    server.tick(0)
+    # a minute is missed, and cannot be recorded for one of them
+    with server.outage(of=tasks, kind='update', sets='last_outcome_for', times=1):
+        report = server.tick(2)
+    assert [(task.name, task.outcome) for task in report.tasks] == [
+        ('first', 'failed'),
+        ('second', 'ok'),
+        ('third', 'ok'),
+    ]
+    assert str(report) == f'fail: 1 of 3 tasks failed: first ({GONE})'
+    assert 'task first: its row cannot be handled' in caplog.text
+    assert server.store.snapshot().ticks.problem == f'task first: {GONE}'
+    assert not server.tick(3).failed
+    assert server.store.snapshot().ticks == (INSTANT + 3 * MINUTE, INSTANT + 3 * MINUTE, None)
+
+
+def test_an_unexpected_error_of_a_row_is_one_failed_task(servers, caplog):
+    server = servers.start().add('first', min=0).add('second', min='*')
+    server.tick(0)
+    with servers.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE cron_tasks SET attempt = 'many', retry_reason = 'lost' WHERE task = 'first'")
+    report = server.tick(1)
+    assert [(task.name, task.outcome) for task in report.tasks] == [('first', 'failed'), ('second', 'ok')]
+    assert report.tasks[0].reason.startswith('TypeError: ')
+    assert 'task first: its row cannot be handled' in caplog.text
+
+
+def test_a_row_under_another_name_is_one_failed_task(servers):
+    with servers.engine.begin() as connection:
+        ((table,),) = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = 'cron_tasks'").fetchall()
+        connection.exec_driver_sql('DROP TABLE cron_tasks')
+        # as another tool makes it that knows no binary collation
+        connection.exec_driver_sql(table.replace('task VARCHAR(255)', 'task VARCHAR(255) COLLATE NOCASE'))
+    servers.start().add('Report', min='*').tick(0)
+    report = servers.start().add('report', min='*').add('other', min='*').tick(1)
+    assert [(task.name, task.outcome) for task in report.tasks] == [('report', 'failed'), ('other', 'ok')]
+    assert report.tasks[0].reason == 'its row was inserted and is not found: run "pcron store check"'
+
+
+def test_a_row_of_a_removed_task_that_fails_is_a_problem(servers):
+    servers.start().add('removed', min=1).tick(0)
+    servers.change('removed', last_minute=INSTANT, retry_reason='lost')
+    server = servers.start().add(min='*')
+    with server.outage(of=tasks, kind='update', sets='retry_reason', times=1):
+        assert not server.tick(30).failed
+    assert server.store.snapshot().ticks.problem == f'task removed: {GONE}'
+
+
+def test_what_a_killed_server_leaves_is_missed_at_the_next_tick(servers):
+    first, second = (servers.start(catch_up='0').add('one', min=0).add('two', min=0) for _ in range(2))
+    for server in (first, second):
+        server.tick(-2)
+        server.tick(-1)
+    # it is killed after its first task
+    claimed = first.runs(0)[0]
+    assert claimed.claim() is None
+    claimed.release(TaskReport('one', 'ok'))
+    assert not second.tick(1).failed
+    assert servers.minutes('missed') == [('two', 0)]
+    assert servers.row('two')['last_outcome'] == 'missed'
+    with second.executed() as statements:
+        second.tick(2)
+    assert len(statements) == 1
+
+
+def test_what_a_killed_server_leaves_is_caught_up(servers):
+    first, second = (servers.start().add('one', min=0).add('two', min=0) for _ in range(2))
+    for server in (first, second):
+        server.tick(-1)
+    first.runs(0)[0].claim()
+    assert second.tick(1).names('ok') == ['two']
+    assert second.ran == [('two', 0)]
+
+
+def test_a_removed_task_costs_statements_for_an_hour(servers):
+    servers.start().add('kept', min=59).add('removed', min=1).tick(0)
+    server = servers.start().add('kept', min=59)
+    counts = {}
+    for minute in (0, 1, 2, 19, 58, 61, 62, 63):
+        with server.executed() as statements:
+            server.tick(minute)
+        counts[minute] = len(statements)
+    assert counts[2] == 3
+    assert counts[63] == 1
+    assert 'removed' not in dict(server.ran)
+
+
+def test_a_task_that_is_back_owes_nothing_of_its_absence(servers):
+    with_it = servers.start().add('task', min=0).add('other', min=0)
+    with_it.tick(0)
+    without = servers.start().add('other', min=0)
+    for minute in range(1, 24 * 60):
+        if minute % 5 == 0 or minute % 60 < 2:
+            without.tick(minute)
+    again = servers.start().add('task', min=0).add('other', min=0)
+    again.tick(24 * 60 + 1)
+    again.tick(24 * 60 + 60)
+    assert servers.minutes('missed') == []
+    assert again.ran == [('other', 24 * 60), ('task', 25 * 60), ('other', 25 * 60)]
+
+
+def test_an_outage_of_a_day_is_no_absence(servers):
+    server = servers.start(catch_up='60').add(min=0)
+    server.tick(0)
+    server.tick(3 * 60 + 5)
+    assert servers.minutes('missed') == [('task', 60), ('task', 120), ('task', 180)]
+
+
+def test_minutes_of_failed_ticks_are_missed_because_of_that(servers, warnings):
+    server = servers.start(catch_up='0').add(min='*')
+    server.tick(0)
+    with server.outage():
+        assert server.tick(1).failed
+        assert server.tick(2).failed
+    server.tick(3)
+    assert {row['reason'] for row in servers.rows(runs) if row['outcome'] == 'missed'} == {f'ticks failed: {GONE}'}
+    (gap,) = servers.rows(gaps)
+    assert gap['problem'] == GONE
+    assert f'ticks failed from 2020-11-23 02:01+00:00 to 2020-11-23 02:02+00:00 (2 min): {GONE}' in warnings()
+
+
+def test_registrations_that_cannot_be_recorded_fail_no_tick(servers, warnings):
+    server = servers.start(catch_up='0').add()
+    server.tick(0)
+    with server.outage(of=tasks, sets='last_seen', kind='update'):
+        assert not server.tick(24).failed
+    assert warnings()[-1] == f'it cannot be recorded which tasks are registered: {GONE}'

@@ -93,6 +93,7 @@ RIGHT = {
     'app': 'VARCHAR(100)',
     'first_minute': 'TIMESTAMP',
     'last_minute': 'TIMESTAMP',
+    'problem': 'TEXT',
 }
 
 

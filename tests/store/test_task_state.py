@@ -10,10 +10,11 @@ from pyramid_cron.claims import Pause
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.connection import StoreConnection
+from pyramid_cron.store.errors import Locked
 from pyramid_cron.store.last_result import of_failure
 from pyramid_cron.store.leases import Process
 from pyramid_cron.store.pauses import Pauses
-from pyramid_cron.store.schedule_text import is_schedule_of, write_schedule
+from pyramid_cron.store.schedule_text import write_schedule
 from pyramid_cron.store.schema import processes
 from pyramid_cron.store.task_state import (
     FOR_EVER,
@@ -199,15 +200,18 @@ def test_an_outcome_without_a_claim_needs_an_idle_task(states):
 
 # SQLite has one lock for all
 @pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
-def test_a_locked_row_makes_no_process_wait(servers):
+def test_a_locked_row_is_not_waited_for(servers):
     with servers.begin() as connection:
         states = TaskStates(connection)
-        states.register([Task(print, name='task')], {}, at(0))
+        states.register(Task(print, name='task'), at(0))
         claim(states, 1)
     with servers.begin() as frozen, servers.begin() as connection:
         # as a server does that was frozen in the commit of its task
         assert TaskStates(frozen).release('task', 'mine')
-        assert not TaskStates(connection).reap('task', 'mine')
+        with pytest.raises(Locked, match='another transaction holds its row in the store'):
+            TaskStates(connection).reap('task', 'mine')
+        # nor is one that is not as expected locked
+        assert not TaskStates(connection).reap('task', 'theirs')
     with servers.begin() as frozen, servers.begin() as connection:
         assert claim(TaskStates(frozen), 2)
         for change in (
@@ -215,7 +219,8 @@ def test_a_locked_row_makes_no_process_wait(servers):
             lambda states: states.skip_to('task', at(3)),
             lambda states: states.record_outcome('task', last_outcome='failed'),
         ):
-            assert not change(TaskStates(connection))
+            with pytest.raises(Locked):
+                change(TaskStates(connection))
 
 
 @pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
@@ -230,7 +235,7 @@ def test_what_comes_only_once_waits_for_a_lock(servers, change):
     changed = []
     with servers.begin() as connection:
         states = TaskStates(connection)
-        states.register([Task(print, name='task')], {}, at(0))
+        states.register(Task(print, name='task'), at(0))
         claim(states, 1, handed_over_for='x')
     with servers.begin() as other:
         TaskStates(other).extend_busy('task', at(1))
@@ -252,10 +257,10 @@ def test_a_further_savepoint_makes_no_version_of_the_row(connection, states):
 
 def test_a_changed_schedule_is_recorded_with_its_minute(states):
     old, new = (Task(print, minute, name='task', timezone='UTC') for minute in (1, 2))
-    for task, minute in ((old, 3), (old, 4), (new, 5), (new, 6)):
-        states.register([task], states.load(), at(minute))
+    for task in (old, new):
+        assert states.change_schedule(task, states.get('task'), at(5))
     state = states.get('task')
-    assert (state.first_seen, state.schedule_changed_at) == (at(-1), at(5))
+    assert (state.first_seen, state.schedule_changed_at, state.next_due) == (at(-1), at(5), at(2))
     assert (state.schedule, state.previous_schedule) == (write_schedule(new), write_schedule(old))
 
 
@@ -263,8 +268,8 @@ def test_a_schedule_is_changed_by_one_process(states):
     new, other = (Task(print, minute, name='task', timezone='UTC') for minute in (1, 2))
     # both have read the row before either changes it
     before = states.load()
-    states.register([new], before, at(5))
-    states.register([other], before, at(6))
+    assert states.change_schedule(new, before['task'], at(5))
+    assert not states.change_schedule(other, before['task'], at(6))
     state = states.get('task')
     assert (state.schedule, state.schedule_changed_at) == (write_schedule(new), at(5))
 
@@ -273,25 +278,25 @@ def test_a_running_task_keeps_its_schedule(states):
     claim(states, 1)
     before = states.get('task')
     task = Task(print, 7, name='task')
-    assert not is_schedule_of(task, before.schedule)
-    states.register([task], states.load(), at(2))
+    assert not states.change_schedule(task, before, at(2))
     assert states.get('task') == before
     # a process that claims it at the same time comes first
     states.release('task', 'mine')
-    idle = states.load()
+    idle = states.get('task')
     claim(states, 2)
-    states.register([task], idle, at(3))
+    assert not states.change_schedule(task, idle, at(3))
     assert states.get('task').schedule == before.schedule
 
 
 def test_a_task_is_registered_by_one_process(states):
     claim(states, 1)
-    states.register([Task(print, name='task')], {}, at(9))
+    states.register(Task(print, name='task'), at(9))
     assert (states.get('task').first_seen, states.get('task').run_id) == (at(-1), 'mine')
 
 
 def test_claimed_tasks_are_loaded_besides_named_ones(states):
-    states.register([Task(print, name=name) for name in ('other', 'third', 'fourth')], {}, at(0))
+    for name in ('other', 'third', 'fourth'):
+        states.register(Task(print, name=name), at(0))
     claim(states, 1)
     assert states.record_outcome('third', retry_reason='failed')
     assert set(states.load(['other'])) == {'other', 'task', 'third'}
@@ -305,7 +310,8 @@ def test_claimed_tasks_are_loaded_besides_named_ones(states):
 
 
 def test_a_state_has_its_process_and_pause(connection, states):
-    assert states.get('task') == TaskState('task', write_schedule(Task(print, name='task')), at(-1))
+    schedule = write_schedule(Task(print, name='task'))
+    assert states.get('task') == TaskState('task', schedule, at(-1), last_seen=at(0), next_due=at(0))
     process = Process(90)
     process.renew(connection)
     claim(states, 1, process=process.id)

@@ -7,10 +7,12 @@ from sqlalchemy import create_engine, insert, select
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
+from pyramid_cron import Task
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.migrations import upgrade
 from pyramid_cron.store.schema import gaps, tasks, ticks
+from pyramid_cron.store.task_state import TaskStates
 from pyramid_cron.store.ticks import Gap, Ticks
 from tests.support.servers import INSTANT
 
@@ -48,7 +50,7 @@ def record(connection, minute):
 
 
 def test_a_tick_is_recorded_with_the_one_before(connection):
-    assert Ticks(connection).last() is None
+    assert Ticks(connection).state() is None
     assert [record(connection, minute) for minute in (0, 1, 1, 5, 3)] == [
         (at(0), None, False),
         (at(1), at(0), False),
@@ -56,7 +58,7 @@ def test_a_tick_is_recorded_with_the_one_before(connection):
         (at(5), at(1), False),
         (at(5), at(1), False),
     ]
-    assert Ticks(connection).last() == at(5)
+    assert Ticks(connection).state().last == at(5)
     assert connection.scalars(connection.select(ticks, Ticks(connection).last_as_value())) == [at(5)]
     clock = Ticks(connection).record(at(6), 60).clock
     assert abs(clock - datetime.now(timezone.utc).timestamp()) < 5
@@ -75,7 +77,7 @@ def test_a_minute_far_ahead_is_not_recorded(connection, first):
 def test_a_minute_a_little_ahead_is_recorded(connection):
     soon = datetime.now(timezone.utc) + timedelta(seconds=30)
     assert Ticks(connection).record(soon, 60).last == soon
-    assert Ticks(connection).last() == soon
+    assert Ticks(connection).state().last == soon
 
 
 @pytest.mark.parametrize(
@@ -139,3 +141,66 @@ def test_minutes_are_independent_of_the_databases_zone(postgresql):
             assert list(connection.scalars(select(gaps.c.first_minute))) == [at(0)]
     finally:
         engine.dispose()
+
+
+def quiet(connection, minute):
+    """Record a tick with nothing due by the code, and return what is known of the ticks then."""
+    Ticks(connection).record(at(minute), 60, nothing_due=True)
+    return tuple(Ticks(connection).state())
+
+
+def test_a_tick_with_nothing_to_do_is_done_at_once(connection):
+    record(connection, 0)
+    Ticks(connection).finish(at(0), 'locked')
+    assert quiet(connection, 1) == (at(1), at(1), None)
+    # by its own statement, and not for a minute that is not the next
+    assert quiet(connection, 3) == (at(3), at(1), None)
+    assert quiet(connection, 2) == (at(3), at(1), None)
+
+
+def test_a_tick_with_work_is_not_done_at_once(connection):
+    record(connection, 0)
+    states = TaskStates(connection)
+    states.register(Task(print, name='task', min=3, timezone='UTC'), at(0))
+    assert [quiet(connection, minute)[1] for minute in (1, 2)] == [at(1), at(2)]
+    # owed, and then claimed
+    assert record(connection, 3) == (at(3), at(2), True)
+    assert quiet(connection, 4)[1] == at(2)
+    states.claim('task', at(3), 1, run_id='mine', next_due=at(63))
+    assert quiet(connection, 5)[1] == at(2)
+    states.release('task', 'mine')
+    assert quiet(connection, 6)[1] == at(6)
+
+
+def test_a_row_is_not_looked_at_unless_it_was_seen(connection):
+    states = TaskStates(connection)
+    states.register(Task(print, name='task', min=3, timezone='UTC'), at(0))
+    assert [record(connection, minute)[2] for minute in (3, 59, 60)] == [True, True, False]
+    states.see(['task'], at(60))
+    assert record(connection, 61)[2] is True
+
+
+def test_the_newest_tick_decides_about_the_problem(connection):
+    ticks = Ticks(connection)
+    record(connection, 0)
+    ticks.finish(at(0), None)
+    record(connection, 2)
+    ticks.finish(at(2), 'locked')
+    assert ticks.state() == (at(2), at(0), 'locked')
+    # that of a minute before, which took long
+    ticks.finish(at(1), None)
+    assert ticks.state() == (at(2), at(1), 'locked')
+    ticks.finish(at(1), 'another')
+    assert ticks.state() == (at(2), at(1), 'locked')
+    ticks.finish(at(2), None)
+    ticks.finish(at(0), None)
+    assert ticks.state() == (at(2), at(2), None)
+
+
+def test_a_gap_keeps_why_its_ticks_failed(connection):
+    stored = Ticks(connection)
+    assert stored.record_gap(at(1), at(2))
+    assert not stored.record_gap(at(1), at(2), 'away')
+    assert not stored.record_gap(at(1), at(2), 'later')
+    assert stored.record_gap(at(5), at(6), 'locked')
+    assert stored.gaps(9) == [Gap(at(5), at(6), 'locked'), Gap(at(1), at(2), 'away')]

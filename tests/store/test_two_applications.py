@@ -91,8 +91,27 @@ def claim(connection, task, minute, attempt, **values):
 
 def register(connection):
     states = TaskStates(connection)
-    wanted = [Task(print, 7, name=name) for name in ('idle', 'running', 'theirs', 'new')]
-    states.register(wanted, states.load(), at(20))
+    for name in ('idle', 'running', 'theirs', 'new'):
+        states.register(Task(print, 7, name=name), at(20))
+
+
+def change_schedules(connection):
+    states = TaskStates(connection)
+    for state in states.load().values():
+        states.change_schedule(Task(print, 7, name=state.task), state, at(20))
+
+
+def register_again(connection):
+    states = TaskStates(connection)
+    for state in states.load().values():
+        states.see([state.task], at(1))
+        states.register_again(Task(print, 7, name=state.task), states.get(state.task), at(20))
+
+
+def postpone(connection):
+    states = TaskStates(connection)
+    for state in states.load().values():
+        states.postpone(state.task, state, at(20))
 
 
 def tick(connection):
@@ -117,6 +136,12 @@ OPERATIONS = {
     'load claimed': lambda c: TaskStates(c).load([]),
     'get': lambda c: [TaskStates(c).get(name) for name in ('idle', 'theirs')],
     'register': register,
+    'change schedules': change_schedules,
+    'register again': register_again,
+    'postpone': postpone,
+    'see': lambda c: TaskStates(c).see(['idle', 'running', 'theirs'], at(20)),
+    'finish a tick': lambda c: Ticks(c).finish(at(11), None),
+    'fail a tick': lambda c: Ticks(c).finish(at(11), 'no'),
     'claim': lambda c: claim(c, 'idle', at(1), 1),
     'claim by name': lambda c: claim(c, 'idle', None, 1),
     'claim a retry': lambda c: claim(c, 'retried', at(0), 2),
@@ -135,7 +160,7 @@ OPERATIONS = {
     'set transactional': lambda c: [TaskStates(c).set_transactional('running', 'running', True) for _ in range(2)],
     'set theirs transactional': lambda c: TaskStates(c).set_transactional('theirs', 'running', False),
     'tick': tick,
-    'last tick': lambda c: Ticks(c).last(),
+    'last tick': lambda c: Ticks(c).state(),
     'last tick before': lambda c: [Ticks(c).last_before(at(minute)) for minute in (8, 11, 30)],
     'last tick as value': lambda c: c.execute(
         c.update(tasks).where(tasks.c.task == 'idle').values(busy_until=Ticks(c).last_as_value())

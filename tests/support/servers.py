@@ -61,7 +61,7 @@ class Server:
         if self._claims is None:
             self.config.commit()
             made = self.registry['cron_claims'].in_store
-            self._claims = StoreClaims(made.database, made.options, self.clock, self.clock.sleep)
+            self._claims = StoreClaims(made.database, made.options, made.failed_ticks, self.clock, self.clock.sleep)
             self.registry['cron_claims'].in_store = self._claims
         return self._claims
 

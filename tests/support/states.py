@@ -6,6 +6,7 @@ from pyramid_cron.monitoring.examine import Examination
 from pyramid_cron.monitoring.problems import find_problems
 from pyramid_cron.store.admin import Snapshot
 from pyramid_cron.store.task_state import TaskState
+from pyramid_cron.store.ticks import TickState
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
 
@@ -27,11 +28,15 @@ def in_progress(began):
     return {'run_id': 'token', 'started_at': began.timestamp()}
 
 
-def examination(tasks, states=(), last_tick=None, now=None, window=300.0):
+def examination(tasks, states=(), last_tick=None, now=None, window=300.0, done=None, problem=None):
     """Return what is wrong with tasks by their rows.
 
+    :param done: the last minute whose tick did its work; the last tick if it is left out.
+    :param problem: what the last tick could not do.
     :param now: the instant by the database's clock; half a minute after the last tick if it is left out.
     """
     now = now or last_tick + timedelta(seconds=30)
-    snapshot = Snapshot({row.task: row for row in states}, last_tick, now)
+    snapshot = Snapshot(
+        {row.task: row for row in states}, last_tick and TickState(last_tick, done or last_tick, problem), now
+    )
     return Examination(snapshot, find_problems(snapshot, tasks, window))
