@@ -70,6 +70,8 @@ POSTGRESQL = Dialect(
         f'SET statement_timeout = {MOST_SECONDS * 1000}',
         f'SET lock_timeout = {MOST_SECONDS * 1000}',
         f'SET idle_in_transaction_session_timeout = {MOST_SECONDS_IDLE * 1000}',
+        # SQLAlchemy sets the isolation level of transactions that it begins, and none of a statement in autocommit
+        "SET default_transaction_isolation = 'read committed'",
     ),
     connect_args={'psycopg': LIBPQ, 'psycopg2': LIBPQ},
     insert=postgresql.insert,

@@ -8,6 +8,7 @@ import pytest
 from pyramid.exceptions import ConfigurationError
 from sqlalchemy import create_engine, make_url, select, text
 
+from pyramid_cron.store.database import Database
 from pyramid_cron.store.dialects import database_clock
 from pyramid_cron.store.engine import make_engine, sqlite_file
 
@@ -81,6 +82,40 @@ def test_the_store_has_a_pool_and_isolation_level_itself(postgresql, engines, le
         assert connection.scalar(text('SHOW transaction_isolation')) == level.lower()
         # and none of the store's limits
         assert connection.scalar(text('SHOW statement_timeout')) == '0'
+
+
+# of new connections, by what begins and ends it; and what shows the level of a connection
+SERIALIZABLE = {
+    'postgresql': (
+        "ALTER DATABASE {} SET default_transaction_isolation = 'serializable'",
+        'ALTER DATABASE {} RESET default_transaction_isolation',
+        'SHOW transaction_isolation',
+    ),
+    'mariadb': (
+        'SET GLOBAL TRANSACTION ISOLATION LEVEL SERIALIZABLE',
+        'SET GLOBAL TRANSACTION ISOLATION LEVEL REPEATABLE READ',
+        'SELECT @@tx_isolation',
+    ),
+}
+
+
+@pytest.mark.parametrize('of', ['url', 'engine'])
+def test_each_statement_has_the_isolation_level_of_the_store(url, engines, of):
+    plain = engines(create_engine(url, isolation_level='AUTOCOMMIT'))
+    if plain.dialect.name == 'sqlite':
+        pytest.skip('SQLite has one isolation level')
+    begin, end, show = (text(sql.format(plain.url.database)) for sql in SERIALIZABLE[plain.dialect.name])
+    value = url if of == 'url' else engines(create_engine(url, isolation_level='SERIALIZABLE'))
+    database = Database(engines(make_engine(value, None)), 'app', create_tables=True)
+    with plain.connect() as connection, contextlib.ExitStack() as stack:
+        connection.execute(begin)
+        stack.callback(connection.execute, end)
+        with engines(create_engine(url)).connect() as other:
+            assert other.scalar(show).lower() == 'serializable'
+        # the second time with the connection that the first one has returned to the pool
+        for connect in (database.begin, database.autocommit, database.reading) * 2:
+            with connect() as store:
+                assert store.scalar(show).lower().replace('-', ' ') == 'read committed'
 
 
 def test_a_store_works_beside_an_exhausted_pool(servers):
