@@ -192,29 +192,29 @@ class StoreClaims:
         if name is None:
             return NOT_JOINED
 
-        def at_connect(connection: Connection) -> None:
+        def scoped(connection: Connection) -> StoreConnection:
+            scoped = StoreConnection(connection, app)
             if not self._same_database:
-                require_same_database(StoreConnection(connection, app), name, self.process.id)
+                require_same_database(scoped, name, self.process.id)
                 self._same_database = True
+            return scoped
 
         def at_end(connection: Connection, seconds: float) -> None:
             report = TaskReport(run.task.name, OK, seconds)
             with original_errors():
-                mine = self._completion.write_end(StoreConnection(connection, app), run, report, self._monotonic())
+                mine = self._completion.write_end(scoped(connection), run, report, self._monotonic())
             if not mine:
                 raise Fenced
 
         def before_end(connection: Connection) -> None:
             with original_errors():
-                states = TaskStates(StoreConnection(connection, app))
-                mine = states.set_transactional(run.task.name, run.run_id, False)
+                mine = TaskStates(scoped(connection)).set_transactional(run.task.name, run.run_id, False)
             if not mine:
                 raise Fenced
 
         run.joined_session = Joined(
             session_of(request, name),
             lambda: self._set_transactional(run),
-            at_connect,
             at_end,
             before_end,
             self._monotonic,

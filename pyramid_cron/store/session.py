@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from sqlalchemy import Connection, event
+from sqlalchemy.exc import InternalError
 from sqlalchemy.orm import Session, scoped_session
 
 from pyramid_cron.claims import Unavailable
@@ -21,12 +22,12 @@ class NotJoined(CronError, RuntimeError):
 class Joined:
     """A session whose next commit writes the record of a run in the same transaction.
 
-    SQLAlchemy has an event for a commit and for no other end of a transaction. So a session that zope.sqlalchemy rolls
-    back, because it knows of no change in it, stays rolled back; and pyramid_tm and the application can both commit.
+    Nothing is executed in the session before that commit: the task may set the isolation level of its transaction. A
+    session that zope.sqlalchemy rolls back, because it knows of no change in it, stays rolled back; and pyramid_tm and
+    the application can both commit.
 
     :param session: a session of SQLAlchemy's ORM.
     :param at_begin: called before the task's first transaction in it.
-    :param at_connect: called with each connection of the session for the task, before it is used.
     :param at_end: writes the end of the run into the commit after the task; takes how many seconds the task took.
     :param before_end: writes the record into a commit that the task itself makes.
     :param monotonic: a monotonic clock in seconds.
@@ -36,14 +37,12 @@ class Joined:
         self,
         session: Any,
         at_begin: Callable[[], None],
-        at_connect: Callable[[Connection], None],
         at_end: Callable[[Connection, float], None],
         before_end: Callable[[Connection], None],
         monotonic: Callable[[], float],
     ) -> None:
         self._session = session
         self._at_begin = at_begin
-        self._at_connect = at_connect
         self._at_end = at_end
         self._before_end = before_end
         self._monotonic = monotonic
@@ -61,7 +60,6 @@ class Joined:
         if self._session.in_transaction():
             # begun by what surrounds the task
             self._begin(self._session)
-            self._connect(self._session, None, self._session.connection())
 
     def __exit__(self, exc_type: object, exc: object, traceback: object) -> None:
         self._seconds = self._monotonic() - self._began
@@ -75,16 +73,12 @@ class Joined:
     def _listeners(self) -> Iterator[tuple[str, Callable[..., None]]]:
         # before a connection begins its transaction, which can lock out every other writer of SQLite
         yield 'after_transaction_create', self._begin
-        yield 'after_begin', self._connect
         yield 'before_commit', self._before_commit
 
     def _begin(self, session: Any, transaction: Any = None) -> None:
         if not self._is_used:
             self._is_used = True
             self._at_begin()
-
-    def _connect(self, session: Any, transaction: Any, connection: Connection) -> None:
-        self._at_connect(connection)
 
     def _before_commit(self, session: Any) -> None:
         if self._task_returned:
@@ -118,10 +112,14 @@ def require_same_database(connection: StoreConnection, name: str, process_id: st
 
     :param name: the attribute of the request that holds the session.
     :raises NotJoined: if it is not there.
+    :raises Unavailable: if that cannot be found out.
     """
     try:
         found = connection.scalar(connection.select(processes, processes.c.id).where(processes.c.id == process_id))
     except Unavailable as exc:
+        # without a connection, or after an error that the task has caught, nothing is known
+        if exc.disconnected or isinstance(exc.__cause__, InternalError):
+            raise
         raise NotJoined(
             f'cron.session = {name}: its database has no table {processes.name}: {exc}; it has to be that of cron.store'
         ) from exc

@@ -68,7 +68,6 @@ class SessionCheck:
                 joined = Joined(
                     session,
                     lambda: None,
-                    self._require_same_database,
                     self._refuse,
                     lambda connection: None,
                     time.monotonic,
@@ -93,13 +92,8 @@ class SessionCheck:
         row.id, row.host, row.pid, row.lease_until = self._other.id, self._other.host, self._other.pid, 0.0
         return row
 
-    def _require_same_database(self, connection: Connection) -> None:
-        require_same_database(self._scoped(connection), self._session, self._process.id)
-
     def _refuse(self, connection: Connection, seconds: float) -> None:
-        scoped = self._scoped(connection)
+        scoped = StoreConnection(connection, self._database.app)
+        require_same_database(scoped, self._session, self._process.id)
         scoped.execute(scoped.update(processes).where(processes.c.id == self._process.id).values(lease_until=0.0))
         raise RolledBack
-
-    def _scoped(self, connection: Connection) -> StoreConnection:
-        return StoreConnection(connection, self._database.app)

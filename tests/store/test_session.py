@@ -7,7 +7,7 @@ import transaction
 import zope.sqlalchemy
 from pyramid_tm import explicit_manager
 from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, event, insert, select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
 from sqlalchemy.orm import scoped_session, sessionmaker
 from webtest import TestApp
 
@@ -456,6 +456,78 @@ def test_sessions_of_any_isolation_level_are_joined(site, level):
     assert site.effects() == ['done']
 
 
+def level_by_statement(session):
+    session.execute(text('SET TRANSACTION ISOLATION LEVEL SERIALIZABLE'))
+
+
+def level_by_option(session):
+    session.connection(execution_options={'isolation_level': 'SERIALIZABLE'})
+
+
+OF_MARIADB = 'information_schema.innodb_trx WHERE trx_mysql_thread_id = connection_id()'
+LEVEL = {
+    'postgresql': 'SHOW transaction_isolation',
+    'mariadb': f'SELECT trx_isolation_level FROM {OF_MARIADB}',
+}
+
+
+@pytest.mark.each_database
+@pytest.mark.parametrize('choose', [level_by_statement, level_by_option])
+def test_a_task_chooses_its_isolation_level(site, choose):
+    level = LEVEL.get(site.bind.dialect.name)
+    if level is None:
+        pytest.skip('SQLite has one isolation level')
+    found = []
+
+    def body(system):
+        session = system['request'].dbsession
+        choose(session)
+        write(system)
+        found.append(session.scalar(text(level)).lower())
+
+    report, kept, ends = run(site, body)
+    assert (report.outcome, kept, ends) == ('ok', 'ok', ['session'])
+    assert found == ['serializable']
+    assert site.effects() == ['done']
+
+
+@pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
+@pytest.mark.parametrize('choose', [level_by_statement, level_by_option])
+def test_a_task_chooses_the_level_of_a_transaction_around_it(servers, choose):
+    @contextlib.contextmanager
+    def own(system):
+        with system['request'].dbsession.begin():
+            yield
+
+    def body(system):
+        session = system['request'].dbsession
+        choose(session)
+        session.execute(insert(EFFECTS).values(what=session.scalar(text(LEVEL['postgresql']))))
+
+    site = Site(servers, {'transaction': own})
+    report, kept, ends = run(site, body, make_session=lambda request: sessionmaker(bind=site.bind)(), include=())
+    assert (report.outcome, kept, ends) == ('ok', 'ok', ['session'])
+    assert site.effects() == ['serializable']
+    site.bind.dispose()
+
+
+@pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
+def test_an_aborted_transaction_is_not_another_database(servers):
+    @contextlib.contextmanager
+    def own(system):
+        with system['request'].dbsession.begin():
+            yield
+
+    def body(system):
+        with contextlib.suppress(ProgrammingError):
+            system['request'].dbsession.execute(text('SELECT nothing'))
+
+    site = Site(servers, {'transaction': own})
+    report, kept, _ = run(site, body, make_session=lambda request: sessionmaker(bind=site.bind)(), include=())
+    assert (report.outcome, kept, type(report.exception)) == ('failed', 'failed', InternalError)
+    site.bind.dispose()
+
+
 @contextlib.contextmanager
 def own_transaction(system):
     session = system['request'].dbsession
@@ -557,7 +629,7 @@ def test_a_task_with_store_false_is_not_joined(site):
 
 def test_no_listener_stays_on_a_session(site):
     def listeners(session):
-        names = 'after_transaction_create', 'after_begin', 'before_commit'
+        names = 'after_transaction_create', 'before_commit'
         return [listener for name in names for listener in getattr(session.dispatch, name)]
 
     made = []
