@@ -7,6 +7,7 @@ it. Attributes of zope.sqlalchemy and SQLAlchemy objects are read without an imp
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -69,7 +70,7 @@ def active_manager(request: Any) -> Any | None:
     """
     if not request.environ.get('tm.active'):
         return None
-    if _is_doomed(request.tm):
+    if is_doomed(request.tm):
         log.warning("the request's transaction is doomed: the work of the tasks in it will be rolled back with it")
         return None
     return request.tm
@@ -95,7 +96,7 @@ def task_transaction(manager: Any, note: str) -> Iterator[None]:
     try:
         manager.begin().note(note)
         yield
-        doomed = _is_doomed(manager)
+        doomed = is_doomed(manager)
         if doomed:
             log.warning('the transaction of task %s is doomed: rolling it back', note)
             manager.abort()
@@ -160,7 +161,12 @@ def reopen(request: Any, manager: Any) -> None:
             log.exception('the transaction that ends the request could not be begun cleanly')
 
 
-def _is_doomed(manager: Any) -> bool | None:
+def manager_of(request: Any) -> Any | None:
+    """Return the transaction manager of a request, or else of its thread, ``None`` if neither is in use."""
+    return getattr(request, 'tm', None) or getattr(sys.modules.get('transaction'), 'manager', None)
+
+
+def is_doomed(manager: Any) -> bool | None:
     """Return whether the open transaction is doomed, ``None`` if an explicit manager has no open transaction."""
     from transaction.interfaces import NoTransaction
 
@@ -171,7 +177,7 @@ def _is_doomed(manager: Any) -> bool | None:
 
 
 def _abort(manager: Any) -> None:
-    if _is_doomed(manager) is None:
+    if is_doomed(manager) is None:
         return
     try:
         manager.abort()

@@ -1259,3 +1259,11 @@ def test_without_pyramid_tm_the_transaction_package_is_not_imported(tmp_path):
         [sys.executable, '-c', WITHOUT_PYRAMID_TM], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.splitlines() == ['ran', '500 []']
+
+
+def test_the_manager_of_a_request_or_its_thread_is_found(monkeypatch):
+    manager = transaction.TransactionManager()
+    assert transactions.manager_of(testing.DummyRequest(tm=manager)) is manager
+    assert transactions.manager_of(testing.DummyRequest()) is transaction.manager
+    monkeypatch.delitem(sys.modules, 'transaction')
+    assert transactions.manager_of(testing.DummyRequest()) is None

@@ -4,5 +4,6 @@ from pyramid_cron.store.complete import Fenced
 from pyramid_cron.store.schema import metadata
 from pyramid_cron.store.session import NotJoined
 from pyramid_cron.store.setup import use_store
+from pyramid_cron.store.uncommitted import NotCommitted
 
-__all__ = ['Fenced', 'NotJoined', 'metadata', 'use_store']
+__all__ = ['Fenced', 'NotCommitted', 'NotJoined', 'metadata', 'use_store']

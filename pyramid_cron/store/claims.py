@@ -37,6 +37,7 @@ from pyramid_cron.store.task_state import TaskStates, next_due
 from pyramid_cron.store.tick_work import TickWork
 from pyramid_cron.store.ticks import Ticks
 from pyramid_cron.tasks import Tasks
+from pyramid_cron.transactions import manager_of
 
 log = logging.getLogger(__name__)
 
@@ -214,6 +215,7 @@ class StoreClaims:
 
         run.joined_session = Joined(
             session_of(request, name),
+            manager_of(request),
             lambda: self._set_transactional(run),
             at_end,
             before_end,
@@ -241,6 +243,7 @@ class StoreClaims:
     def release(self, run: StoredRun, report: TaskReport) -> TaskReport:
         """See :meth:`.Run.release`."""
         if run.joined_session is not None:
+            report = run.joined_session.check(report)
             run.joined_session.leave()
         # together with the claim it was either enqueued or not claimed
         enqueued = run.engine is not None and run.engine.within_claim and report.outcome == QUEUED

@@ -32,6 +32,7 @@ class Dialect:
         its claim, or in the commit of its task, then makes no other process wait.
     :param has_lateral: whether a subquery in FROM can refer to the tables before it.
     :param has_partial_indexes: whether an index can be limited to some of the rows.
+    :param rolls_back_schema: whether a rollback undoes changes of the schema, which otherwise commit by themselves.
     :param upgrade_settings: statements that an upgrade of the tables begins with: it may take longer than a tick may.
     :param converts_tables: whether older tables may have another character set or collation than TABLE_OPTIONS.
     """
@@ -44,6 +45,7 @@ class Dialect:
     skips_locked: bool = False
     has_lateral: bool = False
     has_partial_indexes: bool = True
+    rolls_back_schema: bool = False
     upgrade_settings: tuple[str, ...] = ()
     converts_tables: bool = False
 
@@ -77,6 +79,7 @@ POSTGRESQL = Dialect(
     insert=postgresql.insert,
     skips_locked=True,
     has_lateral=True,
+    rolls_back_schema=True,
     upgrade_settings=('SET LOCAL statement_timeout = 0',),
 )
 MYSQL = Dialect(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,8 +12,12 @@ from sqlalchemy.orm import Session, scoped_session
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.errors import CronError
+from pyramid_cron.reports import FAILED, OK, TaskReport
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.schema import processes
+from pyramid_cron.store.uncommitted import NotCommitted, Uncommitted
+
+log = logging.getLogger(__name__)
 
 
 class NotJoined(CronError, RuntimeError):
@@ -27,6 +32,7 @@ class Joined:
     the application can both commit.
 
     :param session: a session of SQLAlchemy's ORM.
+    :param manager: the transaction manager of the request, if there is one.
     :param at_begin: called before the task's first transaction in it.
     :param at_end: writes the end of the run into the commit after the task; takes how many seconds the task took.
     :param before_end: writes the record into a commit that the task itself makes.
@@ -35,7 +41,8 @@ class Joined:
 
     def __init__(
         self,
-        session: Any,
+        session: Session,
+        manager: Any,
         at_begin: Callable[[], None],
         at_end: Callable[[Connection, float], None],
         before_end: Callable[[Connection], None],
@@ -46,6 +53,7 @@ class Joined:
         self._at_end = at_end
         self._before_end = before_end
         self._monotonic = monotonic
+        self._uncommitted = Uncommitted(session, manager)
         self._began = 0.0
         self._is_used = False
         self._task_returned = False
@@ -53,7 +61,7 @@ class Joined:
         #: whether the end was written, which stands if the commit succeeds
         self.written = False
         for name, listener in self._listeners():
-            event.listen(self._session, name, listener)
+            event.listen(session, name, listener)
 
     def __enter__(self) -> None:
         self._began = self._monotonic()
@@ -64,9 +72,23 @@ class Joined:
     def __exit__(self, exc_type: object, exc: object, traceback: object) -> None:
         self._seconds = self._monotonic() - self._began
         self._task_returned = exc is None
+        if self._task_returned and self._uncommitted.lost is not None:
+            raise NotCommitted(self._uncommitted.lost)
+
+    def check(self, report: TaskReport) -> TaskReport:
+        """Return the report of a run, as failed if a change of the task was not committed after it."""
+        if report.outcome != OK or self.written:
+            return report
+        change = self._uncommitted.roll_back() or self._uncommitted.lost
+        if change is None:
+            return report
+        not_committed = NotCommitted(change)
+        log.error('task %s failed: %s', report.name, not_committed)
+        return TaskReport(report.name, FAILED, report.seconds, exception=not_committed)
 
     def leave(self) -> None:
         """Remove the listeners from the session."""
+        self._uncommitted.leave()
         for name, listener in self._listeners():
             event.remove(self._session, name, listener)
 
@@ -75,23 +97,23 @@ class Joined:
         yield 'after_transaction_create', self._begin
         yield 'before_commit', self._before_commit
 
-    def _begin(self, session: Any, transaction: Any = None) -> None:
+    def _begin(self, session: Session, transaction: object = None) -> None:
         if not self._is_used:
             self._is_used = True
             self._at_begin()
 
-    def _before_commit(self, session: Any) -> None:
-        if self._task_returned:
-            if not self.written:
+    def _before_commit(self, session: Session) -> None:
+        with self._uncommitted.ignored():
+            if not self._task_returned:
+                # perhaps only the end of a savepoint, which looks the same as a commit while one is open: then what is
+                # written here is rolled back or kept with it
+                self._before_end(session.connection())
+            elif not self.written:
                 self._at_end(session.connection(), self._seconds)
                 self.written = True
-        else:
-            # perhaps only the end of a savepoint, which looks the same as a commit while one is open: then what is
-            # written here is rolled back or kept with it
-            self._before_end(session.connection())
 
 
-def session_of(request: Any, name: str) -> Any:
+def session_of(request: Any, name: str) -> Session:
     """Return the session that an attribute of the request holds.
 
     :raises NotJoined: if there is none.

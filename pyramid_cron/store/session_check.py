@@ -14,7 +14,7 @@ from pyramid_cron.store.database import Database
 from pyramid_cron.store.leases import Process
 from pyramid_cron.store.schema import processes
 from pyramid_cron.store.session import Joined, require_same_database, session_of
-from pyramid_cron.transactions import RunTransactions
+from pyramid_cron.transactions import RunTransactions, manager_of
 
 # the name of the transaction, in place of that of a task
 NAME = 'pcron store check'
@@ -67,6 +67,7 @@ class SessionCheck:
                 session = session_of(request, self._session)
                 joined = Joined(
                     session,
+                    manager_of(request),
                     lambda: None,
                     self._refuse,
                     lambda connection: None,

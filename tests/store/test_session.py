@@ -11,7 +11,7 @@ from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
 from sqlalchemy.orm import scoped_session, sessionmaker
 from webtest import TestApp
 
-from pyramid_cron.store import Fenced, NotJoined
+from pyramid_cron.store import Fenced, NotCommitted, NotJoined
 from pyramid_cron.store.schema import processes, tasks
 from tests.support.statements import GONE, before_each
 
@@ -130,15 +130,89 @@ def read(system):
     system['request'].dbsession.execute(select(EFFECTS)).all()
 
 
+def abort(system):
+    write_unmarked(system)
+    system['request'].tm.abort()
+    system['request'].tm.begin()
+    read(system)
+
+
+def roll_back(system):
+    write_unmarked(system)
+    system['request'].dbsession.rollback()
+
+
+def read_in_savepoint(system):
+    # at whose end the store marks the run
+    with system['request'].dbsession.begin_nested():
+        read(system)
+
+
 def write_unmarked(system):
     # zope.sqlalchemy does not know that Core has written something, and rolls it back
     system['request'].dbsession.execute(text("INSERT INTO effects (what) VALUES ('unmarked')"))
 
 
-@pytest.mark.parametrize('body', [doom, read, write_unmarked, lambda system: None])
+@pytest.mark.each_database
+@pytest.mark.parametrize('body', [doom, abort, roll_back, read, read_in_savepoint, lambda system: None])
 def test_a_task_without_a_commit_is_recorded_separately(site, body):
     report, kept, ends = run(site, body)
     assert (report.outcome, kept, ends) == ('ok', 'ok', ['store'])
+    assert site.effects() == []
+
+
+def commit_unmarked(system):
+    write_unmarked(system)
+    system['request'].tm.commit()
+    system['request'].tm.begin()
+    write(system)
+
+
+def close(system):
+    write_unmarked(system)
+    system['request'].dbsession.close()
+    write(system)
+
+
+def write_in_savepoint(system):
+    # to the driver of SQLite the end of a savepoint without a BEGIN before it is a commit
+    system['request'].dbsession.execute(EFFECTS.delete())
+    with system['request'].dbsession.begin_nested():
+        write_unmarked(system)
+
+
+@pytest.mark.each_database
+@pytest.mark.parametrize('body', [write_unmarked, commit_unmarked, close, write_in_savepoint])
+def test_a_task_that_loses_its_work_has_failed(site, body, warnings):
+    report, kept, ends = run(site, body)
+    assert (report.outcome, kept, ends) == ('failed', 'failed', ['store'])
+    assert isinstance(report.exception, NotCommitted)
+    assert ' was not committed, and is rolled back: where zope.sqlalchemy' in str(report.exception)
+    assert any('task task failed' in warning for warning in warnings())
+    assert site.effects() == []
+    assert site.servers.row()['last_error'].endswith('NotCommitted')
+
+
+def test_a_task_that_loses_its_work_is_retried(site):
+    left = [write_unmarked, write]
+    server = site.start(lambda system: left.pop(0)(system), options={'retries': 1})
+    server.tick(0)
+    server.tick(1)
+    assert site.servers.history() == ['failed', 'ok']
+    assert site.effects() == ['done']
+
+
+# in SQLite the record would wait for the end of the test
+@pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
+def test_a_test_that_rolls_back_everything_is_left_alone(site):
+    manager = transaction.TransactionManager(explicit=True)
+    manager.begin()
+    manager.doom()
+    server = site.start(write_unmarked)
+    server.target.extra_environ.update({'tm.active': True, 'tm.manager': manager})
+    (report,) = server.tick().tasks
+    assert (report.outcome, manager.isDoomed()) == ('ok', True)
+    manager.abort()
     assert site.effects() == []
 
 
@@ -617,6 +691,47 @@ def test_a_task_that_commits_alone_is_recorded_separately(servers):
     with pytest.raises(KeyboardInterrupt):
         site.start(body, make_session=lambda request: sessionmaker(bind=site.bind)(), include=()).tick(5)
     assert servers.row()['retry_reason'] is None
+    site.bind.dispose()
+
+
+@pytest.mark.each_database
+def test_a_task_that_forgets_its_commit_has_failed(servers):
+    site, made = Site(servers, {}), []
+
+    def make_session(request):
+        made.append(sessionmaker(bind=site.bind)())
+        return made[0]
+
+    def body(system):
+        system['request'].dbsession.execute(insert(EFFECTS).values(what='open'))
+
+    report, kept, ends = run(site, body, make_session=make_session, include=())
+    assert (report.outcome, kept, ends) == ('failed', 'failed', ['store'])
+    assert isinstance(report.exception, NotCommitted)
+    # so that a later commit of the application does not keep what has failed
+    assert not made[0].in_transaction()
+    site.bind.dispose()
+
+
+@pytest.mark.each_database
+def test_an_abort_without_pyramid_tm_is_meant(servers):
+    @contextlib.contextmanager
+    def own(system):
+        with transaction.manager:
+            yield
+
+    def make_session(request):
+        session = sessionmaker(bind=site.bind)()
+        zope.sqlalchemy.register(session)
+        return session
+
+    def body(system):
+        write_unmarked(system)
+        transaction.abort()
+
+    site = Site(servers, {'transaction': own})
+    report, kept, _ = run(site, body, make_session=make_session, include=())
+    assert (report.outcome, kept) == ('ok', 'ok')
     site.bind.dispose()
 
 
