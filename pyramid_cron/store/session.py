@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,9 @@ from pyramid_cron.store.uncommitted import NotCommitted, Uncommitted
 
 log = logging.getLogger(__name__)
 
+# the event of SQLAlchemy when a session begins a transaction or a savepoint
+BEGIN = 'after_transaction_create'
+
 
 class NotJoined(CronError, RuntimeError):
     """The session that ``cron.session`` names does not lead to the database of the store."""
@@ -31,9 +35,9 @@ class Joined:
     session that zope.sqlalchemy rolls back, because it knows of no change in it, stays rolled back; and pyramid_tm and
     the application can both commit.
 
-    :param session: a session of SQLAlchemy's ORM.
+    :param source: a session of SQLAlchemy's ORM, or a registry of sessions, of which each session in this thread joins.
     :param manager: the transaction manager of the request, if there is one.
-    :param at_begin: called before the task's first transaction in it.
+    :param at_begin: called before the task's first transaction.
     :param at_end: writes the end of the run into the commit after the task; takes how many seconds the task took.
     :param before_end: writes the record into a commit that the task itself makes.
     :param monotonic: a monotonic clock in seconds.
@@ -41,60 +45,84 @@ class Joined:
 
     def __init__(
         self,
-        session: Session,
+        source: Session | scoped_session[Any],
         manager: Any,
         at_begin: Callable[[], None],
         at_end: Callable[[Connection, float], None],
         before_end: Callable[[Connection], None],
         monotonic: Callable[[], float],
     ) -> None:
-        self._session = session
+        self._source = source
+        self._manager = manager
         self._at_begin = at_begin
         self._at_end = at_end
         self._before_end = before_end
         self._monotonic = monotonic
-        self._uncommitted = Uncommitted(session, manager)
+        self._sessions: dict[Session, Uncommitted] = {}
+        self._around: Joined | None = None
         self._began = 0.0
         self._is_used = False
         self._task_returned = False
         self._seconds = 0.0
         #: whether the end was written, which stands if the commit succeeds
         self.written = False
-        for name, listener in self._listeners():
-            event.listen(session, name, listener)
 
     def __enter__(self) -> None:
+        self._around, _here.joined = _here.joined, self
+        session = self._source
+        if isinstance(session, scoped_session):
+            session = session()
+        self._join(session)
         self._began = self._monotonic()
-        if self._session.in_transaction():
+        if session.in_transaction():
             # begun by what surrounds the task
-            self._begin(self._session)
+            self._begin(session)
 
     def __exit__(self, exc_type: object, exc: object, traceback: object) -> None:
         self._seconds = self._monotonic() - self._began
         self._task_returned = exc is None
-        if self._task_returned and self._uncommitted.lost is not None:
-            raise NotCommitted(self._uncommitted.lost)
+        if self._task_returned:
+            for uncommitted in self._sessions.values():
+                if uncommitted.lost is not None:
+                    raise NotCommitted(uncommitted.lost)
+
+    def follow(self, session: Session) -> None:
+        """Join a session that begins a transaction, if the registry has made it after it removed another one."""
+        source = self._source
+        made = source() if isinstance(source, scoped_session) and source.registry.has() else None
+        if session is made and session not in self._sessions:
+            self._join(session)
+            self._begin(session)
 
     def check(self, report: TaskReport) -> TaskReport:
         """Return the report of a run, as failed if a change of the task was not committed after it."""
         if report.outcome != OK or self.written:
             return report
-        change = self._uncommitted.roll_back() or self._uncommitted.lost
-        if change is None:
-            return report
-        not_committed = NotCommitted(change)
-        log.error('task %s failed: %s', report.name, not_committed)
-        return TaskReport(report.name, FAILED, report.seconds, exception=not_committed)
+        for uncommitted in self._sessions.values():
+            change = uncommitted.roll_back() or uncommitted.lost
+            if change is not None:
+                not_committed = NotCommitted(change)
+                log.error('task %s failed: %s', report.name, not_committed)
+                return TaskReport(report.name, FAILED, report.seconds, exception=not_committed)
+        return report
 
     def leave(self) -> None:
-        """Remove the listeners from the session."""
-        self._uncommitted.leave()
+        """Remove the listeners from the sessions."""
+        _here.joined = self._around
+        for session, uncommitted in self._sessions.items():
+            uncommitted.leave()
+            for name, listener in self._listeners():
+                event.remove(session, name, listener)
+        self._sessions.clear()
+
+    def _join(self, session: Session) -> None:
+        self._sessions[session] = Uncommitted(session, self._manager)
         for name, listener in self._listeners():
-            event.remove(self._session, name, listener)
+            event.listen(session, name, listener)
 
     def _listeners(self) -> Iterator[tuple[str, Callable[..., None]]]:
         # before a connection begins its transaction, which can lock out every other writer of SQLite
-        yield 'after_transaction_create', self._begin
+        yield BEGIN, self._begin
         yield 'before_commit', self._before_commit
 
     def _begin(self, session: Session, transaction: object = None) -> None:
@@ -103,7 +131,7 @@ class Joined:
             self._at_begin()
 
     def _before_commit(self, session: Session) -> None:
-        with self._uncommitted.ignored():
+        with self._sessions[session].ignored():
             if not self._task_returned:
                 # perhaps only the end of a savepoint, which looks the same as a commit while one is open: then what is
                 # written here is rolled back or kept with it
@@ -113,8 +141,24 @@ class Joined:
                 self.written = True
 
 
-def session_of(request: Any, name: str) -> Session:
-    """Return the session that an attribute of the request holds.
+class _Here(threading.local):
+    """The run that is joined in this thread."""
+
+    joined: Joined | None = None
+
+
+_here = _Here()
+
+
+# of all sessions and not of a registry's own, because other threads may use these while a listener is added
+@event.listens_for(Session, BEGIN)
+def _follow(session: Session, transaction: object) -> None:
+    if _here.joined is not None:
+        _here.joined.follow(session)
+
+
+def session_of(request: Any, name: str) -> Session | scoped_session[Any]:
+    """Return the session, or the registry of sessions, that an attribute of the request holds.
 
     :raises NotJoined: if there is none.
     """
@@ -122,9 +166,7 @@ def session_of(request: Any, name: str) -> Session:
         session = getattr(request, name)
     except AttributeError as exc:
         raise NotJoined(f'cron.session = {name}: the request has no such attribute') from exc
-    if isinstance(session, scoped_session):
-        session = session()
-    if not isinstance(session, Session):
+    if not isinstance(session, (Session, scoped_session)):
         raise NotJoined(f'cron.session = {name} is a {type(session).__name__}, not a session of SQLAlchemy')
     return session
 

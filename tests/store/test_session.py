@@ -1,6 +1,7 @@
 """The record of a run in the transaction of its task: real sessions, requested through the whole application."""
 
 import contextlib
+import threading
 
 import pytest
 import transaction
@@ -476,6 +477,116 @@ def test_a_scoped_session_is_joined(site):
 
     report, kept, ends = run(site, write, make_session=session)
     assert (report.outcome, kept, ends) == ('ok', 'ok', ['session'])
+
+
+@pytest.fixture
+def sessions(site):
+    """A registry of sessions, as an application has it for all its requests."""
+    made = scoped_session(sessionmaker(bind=site.bind))
+    manager = transaction.manager
+    if 'tm.manager_hook' in site.settings:
+        manager = transaction.TransactionManager(explicit=True)
+        site.settings['tm.manager_hook'] = lambda request: manager
+    zope.sqlalchemy.register(made, transaction_manager=manager)
+    yield made
+    made.remove()
+
+
+@pytest.mark.each_database
+@pytest.mark.parametrize('before', [read, lambda system: None, roll_back])
+def test_the_next_session_of_a_registry_is_joined(site, sessions, before):
+    def body(system):
+        before(system)
+        sessions.remove()
+        write(system)
+
+    report, kept, ends = run(site, body, make_session=lambda request: sessions)
+    assert (report.outcome, kept, ends) == ('ok', 'ok', ['session'])
+    assert site.effects() == ['done']
+
+
+@pytest.mark.each_database
+@pytest.mark.parametrize('place', ['before', 'after'])
+def test_work_is_lost_around_a_removed_session(site, sessions, place):
+    def body(system):
+        if place == 'before':
+            write_unmarked(system)
+        sessions.remove()
+        if place == 'after':
+            write_unmarked(system)
+
+    report, kept, ends = run(site, body, make_session=lambda request: sessions)
+    assert (report.outcome, kept, ends) == ('failed', 'failed', ['store'])
+    assert isinstance(report.exception, NotCommitted)
+
+
+@pytest.mark.each_database
+@pytest.mark.parametrize('ends', ['commits', 'dies'])
+def test_a_lost_run_that_removed_its_session(site, sessions, ends):
+    stops = iter([KeyboardInterrupt])
+
+    def body(system):
+        read(system)
+        sessions.remove()
+        write(system)
+        for stop in stops:
+            if ends == 'commits':
+                system['request'].tm.commit()
+            raise stop
+
+    server = site.start(body, make_session=lambda request: sessions)
+    with pytest.raises(KeyboardInterrupt):
+        server.tick(0)
+    assert site.servers.row()['retry_reason'] == (None if ends == 'commits' else 'lost')
+    server.tick(1)
+    assert site.effects() == ['done']
+
+
+def test_sessions_of_other_threads_are_not_joined(site, sessions):
+    def beside():
+        with sessionmaker(class_=type(sessions()), bind=site.bind)() as session:
+            return session.execute(select(EFFECTS)).all()
+
+    def body(system):
+        read(system)
+        found = []
+        thread = threading.Thread(target=lambda: found.append(list(sessions().execute(select(EFFECTS)))))
+        thread.start()
+        thread.join()
+        # left open, its own work is none of this run's
+        assert found == [[]]
+        # nor another one of the same class here
+        assert beside() == []
+
+    report, kept, ends = run(site, body, make_session=lambda request: sessions)
+    assert (report.outcome, kept, ends) == ('ok', 'ok', ['store'])
+
+
+def test_a_run_within_a_run_leaves_its_sessions_joined(servers):
+    site = Site(servers, {})
+    sessions = scoped_session(sessionmaker(bind=site.bind))
+
+    def commit(what):
+        sessions.remove()
+        sessions.execute(insert(EFFECTS).values(what=what))
+        sessions.commit()
+
+    def outer(system):
+        sessions.execute(select(EFFECTS))
+        sessions.remove()
+        assert server.tick(1, names=['inner']).tasks[0].outcome == 'ok'
+        commit('outer')
+        raise KeyboardInterrupt
+
+    bodies = {'outer': outer, 'inner': lambda system: commit('inner')}
+    server = site.start(tasks=bodies, make_session=lambda request: sessions, include=())
+    with pytest.raises(KeyboardInterrupt):
+        server.tick(0)
+    assert site.effects() == ['inner', 'outer']
+    # it is not to be repeated, because what it has committed is known
+    assert servers.row('outer')['retry_reason'] is None
+    sessions.remove()
+    site.bind.dispose()
 
 
 def not_joined(site, **options):
