@@ -108,7 +108,8 @@ class Uncommitted:
         self, connection: Connection, cursor: object, statement: str, parameters: object, context: object, many: bool
     ) -> None:
         transaction = self._transaction()
-        if self._ignores or transaction in self._open:
+        commits = connection.get_execution_options().get('isolation_level') == 'AUTOCOMMIT'
+        if self._ignores or commits or transaction in self._open:
             return
         rolls_back_schema = dialect_of(connection.dialect.name).rolls_back_schema or _in_transaction(connection, False)
         change = change_in(statement, rolls_back_schema)

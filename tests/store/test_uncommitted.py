@@ -112,6 +112,14 @@ def test_a_committed_change_is_kept(session, uncommitted, change):
     assert uncommitted.roll_back() is None
 
 
+def test_autocommit_keeps_a_change_at_once(session, uncommitted):
+    session.connection(execution_options={'isolation_level': 'AUTOCOMMIT'})
+    session.execute(INSERT)
+    session.close()
+    assert uncommitted.lost is None
+    assert session.scalars(select(NOTES.c.what)).all() == ['a']
+
+
 def test_reading_loses_nothing(session, uncommitted):
     session.execute(text('SELECT what FROM notes')).all()
     session.scalars(select(Note)).all()
