@@ -354,7 +354,12 @@ def test_the_store_may_be_an_engine_with_one_connection(on_postgresql, waiting, 
 
 
 def test_a_session_on_another_database_fails_the_first_run(on_postgresql, postgresql_server):
+    from durable import Base
+
     with postgresql_server.database() as url:
+        other = create_engine(url)
+        Base.metadata.create_all(other)
+        other.dispose()
         ticker = on_postgresql.ticker(tasks={'writes': '* * * * *'}, session=url)
         answer = ticker.tick(0)
         assert answer['tasks'] == {'writes': 'failed'}
