@@ -77,7 +77,8 @@ def add_cron_task(
         text (``'mon-fri'``), which takes no digits.
     :param idle: run after the normal tasks, and only while the run has time left.
     :param name: the name in logs, reports and the store, which has to differ for a second registration of the same
-        callable; the dotted path of ``f`` if it is left out.
+        callable; the dotted path of ``f`` if it is left out. With ``cron.store`` it has at most 200 characters, is not
+        a dotted path that another task has, and differs from other names in more than case, accents and blanks.
     :param cron: the schedule as a crontab line, in place of the five fields and with Debian's meaning: 0 and 7 are
         Sunday, and one of day-of-month and day-of-week suffices if neither starts with ``*``. Or ``@hourly``,
         ``@daily``, ``@midnight``, ``@weekly``, ``@monthly``, ``@yearly``, ``@annually``.
@@ -122,9 +123,11 @@ def add_cron_task(
     info = config.action_info
 
     def register() -> None:
-        task.timezone = task.timezone or config.registry['cron_settings'].timezone
+        settings = config.registry['cron_settings']
+        task.timezone = task.timezone or settings.timezone
+        in_store = task.store and settings.store is not None
         try:
-            config.registry['cron_tasks'].add(discriminator, task, named=name is not None)
+            config.registry['cron_tasks'].add(discriminator, task, named=name is not None, in_store=in_store)
         except ValueError as exc:
             raise ConfigurationError(f'cron task {task.name}: {exc}') from exc
         introspectable.update(name=task.name, timezone=str(task.timezone or 'local time'))

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pyramid_cron.names import Names
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.due_index import Index
 from pyramid_cron.schedules.fields import LEFT_OUT, NO_LINE, FieldValue
@@ -218,10 +219,7 @@ class Tasks:
 
     def __init__(self) -> None:
         self._tasks: dict[Hashable, Task] = {}
-        # by name: whether the argument name= set it
-        self._names: dict[str, bool] = {}
-        # by dotted path: the last number appended to it
-        self._numbers: dict[str, int] = {}
+        self._names = Names()
         self._by_zone: dict[ZoneInfo | None, Index[Task]] = {}
         self._added = 0
 
@@ -231,27 +229,18 @@ class Tasks:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def add(self, key: Hashable, task: Task, *, named: bool = False) -> None:
+    def add(self, key: Hashable, task: Task, *, named: bool = False, in_store: bool = False) -> None:
         """Add ``task`` under ``key``, in place of the task that was registered under this key before.
 
-        Lambdas and nested functions can share a dotted path: the second is named ``path#2``, and so on.
-
         :param named: whether the argument ``name`` set the task's name, which otherwise is a dotted path.
-        :raises ValueError: if another task has the name, and ``name`` set it for one of the two.
+        :param in_store: whether the store keeps the task.
+        :raises ValueError: if it cannot have the name, see :meth:`.Names.add`.
         """
         replaced = self._tasks.pop(key, None)
         if replaced is not None:
             self._by_zone[replaced.timezone].remove(replaced.schedule, replaced)
-            del self._names[replaced.name]
-            self._numbers.clear()
-        path = task.name
-        if path in self._names and (named or self._names[path]):
-            raise ValueError(f'the name {path!r} belongs to another cron task; choose another name for one of them')
-        while task.name in self._names:
-            # from the last number on: from 1, many tasks would take quadratic time
-            number = self._numbers[path] = self._numbers.get(path, 1) + 1
-            task.name = f'{path}#{number}'
-        self._names[task.name] = named
+            self._names.remove(replaced.name)
+        task.name = self._names.add(task.name, given=named, in_store=in_store)
         self._tasks[key] = task
         self._added += 1
         task.position = self._added

@@ -1,0 +1,75 @@
+"""The names of the tasks of an application: unique, and with a store unmistakable for people as well."""
+
+from __future__ import annotations
+
+# characters of a name in the store
+MOST_CHARACTERS = 200
+# combining classes of Unicode from this one on are accents; those below distinguish the letters of some scripts
+FIRST_CLASS_OF_ACCENTS = 200
+
+
+class Names:
+    """The names that the tasks of one application have."""
+
+    def __init__(self) -> None:
+        # by name: whether the argument name= set it
+        self._given: dict[str, bool] = {}
+        # by dotted path: the last number appended to it
+        self._numbers: dict[str, int] = {}
+        # by what people recognize of it: a name in the store
+        self._recognized: dict[str, str] = {}
+
+    def add(self, name: str, *, given: bool, in_store: bool) -> str:
+        """Take a name for a task, and return it: ``path#2`` for the second task of a dotted path, and so on.
+
+        :param given: whether the argument ``name`` set it; otherwise it is a dotted path, which lambdas and nested
+            functions can share.
+        :param in_store: whether the store keeps the task by its name.
+        :raises ValueError: if another task has the name, and ``name`` set it for one of the two; with ``in_store`` also
+            if the name is too long, counted, or hard to tell from another one in the store.
+        """
+        if name in self._given and (given or self._given[name]):
+            raise ValueError(f'the name {name!r} belongs to another cron task; choose another name for one of them')
+        taken = name
+        while taken in self._given:
+            # from the last number on: from 1, many tasks would take quadratic time
+            number = self._numbers[name] = self._numbers.get(name, 1) + 1
+            taken = f'{name}#{number}'
+        if in_store:
+            self._add_to_store(taken, counted=taken != name)
+        self._given[taken] = given
+        return taken
+
+    def remove(self, name: str) -> None:
+        """Give a name back, and the numbers of dotted paths with it."""
+        del self._given[name]
+        self._numbers.clear()
+        self._recognized = {key: other for key, other in self._recognized.items() if other != name}
+
+    def _add_to_store(self, name: str, counted: bool) -> None:
+        if counted:
+            raise ValueError(
+                f'another task has this dotted path, and with cron.store none is named {name}: if a later release '
+                'removed the first, the history and the pauses of one task would become those of another; '
+                "set a name for each, as in name='invoices of the first shop'"
+            )
+        if len(name) > MOST_CHARACTERS:
+            raise ValueError(
+                f'the name has {len(name)} characters, and with cron.store at most {MOST_CHARACTERS}; '
+                'set a shorter one with name='
+            )
+        other = self._recognized.setdefault(recognized(name), name)
+        if other != name:
+            raise ValueError(
+                f'the name {name!r} differs from that of another task, {other!r}, only in case, accents or blanks, '
+                'which cron.store keeps apart and people do not; set another one with name='
+            )
+
+
+def recognized(name: str) -> str:
+    """Return what people recognize of a name: without case, accents, blanks, and variants of a character."""
+    # needed with a store alone
+    import unicodedata
+
+    decomposed = unicodedata.normalize('NFKD', unicodedata.normalize('NFKD', name).casefold())
+    return ''.join(c for c in decomposed if not c.isspace() and unicodedata.combining(c) < FIRST_CLASS_OF_ACCENTS)
