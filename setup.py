@@ -22,6 +22,7 @@ TESTING = [
     'pyramid_jinja2',
     'pyramid_retry',
     'pyramid_tm',
+    'PyMySQL',
     'pytest',
     'pytest-cov',
     'pytest-randomly',

@@ -76,13 +76,15 @@ def _summary(version: tuple[int, int] | None, count: int) -> str:
     if version is None:
         return f'created the tables of version {_shown(VERSION)}: {number}'
     if version == VERSION:
-        return f'recorded that the tables are of version {_shown(VERSION)}: {number}'
+        return f'completed the tables of version {_shown(VERSION)}: {number}'
     return f'upgraded from {_shown(version)} to {_shown(VERSION)}: {number}'
 
 
 def _from_to(version: tuple[int, int] | None) -> str:
     if version is None:
         return f'creates the tables of the store, version {_shown(VERSION)}'
+    if version == VERSION:
+        return f'completes the tables of the store, version {_shown(VERSION)}'
     return f'upgrades the tables of the store from version {_shown(version)} to {_shown(VERSION)}'
 
 

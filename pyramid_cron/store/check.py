@@ -18,7 +18,7 @@ from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.engine import sqlite_file
 from pyramid_cron.store.errors import one_line
-from pyramid_cron.store.migrations import require_known, stored_version
+from pyramid_cron.store.migrations import VERSION, require_known, stored_version
 from pyramid_cron.store.poll import MOST_AHEAD
 from pyramid_cron.store.schema import metadata
 from pyramid_cron.store.schema_check import differences
@@ -116,7 +116,9 @@ def _of_tables(connection: Connection, database: Database) -> Finding:
     found = [text for table in metadata.sorted_tables for text in differences(inspector, table, connection.dialect)]
     if not found:
         return Finding('tables', f'all {len(metadata.tables)} are there, {shown}')
-    remedy = 'the first tick upgrades them, and "pcron store upgrade" does it now'
+    remedy = '"pcron store upgrade" adds what is missing, and sets the collation'
+    if version < VERSION:
+        remedy = 'the first tick upgrades them, and "pcron store upgrade" does it now'
     return Finding('tables', f'{shown}, not as they should be: {", ".join(found)}; {remedy}', ok=False)
 
 

@@ -34,7 +34,6 @@ class Dialect:
     :param has_partial_indexes: whether an index can be limited to some of the rows.
     :param rolls_back_schema: whether a rollback undoes changes of the schema, which otherwise commit by themselves.
     :param upgrade_settings: statements that an upgrade of the tables begins with: it may take longer than a tick may.
-    :param converts_tables: whether older tables may have another character set or collation than TABLE_OPTIONS.
     """
 
     shown: str
@@ -47,7 +46,6 @@ class Dialect:
     has_partial_indexes: bool = True
     rolls_back_schema: bool = False
     upgrade_settings: tuple[str, ...] = ()
-    converts_tables: bool = False
 
     def insert_new(self, table: Any) -> Any:
         """Return an INSERT that skips rows whose key exists, even if another process has made it a moment ago."""
@@ -87,7 +85,6 @@ MYSQL = Dialect(
     session_limits=(f'SET SESSION innodb_lock_wait_timeout = {MOST_SECONDS}',),
     connect_args={'mysql': {'connect_timeout': MOST_SECONDS}},
     has_partial_indexes=False,
-    converts_tables=True,
 )
 MARIADB = replace(MYSQL, shown='MariaDB')
 BY_NAME = {'sqlite': SQLITE, 'postgresql': POSTGRESQL, 'mysql': MYSQL, 'mariadb': MARIADB}
@@ -101,12 +98,22 @@ def dialect_of(name: str) -> Dialect:
 # of an instant in UTC without its zone, which not every database has
 INSTANT = DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')
 
-# with binary comparison, because names that differ in case or accents are different tasks. It ignores blanks at the end
+# names compare by their bytes, as in the other databases. To utf8mb4_bin, a name with a blank at its end is the same
+CHARSET = 'utf8mb4'
+COLLATIONS = {'mysql': 'utf8mb4_0900_bin', 'mariadb': 'utf8mb4_nopad_bin'}
 TABLE_OPTIONS: dict[str, Any] = {
     f'{name}_{option}': value
-    for name in ('mysql', 'mariadb')
-    for option, value in (('charset', 'utf8mb4'), ('collate', 'utf8mb4_bin'))
+    for name, collation in COLLATIONS.items()
+    for option, value in (('charset', CHARSET), ('collate', collation))
 }
+
+
+def collation_of(dialect: Any) -> str | None:
+    """Return the collation of the tables, ``None`` for a database that always compares by bytes.
+
+    :param dialect: SQLAlchemy's dialect of an engine that has connected: a URL of MySQL can lead to MariaDB.
+    """
+    return COLLATIONS.get('mariadb' if getattr(dialect, 'is_mariadb', False) else dialect.name)
 
 
 class database_clock(GenericFunction[float]):

@@ -32,8 +32,9 @@ from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable, DropIndex
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.reports import FAILED, LOST, MISSED, OK
-from pyramid_cron.store.dialects import SQLITE, TABLE_OPTIONS, dialect_of
+from pyramid_cron.store.dialects import CHARSET, COLLATIONS, SQLITE, collation_of, dialect_of
 from pyramid_cron.store.schema import gaps, metadata, pauses, processes, runs, schema, tasks, wants_index
+from pyramid_cron.store.schema_check import wrong_collations
 
 # major and minor: within a major version only nullable columns are added
 VERSION = (1, 0)
@@ -89,7 +90,7 @@ def prepare_tables(engine: Engine, create: bool, sleep: Callable[[float], object
         # a database that is away fails here: a tick does not wait for it ten times
         pass
     # on MySQL, where each change of a table is a transaction of its own, the others take longer
-    longer = int(dialect_of(engine.dialect.name).converts_tables)
+    longer = int(collation_of(engine.dialect) is not None)
     for attempt in range(ATTEMPTS_TO_PREPARE - 1):
         try:
             _prepare_tables(engine, create)
@@ -174,31 +175,33 @@ def _shown(version: tuple[int, int]) -> str:
 def upgrade_statements(connection: Connection) -> Iterator[str]:
     """Yield the SQL statements that create the tables, or bring them up to this version; none if they are."""
     version = stored_version(connection)
-    if version is not None and version >= VERSION and inspect(connection).has_table(schema.name):
-        recorded = connection.scalar(select(func.max(schema.c.version)))
-        if recorded is not None:
-            return
-    dialect = connection.dialect
+    if version is not None and version > VERSION:
+        return
+    dialect, inspector = connection.dialect, inspect(connection)
 
     def compiled(element: Any) -> str:
-        return str(element.compile(dialect=dialect, compile_kwargs={'literal_binds': True})).strip()
+        text = str(element.compile(dialect=dialect, compile_kwargs={'literal_binds': True})).strip()
+        # SQLAlchemy chooses the collation by the URL
+        return text.replace(COLLATIONS['mysql'], collation_of(dialect) or '')
 
-    inspector = inspect(connection)
-    if not inspector.has_table(schema.name):
-        yield compiled(CreateTable(schema))
+    def of_table(table: Table) -> Iterator[str]:
+        for ddl in _of_table(inspector, table, dialect):
+            yield ddl if isinstance(ddl, str) else compiled(ddl)
+
+    recorded = connection.scalar(select(func.max(schema.c.version))) if inspector.has_table(schema.name) else None
+    yield from of_table(schema)
     if version == UNVERSIONED:
         # recorded first, so that an upgrade that is interrupted is known to be unfinished
         yield compiled(update(schema).values(version=_shown(UNVERSIONED)))
         yield compiled(insert(schema).from_select(['version'], _unless_recorded(UNVERSIONED)))
     for table in metadata.sorted_tables:
         if table is not schema:
-            yield from (
-                compiled(ddl) if not isinstance(ddl, str) else ddl for ddl in _of_table(inspector, table, dialect)
-            )
+            yield from of_table(table)
     if version == UNVERSIONED:
         yield compiled(states_from_history())
-    yield compiled(update(schema).values(version=_shown(VERSION)))
-    yield compiled(insert(schema).from_select(['version'], _unless_recorded(VERSION)))
+    if recorded != _shown(VERSION):
+        yield compiled(update(schema).values(version=_shown(VERSION)))
+        yield compiled(insert(schema).from_select(['version'], _unless_recorded(VERSION)))
 
 
 def _unless_recorded(version: tuple[int, int]) -> Any:
@@ -221,12 +224,8 @@ def _of_table(inspector: Inspector, table: Table, dialect: Any) -> Iterator[Any]
     for lacking in table.columns:
         if lacking.name not in there and lacking.name not in renamed.values():
             yield f'ALTER TABLE {quote(table.name)} ADD COLUMN {CreateColumn(lacking).compile(dialect=dialect)}'
-    if dialect_of(dialect.name).converts_tables:
-        collation = inspector.get_table_options(table.name).get(f'{dialect.name}_collate')
-        wanted = TABLE_OPTIONS['mysql_collate']
-        if collation != wanted:
-            charset = TABLE_OPTIONS['mysql_charset']
-            yield f'ALTER TABLE {quote(table.name)} CONVERT TO CHARACTER SET {charset} COLLATE {wanted}'
+    if wrong_collations(inspector, table, dialect):
+        yield f'ALTER TABLE {quote(table.name)} CONVERT TO CHARACTER SET {CHARSET} COLLATE {collation_of(dialect)}'
     indexes = {index['name'] for index in inspector.get_indexes(table.name)}
     for obsolete in OBSOLETE:
         if obsolete.name in indexes and obsolete.table is not None and obsolete.table.name == table.name:

@@ -1,4 +1,4 @@
-"""Differences between the tables of a database and those of ``schema.py``: columns, types, keys and indexes."""
+"""Differences between the tables of a database and those of ``schema.py``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Boolean, Column, DateTime, Float, Inspector, Integer, Numeric, String, Table, TypeDecorator
 
+from pyramid_cron.store.dialects import collation_of
 from pyramid_cron.store.schema import wants_index
 
 # databases name types differently; some have no type of their own for BOOLEAN
@@ -39,6 +40,21 @@ def differences(inspector: Inspector, table: Table, dialect: Any) -> Iterator[st
         columns = [column.name for column in index.columns]
         if wants_index(index, dialect.name) and indexes.get(index.name) != columns:
             yield f'no index {index.name} on {table.name} ({", ".join(columns)})'
+    collations = wrong_collations(inspector, table, dialect)
+    if collations:
+        yield f'collation of {table.name} is {", ".join(collations)}, not {collation_of(dialect)}'
+
+
+def wrong_collations(inspector: Inspector, table: Table, dialect: Any) -> list[str]:
+    """Return the collations of a table and its columns that compare names otherwise than by their bytes."""
+    wanted = collation_of(dialect)
+    if wanted is None:
+        return []
+    # a database can leave out the default of a character set, and that of a table where a column has the same
+    of_table = inspector.get_table_options(table.name).get(f'{dialect.name}_collate', 'the default')
+    types = [column['type'] for column in inspector.get_columns(table.name)]
+    of_columns = {type_.collation or of_table for type_ in types if isinstance(type_, String)}
+    return sorted({of_table, *of_columns} - {wanted})
 
 
 def _is_alike(column: Column[Any], found: Any) -> bool:

@@ -162,8 +162,16 @@ def test_tables_of_another_tool_get_their_version(upgrade, store, made_sqlite):
     shutil.copy(made_sqlite, store)
     execute(store, 'DROP TABLE cron_schema')
     assert '\nCREATE TABLE cron_schema (\n' in upgrade('--sql')[1]
-    assert upgrade()[1].startswith('recorded that the tables are of version 1.0: ')
+    assert upgrade()[1].startswith('completed the tables of version 1.0: ')
     assert content(store)['cron_schema'][3] == [('1.0',)]
+
+
+def test_it_adds_what_is_missing_in_tables_of_this_version(upgrade, store, made_sqlite):
+    shutil.copy(made_sqlite, store)
+    execute(store, 'DROP INDEX cron_runs_by_start; ALTER TABLE cron_runs DROP COLUMN note')
+    assert upgrade('--sql')[1].startswith('-- completes the tables of the store, version 1.0\n')
+    assert upgrade()[1] == 'completed the tables of version 1.0: 2 statements\n'
+    assert content(store) == content(made_sqlite)
 
 
 @pytest.mark.parametrize('options', [[], ['--sql']])

@@ -91,8 +91,17 @@ def test_a_missing_column_is_named(check, tmp_path):
     status, lines = check(url)
     assert (status, lines[2]) == (
         1,
-        'fail  tables    version 1.0, not as they should be: no column cron_tasks.busy_until; the first tick upgrades '
-        'them, and "pcron store upgrade" does it now',
+        'fail  tables    version 1.0, not as they should be: no column cron_tasks.busy_until; "pcron store upgrade" '
+        'adds what is missing, and sets the collation',
+    )
+
+
+def test_older_tables_are_upgraded_by_the_first_tick(check, tmp_path):
+    url = f'sqlite:///{tmp_path}/cron.sqlite'
+    make_tables(url, "UPDATE cron_schema SET version = '0.0'", 'DROP INDEX cron_runs_by_start')
+    assert check(url)[1][2] == (
+        'fail  tables    version 0.0, not as they should be: no index cron_runs_by_start on cron_runs (app, started); '
+        'the first tick upgrades them, and "pcron store upgrade" does it now'
     )
 
 

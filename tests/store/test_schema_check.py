@@ -5,11 +5,13 @@ from sqlalchemy import inspect
 from sqlalchemy.dialects import mysql
 
 from pyramid_cron.store import metadata
+from pyramid_cron.store.dialects import CHARSET, collation_of
 from pyramid_cron.store.engine import make_engine
 from pyramid_cron.store.migrations import upgrade
-from pyramid_cron.store.schema import gaps, runs, tasks
+from pyramid_cron.store.schema import gaps, runs, tasks, ticks
 from pyramid_cron.store.schema_check import differences
 from tests.support import schema_0
+from tests.support.mysql_inspector import MySQLInspector
 
 
 @pytest.fixture
@@ -101,9 +103,11 @@ def replace_gaps(engine, key='app, first_minute', **types):
     """Make the table of gaps anew, with other types of its columns, or another key."""
     columns = {name: types.get(name, type_) for name, type_ in RIGHT.items()}
     text = ', '.join(f'{name} {type_} NOT NULL' for name, type_ in columns.items())
-    if engine.dialect.name in ('mysql', 'mariadb'):
+    options = ''
+    if engine.dialect.name == 'mariadb':
         text = text.replace('TIMESTAMP', 'DATETIME(6)')
-    change(engine, 'DROP TABLE cron_gaps', f'CREATE TABLE cron_gaps ({text}, PRIMARY KEY ({key}))')
+        options = f' CHARACTER SET {CHARSET} COLLATE {collation_of(engine.dialect)}'
+    change(engine, 'DROP TABLE cron_gaps', f'CREATE TABLE cron_gaps ({text}, PRIMARY KEY ({key})){options}')
 
 
 @pytest.mark.parametrize(
@@ -158,6 +162,33 @@ def test_a_missing_key_is_named(made):
 
 
 TICKS = "SELECT 'app' AS app"
+
+
+def test_a_collation_of_mysql_is_named(made):
+    with made.connect() as connection:
+        inspector = MySQLInspector(connection)
+        texts = [text for table in (ticks, gaps) for text in differences(inspector, table, mysql.dialect())]
+    assert texts == ['collation of cron_gaps is latin1_swedish_ci, not utf8mb4_0900_bin']
+
+
+# of the table, of columns to come, and of one column
+@pytest.mark.parametrize(
+    'setting',
+    [
+        'CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin',
+        'COLLATE utf8mb4_bin',
+        'MODIFY app VARCHAR(100) COLLATE utf8mb4_bin NOT NULL',
+    ],
+)
+@pytest.mark.parametrize('scheme', ['mariadb', 'mysql'])
+def test_a_wrong_collation_is_named_and_set(mariadb, engines, scheme, setting):
+    engine = engines(make_engine(mariadb.replace('mariadb', scheme, 1), None))
+    upgrade(engine)
+    assert found(engine) == []
+    change(engine, f'ALTER TABLE cron_gaps {setting}')
+    assert found(engine) == ['collation of cron_gaps is utf8mb4_bin, not utf8mb4_nopad_bin']
+    upgrade(engine)
+    assert found(engine) == []
 
 
 def test_old_tables_lack_what_was_added(empty):

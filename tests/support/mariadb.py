@@ -14,7 +14,13 @@ from tests.support.accounts import owned_folder
 from tests.support.requirements import lacking
 
 # what loses data only if the machine dies
-OPTIONS = ['--innodb-flush-log-at-trx-commit=0', '--innodb-buffer-pool-size=64M', '--skip-log-bin']
+OPTIONS = [
+    '--innodb-flush-log-at-trx-commit=0',
+    '--innodb-flush-method=nosync',
+    '--debug-no-sync',
+    '--innodb-buffer-pool-size=64M',
+    '--skip-log-bin',
+]
 
 
 def find_mariadb():
@@ -121,7 +127,9 @@ def mariadb_server():
 
 
 @pytest.fixture
-def mariadb(mariadb_server):
-    """The URL for SQLAlchemy of an empty MariaDB database, which is dropped after the test."""
-    with mariadb_server.database() as url:
+def mariadb(request):
+    """The URL for SQLAlchemy of an empty MariaDB database, which is dropped after the test; needs ``--mariadb``."""
+    if not request.config.getoption('mariadb'):
+        pytest.skip('runs with --mariadb')
+    with request.getfixturevalue('mariadb_server').database() as url:
         yield url
