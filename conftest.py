@@ -53,7 +53,8 @@ def build_application(example):
         if file is not None and 'use' in section:
             example.namespace['app'] = get_app(str(file))
         else:
-            settings = {key: value for key, value in section.items() if key != 'use'}
+            here = example.namespace['folder']
+            settings = {key: value.replace('%(here)s', here) for key, value in section.items() if key != 'use'}
             config = Configurator(settings=settings, package=sys.modules[MODULE])
             config.include('pyramid_cron')
             example.namespace['app'] = config.make_wsgi_app()

@@ -46,7 +46,7 @@ def test_a_bad_secret_added_later_is_not_shown_either():
 def test_a_store_that_cannot_be_imported_says_what_to_install(monkeypatch):
     # what a missing SQLAlchemy says is told by a test of the store, in a process of its own
     monkeypatch.setitem(sys.modules, 'pyramid_cron.monitoring.views', None)
-    config = Configurator(settings={'cron.store': 'sqlite:///cron.sqlite'})
+    config = Configurator(settings={'cron.store': 'sqlite:////var/cron.sqlite'})
     with pytest.raises(ConfigurationError, match=r"cron\.store: .*; run: pip install 'pyramid_cron\[store\]'"):
         config.include('pyramid_cron')
 

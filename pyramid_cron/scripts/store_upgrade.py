@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine, create_engine
 
 from pyramid_cron.store.dialects import SQLITE, dialect_of
-from pyramid_cron.store.engine import sqlite_file
 from pyramid_cron.store.errors import database_errors
 from pyramid_cron.store.migrations import VERSION, has_tables, stored_version, upgrade, upgrade_statements
+from pyramid_cron.store.sqlite_file import sqlite_file
 
 # what upgrade() executes too; it stays in the file
 WAL = 'PRAGMA journal_mode = WAL'

@@ -16,7 +16,6 @@ from pyramid_cron.schedules import clock
 from pyramid_cron.store.admin import Store
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
-from pyramid_cron.store.engine import sqlite_file
 from pyramid_cron.store.errors import one_line
 from pyramid_cron.store.migrations import VERSION, require_known, stored_version
 from pyramid_cron.store.poll import MOST_AHEAD
@@ -24,6 +23,7 @@ from pyramid_cron.store.schema import metadata
 from pyramid_cron.store.schema_check import differences
 from pyramid_cron.store.session import NotJoined
 from pyramid_cron.store.session_check import SessionCheck
+from pyramid_cron.store.sqlite_file import sqlite_file
 
 # calls a function with a request that goes through the whole application
 Through = Callable[[Callable[[Any], None]], None]

@@ -12,9 +12,9 @@ from sqlalchemy import Connection, Engine
 
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import SQLITE, dialect_of
-from pyramid_cron.store.engine import sqlite_file
 from pyramid_cron.store.errors import database_errors
 from pyramid_cron.store.migrations import has_tables, prepare_tables
+from pyramid_cron.store.sqlite_file import sqlite_file
 
 
 class Database:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from pyramid.exceptions import ConfigurationError
@@ -12,6 +11,7 @@ from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from pyramid_cron.store.dialects import MOST_SECONDS, dialect_of
+from pyramid_cron.store.sqlite_file import is_in_memory, sqlite_file
 from pyramid_cron.tasks import dotted_path
 
 EXAMPLE = 'postgresql+psycopg://user@host/name'
@@ -23,7 +23,8 @@ def make_engine(value: Any, registry: Any) -> Engine:
     """Return an engine for the setting ``cron.store``, with a pool of its own.
 
     :param value: a URL of SQLAlchemy, an engine, a function ``(registry) -> Engine``, or the dotted name of one.
-    :raises pyramid.exceptions.ConfigurationError: if it is none of these; the message shows no part of a password.
+    :raises pyramid.exceptions.ConfigurationError: if it is none of these, and for a database in memory or with a
+        relative path; the message shows no part of a password.
     """
     if isinstance(value, URL) or (isinstance(value, str) and '://' in value):
         engine = _of_url(value)
@@ -31,11 +32,7 @@ def make_engine(value: Any, registry: Any) -> Engine:
         made = _made(_resolve(value) if isinstance(value, str) else value, registry)
         # an application whose own pool is used up must not keep the store from its heartbeats
         engine = create_engine(made.url, pool=made.pool.recreate(), hide_parameters=True, **_isolation(made.url))
-    if _in_memory(engine.url):
-        raise ConfigurationError(
-            'bad setting cron.store: a database in memory is another one for each connection, and forgets; '
-            'name a file, as in sqlite:///%(here)s/cron.sqlite, or leave the setting out'
-        )
+    _require_same_file_everywhere(engine.url)
     limits = dialect_of(engine.dialect.name).session_limits
 
     def limit(connection: Any, record: object) -> None:
@@ -66,7 +63,7 @@ def _of_url(value: URL | str) -> Engine:
             connect_args={name: value for name, value in arguments.items() if name not in url.query},
             hide_parameters=True,
             **_isolation(url),
-            **({} if _in_memory(url) else options),
+            **({} if is_in_memory(url) else options),
         )
     except ImportError as exc:
         raise ConfigurationError(f'bad setting cron.store: {exc}; install the driver of {url.drivername}') from exc
@@ -110,13 +107,18 @@ def _isolation(url: URL) -> dict[str, str]:
     return {} if level is None else {'isolation_level': level}
 
 
-def sqlite_file(url: URL) -> Path | None:
-    """Return the file of a database, ``None`` for another kind of database, and for a file that is named as a URI."""
-    if url.get_backend_name() != 'sqlite' or url.database is None or url.database.startswith('file:'):
-        return None
-    return Path(url.database)
-
-
-def _in_memory(url: URL) -> bool:
-    name = url.database or ':memory:'
-    return url.get_backend_name() == 'sqlite' and (':memory:' in name or url.query.get('mode') == 'memory')
+def _require_same_file_everywhere(url: URL) -> None:
+    if is_in_memory(url):
+        raise ConfigurationError(
+            'bad setting cron.store: a database in memory is another one for each connection, and forgets; '
+            'name a file, as in sqlite:///%(here)s/cron.sqlite, or leave the setting out'
+        )
+    file = sqlite_file(url)
+    if file is not None and not file.is_absolute():
+        # which ini files alone replace
+        below = str(file).removeprefix('%(here)s/')
+        raise ConfigurationError(
+            f'bad setting cron.store: the path {file} is relative, so that servers and commands that start in two '
+            f'folders have two stores and run all tasks twice; write sqlite:///%(here)s/{below} in the ini file, or an '
+            'absolute path'
+        )

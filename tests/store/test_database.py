@@ -9,9 +9,10 @@ from sqlalchemy import event, inspect, text
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.store import metadata
 from pyramid_cron.store.database import Database
-from pyramid_cron.store.engine import make_engine, sqlite_file
+from pyramid_cron.store.engine import make_engine
 from pyramid_cron.store.migrations import prepare_tables, upgrade
 from pyramid_cron.store.schema import runs
+from pyramid_cron.store.sqlite_file import sqlite_file
 
 pytestmark = pytest.mark.each_database
 

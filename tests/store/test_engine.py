@@ -2,7 +2,6 @@
 
 import contextlib
 import sys
-from pathlib import Path
 
 import pytest
 from pyramid.exceptions import ConfigurationError
@@ -10,7 +9,7 @@ from sqlalchemy import create_engine, make_url, select, text
 
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.dialects import database_clock
-from pyramid_cron.store.engine import make_engine, sqlite_file
+from pyramid_cron.store.engine import make_engine
 
 pytestmark = pytest.mark.each_database
 
@@ -32,7 +31,7 @@ def make_one(registry):
 
 
 def make_none(registry):
-    return 'sqlite:///cron.sqlite'
+    return 'no engine'
 
 
 def test_a_url_an_engine_or_a_function_is_accepted(url, engines):
@@ -209,19 +208,28 @@ def test_arguments_in_a_url_are_kept(postgresql, engines):
     assert parameters['tcp_user_timeout'] == '4000'
 
 
-@pytest.mark.parametrize(
-    ('url', 'name'),
-    [
-        ('sqlite:////var/cron.sqlite', '/var/cron.sqlite'),
-        ('sqlite:///cron.sqlite', 'cron.sqlite'),
-        ('sqlite://', None),
-        ('sqlite:///file:/var/cron.sqlite?mode=ro&uri=true', None),
-        ('postgresql+psycopg://host/name', None),
-    ],
-)
-def test_a_database_of_sqlite_has_a_file(url, name):
-    file = sqlite_file(make_url(url))
-    assert file == (None if name is None else Path(name))
+RELATIVE = [
+    'sqlite:///cron.sqlite',
+    'sqlite:///var/cron.sqlite',
+    'sqlite:///../cron.sqlite',
+    'sqlite:///~/cron.sqlite',
+    'sqlite:///%(here)s/cron.sqlite',
+    'sqlite:///file:cron.sqlite?mode=rw&uri=true',
+    # which is no URI without uri=true
+    'sqlite:///file:/var/cron.sqlite',
+]
+
+
+@pytest.mark.parametrize('url', RELATIVE)
+def test_a_relative_path_is_refused_in_any_form(url, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ENGINES['engine'] = create_engine(url)
+    for value in (url, make_url(url), ENGINES['engine'], make_one):
+        with pytest.raises(ConfigurationError) as caught:
+            make_engine(value, None)
+        assert ' is relative, so that ' in str(caught.value)
+        assert 'write sqlite:///%(here)s/' in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_database_without_isolation_levels_has_none(tmp_path, engines):

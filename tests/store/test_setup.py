@@ -34,7 +34,7 @@ def start(**settings):
 start()
 assert not [name for name in sys.modules if name.startswith('pyramid_cron.store')]
 try:
-    start(**{'cron.store': 'sqlite:///cron.sqlite'})
+    start(**{'cron.store': 'sqlite:////var/cron.sqlite'})
 except Exception as exc:
     print(type(exc).__name__, exc)
 """
