@@ -45,10 +45,16 @@ def test_the_tables_are_named_for_the_package():
     ]
 
 
-def test_names_that_differ_in_case_are_two(servers):
-    for app in ('app', 'App', 'äpp'):
+def test_names_are_compared_by_their_bytes(servers):
+    for app in ('app', 'App', 'äpp', 'app '):
         servers.execute(gaps.insert().values(app=app, first_minute=INSTANT, last_minute=INSTANT))
-    assert len(servers.rows(gaps)) == 3
+    assert len(servers.rows(gaps)) == 4
+
+
+def test_a_name_with_a_blank_at_its_end_is_another(servers):
+    for minute, name in enumerate(['good ', 'good']):
+        assert str(servers.start().add(name, min='*').tick(minute)) == 'ok'
+    assert servers.minutes('ok') == [('good', 1), ('good ', 0)]
 
 
 def test_a_partial_index_is_made_where_possible(servers):
