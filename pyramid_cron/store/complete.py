@@ -25,14 +25,16 @@ log = logging.getLogger(__name__)
 # seconds for which a failed write is repeated, and between two attempts
 REPEAT_FOR, REPEAT_INTERVAL = 4.0, 0.3
 
+FORGOTTEN = 'the run has no record in the store any more, because its database was replaced or emptied meanwhile'
+
 Write = Callable[[StoreConnection], Any]
 
 
 class Fenced(CronError, RuntimeError):
     """Another process considered this one dead and reaped its run: its work must not be committed."""
 
-    def __init__(self) -> None:
-        super().__init__('the run was taken over by another process, which took this one for dead')
+    def __init__(self, text: str = 'the run was taken over by another process, which took this one for dead') -> None:
+        super().__init__(text)
 
 
 class Completion:
@@ -166,6 +168,6 @@ def _corrected(run: StoredRun, report: TaskReport, recorded: str | None) -> Task
         return TaskReport(run.task.name, OK, report.seconds)
     if isinstance(report.exception, Fenced):
         return report
-    fenced = Fenced()
+    fenced = Fenced() if recorded is not None else Fenced(FORGOTTEN)
     log.error('task %s: %s', run.task.name, fenced)
     return TaskReport(run.task.name, FAILED, report.seconds, exception=fenced)

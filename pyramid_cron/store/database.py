@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import SQLITE, dialect_of
 from pyramid_cron.store.errors import database_errors
 from pyramid_cron.store.migrations import has_tables, prepare_tables
-from pyramid_cron.store.sqlite_file import sqlite_file
+from pyramid_cron.store.sqlite_file import OpenFile, sqlite_file
+
+log = logging.getLogger(__name__)
 
 
 class Database:
@@ -32,6 +35,11 @@ class Database:
         self._ready = self._readable = False
         self._process = os.getpid()
         self._lock = threading.Lock()
+        self._file: OpenFile | None = None
+        path = sqlite_file(engine.url)
+        if path is not None:
+            self._file = OpenFile(path)
+            event.listen(engine, 'connect', self._file.opened)
 
     @contextmanager
     def begin(self) -> Iterator[StoreConnection]:
@@ -76,8 +84,9 @@ class Database:
         :raises Unavailable: for any error of the database, and if the tables are of another version.
         """
         self._leave_parent()
-        file = sqlite_file(self.engine.url)
-        if file is not None and not file.exists():
+        with database_errors():
+            self._leave_replaced_file()
+        if self._file is not None and not self._file.path.exists():
             yield None
             return
         with database_errors():
@@ -101,8 +110,20 @@ class Database:
             self._process = os.getpid()
             self.engine.dispose(close=False)
 
+    def _leave_replaced_file(self) -> None:
+        """Close the connections to a file that was replaced or removed, so that the tables are checked once more."""
+        if self._file is None or not self._file.is_replaced():
+            return
+        with self._lock:
+            # another thread may have done so
+            if self._file.is_replaced():
+                log.warning('cron.store: %s; runs in progress have no record in the new one', self._file.leave())
+                self._ready = self._readable = False
+                self.engine.dispose()
+
     def _prepared(self) -> Engine:
         self._leave_parent()
+        self._leave_replaced_file()
         if not self._ready:
             with self._lock:
                 if not self._ready:

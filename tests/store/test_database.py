@@ -155,3 +155,137 @@ def test_connections_of_another_process_are_left_alone(servers, use):
         # which has not been closed
         assert connection.clock() > 0
     pool.dispose()
+
+
+def back_up(server, path):
+    """Write a copy of a database while it is open, as the shell of SQLite does."""
+    with server.engine.connect().execution_options(isolation_level='AUTOCOMMIT') as connection:
+        connection.exec_driver_sql(f"VACUUM INTO '{path}'")
+
+
+@pytest.fixture
+def file(servers):
+    return sqlite_file(servers.engine.url)
+
+
+@pytest.fixture
+def left(warnings):
+    """Return a function that returns what was logged about files since the last call, without its second half."""
+    return lambda: [text.partition(' while')[0] for text in warnings() if text.startswith('cron.store: ')]
+
+
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
+def test_a_replaced_file_is_opened_at_the_next_tick(servers, file, left):
+    server = servers.start().add(min='*')
+    server.tick(0)
+    back_up(server, file.with_name('backup'))
+    server.tick(1)
+    file.with_name('backup').replace(file)
+    assert str(server.tick(2)) == 'ok'
+    assert left() == [f'cron.store: the file {file} was replaced']
+    # the backup does not have it, and the log of the old file is not applied
+    servers.engine.dispose()
+    assert servers.minutes('ok') == [('task', 0), ('task', 2)]
+    assert str(server.tick(3)) == 'ok'
+    assert left() == []
+
+
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
+def test_a_removed_file_is_made_anew(servers, file, left):
+    server = servers.start().add(min='*')
+    server.tick(0)
+    file.unlink()
+    assert server.store.states() == {}
+    assert left() == [f'cron.store: the file {file} was removed']
+    assert str(server.tick(1)) == 'ok'
+    servers.engine.dispose()
+    assert servers.minutes('ok') == [('task', 1)]
+    assert left() == []
+
+
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
+def test_a_removed_folder_makes_the_store_unavailable(servers, file, left):
+    folder = file.parent / 'folder'
+    folder.mkdir()
+    server = servers.start(store=f'sqlite:///{folder}/cron.sqlite').add(min='*')
+    server.tick(0)
+    folder.rename(file.parent / 'moved')
+    for minute in (1, 2):
+        assert server.tick(minute).problem == 'the store is not available: unable to open database file'
+    assert left() == [f'cron.store: the file {folder}/cron.sqlite was removed']
+    (file.parent / 'moved').rename(folder)
+    assert str(server.tick(3)) == 'ok'
+    assert set(server.store.states()) == {'task'}
+
+
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
+def test_without_create_tables_a_removed_file_is_unavailable(servers, file):
+    server = servers.start(create_tables='false').add(min='*')
+    server.tick(0)
+    back_up(server, file.with_name('backup'))
+    file.unlink()
+    for minute in (1, 2):
+        problem = 'the tables of the store are missing: apply what "pcron store upgrade'
+        assert server.tick(minute).problem.startswith(problem)
+    file.with_name('backup').replace(file)
+    assert server.tick(3).problem is None
+
+
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
+def test_a_symbolic_link_can_be_switched(servers, file, left):
+    link = file.with_name('link')
+    link.symlink_to(file)
+    server = servers.start(store=f'sqlite:///{link}').add(min='*')
+    server.tick(0)
+    back_up(server, file.with_name('other'))
+    server.tick(1)
+    link.unlink()
+    link.symlink_to(file.with_name('other'))
+    server.tick(2)
+    assert left() == [f'cron.store: the file {link} was replaced']
+    # the old file is complete
+    assert servers.minutes('ok') == [('task', 0), ('task', 1)]
+
+
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
+def test_a_run_of_a_removed_file_has_failed(servers, file):
+    server = servers.start().add(min='*', body=lambda system: file.unlink())
+    [task] = server.tick(0).tasks
+    assert (task.outcome, str(task.exception)) == (
+        'failed',
+        'the run has no record in the store any more, because its database was replaced or emptied meanwhile',
+    )
+
+
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
+def test_the_end_of_a_run_can_wait_for_a_file(servers, file, warnings):
+    server = servers.start(create_tables='false').add(min='*', body=lambda system: file.unlink())
+    assert server.tick(0).names('ok') == ['task']
+    assert [text.partition(': the tables')[0] for text in warnings()][1:] == [
+        'the end of task task cannot be recorded yet'
+    ]
+
+
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
+def test_threads_leave_a_replaced_file_once(servers, file, left):
+    database = servers.start().store.database
+    lock = database._lock
+
+    class Overtaken:
+        """A lock that another thread got before."""
+
+        def __enter__(self):
+            database._lock = lock
+            with database.begin():
+                pass
+
+        def __exit__(self, *exc):
+            pass
+
+    with database.begin():
+        pass
+    file.unlink()
+    database._lock = Overtaken()
+    with database.begin() as connection:
+        assert connection.scalars(connection.select(runs, runs.c.id)) == []
+    assert left() == [f'cron.store: the file {file} was removed']
