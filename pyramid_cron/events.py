@@ -14,6 +14,7 @@ from typing import Any
 from zope.interface import Attribute, Interface, implementedBy, implementer
 
 from pyramid_cron.isolation import Exits, ends_process
+from pyramid_cron.printable import log_error
 
 log = logging.getLogger(__name__)
 
@@ -180,4 +181,4 @@ def notify(registry: Any, event: object, exits: Exits) -> None:
     except BaseException as exc:
         if ends_process(exc, exits):
             raise
-        log.exception('a subscriber of %s failed', type(event).__name__)
+        log_error(log, exc, 'a subscriber of %s failed', type(event).__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
+from pyramid_cron.printable import class_name
 from pyramid_cron.schedules import clock
 
 # how a run ended; missed: it did not happen in time, skipped and paused: it was not to happen
@@ -27,9 +28,6 @@ ALARMING = {
 
 # reasons to skip a task
 ALREADY_RUN, NO_TIME_LEFT, STOPPING = 'already run', 'no time left', 'stopping'
-
-# characters of the name of an exception's class
-LONGEST_ERROR = 255
 
 
 class TaskReport(NamedTuple):
@@ -58,7 +56,7 @@ class TaskReport(NamedTuple):
     @property
     def error(self) -> str | None:
         """The class of the exception, ``None`` without one."""
-        return None if self.exception is None else type(self.exception).__qualname__[:LONGEST_ERROR]
+        return None if self.exception is None else class_name(self.exception)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report for JSON, with the class of an exception and without its message."""
@@ -66,7 +64,7 @@ class TaskReport(NamedTuple):
         if self.reason is not None:
             shown['reason'] = self.reason
         if self.exception is not None:
-            shown['exception'] = type(self.exception).__name__
+            shown['exception'] = self.error
         if self.attempt > 1:
             shown['attempt'] = self.attempt
         if self.scheduled_for is not None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, tzinfo
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
@@ -14,6 +13,7 @@ from pyramid_cron.claims import Claims, Found, NotClaimed, Run, Unavailable
 from pyramid_cron.events import RunFinished, RunStarted, TaskFinished, TaskStarted, has_subscribers, notify
 from pyramid_cron.isolation import Guard, ends_process
 from pyramid_cron.orders import Order
+from pyramid_cron.printable import class_name, log_error
 from pyramid_cron.reports import (
     FAILED,
     NO_TIME_LEFT,
@@ -67,7 +67,7 @@ def _run_found(request: Any, order: Order, started: float, found: Found) -> RunR
         return RunReport(instant, settings.timezone, order.monotonic() - started, ())
     minute = clock.to_zone(instant, settings.timezone)
     if found.problem is not None:
-        log.error('run for %s: %s', minute, problem, exc_info=found.problem.__cause__)
+        log_error(log, found.problem.__cause__, 'run for %s: %s', minute, problem)
     if not found.runs:
         return RunReport(instant, settings.timezone, order.monotonic() - started, (), problem)
     due = sorted(found.runs, key=lambda run: run.task.idle)
@@ -125,7 +125,7 @@ class _Runner:
                 reports.append(self.run_one(run))
             except BaseException as exc:
                 left = ', '.join(other.task.name for other in due[len(reports) + 1 :]) or 'none'
-                log.error('task %s: %s ends the run; not run: %s', run.task.name, type(exc).__name__, left)
+                log.error('task %s: %s ends the run; not run: %s', run.task.name, class_name(exc), left)
                 raise
         self.transactions.finish()
         return reports
@@ -158,7 +158,7 @@ class _Runner:
         try:
             not_claimed = run.claim()
         except Unavailable as exc:
-            log.error('task %s does not run: %s', run.task.name, exc, exc_info=exc.__cause__)
+            log_error(log, exc.__cause__, 'task %s does not run: %s', run.task.name, exc)
             return TaskReport(run.task.name, FAILED, exception=exc)
         if not_claimed is not None:
             return self.report_not_claimed(run.task, not_claimed)
@@ -183,7 +183,7 @@ class _Runner:
             if ends_process(exc, self.order.exits):
                 raise
             seconds = self.monotonic() - began
-            _log_failure(task, seconds, exc, 'could not be enqueued')
+            log_error(log, exc, 'task %s could not be enqueued after %.3f s', task.name, seconds)
             return TaskReport(task.name, FAILED, seconds, exception=exc)
         log.info('task %s is enqueued with %s', task.name, engine)
         return TaskReport(task.name, QUEUED, self.monotonic() - began)
@@ -209,7 +209,7 @@ class _Runner:
             if ends_process(exc, self.order.exits):
                 raise
             seconds = self.monotonic() - began
-            _log_failure(task, seconds, exc)
+            log_error(log, exc, 'task %s failed after %.3f s', task.name, seconds)
             return TaskReport(task.name, FAILED, seconds, exception=exc)
         seconds = self.monotonic() - began
         log.info('task %s ended in %.3f s', task.name, seconds)
@@ -218,20 +218,17 @@ class _Runner:
     def call_isolated(self, task: Task, system: System) -> None:
         """Call a task, and undo what would affect the next one."""
         try:
-            result = task.f(system)
+            result: Any = task.f(system)
         except BaseException as exc:
             self.guard.after(task.name, exc)
             raise
         self.guard.after(task.name, None)
-        # nothing has run yet of a coroutine, a generator or the like
-        if result is not None and (
-            inspect.isawaitable(result) or isinstance(result, (GeneratorType, AsyncGeneratorType))
-        ):
-            if isinstance(result, (CoroutineType, GeneratorType)):
+        # nothing has run yet of a coroutine, a generator or the like; isinstance() would call __class__ of a proxy
+        kind = type(result)
+        if result is not None and issubclass(kind, (Awaitable, GeneratorType, AsyncGeneratorType)):
+            if issubclass(kind, (CoroutineType, GeneratorType)):
                 result.close()
-            raise TypeError(
-                f'the task returned a {type(result).__name__}, none of which has run; call asyncio.run() in it'
-            )
+            raise TypeError(f'the task returned a {kind.__name__}, none of which has run; call asyncio.run() in it')
 
     def report_not_claimed(self, task: Task, not_claimed: NotClaimed) -> TaskReport:
         """Report a task that may not begin."""
@@ -246,14 +243,6 @@ class _Runner:
         """Report a task that does not run."""
         log.log(level, 'task %s is %s: %s', task.name, outcome, reason)
         return TaskReport(task.name, outcome, reason=reason)
-
-
-def _log_failure(task: Task, seconds: float, exc: BaseException, what: str = 'failed') -> None:
-    try:
-        log.error('task %s %s after %.3f s', task.name, what, seconds, exc_info=exc)
-    except Exception:
-        # formatting a traceback calls methods of the exception, and what they raise passes through
-        log.error('task %s %s after %.3f s: %s, which cannot be shown', task.name, what, seconds, type(exc).__name__)
 
 
 def _log_end(report: RunReport, window: float) -> None:

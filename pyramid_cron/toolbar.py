@@ -62,7 +62,7 @@ def _render_report(report: RunReport) -> list[str]:
             task.name,
             task.outcome,
             f'{task.seconds:.3f} s',
-            type(task.exception).__name__ if task.exception else task.reason or '',
+            task.error or task.reason or '',
         )
         for task in report.tasks
     ]

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from pyramid_cron.errors import CronError
+from pyramid_cron.printable import log_error
 from pyramid_cron.tasks import System, dotted_path
 
 log = logging.getLogger(__name__)
@@ -156,9 +157,9 @@ def reopen(request: Any, manager: Any) -> None:
     if request.environ.get('tm.active'):
         try:
             manager.begin()
-        except Exception:
+        except Exception as exc:
             # the transaction has begun all the same, and an error here would hide the outcome of the tasks
-            log.exception('the transaction that ends the request could not be begun cleanly')
+            log_error(log, exc, 'the transaction that ends the request could not be begun cleanly')
 
 
 def manager_of(request: Any) -> Any | None:
@@ -181,9 +182,9 @@ def _abort(manager: Any) -> None:
         return
     try:
         manager.abort()
-    except Exception:
+    except Exception as exc:
         # the transaction has ended all the same, and an earlier error matters more
-        log.exception('a transaction could not be rolled back cleanly')
+        log_error(log, exc, 'a transaction could not be rolled back cleanly')
 
 
 class _AbortedCheck:

@@ -17,6 +17,7 @@ from pyramid_cron.events import (
     TaskStarted,
 )
 from pyramid_cron.testing import tick
+from tests.support.exceptions import Refused
 
 LOCAL = {'REMOTE_ADDR': '127.0.0.1', 'HTTP_HOST': 'localhost'}
 
@@ -133,3 +134,12 @@ def test_without_a_server_a_subscribers_exit_is_logged(config, caplog, interface
     report = tick(config.make_wsgi_app().registry, datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc))
     assert [(task.name, task.outcome) for task in report.tasks] == [('good', 'ok'), ('bad', 'failed')]
     assert 'SystemExit: the subscriber stops' in caplog.text
+
+
+def test_a_subscriber_whose_exception_cannot_be_shown_changes_nothing(config, caplog):
+    def refuse(event):
+        raise Refused
+
+    config.add_subscriber(refuse, IRunStarted)
+    assert '1 of 2 tasks failed: bad' in run(config)
+    assert 'a subscriber of RunStarted failed: Refused, which cannot be shown' in caplog.messages

@@ -12,6 +12,7 @@ from typing import Any
 
 from pyramid.scripts.common import get_config_loader, parse_vars
 
+from pyramid_cron.printable import encodable, printable_lines
 from pyramid_cron.schedules import clock
 from pyramid_cron.scripts.arguments import make_parser, require_known
 from pyramid_cron.scripts.loading import UsageError, load
@@ -55,7 +56,7 @@ class Command:
         if self.quiet:
             return
         try:
-            print(text, flush=True)
+            print(encodable(printable_lines(text), sys.stdout.encoding), flush=True)
         except BrokenPipeError:
             # the reader, as in | head, has ended; without the replacement Python would report the pipe again at exit
             self.quiet = True
@@ -65,7 +66,7 @@ class Command:
         return shutil.get_terminal_size().columns
 
     def warn(self, text: str) -> None:
-        print(f'{self.script_name}: {text}', file=sys.stderr)
+        print(f'{self.script_name}: {printable_lines(text)}', file=sys.stderr)
 
     def load(self) -> None:
         """Load the application.

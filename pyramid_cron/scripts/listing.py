@@ -242,7 +242,7 @@ def format_task_report(task: TaskReport, width: int = 8) -> str:
 
     :param width: the columns of the outcome.
     """
-    detail = type(task.exception).__name__ if task.exception else task.reason
+    detail = task.error or task.reason
     # the end of a lost run is unknown, and so is how long it took
     text = task.name if task.outcome == LOST else f'{task.name}, {task.seconds:.3f} s'
     if task.scheduled_for is not None:

@@ -11,6 +11,7 @@ from pyramid.exceptions import ConfigurationError
 from pyramid.router import Router
 
 from pyramid_cron.errors import CronError
+from pyramid_cron.printable import class_name, message
 
 # the kinds of sections that PasteDeploy makes one application of
 KINDS = ('app', 'application', 'pipeline', 'filter-app')
@@ -75,13 +76,13 @@ def _get_app(loader: Any, uri: str, variables: Mapping[str, str]) -> Any:
     try:
         return loader.get_wsgi_app(None, variables)
     except (ConfigurationError, ImportError) as exc:
-        problem = f'{type(exc).__name__}: {exc}'
+        problem = f'{class_name(exc)}: {message(exc)}'
     except (LookupError, AttributeError) as exc:
         # an error that the application raises is a mistake in it, and needs its traceback
         if not _raised_by_loader(exc):
             raise
-        problem = str(exc)
-    raise UsageError(f'the application of {uri} cannot be made: {" ".join(problem.split())}')
+        problem = message(exc)
+    raise UsageError(f'the application of {uri} cannot be made: {problem}')
 
 
 def _raised_by_loader(exc: BaseException) -> bool:

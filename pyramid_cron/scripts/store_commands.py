@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 
 from pyramid_cron.orders import call_through
+from pyramid_cron.printable import user_name
 from pyramid_cron.scripts.arguments import require_known
 from pyramid_cron.scripts.command import Command
 from pyramid_cron.scripts.listing import wrap
@@ -15,7 +16,7 @@ from pyramid_cron.times import TimeError, parse_minute
 def login_name() -> str | None:
     """Return the name of the account that runs the command, ``None`` if it has none, as in some containers."""
     try:
-        return getpass.getuser()
+        return user_name(getpass.getuser())
     except (OSError, LookupError, ImportError):
         return None
 
@@ -32,14 +33,11 @@ class StoreCommands(Command):
                 until = parse_minute(self.args.until, now, self.zone, future=True)
             except TimeError as exc:
                 raise UsageError(f'--until {exc}') from None
-        reason = self.args.reason.strip()
-        if not reason:
-            raise UsageError('--reason is empty: write why the tasks are paused')
         names = self.require_task_names()
         require_known(names, self.tasks)
         try:
-            store.pause(names, reason=reason, until=until, requested_by=login_name())
-        except LookupError as exc:
+            store.pause(names, reason=self.args.reason, until=until, requested_by=login_name())
+        except (LookupError, ValueError) as exc:
             raise UsageError(str(exc)) from None
         end = 'until it is resumed' if until is None else f'until {self.format_minute(until)}'
         for name in names:

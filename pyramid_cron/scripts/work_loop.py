@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, tzinfo
 from typing import Any
 
+from pyramid_cron.printable import log_error
 from pyramid_cron.schedules.clock import MINUTE, minute_of, to_zone
 
 log = logging.getLogger(__name__)
@@ -69,8 +70,8 @@ def work(
         last, held = minute, False
         try:
             tick(minute)
-        except Exception:
-            log.exception('the run for %s failed', to_zone(minute, zone))
+        except Exception as exc:
+            log_error(log, exc, 'the run for %s failed', to_zone(minute, zone))
 
 
 def _seconds(until: datetime, now: datetime) -> float:

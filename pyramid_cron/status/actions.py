@@ -10,6 +10,7 @@ from pyramid_cron import transactions
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.isolation import OF_SERVERS
 from pyramid_cron.orders import NotRun, run_through
+from pyramid_cron.printable import user_name
 from pyramid_cron.reports import FAILED, OK, RunReport, format_seconds
 from pyramid_cron.schedules import clock
 from pyramid_cron.status.formatting import format_distance, format_time
@@ -57,7 +58,7 @@ def _format_report(task: Task, report: RunReport) -> str:
     if not report.tasks:
         return f'{task.name} was not run: {report.problem}'
     [result] = report.tasks
-    why = result.reason or (type(result.exception).__name__ if result.exception else '')
+    why = result.reason or result.error or ''
     if result.outcome == OK:
         return f'{task.name} ran: ok in {format_seconds(result.seconds)}'
     if result.outcome == FAILED:
@@ -73,10 +74,7 @@ def pause(request: Any, task: Task, reason: str, until: str) -> str:
         lasts until it is resumed.
     """
     registry, now = request.registry, clock.now()
-    zone, reason = registry['cron_settings'].timezone, ' '.join(reason.split())
-    if not reason:
-        return f'{task.name} was not paused: write the reason'
-    end = None
+    zone, end = registry['cron_settings'].timezone, None
     if until:
         try:
             end = parse_minute(until, now, zone, future=True)
@@ -86,7 +84,7 @@ def pause(request: Any, task: Task, reason: str, until: str) -> str:
         return f'{task.name} was not paused: {NO_STORE}'
     try:
         registry['cron_store'].pause([task.name], reason=reason, until=end, requested_by=_user(request))
-    except (LookupError, Unavailable) as exc:
+    except (LookupError, ValueError, Unavailable) as exc:
         return f'{task.name} was not paused: {exc.args[0]}'
     return f'{task.name} is paused {f"until {format_time(end, now, zone).text}" if end else "until it is resumed"}'
 
@@ -104,4 +102,4 @@ def resume(request: Any, task: Task) -> str:
 
 def _user(request: Any) -> str | None:
     requested_by = request.authenticated_userid
-    return None if requested_by is None else str(requested_by)
+    return None if requested_by is None else user_name(requested_by)

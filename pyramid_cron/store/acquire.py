@@ -6,6 +6,7 @@ import logging
 
 from pyramid_cron.claims import NotClaimed
 from pyramid_cron.errors import CronError
+from pyramid_cron.printable import class_name
 from pyramid_cron.reports import ALREADY_RUN, QUEUED, RUNNING
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import database_clock
@@ -27,7 +28,7 @@ class NotSent(CronError):
         # engines wrap the error of the database, and only the innermost message helps
         while exc.__cause__ is not None:
             exc = exc.__cause__
-        super().__init__(f'it cannot be enqueued: {type(exc).__name__}: {one_line(exc)}')
+        super().__init__(f'it cannot be enqueued: {class_name(exc)}: {one_line(exc)}')
 
 
 def acquire(connection: StoreConnection, process: Process, run: StoredRun, failed_ticks: FailedTicks) -> bool:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from pyramid_cron.claims import Pause
 from pyramid_cron.events import TaskPaused, TaskResumed
+from pyramid_cron.printable import printable
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
@@ -22,6 +23,9 @@ from pyramid_cron.store.task_state import TaskState, TaskStates
 from pyramid_cron.store.ticks import Ticks, TickState
 
 log = logging.getLogger(__name__)
+
+# characters of the reason of a pause, which stands in a line of the log and in each report
+LONGEST_REASON = 1000
 
 Written = TypeVar('Written')
 
@@ -93,11 +97,17 @@ class Store:
         """Pause tasks: the minutes at which they are due are recorded and skipped.
 
         :param names: the names of the tasks.
-        :param reason: why, for people.
+        :param reason: why, for people; in one line, and without control characters.
         :param until: when the pause ends, aware; ``None`` until :meth:`resume`.
         :param requested_by: the user that pauses them.
         :raises LookupError: for a task that has no row yet.
+        :raises ValueError: for a reason that is empty or too long.
         """
+        reason = printable(' '.join(reason.split()))
+        if not reason:
+            raise ValueError('the reason is empty: write why')
+        if len(reason) > LONGEST_REASON:
+            raise ValueError(f'the reason has {len(reason)} characters: write {LONGEST_REASON} at most')
         pause = Pause(until, reason, requested_by)
         self._write(lambda connection: Pauses(connection).pause(names, pause, clock.now()))
         for name in names:

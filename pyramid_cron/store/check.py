@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, false, inspect
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.orders import NotRun
+from pyramid_cron.printable import class_name
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.admin import Store
 from pyramid_cron.store.connection import StoreConnection
@@ -155,7 +156,7 @@ def _of_session(store: Store, name: str, through: Through) -> Finding:
     if isinstance(failure, (NotJoined, NotRun)):
         return Finding('session', str(failure), ok=False)
     if failure is not None:
-        text = f'cron.session = {name}: {type(failure).__name__}: {one_line(failure)}'
+        text = f'cron.session = {name}: {class_name(failure)}: {one_line(failure)}'
         return Finding('session', text, ok=False)
     if trial.joined:
         return Finding('session', f'cron.session = {name} joins: what a task does there commits with its record')

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError
 
 from pyramid_cron.claims import Unavailable
+from pyramid_cron.printable import message
 
 
 class Locked(Unavailable):
@@ -58,4 +59,4 @@ def unavailable(exc: Exception, disconnected: bool = False) -> Unavailable:
 
 def one_line(exc: BaseException) -> str:
     """Return the message of the database in an error, without the statement."""
-    return ' '.join(str(getattr(exc, 'orig', None) or exc).split())
+    return message(getattr(exc, 'orig', None) or exc)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
+from pyramid_cron.printable import class_name
 from pyramid_cron.reports import RUNNING, TaskReport
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection
@@ -110,7 +111,7 @@ def _traceback(exc: BaseException) -> str:
         return ''.join(traceback.format_exception(exc))
     except Exception:
         # formatting calls methods of the exception, and what they raise passes through
-        return f'{type(exc).__qualname__}, which cannot be shown'
+        return f'{class_name(exc)}, which cannot be shown'
 
 
 def _storable(text: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+from pyramid_cron.printable import message
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import database_clock
 from pyramid_cron.store.schema import processes, tasks
@@ -141,7 +142,7 @@ class Heartbeat:
                 try:
                     self._beat()
                 except Exception as exc:
-                    log.warning('the lease of this process could not be renewed: %s', exc)
+                    log.warning('the lease of this process could not be renewed: %s', message(exc))
 
 
 def prune(connection: StoreConnection) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timezone, tzinfo
 
 from pyramid_cron.claims import Pause
+from pyramid_cron.printable import printable
 from pyramid_cron.reports import process_of
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.task_state import TaskState
@@ -28,7 +29,7 @@ def busy_reason(state: TaskState, zone: tzinfo | None) -> str:
 def paused_reason(pause: Pause) -> str:
     """Return why a task is paused, and at whose request."""
     by = f' by {pause.requested_by}' if pause.requested_by else ''
-    return f'paused{by}: {pause.reason}'
+    return printable(f'paused{by}: {pause.reason}')
 
 
 def _started(state: TaskState, zone: tzinfo | None) -> str:

@@ -1,6 +1,7 @@
 """What the commands of ``pcron`` have in common."""
 
 import contextlib
+import io
 import logging
 import os
 
@@ -78,3 +79,21 @@ def test_an_application_that_configures_logging_keeps_its_configuration(pcron, i
     assert pcron('work', path, command=EndingCommand)[0] == 0
     assert logging.getLogger('pyramid_cron').level == logging.NOTSET
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ('encoding', 'shown'),
+    [('ascii', r'f\xfcr \u2713 \x1b[31m'), ('latin-1', r'für \u2713 \x1b[31m'), ('utf-8', r'für ✓ \x1b[31m')],
+)
+def test_what_a_terminal_cannot_show_is_escaped(ini, encoding, shown):
+    output = io.BytesIO()
+    terminal = io.TextIOWrapper(output, encoding)
+    with contextlib.redirect_stdout(terminal):
+        command = FixedCommand(['pcron', 'list', ini(PURGE)])
+        command.out('für ✓ \x1b[31m\n\tmore')
+    assert output.getvalue().decode(encoding) == f'{shown}\n\tmore\n'
+
+
+def test_an_error_has_no_control_characters(ini, capsys):
+    FixedCommand(['pcron', 'list', ini(PURGE)]).warn('no \x1b[31m')
+    assert capsys.readouterr() == ('', 'pcron: no \\x1b[31m\n')

@@ -127,7 +127,7 @@ def test_a_pause_ends_at_the_next_such_time(ticked, until, shown):
             'pause purge --reason why --until noon',
             "--until 'noon' is not a time such as '2026-12-24 00:00' or 02:00",
         ),
-        ("pause purge --reason ' '", '--reason is empty: write why the tasks are paused'),
+        ("pause purge --reason ' '", 'the reason is empty: write why'),
         ('pause --reason why', "name the tasks to pause; 'pcron list' shows their names"),
         ('resume', "name the tasks to resume; 'pcron list' shows their names"),
         ('pause purges --reason why', "no cron task is named 'purges'; is purge meant?"),

@@ -11,6 +11,7 @@ import pytest
 
 from pyramid_cron.schedules import clock
 from pyramid_cron.scripts.work_loop import Shutdown, work
+from tests.support.exceptions import Refused
 from tests.support.pcron import UTC, noon
 
 
@@ -234,3 +235,11 @@ def test_a_forked_child_ends_by_the_signal_itself():
         signal.signal(signal.SIGTERM, before)
     assert came == [signal.SIGTERM]
     assert shutdown.requested() is False
+
+
+def test_a_tick_whose_error_cannot_be_shown_does_not_end_the_loop(caplog):
+    def refuse(minute):
+        raise Refused
+
+    Clock(noon(-1), 1).work(refuse)
+    assert caplog.messages[-1] == 'the run for 2026-12-24 12:00:00+00:00 failed: Refused, which cannot be shown'

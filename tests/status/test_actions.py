@@ -145,13 +145,14 @@ def test_a_pause_without_an_end_lasts_until_resumed(make_page, store, now):
 @pytest.mark.parametrize(
     ('fields', 'message'),
     [
-        ({'reason': ' '}, 'shop.task was not paused: write the reason'),
+        ({'reason': ' '}, 'shop.task was not paused: the reason is empty: write why'),
         ({'reason': 'r', 'until': 'soon'}, 'shop.task was not paused: until &#39;soon&#39; is not a time'),
         (
             {'reason': 'r', 'until': '2020-01-01T00:00'},
             'shop.task was not paused: until &#39;2020-01-01T00:00&#39; is not in the',
         ),
         ({'reason': 'r'}, 'shop.task was not paused: the store has no task'),
+        ({'reason': 'x' * 1001}, 'shop.task was not paused: the reason has 1001 characters: write 1000 at most'),
     ],
 )
 def test_the_message_explains_why_nothing_is_paused(make_page, store, now, fields, message):

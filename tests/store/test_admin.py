@@ -126,3 +126,24 @@ def test_a_pause_during_an_outage_is_not_sent(servers, warnings):
     with server.outage(), pytest.raises(Unavailable, match='the store is not available'):
         server.store.pause(['task'], reason='why')
     assert (sent, warnings()) == ([], [])
+
+
+def test_a_reason_is_one_line_without_control_characters(server):
+    server.tick(0)
+    server.store.pause(['task'], reason=' a\n\x1b[31m  \x00\udcff ')
+    assert server.store.paused() == {'task': Pause(None, r'a \x1b[31m \x00\udcff', None)}
+
+
+@pytest.mark.parametrize(
+    ('reason', 'message'),
+    [
+        (' \n', 'the reason is empty: write why'),
+        ('x' * 2**20, 'the reason has 1048576 characters: write 1000 at most'),
+    ],
+    ids=['empty', 'long'],
+)
+def test_a_reason_is_a_text_that_people_read(server, reason, message):
+    server.tick(0)
+    with pytest.raises(ValueError, match=message):
+        server.store.pause(['task'], reason=reason)
+    assert server.store.paused() == {}

@@ -5,6 +5,7 @@ from sqlalchemy.exc import OperationalError
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.store.errors import database_errors, one_line, original_errors, unavailable
 from pyramid_cron.store.schema import runs, tasks, ticks
+from tests.support.exceptions import Refused
 
 GONE = OperationalError('SELECT 1', {'password': 's3cr3t'}, Exception('gone\n  away'), connection_invalidated=True)
 
@@ -28,6 +29,7 @@ def replaced_errors():
 def test_an_error_is_shown_without_its_statement():
     assert one_line(GONE) == 'gone away'
     assert one_line(ValueError('no\nluck')) == 'no luck'
+    assert one_line(Refused()) == 'its message cannot be shown'
 
 
 def test_a_lost_connection_is_known():

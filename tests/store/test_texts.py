@@ -40,4 +40,5 @@ def test_a_run_without_a_worker_is_queued():
 
 def test_a_pause_is_shown_with_its_user():
     assert paused_reason(Pause(None, 'it fails', 'root')) == 'paused by root: it fails'
+    assert paused_reason(Pause(None, '\x1b', '\u202e')) == r'paused by \u202e: \x1b'
     assert paused_reason(Pause(INSTANT + timedelta(days=1), 'it fails', None)) == 'paused: it fails'
