@@ -35,6 +35,20 @@ def ends_process(exc: BaseException, exits: Exits) -> bool:
     return issubclass(kind, exits) and threading.current_thread() is threading.main_thread()
 
 
+@functools.cache
+def enable_loggers() -> None:
+    """Enable the loggers of this package that the start of the application disabled: once, at the first tick."""
+    disabled = [logger for logger in _loggers() if logger.disabled]
+    for logger in disabled:
+        logger.disabled = False
+    if disabled:
+        log.warning(
+            '%d loggers of pyramid_cron were disabled, as logging.config.fileConfig() does, and are enabled again: '
+            'pass disable_existing_loggers=False to it, in env.py of Alembic for example',
+            len(disabled),
+        )
+
+
 class Guard:
     """Protection of the following tasks and of the run from the effects of a task on its process.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pyramid_cron.claims import Claims, Found, NotClaimed, Run, Unavailable
 from pyramid_cron.events import RunFinished, RunStarted, TaskFinished, TaskStarted, has_subscribers, notify
-from pyramid_cron.isolation import Guard, ends_process
+from pyramid_cron.isolation import Guard, enable_loggers, ends_process
 from pyramid_cron.orders import Order
 from pyramid_cron.printable import class_name, log_error
 from pyramid_cron.reports import (
@@ -46,6 +46,7 @@ def run(request: Any, order: Order) -> RunReport:
     :param request: the request that the tasks find in ``system``; its registry holds them.
     :raises LookupError: if there is no task of one of the names.
     """
+    enable_loggers()
     started = order.monotonic()
     found = _find(request.registry, order)
     report = _run_found(request, order, started, found)

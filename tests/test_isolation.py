@@ -80,6 +80,35 @@ def test_a_logger_that_was_disabled_before_stays_disabled():
         off.disabled = on.disabled = False
 
 
+def test_loggers_disabled_before_the_first_tick_are_enabled(caplog):
+    off = [logging.getLogger(f'pyramid_cron.{name}') for name in ('events', 'runner')]
+    for logger in off:
+        logger.disabled = True
+    isolation.enable_loggers.cache_clear()
+    try:
+        for _ in range(2):
+            isolation.enable_loggers()
+    finally:
+        for logger in off:
+            logger.disabled = False
+    assert caplog.messages == [
+        '2 loggers of pyramid_cron were disabled, as logging.config.fileConfig() does, and are enabled again: '
+        'pass disable_existing_loggers=False to it, in env.py of Alembic for example'
+    ]
+
+
+def test_only_the_first_tick_looks_at_the_loggers():
+    off = logging.getLogger('pyramid_cron.runner')
+    isolation.enable_loggers.cache_clear()
+    isolation.enable_loggers()
+    off.disabled = True
+    try:
+        isolation.enable_loggers()
+        assert off.disabled
+    finally:
+        off.disabled = False
+
+
 @pytest.mark.parametrize('exc', [SystemExit(), KeyboardInterrupt()])
 def test_an_exit_ends_the_process_only_in_the_main_thread(exc):
     assert isolation.ends_process(exc, isolation.OF_SERVERS)

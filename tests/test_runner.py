@@ -291,6 +291,29 @@ def test_an_exception_that_cannot_be_shown_is_a_failure(app, caplog):
     assert 'task elusive failed after 0.000 s: Elusive, which cannot be shown' in caplog.messages
 
 
+def test_a_first_tick_without_due_tasks_enables_the_log(app):
+    runner.enable_loggers.cache_clear()
+    runner.log.disabled = True
+    try:
+        app.run()
+        assert not runner.log.disabled
+    finally:
+        runner.log.disabled = False
+
+
+class Unbound:
+    """A proxy for an object that is not there."""
+
+    @property
+    def __class__(self):
+        raise RuntimeError('there is no object')
+
+
+def test_a_result_that_has_no_class_is_no_failure(app):
+    app.add('proxy', lambda system: Unbound())
+    assert outcomes(app.run()) == [('proxy', 'ok')]
+
+
 def test_a_command_reports_an_exit_as_failure(app):
     app.add('exiting', lambda system: sys.exit(0))
     app.add('next')
