@@ -18,7 +18,7 @@ from pyramid_cron.memory_claims import MemoryClaims
 from pyramid_cron.reports import RunReport, TaskReport
 from pyramid_cron.schedules.fields import ScheduleWarning
 from pyramid_cron.schedules.schedule import Schedule
-from pyramid_cron.settings import Settings, warn_of_lacking_store, warn_of_misspelt
+from pyramid_cron.settings import Settings, warn_of_lacking_store, warn_of_misspelt, warn_of_unknown_local_zone
 from pyramid_cron.tasks import Task, Tasks
 from pyramid_cron.views import PATH_INFO, CronView
 
@@ -72,6 +72,7 @@ def includeme(config: Any) -> None:
         if settings.path != path:
             raise ConfigurationError(f"cron.path = {settings.path!r} was set after config.include('pyramid_cron')")
         warn_of_misspelt(config.get_settings())
+        warn_of_unknown_local_zone(settings)
         config.registry['cron_settings'] = settings
         if settings.store is not None:
             use_store(config, settings)

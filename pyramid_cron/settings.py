@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-import math
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,8 +17,8 @@ from pyramid.settings import asbool, aslist, falsey, truthy
 from pyramid_cron import callables
 from pyramid_cron.access.rules import METHODS, Network, parse_network
 from pyramid_cron.external_url import BaseURL
-from pyramid_cron.schedules.clock import parse_zone
-from pyramid_cron.tasks import dotted_path, parse_catch_up
+from pyramid_cron.schedules import clock
+from pyramid_cron.tasks import LONGEST, dotted_path, parse_catch_up
 from pyramid_cron.transactions import Wrapper
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def _days(value: Any) -> timedelta:
 
 
 def _above_zero(value: Any, unit: str) -> float:
-    if isinstance(value, bool) or not 0 < float(value) < math.inf:
-        raise ValueError(f'it has to be a number of {unit} above 0')
+    if isinstance(value, bool) or not 0 < float(value) <= LONGEST / timedelta(**{unit: 1}):
+        raise ValueError(f'it has to be a number of {unit} above 0; {LONGEST.days} days at most')
     return float(value)
 
 
@@ -138,7 +138,7 @@ TABLE: dict[str, tuple[str | None, Callable[[Any], Any]]] = {
     'allowed_ips': ('127.0.0.1 ::1', _networks),
     'secret': (None, _secret),
     'window': ('60', _seconds),
-    'timezone': (None, parse_zone),
+    'timezone': (None, clock.parse_zone),
     'transaction': (None, _wrapper),
     'url': (None, BaseURL.parse),
     'store': (None, _store),
@@ -241,6 +241,15 @@ def warn_of_misspelt(settings: Mapping[str, Any]) -> None:
             near = difflib.get_close_matches(name.lower().replace('-', '_'), TABLE, n=1, cutoff=0.8)
             hint = f'is {PREFIX}{near[0]} meant?' if near else f'there are {", ".join(PREFIX + name for name in TABLE)}'
             warnings.warn(f'{key} is not a setting of pyramid_cron; {hint}', UserWarning, stacklevel=2)
+
+
+def warn_of_unknown_local_zone(settings: Settings) -> None:
+    """Log that ``TZ`` names no time zone, if schedules follow the machine's local time."""
+    value = clock.unknown_local_zone(os.environ) if settings.timezone is None else None
+    if value is not None:
+        log.warning(
+            'TZ=%r names no time zone, and the machine takes it for UTC: correct it, or set cron.timezone', value
+        )
 
 
 def warn_of_lacking_store(registry: Any) -> None:

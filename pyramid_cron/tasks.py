@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 System = dict[str, Any]
 BY_POSITION = attrgetter('position')
 
+# a longer time before now, or after it, is not in the calendar of every database
+LONGEST = timedelta(days=150_000)
+
 
 class Engine(Protocol):
     """The engine of a task: enqueues its runs for a worker, made from ``via`` by the package ``queues``."""
@@ -199,8 +202,11 @@ def parse_catch_up(value: Any) -> timedelta:
         time = value if isinstance(value, timedelta) else timedelta(seconds=float(value))
     except (OverflowError, TypeError, ValueError):
         time = None
-    if time is None or isinstance(value, bool) or time < timedelta(0):
-        raise ValueError(f'catch_up={value!r} is no time: write seconds, or a timedelta, and 0 for never')
+    if time is None or isinstance(value, bool) or not timedelta(0) <= time <= LONGEST:
+        raise ValueError(
+            f'catch_up={value!r} is no time: write seconds, or a timedelta, and 0 for never; '
+            f'{LONGEST.days} days at most'
+        )
     return time
 
 

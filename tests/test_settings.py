@@ -152,12 +152,15 @@ BAD = {
         ([lambda: None], 'does not take one argument, system'),
     ],
     'catch_up': [(['-1', '5 minutes', timedelta(seconds=-1), True, 'nan', '1e999'], '')],
-    'lease': [(['0', None], '')],
-    'keep_history': [(['0', '30 days', 'inf', '1e300', True, None], '')],
+    'lease': [(['0', None], ''), (['1e18'], 'seconds above 0; 150000 days at most')],
+    'keep_history': [
+        (['0', '30 days', 'inf', '1e300', True, None], ''),
+        (['150001'], 'days above 0; 150000 days at most'),
+    ],
     'create_tables': [(['', 'perhaps', None], '')],
     'window': [
         (['', None, 'a minute', '60s', 0, '0', '-1', -0.5, True, False, [60], 10**400], ''),
-        (['nan', float('nan'), 'inf', '-inf', float('inf'), '1e999'], ''),
+        (['nan', float('nan'), 'inf', '-inf', float('inf'), '1e999', '1e18'], ''),
     ],
 }
 
@@ -348,3 +351,15 @@ def test_settings_come_from_an_ini_file(tmp_path, monkeypatch):
     assert settings.secret == b'sixteen chars 16'
     assert request_cron(app, '/tick', HTTP_AUTHORIZATION='Bearer sixteen chars 16').text == 'ok'
     assert request_cron(app, '/tick').status_int == 401
+
+
+@pytest.mark.parametrize(
+    ('settings', 'warned'), [({}, True), ({'cron.timezone': 'UTC'}, False)], ids=['local time', 'a time zone']
+)
+def test_a_local_zone_that_does_not_exist_is_a_warning(local_time, caplog, settings, warned):
+    local_time('Europe/Berln')
+    assert (
+        started(caplog, {}, **settings)
+        == ["TZ='Europe/Berln' names no time zone, and the machine takes it for UTC: correct it, or set cron.timezone"]
+        * warned
+    )

@@ -98,7 +98,9 @@ def test_retries_are_a_number_of_further_attempts(retries):
         Task(purge, retries=retries)
 
 
-@pytest.mark.parametrize('catch_up', [-1, '-1', 'soon', True, timedelta(seconds=-1), float('nan'), 10**400, [5]])
+@pytest.mark.parametrize(
+    'catch_up', [-1, '-1', 'soon', True, timedelta(seconds=-1), float('nan'), 10**400, [5], timedelta.max]
+)
 def test_a_bad_catch_up_is_refused(catch_up):
     with pytest.raises(ValueError, match='is no time: write seconds, or a timedelta, and 0 for never'):
         Task(purge, catch_up=catch_up)

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import bisect
 import functools
+import os
+import re
+import time
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,6 +27,11 @@ WALL_EPOCH = EPOCH.replace(tzinfo=None)
 # Debian's cron handles a change of the clock as daylight saving time up to this size, and as a correction beyond it
 THREE_HOURS = timedelta(hours=3)
 
+# the variable that names the folder of time zones, and the folders of C libraries without it
+TZDIR = 'TZDIR'
+ZONE_FOLDERS = ('/usr/share/zoneinfo', '/usr/lib/zoneinfo', '/usr/share/lib/zoneinfo', '/etc/zoneinfo')
+# UTC, under any name, as POSIX writes out a time zone
+WRITTEN_UTC = re.compile('([A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)[+-]?0+(:0+)*')
 
 # from the beginning of the day before until the end of the day after
 AROUND_A_DAY = tuple(timedelta(hours=hours) for hours in range(-24, 49, 6))
@@ -176,6 +185,19 @@ def to_wall(instant: datetime, zone: tzinfo | None) -> datetime:
     if zone is None:
         return datetime.fromtimestamp(instant.timestamp())
     return instant.astimezone(zone).replace(tzinfo=None)
+
+
+def unknown_local_zone(environ: Mapping[str, str]) -> str | None:
+    """Return the value of ``TZ`` if it names no time zone; then the C library takes it for UTC, and reports no error.
+
+    :param environ: the environment of the process, by which the C library has set its local time.
+    """
+    value = environ.get('TZ', '')
+    name = value.removeprefix(':')
+    if not name or not hasattr(time, 'tzset') or time.timezone or time.daylight or WRITTEN_UTC.fullmatch(name):
+        return None
+    folders = [environ[TZDIR]] if TZDIR in environ else ZONE_FOLDERS
+    return None if any(os.path.isfile(os.path.join(folder, name)) for folder in folders) else value
 
 
 def parse_zone(value: str | ZoneInfo) -> ZoneInfo:

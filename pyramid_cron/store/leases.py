@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 PROC = Path('/proc')
 ENDED = ('Z', 'X', 'x')
+# seconds between two heartbeats at most
+LONGEST_INTERVAL = 3600.0
 # seconds for which a process is kept after its lease has expired; one that renews it later is inserted again
 KEPT_SECONDS = 3600
 
@@ -105,7 +107,8 @@ class Heartbeat:
 
     def __init__(self, beat: Callable[[], Any], seconds: float) -> None:
         self._beat = beat
-        self._seconds = seconds
+        # a socket does not wait for months
+        self._seconds = min(seconds, LONGEST_INTERVAL)
         self._count = 0
         self._lock = threading.Lock()
         # closed to end the thread: a clock that is set, or replaced, does not lengthen the wait for a socket

@@ -1,3 +1,4 @@
+import os
 import re
 from datetime import date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from pyramid_cron.schedules.clock import (
     offsets_around,
     parse_zone,
     tick_instants,
+    unknown_local_zone,
     wall_minutes,
     wall_without_transition,
 )
@@ -226,3 +228,36 @@ def test_the_clock_agrees_with_itself():
     assert moment.tzinfo is timezone.utc
     assert first <= moment < last + MINUTE
     assert first <= minute_of(moment) <= last
+
+
+@pytest.mark.parametrize(
+    ('zone', 'unknown'),
+    [
+        (None, False),
+        ('', False),
+        ('UTC', False),
+        ('Europe/Berlin', False),
+        (':Europe/Berlin', False),
+        ('Africa/Abidjan', False),
+        ('CET-1CEST,M3.5.0,M10.5.0/3', False),
+        (':UTC0', False),
+        ('<+00>-00:00', False),
+        ('FOO0', False),
+        ('Europe/Berln', True),
+        (':Europe/Berln', True),
+        ('Europe/Berlin ', True),
+        ('Europe', True),
+        ('CEST', True),
+        ('/no/such/file', True),
+    ],
+)
+def test_a_local_zone_that_does_not_exist_is_found(local_time, zone, unknown):
+    local_time(zone)
+    assert unknown_local_zone(os.environ) == (zone if unknown else None)
+
+
+def test_the_folder_of_zones_may_be_another_one(local_time, tmp_path):
+    (tmp_path / 'Own').write_bytes(b'')
+    local_time('Own')
+    assert unknown_local_zone(os.environ) == 'Own'
+    assert unknown_local_zone({'TZ': 'Own', 'TZDIR': str(tmp_path)}) is None

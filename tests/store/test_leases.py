@@ -14,6 +14,7 @@ from pyramid_cron.store import leases
 from pyramid_cron.store.leases import KEPT_SECONDS, Heartbeat, PidNamespace, Process
 from pyramid_cron.store.schema import processes, tasks
 from pyramid_cron.store.task_state import ProcessState
+from pyramid_cron.tasks import LONGEST
 from tests.support.servers import INSTANT
 from tests.support.threads import call_meanwhile
 
@@ -368,4 +369,12 @@ def test_a_heart_beats_three_times_a_lease(servers):
     server.tick()
     assert server.claims._heartbeat._seconds == 10
     (thread,) = during
+    assert has_ended(thread)
+
+
+def test_the_longest_lease_has_a_heartbeat(begin):
+    """A socket refuses to wait for longer than some weeks, which would end the thread with an error."""
+    heartbeat = Heartbeat(print, LONGEST.total_seconds() / 3)
+    thread = begin(heartbeat)
+    heartbeat.end()
     assert has_ended(thread)
