@@ -16,6 +16,8 @@ AT = (
     "the minute to examine, such as '2026-12-24 00:00', in the time zone of the application or with an offset, "
     '02:00 of today, or now'
 )
+# number of runs or entries; databases take no integer at all
+LARGEST = 10**6
 
 
 class _Version(argparse.Action):
@@ -27,8 +29,8 @@ class _Version(argparse.Action):
 
 
 def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f'{text!r} is not a number above 0')
+    if not text.isdecimal() or not 0 < int(text) <= LARGEST:
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number from 1 to {LARGEST}')
     return int(text)
 
 

@@ -40,10 +40,17 @@ HEADERS = {
 
 
 def with_security_headers(view: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Add headers to the responses of a view: they are not cached, framed, or extended by other sites."""
+    """Add headers to the responses of a view: they are not cached, framed, or extended by other sites.
+
+    A query that is not in UTF-8, which raises an error wherever it is read, is refused.
+    """
 
     @functools.wraps(view)
     def add_headers(context: Any, request: Any) -> Any:
+        try:
+            request.params.get('')
+        except UnicodeDecodeError as exc:
+            raise HTTPBadRequest('the query is not in UTF-8') from exc
         response = view(context, request)
         response.headers.update(HEADERS)
         return response
@@ -84,7 +91,7 @@ class StatusViews:
     def due(self, request: Any) -> dict[str, Any]:
         """Show what is due at a minute."""
         now, zone = clock.now(), request.registry['cron_settings'].timezone
-        text, page, error = request.GET.get('at', ''), None, ''
+        text, page, error = _text(request.GET, 'at'), None, ''
         if text:
             try:
                 page = build_due_page(request.registry, parse_minute(text, now, zone), now)
@@ -98,17 +105,15 @@ class StatusViews:
         """Run a task now."""
         task = _find_task(request, request.POST)
         try:
-            loaded_at = datetime.fromtimestamp(float(request.POST.get('loaded_at', '')), timezone.utc)
-        except (OverflowError, ValueError) as exc:
+            loaded_at = datetime.fromtimestamp(float(_text(request.POST, 'loaded_at')), timezone.utc)
+        except (OSError, OverflowError, ValueError) as exc:
             raise HTTPBadRequest('loaded_at is not a time') from exc
         return self._redirect(request, task, actions.run_now(request, task, loaded_at))
 
     def pause(self, request: Any) -> Any:
         """Pause a task."""
         task, form = _find_task(request, request.POST), request.POST
-        return self._redirect(
-            request, task, actions.pause(request, task, form.get('reason', ''), form.get('until', ''))
-        )
+        return self._redirect(request, task, actions.pause(request, task, _text(form, 'reason'), _text(form, 'until')))
 
     def resume(self, request: Any) -> Any:
         """End the pause of a task."""
@@ -157,10 +162,21 @@ def _find_task(request: Any, form: Any) -> Task:
     :raises pyramid.httpexceptions.HTTPNotFound: if there is no task of that name.
     """
     try:
-        found: list[Task] = request.registry['cron_tasks'].named([form.get('name', '')])
+        found: list[Task] = request.registry['cron_tasks'].named([_text(form, 'name')])
     except LookupError as exc:
         raise HTTPNotFound(str(exc)) from exc
     return found[0]
+
+
+def _text(form: Any, name: str) -> str:
+    """Return the text of a field, empty if there is none.
+
+    :raises pyramid.httpexceptions.HTTPBadRequest: for a file in place of a text.
+    """
+    value = form.get(name, '')
+    if not isinstance(value, str):
+        raise HTTPBadRequest(f'{name} is not a text')
+    return value
 
 
 def _token_name(registry: Any) -> str:

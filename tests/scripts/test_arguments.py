@@ -40,7 +40,14 @@ def test_an_unknown_task_is_refused_with_close_names(pcron, ini, word, hint):
 
 
 @pytest.mark.parametrize(
-    'argv', [[], ['list'], ['dance', 'x.ini'], ['list', 'x.ini', '--next', '0'], ['list', 'x.ini', '--next', 'x']]
+    'argv',
+    [
+        [],
+        ['list'],
+        ['dance', 'x.ini'],
+        *(['list', 'x.ini', '--next', number] for number in ('0', '-1', 'x', 'nan', '1e6', '1000001', '9' * 5000)),
+        ['history', 'x.ini', '--limit', str(2**63)],
+    ],
 )
 def test_arguments_that_make_no_sense_end_with_2(pcron, argv):
     with pytest.raises(SystemExit, match='2'):

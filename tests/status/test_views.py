@@ -1,11 +1,15 @@
 """The views over HTTP: headers, permissions and forms."""
 
+import io
 import re
 from dataclasses import replace
 
 import pytest
+from pyramid.httpexceptions import HTTPBadRequest
 from pyramid.security import NO_PERMISSION_REQUIRED
+from pyramid.testing import DummyRequest
 
+from pyramid_cron.status.views import StatusViews
 from tests.support.filling import fill
 from tests.support.status import recording, token
 
@@ -67,7 +71,7 @@ def test_a_page_without_permission_has_buttons_for_everybody(make_page):
     assert 'Run now' in make_page(policy=True, permission=NO_PERMISSION_REQUIRED).task()
 
 
-@pytest.mark.parametrize('loaded_at', ['', 'x', '1e99', 'nan'])
+@pytest.mark.parametrize('loaded_at', ['', 'x', '1e18', '-1e18', '1e99', 'nan', 'inf', '-62135596801', '9' * 5000])
 def test_a_form_with_a_bad_time_is_refused(make_page, loaded_at):
     page = make_page()
     page.browser.post(
@@ -87,3 +91,18 @@ def test_without_a_time_zone_inputs_are_in_local_time(make_page):
     page = make_page()
     page.registry['cron_settings'] = replace(page.registry['cron_settings'], timezone=None)
     assert '<span class="hint">(local time)</span>' in page.get('/due')
+
+
+@pytest.mark.parametrize('path', ['?x=%ff', '/task?name=%ff', '/due?at=%ed%a0%80', '/task?name=shop.task&flash=%ff'])
+def test_a_query_that_is_not_utf8_is_a_bad_request(make_page, path):
+    assert 'the query is not in UTF-8' in make_page().get(path, status=400)
+
+
+@pytest.mark.parametrize(
+    ('action', 'field'), [('run', 'name'), ('run', 'loaded_at'), ('pause', 'reason'), ('pause', 'until')]
+)
+def test_a_file_in_place_of_a_text_is_a_bad_request(make_page, action, field):
+    request = DummyRequest(post={'name': 'shop.task', 'loaded_at': '0', 'reason': 'r', field: io.BytesIO()})
+    request.registry = make_page().registry
+    with pytest.raises(HTTPBadRequest, match=f'{field} is not a text'):
+        getattr(StatusViews(None), action)(request)
