@@ -107,7 +107,8 @@ class MemoryClaims:
             if minute is not None:
                 if last is not None and last >= minute:
                     if last - minute < clock.THREE_HOURS:
-                        return NotClaimed(ALREADY_RUN, level=logging.INFO)
+                        reason = ALREADY_RUN if last == minute else 'it has run for a later minute'
+                        return NotClaimed(reason, level=logging.INFO)
                     set_back = True
                 self._begun[task] = minute
             self._running[task] = self._monotonic(), last

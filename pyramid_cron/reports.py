@@ -18,6 +18,9 @@ STUCK, LOCKED = 'stuck', 'locked'
 # all of a report, in the order in which a summary counts them
 OUTCOMES = (OK, FAILED, SKIPPED, PAUSED, STUCK, LOCKED, LOST, MISSED, QUEUED)
 
+# outcomes of what a person has named, a task or a minute, that are a success
+DONE = (OK, QUEUED)
+
 # outcomes that make a tick fail, and how they are shown of one task and of several
 ALARMING = {
     FAILED: ('failed', 'failed'),

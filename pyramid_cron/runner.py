@@ -242,7 +242,7 @@ class _Runner:
 
     def skip(self, task: Task, reason: str, level: int = logging.WARNING, outcome: str = SKIPPED) -> TaskReport:
         """Report a task that does not run."""
-        log.log(level, 'task %s is %s: %s', task.name, outcome, reason)
+        log.log(level, 'task %s %s: %s', task.name, 'does not run' if outcome == FAILED else f'is {outcome}', reason)
         return TaskReport(task.name, outcome, reason=reason)
 
 

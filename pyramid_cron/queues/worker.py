@@ -12,8 +12,9 @@ from pyramid.paster import get_app
 from pyramid_cron.errors import CronError
 from pyramid_cron.isolation import OF_COMMANDS, Exits
 from pyramid_cron.orders import run_delivered
+from pyramid_cron.printable import message
 from pyramid_cron.queues.handover import read_key
-from pyramid_cron.reports import TaskReport
+from pyramid_cron.reports import FAILED, TaskReport
 from pyramid_cron.settings import app_name
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,8 @@ class LazyApplication:
                 self._app = self._load()
         report = perform(self._app, key)
         log.info('task %s, queued as %s: %s', report.name, key, report.outcome)
-        exc = report.exception
-        if exc is not None:
-            raise TaskFailed(f'task {report.name} failed: {type(exc).__name__}: {exc}')
+        if report.outcome == FAILED:
+            exc = report.exception
+            why = report.reason if exc is None else f'{report.error}: {message(exc)}'
+            raise TaskFailed(f'task {report.name} failed: {why}')
         return report

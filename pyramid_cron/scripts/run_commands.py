@@ -9,7 +9,8 @@ from datetime import datetime
 
 from pyramid_cron import perform
 from pyramid_cron.orders import NotRun, run_through
-from pyramid_cron.reports import ALARMING, RunReport
+from pyramid_cron.printable import message
+from pyramid_cron.reports import ALARMING, DONE, RunReport
 from pyramid_cron.scripts.arguments import require_known
 from pyramid_cron.scripts.command import Command
 from pyramid_cron.scripts.listing import format_count, format_next_task, format_report, format_task_report
@@ -27,7 +28,8 @@ class RunCommands(Command):
         """Run what is due, or show it."""
         instant = self.parse_at()
         if not self.args.dry_run:
-            return self.report(self.run_for(instant))
+            # a tick of cron finds what another server has run; one by hand is for a minute that is to run
+            return self.report(self.run_for(instant), by_hand=self.args.at is not None)
         summaries = self.summaries(instant, 1, sorted(self.tasks.due(instant), key=lambda task: task.idle)).tasks
         due = [summary.task for summary in summaries if not summary.is_paused]
         self.out(f'{self.format_minute(instant)}: {format_count(due)} would run')
@@ -42,7 +44,7 @@ class RunCommands(Command):
         """Run the named tasks."""
         names = self.require_task_names()
         require_known(names, self.tasks)
-        return self.report(self.run_for(self.current_minute(), names, enqueue=self.args.via))
+        return self.report(self.run_for(self.current_minute(), names, enqueue=self.args.via), by_hand=True)
 
     def perform(self) -> int:
         """Run a task that was enqueued."""
@@ -64,7 +66,7 @@ class RunCommands(Command):
             try:
                 self.run_for(minute, stop=self.shutdown.requested)
             except NotRun as exc:
-                log.error('nothing ran for %s: %s', self.format_minute(minute), exc)
+                log.error('nothing ran for %s: %s', self.format_minute(minute), message(exc))
 
         since = self.current_minute()
         summaries = [summarize(task, since, 1) for task in self.tasks]
@@ -91,9 +93,13 @@ class RunCommands(Command):
         except NotRun as exc:
             raise NotRun(f'{exc}{self.remedy}') from None
 
-    def report(self, report: RunReport) -> int:
-        """Print the report of a run, and return the exit status for it."""
+    def report(self, report: RunReport, by_hand: bool) -> int:
+        """Print the report of a run, and return the exit status for it.
+
+        :param by_hand: whether the tasks or the minute were named: then each task has to run, or be enqueued.
+        """
         self.out(f'{self.format_minute(report.minute)}: {format_count(report.tasks)} in {report.seconds:.3f} s')
         for line in format_report(report):
             self.out(line)
-        return 1 if report.failed else 0
+        not_done = by_hand and any(task.outcome not in DONE for task in report.tasks)
+        return 1 if report.failed or not_done else 0

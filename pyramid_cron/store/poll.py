@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pyramid_cron.claims import Delivery, NotClaimed, Unavailable, too_late
 from pyramid_cron.errors import CronError
-from pyramid_cron.reports import ALREADY_RUN, FAILED, LOCKED, LOST, PAUSED, SKIPPED, duration
+from pyramid_cron.reports import FAILED, LOCKED, LOST, PAUSED, SKIPPED, duration
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.acquire import still_claimed
 from pyramid_cron.store.database import Database
@@ -22,6 +22,7 @@ from pyramid_cron.store.last_result import of_missed
 from pyramid_cron.store.leases import PidNamespace
 from pyramid_cron.store.missed import notify_missed, record_skipped
 from pyramid_cron.store.options import Options
+from pyramid_cron.store.past_minute import why_not_again, why_not_delivered
 from pyramid_cron.store.patience import Patience
 from pyramid_cron.store.reap import Lost, Reaper
 from pyramid_cron.store.run import ALREADY_CLAIMED, MakeRun, StoredRun, handed_over_for
@@ -35,7 +36,9 @@ from pyramid_cron.tasks import Task, Tasks
 log = logging.getLogger(__name__)
 
 NOT_ENQUEUED_HERE = NotClaimed(
-    'it was not enqueued by way of this store: compare the cron.store of the worker with that of the web servers'
+    'it was not enqueued by way of this store: compare the cron.store of the worker with that of the web servers',
+    level=logging.ERROR,
+    outcome=FAILED,
 )
 
 # seconds that the minute of a tick may be ahead of the database's clock
@@ -177,7 +180,8 @@ class Poll:
             return self._make_run(task, minute, not_claimed=NOT_ENQUEUED_HERE)
         if state.handed_over_for != handed_over_for(minute, delivery.token or ''):
             # delivered for the second time, or expired
-            return self._make_run(task, minute, not_claimed=NotClaimed(ALREADY_RUN, level=logging.INFO))
+            why = why_not_delivered(self._database, state, delivery, self._options.zone)
+            return self._make_run(task, minute, not_claimed=why)
         late = too_late(task, minute, self._options.catch_up, clock.now())
         if late is not None:
             self._reaper.expire(state, task, instant, late.reason)
@@ -240,15 +244,17 @@ class Poll:
         if decision != NOTHING:
             self._skip(task, state, decision)
         if task.check(instant):
-            paused = state.pause is not None and state.is_paused(instant)
-            reason = paused_reason(state.pause) if state.pause is not None else ''
-            not_claimed = NotClaimed(reason, level=logging.INFO, outcome=PAUSED) if paused else ALREADY_CLAIMED
-            yield self._make_run(task, instant, not_claimed=not_claimed)
+            if state.pause is not None and state.is_paused(instant):
+                why = NotClaimed(paused_reason(state.pause), level=logging.INFO, outcome=PAUSED)
+            else:
+                why = why_not_again(self._database, state, instant, self._options.zone)
+            yield self._make_run(task, instant, not_claimed=why)
 
     def _overlap(self, task: Task, state: TaskState, instant: datetime, now: float) -> StoredRun:
         """Return the run of a task that is due while its previous run is in progress, perhaps for this very minute."""
         if state.has_begun(instant):
-            return self._make_run(task, instant, not_claimed=ALREADY_CLAIMED)
+            why = why_not_again(self._database, state, instant, self._options.zone)
+            return self._make_run(task, instant, not_claimed=why)
         with self._database.begin() as connection:
             reason = busy_reason(state, self._options.zone)
             History(connection).record_without_run(task.name, [instant], SKIPPED, reason)

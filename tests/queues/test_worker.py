@@ -220,3 +220,9 @@ def test_a_failure_names_its_task_and_is_pickled(app):
     with pytest.raises(TaskFailed, match=r'^task fail failed: LookupError: no$') as caught:
         LazyApplication.of(lambda: app).perform(key('fail'))
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_a_message_from_another_store_fails_in_its_queue(make_app, tmp_path):
+    app = make_app(settings={'store': f'sqlite:///{tmp_path}/cron.sqlite'})
+    with pytest.raises(TaskFailed, match=r'^task task failed: it was not enqueued by way of this store'):
+        LazyApplication.of(lambda: app).perform(key())

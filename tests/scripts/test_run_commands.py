@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPForbidden
+from pyramid_cron.scripts.pcron import main as main_of_pcron
 
 def send(handover):
     (Path(__file__).parent / 'sent').write_text(' '.join(handover.command))
@@ -26,6 +27,10 @@ def invoice(system):
 
 def fail(system):
     raise LookupError
+
+def again(system):
+    ini = system['registry']['cron_settings'].config_uri
+    print('status', main_of_pcron(['pcron', 'run', ini, 'again']))
 
 def closed(handler, registry):
     return lambda request: HTTPForbidden()
@@ -38,6 +43,7 @@ def main(global_config, **settings):
         config.add_cron_task(invoice, min=0, name='invoice', via=send)
         config.add_cron_task(fail, min=0, name='fail', via=send)
         config.add_cron_task(invoice, min=0, name='here')
+        config.add_cron_task(again, min=0, name='again')
         return config.make_wsgi_app()
 '''
 
@@ -108,8 +114,8 @@ def test_a_task_that_fails_ends_the_command_with_status_1(run, tmp_path):
 
 def test_a_run_that_was_not_enqueued_does_not_run(run):
     assert run('perform', key())[:2] == (
-        0,
-        'skipped  invoice, 0.000 s: it was not enqueued by way of this store: '
+        1,
+        'failed   invoice, 0.000 s: it was not enqueued by way of this store: '
         'compare the cron.store of the worker with that of the web servers\n',
     )
 
@@ -350,3 +356,55 @@ def test_work_and_perform_use_the_method_of_the_setting(pcron, ini):
     assert (status, out.splitlines()[-1]) == (0, 'POST http://localhost/cron')
     status, out, _ = pcron('perform', path, key('method'))
     assert (status, out.splitlines()[0]) == (0, 'POST http://localhost/cron')
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Settings with a store."""
+    return f'cron.timezone = UTC\ncron.store = sqlite:///{tmp_path}/cron.sqlite'
+
+
+@pytest.mark.parametrize(('words', 'status'), [([], 0), (['--at', 'now'], 1)], ids=['by cron', 'by hand'])
+def test_a_tick_by_hand_has_to_run_what_is_due(pcron, ini, stored, words, status):
+    """Cron would send a mail for each minute that another server has run."""
+    path = ini("plain, min=7, name='plain'", settings=stored)
+    assert pcron('tick', path, '--at', 'now')[0] == 0
+    ended, out, _ = pcron('tick', path, *words)
+    assert (ended, out.splitlines()[1:]) == (status, ['skipped  plain, 0.000 s: already run'])
+
+
+def test_a_missed_minute_has_not_run(pcron, ini, stored):
+    path = ini("plain, min=0, hour=23, name='plain'", settings=stored)
+    assert pcron('tick', path, '--at', '22:59')[0] == 0
+    assert pcron('tick', path)[0] == 0
+    status, out, _ = pcron('tick', path, '--at', '23:00')
+    assert status == 1
+    assert out.splitlines()[1].startswith('skipped  plain, 0.000 s: it was missed')
+
+
+def test_a_tick_by_hand_with_nothing_due_is_a_success(pcron, ini, stored):
+    assert pcron('tick', ini("plain, min=7, name='plain'", settings=stored), '--at', '23:06')[0] == 0
+
+
+def test_a_tick_by_hand_does_not_run_a_paused_task(pcron, ini, stored):
+    path = ini("plain, min=7, name='plain'", settings=stored)
+    pcron('tick', path, '--at', '23:06')
+    assert pcron('pause', path, 'plain', '--reason', 'disk full')[0] == 0
+    status, out, _ = pcron('tick', path, '--at', 'now')
+    assert status == 1
+    assert 'disk full' in out
+    assert pcron('tick', path)[0] == 0
+    assert pcron('run', path, 'plain')[0] == 0
+
+
+def test_a_named_task_without_time_has_not_run(pcron, ini):
+    path = ini("plain, min=0, idle=True, name='plain'", settings='cron.timezone = UTC\ncron.window = 0.0000001')
+    status, out, _ = pcron('run', path, 'plain')
+    assert (status, out.splitlines()[1:]) == (1, ['skipped  plain, 0.000 s: no time left'])
+
+
+def test_a_named_task_that_is_running_has_not_run(run):
+    """The task runs the command once more."""
+    status, out, _ = run('run', 'again')
+    assert status == 0
+    assert re.search(r'^skipped  again, 0\.000 s: still running: process .*\nstatus 1$', out, re.MULTILINE)

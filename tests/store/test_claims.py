@@ -114,7 +114,7 @@ def test_an_idle_task_without_time_left_is_skipped(servers, warnings):
     report = first.tick(0)
     assert [(task.outcome, task.reason) for task in report.tasks] == [('skipped', 'no time left')]
     # neither another server nor the next minute runs it after all
-    assert [task.reason for task in second.tick(0).tasks] == ['already run']
+    assert [task.reason for task in second.tick(0).tasks] == ['it was skipped: no time left']
     assert first.tick(1).tasks == second.tick(1).tasks == ()
     assert servers.history('outcome', 'reason') == [('skipped', 'no time left')]
     assert servers.minutes('missed') == []

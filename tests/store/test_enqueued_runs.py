@@ -244,7 +244,7 @@ def test_a_named_run_is_enqueued_on_request(servers, web, worker, queue):
     assert handover.key == f'app:task@{run.run_id}'
     assert servers.row()['handed_over_for'] == run.run_id
     # that of another run
-    assert perform(worker.config.make_wsgi_app(), 'app:task@2020-11-23T02:00Z').outcome == 'skipped'
+    assert perform(worker.config.make_wsgi_app(), 'app:task@2020-11-23T02:00Z').outcome == 'failed'
     assert begin(worker, handover).outcome == 'ok'
     assert servers.history('trigger', 'requested_by', 'outcome')[-1] == ('manual', 'root', 'ok')
     assert servers.row()['last_minute'] is None
@@ -324,7 +324,7 @@ def test_a_delivery_of_an_unknown_task_does_nothing(servers, web, worker, queue)
 def test_a_minute_that_was_not_enqueued_does_not_run(web, worker):
     web.tick(0)
     report = perform(worker.config.make_wsgi_app(), 'app:task@2020-11-23T02:05Z')
-    assert (report.outcome, report.reason) == ('skipped', NOT_ENQUEUED_HERE.reason)
+    assert (report.outcome, report.reason) == ('failed', NOT_ENQUEUED_HERE.reason)
     assert worker.ran == []
 
 

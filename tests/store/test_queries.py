@@ -212,3 +212,14 @@ def test_a_gap_comes_before_minutes_missed_in_it():
     gap, missed = Gap(at(1), at(1)), Missed('task', at(1), at(1), 1, at(6))
     run = past(1, 1, at(1))
     assert in_order([run], [missed], [gap], 9) == [gap, missed, run]
+
+
+def test_a_minute_is_found_however_late_it_was_recorded(servers):
+    server = servers.start().add()
+    server.tick(0)
+    server.tick(10)
+    with server.store.queries() as queries:
+        assert [run.outcome for run in queries.became_of('task', INSTANT)] == ['ok']
+        assert [run.outcome for run in queries.became_of('task', INSTANT + 5 * MINUTE)] == ['missed']
+        assert queries.became_of('task', INSTANT + MINUTE) == []
+        assert queries.became_of('other', INSTANT) == []

@@ -1,0 +1,69 @@
+"""Why a task does not run for a minute that it does not owe: it has run, or the history knows what became of it."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, tzinfo
+
+from pyramid_cron.claims import Delivery, NotClaimed
+from pyramid_cron.reports import FAILED, OK, PAUSED, QUEUED, RUNNING, PastRun
+from pyramid_cron.schedules import clock
+from pyramid_cron.store.database import Database
+from pyramid_cron.store.history import History
+from pyramid_cron.store.queries import Queries
+from pyramid_cron.store.run import ALREADY_CLAIMED
+from pyramid_cron.store.task_state import UNSENT, TaskState
+
+# outcomes of which "already run" is true
+HAS_RUN = (OK, FAILED, RUNNING, QUEUED)
+
+
+def why_not_again(database: Database, state: TaskState, minute: datetime, zone: tzinfo | None) -> NotClaimed:
+    """Return why a task does not run for a minute that it does not owe.
+
+    The history is read only if the row of the task does not have what became of the minute.
+
+    :param zone: the time zone of a time in the reason.
+    """
+    if state.retry_reason == UNSENT and state.last_minute == minute:
+        return _because('it could not be enqueued, and the next tick tries again')
+    is_last_result = state.last_outcome_for == minute
+    in_progress = state.is_claimed and state.last_minute == minute
+    if state.last_outcome in HAS_RUN if is_last_result else in_progress:
+        return ALREADY_CLAIMED
+    with database.autocommit() as connection:
+        past = Queries(connection).became_of(state.task, minute)
+    if past:
+        newest = past[-1]
+        return ALREADY_CLAIMED if newest.attempt and newest.outcome in HAS_RUN else _because(_what_became(newest))
+    if is_last_result:
+        return _because(f'it was {state.last_outcome}')
+    if minute <= state.first_seen:
+        first = clock.to_zone(state.first_seen, zone).isoformat(' ', 'minutes')
+        return _because(f'the task is newer: its first tick came after {first}')
+    return _because('it is too old, and there is no record of it')
+
+
+def why_not_delivered(database: Database, state: TaskState, delivery: Delivery, zone: tzinfo | None) -> NotClaimed:
+    """Return why an enqueued run does not begin that the row of its task does not hold any more.
+
+    :param zone: the time zone of a time in the reason.
+    """
+    if delivery.minute is not None:
+        found = why_not_again(database, state, delivery.minute, zone)
+    else:
+        with database.autocommit() as connection:
+            # a run that begins replaces the token by its own
+            expired = History(connection).outcome_of(delivery.token or '') is not None
+        found = _because('no worker began it in time') if expired else ALREADY_CLAIMED
+    return found._replace(level=logging.INFO)
+
+
+def _what_became(run: PastRun) -> str:
+    # the reason of a pause begins with the word
+    return f'it was {run.reason}' if run.outcome == PAUSED else f'it was {run.outcome}: {run.reason}'
+
+
+def _because(reason: str) -> NotClaimed:
+    # when that happened it was logged
+    return NotClaimed(reason, level=logging.DEBUG)
