@@ -25,7 +25,7 @@ from pyramid_cron.store.options import Options
 from pyramid_cron.store.past_minute import why_not_again, why_not_delivered
 from pyramid_cron.store.patience import Patience
 from pyramid_cron.store.reap import Lost, Reaper
-from pyramid_cron.store.run import ALREADY_CLAIMED, MakeRun, StoredRun, handed_over_for
+from pyramid_cron.store.run import MakeRun, StoredRun, handed_over_for
 from pyramid_cron.store.schedule_text import is_schedule_of
 from pyramid_cron.store.task_state import SEEN_INTERVAL, TaskState, TaskStates, next_due
 from pyramid_cron.store.texts import busy_reason, paused_reason, running_process

@@ -98,7 +98,7 @@ class Queries:
     def became_of(self, name: str, minute: datetime) -> list[PastRun]:
         """Return the runs of a task for a minute, or the record that it did not run, the newest last."""
         query = self._runs([name], *COLUMNS).where(runs.c.started >= minute, runs.c.scheduled_for == minute)
-        return [PastRun(*row) for row in self._connection.execute(query.order_by(runs.c.started))]
+        return [PastRun(*row) for row in self._connection.rows(query.order_by(runs.c.started))]
 
     def by_hand_since(self, name: str, since: datetime) -> datetime | None:
         """Return when a run of a task by name last began, if that was not before ``since``."""

@@ -262,7 +262,8 @@ def test_the_end_of_a_run_can_wait_for_a_file(servers, file, warnings):
     server = servers.start(create_tables='false').add(min='*', body=lambda system: file.unlink())
     assert server.tick(0).names('ok') == ['task']
     assert [text.partition(': the tables')[0] for text in warnings()][1:] == [
-        'the end of task task cannot be recorded yet'
+        'the end of task task cannot be recorded yet',
+        'it cannot be recorded that the tick for 2020-11-23 02:00+00:00 is done',
     ]
 
 
