@@ -58,7 +58,7 @@ class ITaskMissed(Interface):
 
 
 class ITaskLost(Interface):
-    """The process that ran a task is dead: it has ended, or its lease has expired."""
+    """The process that ran a task is dead: it has ended, or it cannot be seen and its lease has expired."""
 
     name = Attribute('The name of the task.')
     minute = Attribute('The minute that the run was for, aware, or ``None`` for a run by name.')

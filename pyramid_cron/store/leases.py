@@ -1,4 +1,4 @@
-"""Leases: which processes are alive. A process renews its lease by heartbeats while it runs tasks."""
+"""Leases of processes. A process renews its own by heartbeats while it runs tasks."""
 
 from __future__ import annotations
 
@@ -7,64 +7,21 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 from pyramid_cron.printable import message
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import database_clock
+from pyramid_cron.store.liveness import PidNamespace
 from pyramid_cron.store.schema import processes, tasks
-from pyramid_cron.store.task_state import ProcessState
 
 log = logging.getLogger(__name__)
 
-PROC = Path('/proc')
-ENDED = ('Z', 'X', 'x')
 # seconds between two heartbeats at most
 LONGEST_INTERVAL = 3600.0
 # seconds for which a process is kept after its lease has expired; one that renews it later is inserted again
 KEPT_SECONDS = 3600
-
-
-class PidNamespace(NamedTuple):
-    """One boot of a kernel, and a PID namespace in it: where the number of a process is unique.
-
-    Host names and numbers are not enough: containers share both.
-
-    :param name: the same for all processes in it, ``None`` where it is not known.
-    :param proc: where Linux shows its processes.
-    """
-
-    name: str | None
-    proc: Path = PROC
-
-    @classmethod
-    def of_this_process(cls, proc: Path = PROC) -> PidNamespace:
-        """Return that of this process."""
-        try:
-            boot = (proc / 'sys/kernel/random/boot_id').read_text().strip()
-            return cls(f'{boot} {os.readlink(proc / "self/ns/pid")}', proc)
-        except OSError:
-            return cls(None, proc)
-
-    def started(self, pid: int | None) -> str | None:
-        """Return when a process started, in the units of its kernel, or ``None`` if it has ended.
-
-        A zombie has ended. The time distinguishes a process from a later one of the same number.
-        """
-        try:
-            stat = (self.proc / str(pid) / 'stat').read_text(errors='replace')
-        except OSError:
-            return None
-        # after the name, which may contain blanks and parentheses (proc(5))
-        state, *fields = stat.rpartition(')')[2].split()
-        return None if state in ENDED else fields[18]
-
-    def is_dead(self, process: ProcessState) -> bool:
-        """Return whether a process is dead: it is of this namespace and gone, or its lease has expired."""
-        here = self.name is not None and process.boot_and_pidns == self.name
-        return (here and self.started(process.pid) != process.process_started) or process.lease_over
 
 
 class Process:
@@ -78,7 +35,8 @@ class Process:
         self.pid = os.getpid()
         self.host = socket.gethostname()
         self.namespace = namespace or PidNamespace.of_this_process()
-        self.started = self.namespace.started(self.pid)
+        seen = self.namespace.look(self.pid)
+        self.started = None if seen is None else seen.started
         self._seconds = seconds
 
     def renew(self, connection: StoreConnection) -> None:

@@ -15,7 +15,7 @@ class Options(NamedTuple):
 
     :param app: the name of the application, among others in the database.
     :param catch_up: how long after a missed minute a task still runs for it.
-    :param lease: seconds after which a process without a heartbeat counts as dead.
+    :param lease: seconds without a heartbeat after which a process that cannot be seen counts as dead.
     :param keep_history: how long the history is kept.
     :param session: the attribute of the request that holds the application's session, ``None`` if runs do not join it.
     :param zone: the time zone that minutes are shown in, ``None`` for the machine's.

@@ -19,7 +19,7 @@ from pyramid_cron.store.errors import Locked, one_line
 from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.history import History
 from pyramid_cron.store.last_result import of_missed
-from pyramid_cron.store.leases import PidNamespace
+from pyramid_cron.store.liveness import PidNamespace
 from pyramid_cron.store.missed import notify_missed, record_skipped
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.past_minute import why_not_again, why_not_delivered

@@ -15,7 +15,7 @@ from pyramid_cron.store.database import Database
 from pyramid_cron.store.decision import owed_minutes
 from pyramid_cron.store.history import History
 from pyramid_cron.store.last_result import of_failure, of_unbegun
-from pyramid_cron.store.leases import PidNamespace
+from pyramid_cron.store.liveness import PidNamespace, is_dead
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.task_state import TaskState, TaskStates
 from pyramid_cron.store.texts import busy_reason, running_process
@@ -67,7 +67,7 @@ class Reaper:
             if waits <= self._options.queue_timeout(task):
                 return state, None
             return self.expire(state, task, instant, f'no worker began it in {duration(waits.total_seconds())}'), None
-        if state.process is not None and not self._namespace().is_dead(state.process):
+        if state.process is not None and not is_dead(state.process, self._namespace().see(state.process)):
             return state, None
         return self._reap_dead(state, state.run_id, task, instant)
 

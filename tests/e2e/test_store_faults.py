@@ -243,6 +243,19 @@ def test_a_process_that_was_frozen_over_its_lease_cannot_commit(store, waiting, 
     assert store.outcomes == ['lost', 'ok']
 
 
+def test_a_task_that_keeps_the_gil_over_its_lease_is_not_taken_over(store, waiting, tmp_path):
+    tasks, short = {'keeps_the_gil': '*/5 * * * *'}, {'cron.lease': '1'}
+    busy, other = store.ticker(tasks=tasks, cron=short), store.ticker(tasks=tasks, cron=short)
+    busy.begin(0)
+    waiting()
+    time.sleep(1.1)
+    assert other.tick(5)['tasks'] == {'keeps_the_gil': 'skipped'}
+    (tmp_path / 'go').open('w').close()
+    assert busy.answer()['tasks'] == {'keeps_the_gil': 'ok'}
+    assert store.effects == [('keeps_the_gil', 0)]
+    assert store.outcomes == ['ok', 'skipped']
+
+
 def test_a_process_frozen_in_its_claim_blocks_no_other(on_postgresql, until):
     store, tasks = on_postgresql, {'writes': '*/5 * * * *', 'writes too': '*/5 * * * *'}
     other = store.ticker(tasks=tasks)

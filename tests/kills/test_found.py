@@ -53,11 +53,11 @@ def records(registry):
 
 
 def begin_and_die(registry):
-    """Begin the task's run for minute 0 in a process whose lease then ends, and return the run."""
+    """Begin the task's run for minute 0 in a process that another machine lost, and return the run."""
     (run,) = registry['cron_claims'].due(registry['cron_tasks'], BEGIN, 'test').runs
     assert run.claim() is None
     with connect(registry) as connection:
-        connection.execute(update(processes).values(lease_until=0))
+        connection.execute(update(processes).values(boot_and_pidns='another boot', lease_until=0))
     return run
 
 

@@ -1,119 +1,21 @@
-"""Leases: which processes are alive, and the heartbeats that renew them."""
+"""Leases: their renewal by heartbeats, and what is pruned."""
 
 import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
 
 import pytest
 from sqlalchemy import delete, insert, update
 
 from pyramid_cron.store import leases
-from pyramid_cron.store.leases import KEPT_SECONDS, Heartbeat, PidNamespace, Process
+from pyramid_cron.store.leases import KEPT_SECONDS, Heartbeat, Process
+from pyramid_cron.store.liveness import PidNamespace
 from pyramid_cron.store.schema import processes, tasks
-from pyramid_cron.store.task_state import ProcessState
 from pyramid_cron.tasks import LONGEST
 from tests.support.servers import INSTANT
 from tests.support.threads import call_meanwhile
 
 pytestmark = pytest.mark.each_database
-
-LINUX = pytest.mark.skipif(not sys.platform.startswith('linux'), reason='what /proc shows is Linux')
-
-
-@pytest.fixture
-def child():
-    """Return a function that starts a process, which waits until it is killed or its input ends."""
-    started = []
-
-    def start():
-        started.append(
-            subprocess.Popen(
-                [sys.executable, '-c', 'input(); input()'], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
-            )
-        )
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-        process.stdin.close()
-
-
-def state(boot_and_pidns, pid, started, lease_over=False):
-    return ProcessState('host', pid, boot_and_pidns, started, lease_over)
-
-
-def write_stat(proc, pid, state='S'):
-    """Write what Linux shows of a process, the number of each field as its value."""
-    (proc / str(pid)).mkdir()
-    fields = ' '.join(str(number) for number in range(4, 53))
-    (proc / str(pid) / 'stat').write_bytes(b'%d (a) Z (\xff b) ' % pid + f'{state} {fields}'.encode())
-
-
-@LINUX
-def test_a_zombie_is_a_dead_process(child):
-    here = PidNamespace.of_this_process()
-    process = child()
-    row = state(here.name, process.pid, here.started(process.pid))
-    assert not here.is_dead(row)
-    process.send_signal(signal.SIGKILL)
-    # until it is a zombie, which waits for its parent
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    os.kill(process.pid, 0)
-    assert here.is_dead(row)
-    process.wait()
-    assert here.is_dead(row)
-
-
-@LINUX
-def test_a_later_process_of_the_same_number_is_another(child):
-    here = PidNamespace.of_this_process()
-    assert here.is_dead(state(here.name, child().pid, 'long ago'))
-
-
-@LINUX
-def test_a_stopped_process_is_not_dead(child):
-    here = PidNamespace.of_this_process()
-    process = child()
-    row = state(here.name, process.pid, here.started(process.pid))
-    process.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
-    assert not here.is_dead(row)
-
-
-@pytest.mark.parametrize(('lease_over', 'dead'), [(False, False), (True, True)])
-@pytest.mark.parametrize('namespace', ['another boot', None])
-def test_elsewhere_only_the_lease_decides(namespace, lease_over, dead):
-    assert PidNamespace.of_this_process().is_dead(state(namespace, 4711, 'then', lease_over)) is dead
-
-
-def test_without_proc_only_the_lease_decides(tmp_path):
-    nowhere = PidNamespace.of_this_process(tmp_path)
-    assert nowhere.name is None
-    assert nowhere.started(os.getpid()) is None
-    assert not nowhere.is_dead(state(None, os.getpid(), None))
-    assert nowhere.is_dead(state(None, os.getpid(), None, True))
-    # also where processes are visible, which may be of another container
-    write_stat(tmp_path, 7)
-    assert nowhere.started(7) == '22'
-    assert not nowhere.is_dead(state(None, 7, '23'))
-
-
-@LINUX
-def test_all_processes_of_a_machine_share_a_namespace():
-    code = 'from pyramid_cron.store.leases import PidNamespace; print(PidNamespace.of_this_process().name)'
-    shown = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout
-    assert shown.strip() == PidNamespace.of_this_process().name
-
-
-@pytest.mark.parametrize('state', ['S', 'R', 'D', 'Z', 'X'])
-def test_a_start_time_is_found_behind_any_name(tmp_path, state):
-    write_stat(tmp_path, 7, state)
-    assert PidNamespace('here', tmp_path).started(7) == (None if state in 'ZX' else '22')
 
 
 def renew(servers, process):

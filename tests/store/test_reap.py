@@ -6,7 +6,7 @@ from sqlalchemy import delete, update
 from pyramid_cron.events import ITaskMissed
 from pyramid_cron.reports import TaskReport
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.leases import PidNamespace
+from pyramid_cron.store.liveness import GONE, PidNamespace
 from pyramid_cron.store.reap import Lost, Reaper
 from pyramid_cron.store.schema import processes, runs
 from tests.support.servers import INSTANT
@@ -123,7 +123,7 @@ def test_a_process_with_a_lease_is_not_reaped(servers, warnings):
     servers.hold()
     report = server.tick(1)
     # no process has that number here
-    assert PidNamespace.of_this_process().started(4711) is None
+    assert PidNamespace.of_this_process().look(4711) == GONE
     assert [(task.outcome, task.reason) for task in report.tasks] == [
         ('stuck', report.tasks[0].reason),
     ]

@@ -4,6 +4,7 @@ Options: ``store`` and ``tasks``, ``session`` for a URL, ``cron`` for more setti
 engine, ``freeze`` to stop inside the first claim, ``tick`` to tick once before anything is forked.
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -138,6 +139,15 @@ def waits(system):
     # from its first use of the session on it may be run again, and holds no lock yet
     system['request'].dbsession.connection()
     wait()
+    effect(system)
+
+
+def keeps_the_gil(system):
+    system['request'].dbsession.connection()
+    os.mkfifo('go')
+    Path('waiting').touch()
+    # until something opens its other end; unlike open(), without a release of the GIL
+    ctypes.PyDLL(None).open(b'go', os.O_RDONLY)
     effect(system)
 
 
