@@ -166,6 +166,8 @@ class StoreClaims:
             run.work.add_problem(f'task {run.task.name}: {exc}')
             # it may have been committed all the same, although the run has not begun
             self._completion.abandon(run, 'the database did not answer whether it was to begin', has_begun=False)
+            self._heartbeat.begin()
+            self._end_heartbeat()
             raise
         notify_missed(self.options, run.task, run.decision.missed)
         self._heartbeat.begin()
@@ -249,20 +251,24 @@ class StoreClaims:
         enqueued = run.engine is not None and run.engine.within_claim and report.outcome == QUEUED
         if not enqueued and (report.outcome != OK or not run.is_committed):
             report = self._completion.complete(run, report)
-        self._heartbeat.end()
+        self._end_heartbeat()
         self._prune()
         return report
+
+    def _end_heartbeat(self) -> None:
+        """End the heartbeat of a run, after a beat that writes what is left: no other process does for a living one."""
+        self._heartbeat.end(after_beat=self._completion.has_late)
 
     def interrupt(self, run: StoredRun) -> None:
         """See :meth:`.Run.interrupt`."""
         if run.joined_session is not None:
             run.joined_session.leave()
         self._completion.abandon(run, 'its process was ended during the run')
-        self._heartbeat.end()
         try:
             self._completion.write_late()
         except Unavailable as exc:
             log.warning('it cannot be recorded that task %s was interrupted: %s', run.task.name, exc)
+        self._end_heartbeat()
 
     def skip(self, run: StoredRun, reason: str) -> None:
         """See :meth:`.Run.skip`."""

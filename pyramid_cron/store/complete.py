@@ -139,6 +139,11 @@ class Completion:
 
         self._late.append(write)
 
+    @property
+    def has_late(self) -> bool:
+        """Whether there is something for :meth:`write_late`."""
+        return bool(self._late)
+
     def write_late(self) -> None:
         """Write what could not be written when it happened."""
         while self._late:

@@ -80,15 +80,22 @@ class Heartbeat:
                 self._stop, stopped = socket.socketpair()
                 threading.Thread(target=self._run, args=[stopped], name='pyramid_cron heartbeat', daemon=True).start()
 
-    def end(self) -> None:
-        """Take back one :meth:`begin`."""
+    def end(self, after_beat: bool = False) -> None:
+        """Take back one :meth:`begin`.
+
+        :param after_beat: whether the thread ends only after a beat that succeeds.
+        """
         with self._lock:
             self._count -= 1
-            if self._count == 0 and self._stop is not None:
-                # a process that a task has forked has it open too
-                self._stop.shutdown(socket.SHUT_RDWR)
-                self._stop.close()
-                self._stop = None
+            if not after_beat:
+                self._stop_if_idle()
+
+    def _stop_if_idle(self) -> None:
+        if self._count == 0 and self._stop is not None:
+            # a process that a task has forked has it open too
+            self._stop.shutdown(socket.SHUT_RDWR)
+            self._stop.close()
+            self._stop = None
 
     def _run(self, stopped: socket.socket) -> None:
         with stopped:
@@ -100,10 +107,17 @@ class Heartbeat:
                     pass
                 else:
                     return
-                try:
-                    self._beat()
-                except Exception as exc:
-                    log.warning('the lease of this process could not be renewed: %s', message(exc))
+                self.beat()
+
+    def beat(self) -> None:
+        """Call the function, and end the thread if that succeeds after the last run."""
+        try:
+            self._beat()
+        except Exception as exc:
+            log.warning('the lease of this process could not be renewed: %s', message(exc))
+        else:
+            with self._lock:
+                self._stop_if_idle()
 
 
 def prune(connection: StoreConnection) -> None:

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import delete
 
 from pyramid_cron import TaskReport
+from pyramid_cron.claims import Unavailable
 from pyramid_cron.monitoring.problems import find_problems
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store import Fenced
@@ -44,12 +45,45 @@ def test_a_later_tick_writes_an_unwritten_end(servers, warnings):
     assert warnings()[-1].startswith('task task was missed')
 
 
-def test_the_heartbeat_writes_an_unwritten_end(servers, server):
+def beating(server):
+    return server.claims._heartbeat._stop is not None
+
+
+def test_the_heart_beats_until_the_end_is_written(servers, server, warnings):
+    """No other process writes the end of a run for a living one, and its own next tick may be long in coming."""
+    server.tick(-1)
+    assert not beating(server)
     with server.outage(**END):
         server.tick()
-    server.claims._beat()
+    assert beating(server)
+    server.claims._heartbeat.beat()
     assert servers.history() == ['ok']
     assert servers.row()['run_id'] is None
+    assert not beating(server)
+
+
+def test_the_heart_beats_until_an_interrupt_is_written(servers, warnings):
+    def body(system):
+        raise KeyboardInterrupt
+
+    server = servers.start().add(body=body)
+    with server.outage(**END), pytest.raises(KeyboardInterrupt):
+        server.tick()
+    assert beating(server)
+    server.claims._heartbeat.beat()
+    assert servers.history() == ['lost']
+    assert not beating(server)
+
+
+def test_the_heart_beats_until_a_doubtful_claim_is_released(servers, server, warnings):
+    server.tick(-1)
+    (run,) = server.runs()
+    with server.commit_fails(after=True), pytest.raises(Unavailable):
+        run.claim()
+    assert beating(server)
+    server.claims._heartbeat.beat()
+    assert servers.row()['run_id'] is None
+    assert not beating(server)
 
 
 def test_two_threads_write_an_unwritten_end(servers, server):

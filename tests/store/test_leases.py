@@ -156,6 +156,24 @@ def test_a_heart_beats_until_the_last_run_ends(begin):
     assert has_ended(again)
 
 
+def test_a_heart_beats_once_after_its_last_run(begin, caplog):
+    beats = Beats(fails=True)
+    heartbeat = Heartbeat(beats, 0.001)
+    thread = begin(heartbeat)
+    heartbeat.begin()
+    heartbeat.end(after_beat=True)
+    heartbeat.end(after_beat=True)
+    assert beats.wait(3)
+    assert thread.is_alive()
+    beats.fails = False
+    assert has_ended(thread)
+    # and again
+    again = begin(heartbeat)
+    assert beats.wait(3)
+    heartbeat.end()
+    assert has_ended(again)
+
+
 def test_a_failed_beat_is_logged_and_repeated(begin, caplog):
     beats = Beats(fails=True)
     heartbeat = Heartbeat(beats, 0.001)

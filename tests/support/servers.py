@@ -212,7 +212,8 @@ class Servers:
     def end(self):
         for server in self._started:
             heartbeat = server.claims._heartbeat
-            # of what a test has claimed and not released
+            # of what a test has claimed and not released, or could not write
+            heartbeat.begin()
             while heartbeat._count > 0:
                 heartbeat.end()
             server.engine.dispose()
