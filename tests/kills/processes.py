@@ -181,7 +181,7 @@ class Walkers:
                     # so that it is not reported again
                     os.waitid(os.P_PID, pid, os.WSTOPPED)
                     self.frozen += 1
-                    thaw = now + self._chance.uniform(LEASE, 2 * LEASE)
+                    thaw = now + self._chance.uniform(LEASE, 3 * LEASE)
                     self._living[slot] = pid, thaw + 1, thaw
                 continue
             del self._living[slot]
