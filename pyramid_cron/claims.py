@@ -127,6 +127,10 @@ class Unavailable(CronError):
         self.disconnected = disconnected
 
 
+class EngineNotAnswering(CronError):
+    """A run was not enqueued, because its engine did not answer in the same tick before."""
+
+
 class Claims(Protocol):
     """The right to run a task: ``registry['cron_claims']``.
 

@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
-from pyramid_cron.claims import Claims, Found, NotClaimed, Run, Unavailable
+from pyramid_cron.claims import Claims, EngineNotAnswering, Found, NotClaimed, Run, Unavailable
 from pyramid_cron.events import RunFinished, RunStarted, TaskFinished, TaskStarted, has_subscribers, notify
 from pyramid_cron.isolation import Guard, enable_loggers, ends_process
 from pyramid_cron.orders import Order
@@ -32,6 +32,9 @@ from pyramid_cron.tasks import Engine, System, Task
 from pyramid_cron.transactions import RunTransactions
 
 log = logging.getLogger(__name__)
+
+# seconds from which on an engine that fails counts as one that does not answer
+LONG_WAIT = 2.0
 
 # outcomes that the summary of a run counts even if there are none
 ALWAYS_COUNTED = (OK, FAILED, SKIPPED)
@@ -107,6 +110,8 @@ class _Runner:
         self.sends_started, self.sends_finished = (
             has_subscribers(self.registry, event) for event in (TaskStarted, TaskFinished)
         )
+        # of engines that have kept a task waiting in vain
+        self.silent_brokers: list[object] = []
         # the same for all tasks of a minute and a time zone, and slow to convert
         self.in_zone: dict[tuple[datetime, tzinfo | None], datetime] = {}
 
@@ -179,15 +184,25 @@ class _Runner:
         task, began = run.task, self.monotonic()
         try:
             if not engine.within_claim:
+                self.require_answering(engine)
                 engine.enqueue(run)
         except BaseException as exc:
             if ends_process(exc, self.order.exits):
                 raise
             seconds = self.monotonic() - began
+            if seconds >= LONG_WAIT:
+                self.silent_brokers.append(engine.broker)
             log_error(log, exc, 'task %s could not be enqueued after %.3f s', task.name, seconds)
             return TaskReport(task.name, FAILED, seconds, exception=exc)
         log.info('task %s is enqueued with %s', task.name, engine)
         return TaskReport(task.name, QUEUED, self.monotonic() - began)
+
+    def require_answering(self, engine: Engine) -> None:
+        """Raise an exception if the engine has not answered in this run: one wait in a tick is enough."""
+        if engine.broker in self.silent_brokers:
+            raise EngineNotAnswering(
+                f'{engine} did not answer for a task before, and is not waited for again in this run'
+            )
 
     def call(self, run: Run, scheduled_for: datetime) -> TaskReport:
         """Call a task in its transaction."""

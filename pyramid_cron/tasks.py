@@ -32,6 +32,10 @@ class Engine(Protocol):
     def within_claim(self) -> bool:
         """Whether a run is enqueued on the connection of the store, in the transaction of its claim."""
 
+    @property
+    def broker(self) -> object:
+        """What receives its runs, equal for engines that stop answering together."""
+
     def __str__(self) -> str:
         """Return the name of the engine for logs and pages."""
 

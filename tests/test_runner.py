@@ -13,7 +13,7 @@ from pyramid.registry import Registry
 from pyramid.testing import DummyRequest
 
 from pyramid_cron import Task, runner
-from pyramid_cron.claims import Found, Unavailable
+from pyramid_cron.claims import EngineNotAnswering, Found, Unavailable
 from pyramid_cron.events import ITaskStarted
 from pyramid_cron.isolation import OF_COMMANDS, OF_SERVERS
 from pyramid_cron.memory_claims import MemoryClaims, MemoryRun
@@ -574,17 +574,20 @@ def test_a_task_gets_its_minute_in_its_time_zone(app):
 
 
 class Engine:
-    """An engine that fails with an exception, or has enqueued a run with its claim."""
+    """An engine that fails with an exception, perhaps after a wait, or has enqueued a run with its claim."""
 
-    def __init__(self, exc=None, within_claim=False):
+    def __init__(self, exc=None, within_claim=False, broker=None, wait=lambda run: None):
         self.exc = exc
         self.within_claim = within_claim
+        self.broker = broker
+        self.wait = wait
         self.enqueued = []
 
     def __str__(self):
         return 'an engine'
 
     def enqueue(self, run, connection=None):
+        self.wait(run)
         if self.exc is not None:
             raise self.exc
         self.enqueued.append(run.task.name)
@@ -617,6 +620,20 @@ def test_an_engine_that_fails_fails_the_run(app, caplog):
     assert outcomes(report) == [('task', 'failed')]
     assert isinstance(report.tasks[0].exception, ConnectionError)
     assert 'task task could not be enqueued after 0.000 s' in caplog.messages
+
+
+@pytest.mark.parametrize(('seconds', 'waits'), [(2, 2), (1, 3)])
+def test_an_engine_is_waited_for_once(app, seconds, waits):
+    for name, broker in (('one', 'a'), ('two', 'a'), ('three', 'b')):
+        app.add(name)
+        [task] = [task for task in app.registry['cron_tasks'] if task.name == name]
+        task.engine = Engine(ConnectionError('no broker'), broker=broker, wait=app.spend(seconds))
+    began = app.clock()
+    reports = app.run().tasks
+    assert [report.outcome for report in reports] == ['failed'] * 3
+    assert app.clock() - began == seconds * waits
+    refused = [report.name for report in reports if isinstance(report.exception, EngineNotAnswering)]
+    assert refused == (['two'] if waits == 2 else [])
 
 
 def test_an_engine_can_end_the_process(app):

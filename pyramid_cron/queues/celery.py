@@ -17,8 +17,9 @@ WITHIN_CLAIM = False
 
 # a request waits for a broker that does not answer: try twice at most, the next tick enqueues again
 RETRY_POLICY = {'max_retries': 1, 'interval_start': 0.2, 'interval_step': 0, 'interval_max': 0.2}
-# in seconds, unless the application sets its own: Celery waits for ever for a Redis that accepts and does not answer
-SOCKET_TIMEOUTS = {'socket_timeout': 5, 'socket_connect_timeout': 5}
+# in seconds, unless the application sets its own: Celery waits for ever for a Redis that accepts and does not answer.
+# For one message it waits up to three times: on an open connection, and on two new ones
+SOCKET_TIMEOUTS = {'socket_timeout': 2, 'socket_connect_timeout': 2}
 
 
 class CeleryQueue:

@@ -57,8 +57,15 @@ def _make_engine(via: Any, registry: Any) -> EngineAdapter:
             raise ValueError(f'there is no such engine: there are {" and ".join(ENGINES)}, or name a function')
         call = callables.resolve(via)
         callables.check(call, argument='handover')
-    name = via if isinstance(via, str) else dotted_path(via)
-    return EngineAdapter(call, name, app_name(settings, registry), settings.catch_up, settings.config_uri, within_claim)
+    return EngineAdapter(
+        call,
+        name=via if isinstance(via, str) else dotted_path(via),
+        app=app_name(settings, registry),
+        catch_up=settings.catch_up,
+        config_uri=settings.config_uri,
+        within_claim=within_claim,
+        broker=engine if engine in ENGINES else call,
+    )
 
 
 def _import_engine(name: str) -> Any:

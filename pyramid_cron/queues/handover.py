@@ -64,6 +64,8 @@ class EngineAdapter:
     config_uri: str | None
     #: whether the callable takes the connection of the claim as a second argument
     within_claim: bool
+    #: what receives its runs: see :class:`pyramid_cron.tasks.Engine`
+    broker: object
 
     def __str__(self) -> str:
         return self.name

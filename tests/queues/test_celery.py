@@ -1,6 +1,8 @@
 """With a real Redis, and Celery's own worker in a thread."""
 
 import contextlib
+import os
+import signal
 import socket
 import sys
 import threading
@@ -14,6 +16,7 @@ from kombu.exceptions import OperationalError
 from pyramid.exceptions import ConfigurationError
 from sqlalchemy import select, text
 
+from pyramid_cron.claims import EngineNotAnswering
 from pyramid_cron.queues import Handover
 from pyramid_cron.queues.celery import CeleryQueue, add_perform
 from pyramid_cron.queues.worker import TASK_NAME
@@ -239,9 +242,9 @@ def test_a_message_goes_where_the_application_routes_it(made, broker):
 @pytest.mark.parametrize(
     ('broker_url', 'own', 'seconds'),
     [
-        ('redis://localhost', None, 5),
+        ('redis://localhost', None, 2),
         ('rediss://localhost', {'socket_timeout': 1}, 1),
-        ('sentinel://localhost', {'other': 1}, 5),
+        ('sentinel://localhost', {'other': 1}, 2),
         ('amqp://localhost', None, None),
     ],
 )
@@ -253,6 +256,22 @@ def test_a_silent_redis_has_a_timeout(configure, broker_url, own, seconds):
     config.add_cron_task(print, via='celery')
     config.commit()
     assert (app.conf.broker_transport_options or {}).get('socket_timeout') == seconds
+
+
+def test_a_frozen_redis_is_waited_for_once(configure, broker, redis_server):
+    broker.conf.broker_transport_options = {'socket_timeout': 1.1, 'socket_connect_timeout': 1.1}
+    broker.send_task('another task', queue='slow')
+    config = configure(celery=broker)
+    for number, via in enumerate(['celery', 'celery', 'celery:queue=slow']):
+        config.add_cron_task(print, name=str(number), via=via)
+    config.commit()
+    os.kill(redis_server.pid, signal.SIGSTOP)
+    try:
+        reports = tick(config.registry, current_minute()).tasks
+    finally:
+        os.kill(redis_server.pid, signal.SIGCONT)
+    assert [report.outcome for report in reports] == ['failed'] * 3
+    assert [type(report.exception) for report in reports] == [OperationalError, *[EngineNotAnswering] * 2]
 
 
 def test_a_queue_takes_a_celery_application_itself(made, broker):

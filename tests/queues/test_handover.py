@@ -19,7 +19,7 @@ def task(**options):
 def sent(run, **options):
     """Return the handover of a run."""
     found = []
-    values = {'catch_up': timedelta(minutes=5), 'config_uri': None, 'within_claim': False} | options
+    values = {'catch_up': timedelta(minutes=5), 'config_uri': None, 'within_claim': False, 'broker': None} | options
     EngineAdapter(found.append, 'a queue', 'shop', **values).enqueue(run)
     return found[0]
 
@@ -102,7 +102,7 @@ def test_without_a_configuration_file_there_is_no_command():
 
 def test_an_engine_within_the_claim_gets_its_connection():
     found = []
-    engine = EngineAdapter(lambda *given: found.append(given), 'a queue', 'shop', timedelta(0), None, within_claim=True)
+    engine = EngineAdapter(lambda *given: found.append(given), 'a queue', 'shop', timedelta(0), None, True, None)
     engine.enqueue(MemoryRun(None, task(), MINUTE), 'a connection')
     assert found[0][1] == 'a connection'
     assert str(engine) == 'a queue'

@@ -47,6 +47,10 @@ class Redis:
         """For Celery."""
         return f'redis+socket://{self.socket}'
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def stop(self):
         self._process.terminate()
         self._process.wait()
