@@ -75,7 +75,8 @@ def _claim(connection: StoreConnection, process: Process, run: StoredRun, failed
     )
     if engine is not None and engine.within_claim:
         try:
-            engine.enqueue(run, connection.driver_connection)
+            with connection.limited():
+                engine.enqueue(run, connection.driver_connection)
         except Exception as exc:
             raise NotSent(exc) from exc
     return True

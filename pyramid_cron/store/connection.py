@@ -7,6 +7,7 @@ A join or a subquery is written with :meth:`StoreConnection.same_task`, which co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from sqlalchemy import (
@@ -31,6 +32,7 @@ from sqlalchemy import (
 from pyramid_cron.store.dialects import Dialect, database_clock, dialect_of
 from pyramid_cron.store.errors import unavailable
 from pyramid_cron.store.schema import processes
+from pyramid_cron.store.time_limit import limited
 
 # or else the count of an INSERT is not known
 COUNTED = {'preserve_rowcount': True}
@@ -58,6 +60,10 @@ class StoreConnection:
     def driver_connection(self) -> Any:
         """The driver's own connection, for an engine that writes its job on it."""
         return self._connection.connection.driver_connection
+
+    def limited(self) -> AbstractContextManager[None]:
+        """Return a context manager that limits how long the driver's connection waits for the database."""
+        return limited(self._connection)
 
     def of_app(self, table: FromClause) -> ColumnElement[bool]:
         """Return the condition that a row belongs to the application. Processes belong to none."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, event
 
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import SQLITE, dialect_of
-from pyramid_cron.store.errors import database_errors
+from pyramid_cron.store.errors import database_errors, unavailable
 from pyramid_cron.store.migrations import has_tables, prepare_tables
 from pyramid_cron.store.sqlite_file import OpenFile, sqlite_file
 
@@ -100,8 +100,14 @@ class Database:
     @contextmanager
     def _connected(self, **options: Any) -> Iterator[Connection]:
         with database_errors():
-            connection = self._prepared().connect().execution_options(**options)
+            connection = self._prepared().connect()
         with connection:
+            try:
+                connection.execution_options(**options)
+            except Exception as exc:
+                # PyMySQL sends a statement here, the errors of which SQLAlchemy does not see
+                connection.invalidate()
+                raise unavailable(exc, disconnected=True) from exc
             yield connection
 
     def _leave_parent(self) -> None:

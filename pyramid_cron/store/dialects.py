@@ -33,6 +33,8 @@ class Dialect:
     :param has_lateral: whether a subquery in FROM can refer to the tables before it.
     :param has_partial_indexes: whether an index can be limited to some of the rows.
     :param rolls_back_schema: whether a rollback undoes changes of the schema, which otherwise commit by themselves.
+    :param read_only_errors: codes of errors by which a server refuses to write, such as a primary that has become a
+        replica. A new connection may lead to another server.
     :param upgrade_settings: statements that an upgrade of the tables begins with: it may take longer than a tick may.
     """
 
@@ -45,6 +47,7 @@ class Dialect:
     has_lateral: bool = False
     has_partial_indexes: bool = True
     rolls_back_schema: bool = False
+    read_only_errors: tuple[str | int, ...] = ()
     upgrade_settings: tuple[str, ...] = ()
 
     def insert_new(self, table: Any) -> Any:
@@ -78,12 +81,23 @@ POSTGRESQL = Dialect(
     skips_locked=True,
     has_lateral=True,
     rolls_back_schema=True,
+    read_only_errors=('25006',),
     upgrade_settings=('SET LOCAL statement_timeout = 0',),
 )
 MYSQL = Dialect(
     'MySQL',
-    session_limits=(f'SET SESSION innodb_lock_wait_timeout = {MOST_SECONDS}',),
-    connect_args={'mysql': {'connect_timeout': MOST_SECONDS}},
+    session_limits=(
+        f'SET SESSION innodb_lock_wait_timeout = {MOST_SECONDS}',
+        f'SET SESSION lock_wait_timeout = {MOST_SECONDS}',
+    ),
+    connect_args={
+        'mysql': {'connect_timeout': MOST_SECONDS},
+        'mariadb': {'connect_timeout': MOST_SECONDS},
+        # a second longer than the limits above, which name the reason
+        'pymysql': {'read_timeout': MOST_SECONDS + 1, 'write_timeout': MOST_SECONDS + 1},
+    },
+    # read_only, super_read_only, a read-only transaction; and a node of Galera that has left its cluster
+    read_only_errors=(1290, 1836, 1792, 1047),
     has_partial_indexes=False,
 )
 MARIADB = replace(MYSQL, shown='MariaDB')

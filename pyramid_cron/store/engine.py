@@ -10,11 +10,14 @@ from pyramid.path import DottedNameResolver
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from pyramid_cron.store.dialects import MOST_SECONDS, dialect_of
+from pyramid_cron.store.dialects import MOST_SECONDS, SQLITE, dialect_of
 from pyramid_cron.store.sqlite_file import is_in_memory, sqlite_file
+from pyramid_cron.store.time_limit import limit_waits
 from pyramid_cron.tasks import dotted_path
 
 EXAMPLE = 'postgresql+psycopg://user@host/name'
+# after which a connection is replaced: it may lead to a server that its name does not lead to any more
+RECYCLE_SECONDS = 600
 # with a colon only after a dot, so that it is not taken for the beginning of a URL
 DOTTED_NAME = re.compile(r'\w+(\.\w+)*|\w+(\.\w+)+:\w+(\.\w+)*')
 
@@ -33,16 +36,23 @@ def make_engine(value: Any, registry: Any) -> Engine:
         # an application whose own pool is used up must not keep the store from its heartbeats
         engine = create_engine(made.url, pool=made.pool.recreate(), hide_parameters=True, **_isolation(made.url))
     _require_same_file_everywhere(engine.url)
-    limits = dialect_of(engine.dialect.name).session_limits
+    dialect = dialect_of(engine.dialect.name)
 
     def limit(connection: Any, record: object) -> None:
         cursor = connection.cursor()
-        for statement in limits:
+        for statement in dialect.session_limits:
             cursor.execute(statement)
         cursor.close()
         connection.commit()
 
+    def disconnect(context: Any) -> None:
+        if any(code in dialect.read_only_errors for code in _error_codes(context.original_exception)):
+            context.is_disconnect = True
+
     event.listen(engine, 'connect', limit)
+    if dialect is not SQLITE:
+        event.listen(engine, 'handle_error', disconnect)
+        limit_waits(engine)
     return engine
 
 
@@ -54,7 +64,12 @@ def _of_url(value: URL | str) -> Engine:
             f'bad setting cron.store: it is no URL such as {EXAMPLE}; '
             'its port has to be a number, and in a password @ is written %40, / %2F and : %3A'
         ) from None
-    options: dict[str, Any] = {'pool_size': 2, 'max_overflow': 3, 'pool_timeout': MOST_SECONDS}
+    options: dict[str, Any] = {
+        'pool_size': 2,
+        'max_overflow': 3,
+        'pool_timeout': MOST_SECONDS,
+        'pool_recycle': RECYCLE_SECONDS,
+    }
     try:
         known = dialect_of(url.get_backend_name()).connect_args
         arguments = {**known.get(url.get_backend_name(), {}), **known.get(url.get_driver_name(), {})}
@@ -122,3 +137,8 @@ def _require_same_file_everywhere(url: URL) -> None:
             f'folders have two stores and run all tasks twice; write sqlite:///%(here)s/{below} in the ini file, or an '
             'absolute path'
         )
+
+
+def _error_codes(exc: Any) -> list[Any]:
+    """Return the codes of a driver's error: of psycopg, of psycopg2, and the first argument, as of MySQL's."""
+    return [getattr(exc, 'sqlstate', None), getattr(exc, 'pgcode', None), *exc.args[:1]]

@@ -32,9 +32,10 @@ from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable, DropIndex
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.reports import FAILED, LOST, MISSED, OK
-from pyramid_cron.store.dialects import CHARSET, COLLATIONS, SQLITE, collation_of, dialect_of
+from pyramid_cron.store.dialects import CHARSET, COLLATIONS, MOST_SECONDS, SQLITE, collation_of, dialect_of
 from pyramid_cron.store.schema import gaps, metadata, pauses, processes, runs, schema, tasks, wants_index
 from pyramid_cron.store.schema_check import wrong_collations
+from pyramid_cron.store.time_limit import unlimited
 
 # major and minor: within a major version only nullable columns are added
 VERSION = (1, 0)
@@ -78,7 +79,12 @@ def has_tables(connection: Connection, creates_tables: bool) -> bool:
     return True
 
 
-def prepare_tables(engine: Engine, create: bool, sleep: Callable[[float], object] = time.sleep) -> None:
+def prepare_tables(
+    engine: Engine,
+    create: bool,
+    sleep: Callable[[float], object] = time.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> None:
     """Create or upgrade the tables, or check that another tool has.
 
     Processes that start at the same time find the same to do, and all but one of them fail at some of it.
@@ -92,9 +98,13 @@ def prepare_tables(engine: Engine, create: bool, sleep: Callable[[float], object
     # on MySQL, where each change of a table is a transaction of its own, the others take longer
     longer = int(collation_of(engine.dialect) is not None)
     for attempt in range(ATTEMPTS_TO_PREPARE - 1):
+        began = monotonic()
         try:
             _prepare_tables(engine, create)
         except SQLAlchemyError:
+            if monotonic() - began >= MOST_SECONDS:
+                # nor for one that is locked or does not answer
+                raise
             sleep(random.uniform(0.01, 0.1) * (1 + longer * attempt))
         else:
             return
@@ -121,7 +131,7 @@ def upgrade(engine: Engine) -> None:
             # readers and a writer do not wait for one another, and a commit is one write to the disk
             # closed at once: SQLite commits nothing while an open cursor holds its answer, as the debug toolbar's does
             connection.exec_driver_sql('PRAGMA journal_mode = WAL').close()
-    with engine.begin() as connection:
+    with engine.begin() as connection, unlimited(connection):
         for setting in dialect.upgrade_settings:
             connection.exec_driver_sql(setting)
         for statement in upgrade_statements(connection):

@@ -34,6 +34,15 @@ def test_sqlite_waits_for_the_disk_except_for_ticks(tmp_path, engines):
         assert synchronous(connection) == 2
 
 
+def test_a_connection_that_ended_meanwhile_costs_no_tick(servers):
+    server = servers.start().add(min='*')
+    server.tick(0)
+    # as when the database has restarted: each driver notices at another call
+    with server.engine.connect() as connection:
+        connection.connection.driver_connection.close()
+    assert str(server.tick(1)) == 'ok'
+
+
 @pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_a_broken_file_makes_the_store_unavailable(tmp_path, servers):
     server = servers.start().add(min='*')

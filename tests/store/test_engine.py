@@ -6,6 +6,7 @@ import sys
 import pytest
 from pyramid.exceptions import ConfigurationError
 from sqlalchemy import create_engine, make_url, select, text
+from sqlalchemy.exc import DBAPIError
 
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.dialects import database_clock
@@ -198,6 +199,50 @@ def test_statements_have_time_limits(postgresql, engines):
     for _ in range(2):
         with engine.connect() as connection:
             assert {name: connection.scalar(text(f'SHOW {name}')) for name in limits} == limits
+
+
+READ_ONLY = {
+    'postgresql': 'SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY',
+    'mariadb': 'SET SESSION TRANSACTION READ ONLY',
+}
+
+
+def make_read_only(engine):
+    """Make the connections that are in the pool read-only, as those to a primary that has become a replica are."""
+    with engine.connect() as connection:
+        connection.execute(text(READ_ONLY[engine.dialect.name]))
+        connection.commit()
+
+
+@pytest.mark.parametrize('name', READ_ONLY)
+def test_a_connection_that_cannot_write_is_replaced(request, name, engines):
+    engine = engines(make_engine(request.getfixturevalue(name), None))
+    make_read_only(engine)
+    write = text('CREATE TABLE written (number integer)')
+    with pytest.raises(DBAPIError) as caught, engine.begin() as connection:
+        connection.execute(write)
+    assert caught.value.connection_invalidated
+    with engine.begin() as connection:
+        connection.execute(write)
+
+
+def test_a_tick_leaves_a_primary_that_became_a_replica(postgresql, servers):
+    server = servers.start(store=postgresql).add(min='*')
+    assert str(server.tick(0)) == 'ok'
+    make_read_only(server.engine)
+    assert str(server.tick(1)) == 'ok'
+    assert server.ran == [('task', 0), ('task', 1)]
+
+
+def test_another_error_keeps_the_connection(url, engines):
+    engine = engines(make_engine(url, None))
+    with pytest.raises(DBAPIError) as caught, engine.connect() as connection:
+        connection.execute(text('nonsense'))
+    assert not caught.value.connection_invalidated
+
+
+def test_a_connection_is_replaced_after_some_minutes(postgresql, engines):
+    assert engines(make_engine(postgresql, None)).pool._recycle == 600
 
 
 def test_arguments_in_a_url_are_kept(postgresql, engines):

@@ -28,7 +28,7 @@ from pyramid_cron.store.schema import processes, runs, schema, tasks
 from pyramid_cron.store.schema_check import differences
 from tests.support import schema_0
 from tests.support.mysql_inspector import MySQLInspector
-from tests.support.servers import INSTANT, Servers
+from tests.support.servers import INSTANT, Clock, Servers
 
 SHOWN = '.'.join(map(str, VERSION))
 SECOND = timedelta(seconds=1)
@@ -387,6 +387,17 @@ def test_tables_that_cannot_be_made_are_tried_ten_times(tmp_path):
         prepare_tables(engine, True, slept.append)
     assert len(slept) == 9
     assert all(0.01 <= seconds <= 0.1 for seconds in slept)
+
+
+def test_tables_that_are_waited_for_are_tried_once(tmp_path):
+    path = tmp_path / 'cron.sqlite'
+    sqlite3.connect(path).close()
+    clock = Clock()
+    engine = create_engine(f'sqlite:///file:{path}?mode=ro&uri=true', poolclass=NullPool)
+    event.listen(engine, 'handle_error', lambda context: clock.sleep(4))
+    with pytest.raises(OperationalError, match='readonly'):
+        prepare_tables(engine, True, clock.sleep, clock)
+    assert clock.now == 1000 + 4
 
 
 def test_current_tables_are_left_alone(empty):

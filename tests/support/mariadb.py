@@ -80,6 +80,10 @@ class MariaDB:
             # the server has no sign that it is ready
             time.sleep(0.1)
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def _answers(self):
         with socket.socket(socket.AF_UNIX) as client:
             return client.connect_ex(str(self.socket)) == 0

@@ -60,9 +60,14 @@ class PostgreSQL:
     def start(self):
         self._run('pg_ctl', 'start', '--wait', f'--log={self.folder / "log"}', f'--options={shlex.join(self._flags)}')
 
+    def pids(self):
+        """Return the process ids of the server: that of its first process, and of its children."""
+        first = int((self.folder / 'data' / 'postmaster.pid').read_text().split()[0])
+        return [first, *map(int, Path(f'/proc/{first}/task/{first}/children').read_text().split())]
+
     def kill(self):
         """Kill the server's first process, whose children end once they notice."""
-        os.kill(int((self.folder / 'data' / 'postmaster.pid').read_text().split()[0]), signal.SIGKILL)
+        os.kill(self.pids()[0], signal.SIGKILL)
 
     def start_again(self):
         """Start it after :meth:`kill`, once what is left of it has ended."""
