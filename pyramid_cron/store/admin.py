@@ -128,5 +128,6 @@ class Store:
             return {} if connection is None else Pauses(connection).in_force(clock.now())
 
     def _write(self, write: Callable[[StoreConnection], Written]) -> Written:
+        self.database.breaker.close()
         with self.database.begin() as connection:
             return write(connection)

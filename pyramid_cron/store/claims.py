@@ -19,6 +19,7 @@ from pyramid_cron.reports import FAILED, LOCKED, OK, QUEUED, SKIPPED, TaskReport
 from pyramid_cron.schedules import clock
 from pyramid_cron.store import leases
 from pyramid_cron.store.acquire import NotSent, acquire, why_not_free
+from pyramid_cron.store.circuit_breaker import CircuitOpen
 from pyramid_cron.store.complete import Completion, Fenced
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
@@ -103,6 +104,8 @@ class StoreClaims:
         problem = work.problem
         if problem is not None:
             self.failed_ticks.add(work.minute, problem)
+        # other processes need to know what this one could not do because of a locked row
+        self.database.breaker.close_if_refused()
         try:
             with self.database.autocommit() as connection:
                 Ticks(connection).finish(work.minute, problem)
@@ -131,6 +134,7 @@ class StoreClaims:
 
     def _found(self, find: Callable[[], list[StoredRun]], work: TickWork, trigger: str) -> Found:
         """Return the runs that a function finds, or why they could not be found."""
+        self.database.breaker.close()
         began = self._monotonic()
         try:
             try:
@@ -164,10 +168,11 @@ class StoreClaims:
             return NotClaimed(str(exc), level=logging.ERROR, outcome=LOCKED)
         except Unavailable as exc:
             run.work.add_problem(f'task {run.task.name}: {exc}')
-            # it may have been committed all the same, although the run has not begun
-            self._completion.abandon(run, 'the database did not answer whether it was to begin', has_begun=False)
-            self._heartbeat.begin()
-            self._end_heartbeat()
+            if not isinstance(exc, CircuitOpen):
+                # it may have been committed all the same, although the run has not begun
+                self._completion.abandon(run, 'the database did not answer whether it was to begin', has_begun=False)
+                self._heartbeat.begin()
+                self._end_heartbeat()
             raise
         notify_missed(self.options, run.task, run.decision.missed)
         self._heartbeat.begin()
@@ -290,6 +295,7 @@ class StoreClaims:
                 notify_missed(self.options, run.task, run.decision.missed)
 
     def _beat(self) -> None:
+        self.database.breaker.close()
         self._completion.write_late()
         with self.database.begin() as connection:
             self.process.renew(connection)

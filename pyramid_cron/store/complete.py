@@ -12,6 +12,7 @@ from pyramid_cron.claims import Unavailable
 from pyramid_cron.errors import CronError
 from pyramid_cron.reports import FAILED, LOST, OK, QUEUED, TaskReport
 from pyramid_cron.schedules import clock
+from pyramid_cron.store.circuit_breaker import NotAnswering
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.history import History
@@ -66,7 +67,7 @@ class Completion:
                     recorded = History(connection).outcome_of(run.run_id)
                 break
             except Unavailable as exc:
-                if self._monotonic() - ended > REPEAT_FOR:
+                if isinstance(exc, NotAnswering) or self._monotonic() - ended > REPEAT_FOR:
                     log.error('the end of task %s cannot be recorded yet: %s', run.task.name, exc)
                     self._late.append(lambda connection: self.write_end(connection, run, report, ended))
                     return report

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 
+from pyramid_cron.store.circuit_breaker import CircuitBreaker
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import SQLITE, dialect_of
 from pyramid_cron.store.errors import database_errors, unavailable
@@ -32,6 +33,7 @@ class Database:
         self.engine = engine
         self.app = app
         self.creates_tables = create_tables
+        self.breaker = CircuitBreaker()
         self._ready = self._readable = False
         self._process = os.getpid()
         self._lock = threading.Lock()
@@ -47,7 +49,7 @@ class Database:
 
         :raises Unavailable: for any error of the database.
         """
-        with self._connected() as connection:
+        with self.breaker.guard(), self._connected() as connection:
             with database_errors():
                 transaction = connection.begin()
             yield StoreConnection(connection, self.app)
@@ -63,7 +65,7 @@ class Database:
 
         :raises Unavailable: for any error of the database.
         """
-        with self._connected(isolation_level='AUTOCOMMIT') as connection:
+        with self.breaker.guard(), self._connected(isolation_level='AUTOCOMMIT') as connection:
             if dialect_of(connection.dialect.name) is not SQLITE:
                 yield StoreConnection(connection, self.app)
                 return

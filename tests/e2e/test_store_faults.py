@@ -1,5 +1,6 @@
 """What happens to the store when what it stands on fails: real processes, real databases."""
 
+import contextlib
 import json
 import os
 import signal
@@ -428,6 +429,64 @@ def test_tasks_that_a_deploy_renames_or_moves_owe_nothing_from_before(store, wai
     assert new.tick(5)['tasks'] == {'waits new': 'ok'}
     assert store.effects == [('writes', 0), ('waits', 5)]
     assert Counter(store.outcomes) == {'lost': 1, 'ok': 2}
+
+
+# each is stored, and due at each minute
+FIVE = {f'writes {number}': '* * * * *' for number in range(5)}
+
+
+def assert_waited_once(answer):
+    """Check that a tick with the tasks of FIVE ran none of them, and had one wait."""
+    assert set(answer['tasks'].values()) <= {'failed'}
+    assert answer['problem'] or len(answer['tasks']) == 5
+    assert 2000 < answer['milliseconds'] < 8000
+
+
+@contextlib.contextmanager
+def frozen(*pids):
+    """Freeze processes in the ``with``."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize('first', [False, True], ids=['open connections', 'first use'])
+def test_a_frozen_postgresql_is_waited_for_once(own_server, open_store, first):
+    with own_server.database() as url:
+        store = open_store(url)
+        ticker = store.ticker(tasks=FIVE)
+        assert ticker.tick(0)['problem'] is None
+        if first:
+            ticker = store.ticker(tasks=FIVE)
+        with frozen(*own_server.pids()):
+            for minute in (1, 2):
+                assert_waited_once(ticker.tick(minute))
+        assert set(ticker.tick(3)['tasks'].values()) == {'ok'}
+
+
+def test_a_locked_history_is_waited_for_once(on_postgresql):
+    ticker = on_postgresql.ticker(tasks=FIVE)
+    ticker.tick(0)
+    with on_postgresql._engine.begin() as connection:
+        connection.execute(text('LOCK TABLE cron_runs'))
+        answer = ticker.tick(1)
+    assert_waited_once(answer)
+    assert 'timeout' in answer['errors']['writes 0']
+    assert set(ticker.tick(2)['tasks'].values()) == {'ok'}
+
+
+def test_a_frozen_mariadb_is_waited_for_once(mariadb_server, mariadb, open_store):
+    store = open_store(mariadb)
+    ticker = store.ticker(tasks=FIVE)
+    assert ticker.tick(0)['problem'] is None
+    with frozen(mariadb_server.pid):
+        for minute in (1, 2):
+            assert_waited_once(ticker.tick(minute))
+    assert set(ticker.tick(3)['tasks'].values()) == {'ok'}
 
 
 @pytest.fixture

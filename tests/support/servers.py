@@ -8,6 +8,7 @@ from sqlalchemy import event, insert, select, update
 from sqlalchemy.exc import OperationalError
 
 from pyramid_cron.schedules.clock import MINUTE
+from pyramid_cron.store.circuit_breaker import CircuitBreaker
 from pyramid_cron.store.claims import StoreClaims
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.schema import gaps, processes, runs, tasks
@@ -61,6 +62,7 @@ class Server:
         if self._claims is None:
             self.config.commit()
             made = self.registry['cron_claims'].in_store
+            made.database.breaker = CircuitBreaker(self.clock)
             self._claims = StoreClaims(made.database, made.options, made.failed_ticks, self.clock, self.clock.sleep)
             self.registry['cron_claims'].in_store = self._claims
         return self._claims
@@ -106,6 +108,23 @@ class Server:
     def outage(self, begins_with='', times=10**6, **condition):
         """Fail statements, as :func:`.statements.outage` does."""
         return statements.outage(self.engine, times, begins_with=begins_with, **condition)
+
+    @contextlib.contextmanager
+    def silence(self, seconds=5, **condition):
+        """Fail statements that meet a condition after a wait, as when the database does not answer or is locked.
+
+        The ``with`` yields a list that receives the statements that were waited for.
+        """
+        found = []
+
+        def fail(statement):
+            if statement.matches(**condition):
+                found.append(statement)
+                self.clock.sleep(seconds)
+                raise OperationalError(statement.text, {}, Exception('canceling statement due to lock timeout'))
+
+        with statements.before_each(self.engine, fail):
+            yield found
 
     @contextlib.contextmanager
     def commit_fails(self, after, times=1):

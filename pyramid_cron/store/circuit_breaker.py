@@ -1,0 +1,78 @@
+"""A circuit breaker: a run that has waited for the database in vain does not wait for it again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pyramid_cron.claims import Unavailable
+from pyramid_cron.store.dialects import MOST_SECONDS
+from pyramid_cron.store.errors import one_line
+
+# seconds from which on an error counts as a wait, a little less than the shortest limit
+LONG = MOST_SECONDS - 0.5
+# seconds after which the database is tried again although the run goes on: its task has taken that long
+OPEN_SECONDS = 60
+
+
+class NotAnswering(Unavailable):
+    """The database did not answer in time, or is locked."""
+
+
+class CircuitOpen(NotAnswering):
+    """The database was not used, because it did not answer this thread a short while ago."""
+
+
+class CircuitBreaker:
+    """Refuses the use of a database that has kept this thread waiting, until :meth:`close` or for a minute.
+
+    A run has one thread. Others find out for themselves.
+
+    :param monotonic: a monotonic clock in seconds.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._of_thread = threading.local()
+
+    def close(self) -> None:
+        """Let this thread use the database again, as at the begin of a run."""
+        self._of_thread.opened = None
+
+    def close_if_refused(self) -> None:
+        """Let this thread use the database again if it answered in the end, such as that a row is locked."""
+        if getattr(self._of_thread, 'was_refused', False):
+            self.close()
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Notice in the ``with``, which uses the database, whether it has to be waited for.
+
+        :raises CircuitOpen: if it did not answer before.
+        :raises NotAnswering: if it does not answer now.
+        """
+        began = self._monotonic()
+        opened = getattr(self._of_thread, 'opened', None)
+        if opened is not None and began - opened < OPEN_SECONDS:
+            raise CircuitOpen(
+                'the store is not available: it did not answer a moment ago, and is not waited for again in this run'
+            )
+        try:
+            yield
+        except Unavailable as exc:
+            ended = self._monotonic()
+            if ended - began < LONG:
+                raise
+            self._of_thread.opened = ended
+            self._of_thread.was_refused = not exc.disconnected
+            raise NotAnswering(_message(exc, ended - began)) from exc.__cause__
+
+
+def _message(exc: Unavailable, seconds: float) -> str:
+    text = f'the store is not available: it did not answer within {seconds:.0f} s'
+    if exc.disconnected or exc.__cause__ is None:
+        # the driver reports that the server has closed the connection, which time_limit.py has
+        return text
+    return f'{text}: {one_line(exc.__cause__)}'
