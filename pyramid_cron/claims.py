@@ -95,7 +95,7 @@ class Found(NamedTuple):
 
     :param runs: those that were found.
     :param problem: why others could not be found.
-    :param finish: to be called when all of a tick is done, ``None`` if there is nothing to do then.
+    :param finish: to be called when all of them have ended, ``None`` if there is nothing to do then.
     """
 
     runs: Collection[Run]

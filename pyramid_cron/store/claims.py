@@ -17,7 +17,6 @@ from pyramid_cron.claims import Delivery, Found, NotClaimed, Unavailable
 from pyramid_cron.memory_claims import NOT_JOINED
 from pyramid_cron.reports import FAILED, LOCKED, OK, QUEUED, SKIPPED, TaskReport
 from pyramid_cron.schedules import clock
-from pyramid_cron.store import leases
 from pyramid_cron.store.acquire import NotSent, acquire, why_not_free
 from pyramid_cron.store.circuit_breaker import CircuitOpen
 from pyramid_cron.store.complete import Completion, Fenced
@@ -32,6 +31,7 @@ from pyramid_cron.store.missed import notify_missed, record_skipped
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.patience import Patience
 from pyramid_cron.store.poll import Poll
+from pyramid_cron.store.pruning import Pruning
 from pyramid_cron.store.run import StoredRun
 from pyramid_cron.store.session import Joined, require_same_database, session_of
 from pyramid_cron.store.task_state import TaskStates, next_due
@@ -41,9 +41,6 @@ from pyramid_cron.tasks import Tasks
 from pyramid_cron.transactions import manager_of
 
 log = logging.getLogger(__name__)
-
-# seconds between two times that old rows are deleted
-PRUNING = 60
 
 
 class StoreClaims:
@@ -74,7 +71,7 @@ class StoreClaims:
         self._poll = Poll(
             database, options, lambda: self.process.namespace, make_run, self._patience, self.failed_ticks
         )
-        self._pruned = monotonic()
+        self._pruning = Pruning(database, options.keep_history, monotonic)
         self._begin_process()
 
     def _begin_process(self) -> None:
@@ -97,10 +94,10 @@ class StoreClaims:
         for run in found.runs:
             if run.not_claimed is not None and run.not_claimed.outcome in (FAILED, LOCKED):
                 work.add_problem(f'task {run.task.name}: {run.not_claimed.reason}')
-        return found if work.is_recorded else found._replace(finish=partial(self._finish, work))
+        return found if work.is_recorded else found._replace(finish=partial(self._finish, work, bool(found.runs)))
 
-    def _finish(self, work: TickWork) -> None:
-        """Record that a tick has done its work, or what it could not do."""
+    def _finish(self, work: TickWork, prunes: bool) -> None:
+        """Record that a tick has done its work, or what it could not do, and delete what is too old."""
         problem = work.problem
         if problem is not None:
             self.failed_ticks.add(work.minute, problem)
@@ -111,6 +108,8 @@ class StoreClaims:
                 Ticks(connection).finish(work.minute, problem)
         except Unavailable as exc:
             log.warning('it cannot be recorded that the tick for %s is done: %s', self.options.shown(work.minute), exc)
+        if prunes:
+            self._pruning.after_run(work.minute)
 
     def named(
         self, tasks: Tasks, names: Collection[str], requested_by: str | None = None, enqueue: bool = False
@@ -125,12 +124,14 @@ class StoreClaims:
                 for task in wanted
             ]
 
-        return self._found(prepare, TickWork(instant), 'manual')
+        found = self._found(prepare, TickWork(instant), 'manual')
+        return found._replace(finish=partial(self._pruning.after_run, instant))
 
     def delivered(self, tasks: Tasks, delivery: Delivery, catch_up: timedelta) -> Found:
         [task] = tasks.named([delivery.task])
         instant = clock.current_minute()
-        return self._found(lambda: [self._poll.delivered(task, delivery, instant)], TickWork(instant), 'queue')
+        found = self._found(lambda: [self._poll.delivered(task, delivery, instant)], TickWork(instant), 'queue')
+        return found._replace(finish=partial(self._pruning.after_run, instant))
 
     def _found(self, find: Callable[[], list[StoredRun]], work: TickWork, trigger: str) -> Found:
         """Return the runs that a function finds, or why they could not be found."""
@@ -257,7 +258,6 @@ class StoreClaims:
         if not enqueued and (report.outcome != OK or not run.is_committed):
             report = self._completion.complete(run, report)
         self._end_heartbeat()
-        self._prune()
         return report
 
     def _end_heartbeat(self) -> None:
@@ -299,18 +299,3 @@ class StoreClaims:
         self._completion.write_late()
         with self.database.begin() as connection:
             self.process.renew(connection)
-
-    def _prune(self) -> None:
-        """Delete some of the rows that are too old to keep, at intervals."""
-        now = self._monotonic()
-        if now - self._pruned < PRUNING:
-            return
-        self._pruned = now
-        before = clock.now() - self.options.keep_history
-        try:
-            with self.database.begin() as connection:
-                History(connection).prune(before)
-                Ticks(connection).prune(before)
-                leases.prune(connection)
-        except Unavailable as exc:
-            log.warning('the history cannot be pruned: %s', exc)

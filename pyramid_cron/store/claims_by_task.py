@@ -35,7 +35,7 @@ class ClaimsByTask:
         stored = [task.name for task in wanted if task.store]
         found = self.in_store.named(tasks, stored, requested_by, enqueue) if stored else Found([])
         free = self.in_memory.named(tasks, [task.name for task in wanted if not task.store], requested_by, enqueue)
-        return Found(sorted([*free.runs, *found.runs], key=lambda run: wanted.index(run.task)), found.problem)
+        return found._replace(runs=sorted([*free.runs, *found.runs], key=lambda run: wanted.index(run.task)))
 
     def delivered(self, tasks: Tasks, delivery: Delivery, catch_up: timedelta) -> Found:
         [task] = tasks.named([delivery.task])

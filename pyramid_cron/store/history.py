@@ -16,8 +16,6 @@ from pyramid_cron.store.schema import runs
 
 # of a traceback, its end
 MOST_CHARACTERS = 8000
-# rows that are deleted at once
-MOST_PRUNED = 500
 
 NAMESPACE = UUID('6f3c1f0e-5b1f-4a1e-9d0a-3f6a4f0c9c53')
 
@@ -85,12 +83,19 @@ class History:
         if rows:
             self._connection.execute(self._connection.insert_new(runs), rows)
 
-    def prune(self, before: datetime) -> int:
-        """Delete some of the runs that began before an instant and have ended, and return how many."""
+    def prune(self, before: datetime, limit: int) -> int:
+        """Delete the oldest of the runs that began before an instant and have ended, and return how many.
+
+        :param limit: how many at most.
+        """
         ended = self._connection.select(runs, runs.c.id).where(runs.c.started < before, runs.c.finished.is_not(None))
+        oldest = ended.order_by(runs.c.started).limit(limit)
+        if self._connection.dialect.skips_locked:
+            oldest = oldest.with_for_update(skip_locked=True)
         # as a list, because MySQL has no LIMIT in a subquery
-        keys = self._connection.scalars(ended.order_by(runs.c.started).limit(MOST_PRUNED))
-        self._connection.execute(self._connection.delete(runs).where(runs.c.id.in_(keys)))
+        keys = self._connection.scalars(oldest)
+        if keys:
+            self._connection.execute(self._connection.delete(runs).where(runs.c.id.in_(keys)))
         return len(keys)
 
 

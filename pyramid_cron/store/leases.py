@@ -120,8 +120,13 @@ class Heartbeat:
                 self._stop_if_idle()
 
 
-def prune(connection: StoreConnection) -> None:
-    """Delete processes whose lease has expired long ago and that have claimed no task."""
+def prune(connection: StoreConnection, limit: int) -> int:
+    """Delete processes whose lease has expired long ago and that have claimed no task, and return how many.
+
+    :param limit: how many at most.
+    """
     expired = processes.c.lease_until < database_clock() - KEPT_SECONDS
     claims = connection.in_any_application(tasks).where(tasks.c.process == processes.c.id)
-    connection.execute(connection.delete(processes).where(expired, ~claims))
+    keys = connection.scalars(connection.select(processes, processes.c.id).where(expired, ~claims).limit(limit))
+    deleted = connection.delete(processes).where(processes.c.id.in_(keys), expired, ~claims)
+    return int(connection.execute(deleted))

@@ -130,6 +130,8 @@ ticks = Table(
     # the newest minute whose tick did all of its work, and what the last tick could not do
     Column('done_minute', Instant),
     Column('problem', Text),
+    # the tick after which old records were deleted
+    Column('pruned_minute', Instant),
     **TABLE_OPTIONS,
 )
 

@@ -5,19 +5,18 @@ import logging
 import os
 import socket
 import sys
-from datetime import datetime, timedelta, timezone
 
 import pytest
 from pyramid.scripting import prepare
-from sqlalchemy import column, func, insert, select, table
+from sqlalchemy import column, func, select, table
 from sqlalchemy.exc import OperationalError
 from webtest import TestApp
 
-from pyramid_cron import TaskReport, runner
+from pyramid_cron import runner
 from pyramid_cron.isolation import OF_SERVERS
 from pyramid_cron.orders import Order
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.schema import gaps, processes, runs, tasks, ticks
+from pyramid_cron.store.schema import processes, runs, tasks, ticks
 from tests.support.servers import INSTANT
 from tests.support.statements import GONE
 
@@ -314,52 +313,6 @@ def test_a_forked_process_has_its_own_claims(servers):
     server.tick(2)
     assert {row['pid'] for row in servers.rows(processes)} == {os.getpid(), child}
     assert servers.history('pid') == [os.getpid(), child, os.getpid()]
-
-
-def test_old_history_is_pruned_in_small_steps(servers):
-    server = servers.start(keep_history='2').add(min='*')
-    server.tick(0)
-    server.tick(5)
-    now = datetime.now(timezone.utc)
-    old = {'app': 'app', 'task': 'task', 'attempt': 1, 'trigger': 'request', 'finished': now, 'outcome': 'ok'}
-    days = [*[3] * 600, 1]
-    servers.execute(
-        insert(runs).values([old | {'id': str(i), 'started': now - timedelta(days=d)} for i, d in enumerate(days)])
-    )
-    assert len(servers.rows(runs)) == 2 + 601 + 4
-    server.clock.sleep(59)
-    server.tick(6)
-    assert len(servers.rows(runs)) == 2 + 601 + 5
-    for left in (2 + 101 + 6, 2 + 101 + 7):
-        server.clock.sleep(60 if left == 109 else 30)
-        server.tick(left)
-    assert len(servers.rows(gaps)) == 0
-    server.clock.sleep(60)
-    server.tick(200)
-    assert len([row for row in servers.rows(runs) if row['started'] < now - timedelta(days=2)]) == 0
-
-
-def test_expired_processes_are_pruned(servers):
-    server = servers.start().add(min='*').add('held', min=59)
-    server.tick(0)
-    silent = {'host': 'elsewhere', 'pid': 1, 'lease_until': 0.0}
-    servers.execute(insert(processes).values([silent | {'id': 'silent'}, silent | {'id': 'holds'}]))
-    server.clock.sleep(60)
-    # found by the tick after this
-    (run,) = server.runs(1)
-    run.claim()
-    servers.change('held', run_id='other', process='holds', started_at=0.0)
-    run.release(TaskReport('task', 'ok'))
-    assert {row['id'] for row in servers.rows(processes)} == {server.claims.process.id, 'holds'}
-
-
-def test_a_failed_pruning_does_not_fail_the_tick(servers, warnings):
-    server = servers.start().add(min='*')
-    server.tick(0)
-    server.clock.sleep(60)
-    with server.outage(kind='delete'):
-        assert str(server.tick(1)) == 'ok'
-    assert warnings() == [f'the history cannot be pruned: {GONE}']
 
 
 def test_a_tick_of_a_command_is_recorded(servers):

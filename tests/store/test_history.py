@@ -8,7 +8,7 @@ from sqlalchemy import update
 from pyramid_cron import TaskReport
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.history import MOST_PRUNED, History
+from pyramid_cron.store.history import History
 from pyramid_cron.store.schema import runs
 from tests.support.servers import INSTANT
 
@@ -124,16 +124,16 @@ def test_old_runs_are_pruned_and_unfinished_ones_kept(servers):
     for number, days in enumerate([3, 3, 2, 1]):
         servers.execute(update(runs).where(runs.c.id == str(number)).values(started=INSTANT - timedelta(days=days)))
     with servers.begin() as connection:
-        assert History(connection).prune(INSTANT - timedelta(days=2)) == 1
-        assert History(connection).prune(INSTANT - timedelta(days=2)) == 0
+        assert History(connection).prune(INSTANT - timedelta(days=2), 9) == 1
+        assert History(connection).prune(INSTANT - timedelta(days=2), 9) == 0
     assert sorted(row['id'] for row in servers.rows(runs)) == ['0', '2', '3']
 
 
 def test_the_oldest_runs_are_pruned_first(servers):
-    minutes = [INSTANT + minute * MINUTE for minute in range(MOST_PRUNED + 1)]
+    minutes = [INSTANT + minute * MINUTE for minute in range(3)]
     with servers.begin() as connection:
         History(connection).record_without_run('task', minutes, 'missed', 'why')
     servers.execute(update(runs).values(started=runs.c.scheduled_for))
     with servers.begin() as connection:
-        assert History(connection).prune(INSTANT + timedelta(days=9)) == MOST_PRUNED
-    assert servers.minutes('missed') == [('task', MOST_PRUNED)]
+        assert History(connection).prune(INSTANT + timedelta(days=9), 2) == 2
+    assert servers.minutes('missed') == [('task', 2)]

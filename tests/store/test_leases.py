@@ -46,7 +46,7 @@ def test_a_pruned_process_is_inserted_again(servers):
         assert row['lease_until'] == pytest.approx(now + 90, abs=5)
         servers.execute(update(processes).values(lease_until=1.0))
         with servers.begin() as connection:
-            leases.prune(connection)
+            assert leases.prune(connection, 9) == 1
         assert servers.rows(processes) == []
 
 
@@ -93,7 +93,7 @@ def test_processes_with_claims_or_leases_are_not_pruned(servers):
     values = {'schedule': '', 'first_seen': INSTANT, 'attempt': 1, 'transactional': False, 'run_id': 'run'}
     servers.execute(insert(tasks).values(app='other', task='task', process='claiming', **values))
     with servers.begin() as connection:
-        leases.prune(connection)
+        assert leases.prune(connection, 9) == 1
     assert sorted(row['id'] for row in servers.rows(processes)) == ['claiming', 'recent']
 
 

@@ -176,7 +176,7 @@ OPERATIONS = {
     'outcome of': lambda c: [History(c).outcome_of(f'{app}-idle-1') for app in ('app', 'other')],
     'minute of': lambda c: [History(c).minute_of(f'{app}-idle-1') for app in ('app', 'other')],
     'without run': lambda c: History(c).record_without_run('idle', [at(0), at(7)], 'missed', 'why'),
-    'prune': lambda c: [History(c).prune(at(1)), History(c).prune(NEVER - DAY)],
+    'prune': lambda c: [History(c).prune(at(1), 99), History(c).prune(NEVER - DAY, 99)],
     'past runs': lambda c: [
         Queries(c).past_runs(99),
         Queries(c).past_runs(99, ['idle', 'theirs']),

@@ -1,0 +1,176 @@
+"""Pruning: which process deletes old records, how many, and what happens if it cannot."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from pyramid_cron.schedules.clock import MINUTE
+from pyramid_cron.store.pruning import LONGEST, Pruning
+from pyramid_cron.store.schema import gaps, processes, runs, ticks
+from tests.support.enqueueing import begin
+from tests.support.servers import INSTANT, Clock
+from tests.support.statements import GONE
+
+pytestmark = pytest.mark.each_database
+
+KEEP = timedelta(minutes=30)
+STEP = 20
+DAYS = timedelta(days=1)
+
+
+def record(servers, count, started, **values):
+    """Insert runs that began at an instant and have ended."""
+    row = {'app': 'app', 'task': 'task', 'attempt': 1, 'trigger': 'request', 'outcome': 'ok'} | values
+    row |= {'started': started, 'finished': started}
+    servers.execute(insert(runs).values([row | {'id': uuid4().hex} for _ in range(count)]))
+
+
+def old(servers):
+    """Return how many of the runs that :func:`record` has inserted are left."""
+    return len([row for row in servers.rows(runs) if row['outcome'] == 'old'])
+
+
+@pytest.fixture
+def many(servers):
+    """Sixteen processes with a task each, and a tick for which nothing is due."""
+    many = [servers.start(keep_history='2').add(f'task {number}', min=30) for number in range(16)]
+    for server in many:
+        server.tick(29)
+    return many
+
+
+def deletions(executed):
+    return [statement for statement in executed if statement.matches(of=runs, kind='delete')]
+
+
+def test_one_of_sixteen_processes_deletes_after_a_tick(servers, many):
+    record(servers, 5, INSTANT - 3 * DAYS, outcome='old')
+    deleted = []
+    for server in many:
+        with server.executed() as executed:
+            assert str(server.tick(30)) == 'ok'
+        deleted.append(len(deletions(executed)))
+    assert deleted == [1, *[0] * 15]
+    assert old(servers) == 0
+
+
+def test_a_tick_that_runs_nothing_deletes_nothing(servers, many):
+    record(servers, 5, INSTANT - 3 * DAYS, outcome='old')
+    with many[0].executed() as executed:
+        many[0].tick(29)
+    assert [statement for statement in executed if statement.matches(of=ticks, sets='pruned_minute')] == []
+    assert old(servers) == 5
+
+
+def test_the_first_tick_of_a_process_deletes(servers, server):
+    """As that of ``pcron tick`` is, which is its last one too."""
+    record(servers, 5, INSTANT - 100 * DAYS, outcome='old')
+    server.tick(0)
+    assert old(servers) == 0
+
+
+def test_a_process_asks_once_a_minute(servers):
+    server = servers.start().add('one', min='*').add('other', min='*')
+    with server.executed() as executed:
+        server.tick(0)
+    assert len([statement for statement in executed if statement.matches(of=ticks, sets='pruned_minute')]) == 1
+
+
+def test_a_worker_deletes(servers, web, worker, queue):
+    web.tick(0)
+    servers.execute(update(ticks).values(pruned_minute=None))
+    record(servers, 5, INSTANT - 100 * DAYS, outcome='old')
+    begin(worker, queue[0])
+    assert old(servers) == 0
+
+
+def test_runs_by_name_delete_without_any_tick(servers, server):
+    record(servers, 5, INSTANT - 100 * DAYS, outcome='old')
+    server.tick(names=['task'])
+    assert servers.rows(ticks) == []
+    assert old(servers) == 0
+
+
+def test_gaps_and_processes_are_deleted_as_well(servers):
+    server = servers.start(keep_history='2').add(min='*').add('held', min=59)
+    server.tick(0)
+    silent = {'host': 'elsewhere', 'pid': 1, 'lease_until': 0.0}
+    servers.execute(insert(processes).values([silent | {'id': 'silent'}, silent | {'id': 'holds'}]))
+    minutes = {'app': 'app', 'first_minute': INSTANT - 4 * DAYS}
+    servers.execute(insert(gaps).values(minutes | {'last_minute': INSTANT - 3 * DAYS}))
+    server.clock.sleep(60)
+    # found by the tick after this
+    found = server.registry['cron_claims'].due(server.registry['cron_tasks'], INSTANT + MINUTE, 'request')
+    servers.change('held', run_id='other', process='holds', started_at=0.0)
+    found.finish()
+    assert {row['id'] for row in servers.rows(processes)} == {server.claims.process.id, 'holds'}
+    assert servers.gaps() == []
+
+
+def test_a_failed_deletion_does_not_fail_the_tick(servers, warnings):
+    server = servers.start(keep_history='2').add(min='*')
+    record(servers, 1, INSTANT - 3 * DAYS)
+    with server.outage(kind='delete'):
+        assert str(server.tick(0)) == 'ok'
+    assert warnings() == [f'the history cannot be pruned: {GONE}']
+
+
+def test_a_record_that_is_locked_keeps_no_task_from_running(servers, warnings):
+    server = servers.start(keep_history='2').add('one', min='*').add('other', min='*')
+    record(servers, 1, INSTANT - 3 * DAYS)
+    with server.silence(kind='delete'):
+        assert str(server.tick(0)) == 'ok'
+    assert len(warnings()) == 1
+    assert server.ran == [('one', 0), ('other', 0)]
+
+
+def test_a_database_that_did_not_answer_is_not_pruned(servers, server, warnings):
+    with server.silence(of=runs, kind='update') as waited:
+        server.tick(0)
+    assert len(waited) == 1
+    assert [warning for warning in warnings() if 'pruned' in warning] == []
+
+
+@pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
+def test_a_record_that_another_transaction_holds_is_left(servers):
+    record(servers, 2, INSTANT - DAYS)
+    held = servers.rows(runs)[0]['id']
+    pruning = Pruning(servers.start().claims.database, KEEP)
+    with servers.engine.begin() as other:
+        other.execute(select(runs.c.id).where(runs.c.id == held).with_for_update())
+        pruning.prune(INSTANT)
+    assert [row['id'] for row in servers.rows(runs)] == [held]
+
+
+@pytest.fixture
+def slow(servers):
+    """A pruning whose clock moves on by a third of its time with each look."""
+
+    class Slow(Clock):
+        def __call__(self):
+            self.now += LONGEST / 3
+            return self.now
+
+    return Pruning(servers.start().claims.database, KEEP, Slow(), STEP)
+
+
+def test_it_ends_after_its_time(servers, slow):
+    for _ in range(4):
+        record(servers, STEP, INSTANT - DAYS)
+    slow.prune(INSTANT)
+    assert len(servers.rows(runs)) == 2 * STEP
+    slow.prune(INSTANT)
+    assert servers.rows(runs) == []
+
+
+def test_runs_do_not_pile_up(servers, slow):
+    record(servers, STEP, INSTANT - DAYS)
+    left = []
+    for minute in range(34):
+        record(servers, STEP, INSTANT + minute * MINUTE)
+        slow.prune(INSTANT + minute * MINUTE)
+        with servers.engine.connect() as connection:
+            left.append(len(connection.scalars(select(runs.c.id)).all()))
+    assert left[-3:] == [31 * STEP] * 3
