@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from sqlalchemy import event, inspect, text
+from sqlalchemy.exc import OperationalError
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.store import metadata
@@ -41,6 +42,18 @@ def test_a_connection_that_ended_meanwhile_costs_no_tick(servers):
     with server.engine.connect() as connection:
         connection.connection.driver_connection.close()
     assert str(server.tick(1)) == 'ok'
+
+
+def test_an_error_of_the_driver_itself_is_one_of_the_database(postgresql, engines):
+    engine = engines(make_engine(postgresql, None))
+    database = Database(engine, 'app', True)
+    with database.begin():
+        pass
+    # psycopg refuses to change the isolation within a transaction
+    event.listen(engine, 'checkout', lambda connection, record, proxy: connection.execute('SELECT 1'))
+    with pytest.raises(OperationalError, match='INTRANS') as caught, database.autocommit():
+        pass
+    assert caught.value.connection_invalidated
 
 
 @pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
