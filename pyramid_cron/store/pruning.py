@@ -11,7 +11,6 @@ from sqlalchemy import or_
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.store import leases
-from pyramid_cron.store.circuit_breaker import CircuitOpen
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.history import History
@@ -59,10 +58,7 @@ class Pruning:
             if takes:
                 self.prune(minute)
         except Unavailable as exc:
-            if not isinstance(exc, CircuitOpen):
-                log.warning('the history cannot be pruned: %s', exc)
-                # a record that is locked does not keep the next tasks from running
-                self._database.breaker.close()
+            log.warning('the history cannot be pruned: %s', exc)
 
     def prune(self, now: datetime) -> None:
         """Delete records that are too old at an instant, until there are none, or for a fraction of a second."""

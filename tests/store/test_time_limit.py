@@ -238,3 +238,11 @@ def test_a_forked_process_has_a_watchdog_of_its_own(postgresql, engines):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     with database.begin() as connection:
         assert connection.clock() > 0
+
+
+def test_a_driver_without_a_socket_is_left_alone(tmp_path, engines):
+    engine = engines(create_engine(f'sqlite:///{tmp_path}/any.sqlite'))
+    limit_waits(engine)
+    with engine.begin() as connection:
+        assert connection.scalar(text('SELECT 1')) == 1
+        assert WAIT not in connection.connection.record_info
