@@ -9,12 +9,15 @@ from contextlib import contextmanager
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.store.dialects import MOST_SECONDS
-from pyramid_cron.store.errors import one_line
+from pyramid_cron.store.errors import error_codes, one_line
 
 # seconds from which on an error counts as a wait, a little less than the shortest limit
 LONG = MOST_SECONDS - 0.5
 # seconds after which the database is tried again although the run goes on: its task has taken that long
 OPEN_SECONDS = 60
+# by which PostgreSQL, and MySQL and MariaDB, answer that a lock or a statement has taken too long. SQLite has one lock
+# for all of its tables
+LOCK_ERRORS = ('55P03', '57014', 1205, 1969, 3024)
 
 
 class NotAnswering(Unavailable):
@@ -41,9 +44,9 @@ class CircuitBreaker:
         """Let this thread use the database again, as at the begin of a run."""
         self._of_thread.opened = None
 
-    def close_if_refused(self) -> None:
-        """Let this thread use the database again if it answered in the end, such as that a row is locked."""
-        if getattr(self._of_thread, 'was_refused', False):
+    def close_if_locked(self) -> None:
+        """Let this thread use the database again if it has answered that what was waited for is locked."""
+        if getattr(self._of_thread, 'was_locked', False):
             self.close()
 
     @contextmanager
@@ -66,7 +69,7 @@ class CircuitBreaker:
             if ended - began < LONG:
                 raise
             self._of_thread.opened = ended
-            self._of_thread.was_refused = not exc.disconnected
+            self._of_thread.was_locked = any(code in LOCK_ERRORS for code in error_codes(exc.__cause__))
             raise NotAnswering(_message(exc, ended - began)) from exc.__cause__
 
 

@@ -22,7 +22,6 @@ from pyramid_cron.store.circuit_breaker import CircuitOpen
 from pyramid_cron.store.complete import Completion, Fenced
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
-from pyramid_cron.store.dialects import SQLITE, dialect_of
 from pyramid_cron.store.errors import Locked, original_errors
 from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.history import History
@@ -102,15 +101,14 @@ class StoreClaims:
         problem = work.problem
         if problem is not None:
             self.failed_ticks.add(work.minute, problem)
-        # other processes need to know what this one could not do because of a locked row; SQLite has one lock for all
-        if dialect_of(self.database.engine.dialect.name) is not SQLITE:
-            self.database.breaker.close_if_refused()
+        # other processes need to know what this one could not do because of a lock
+        self.database.breaker.close_if_locked()
         try:
             with self.database.autocommit() as connection:
                 Ticks(connection).finish(work.minute, problem)
         except Unavailable as exc:
             log.warning('it cannot be recorded that the tick for %s is done: %s', self.options.shown(work.minute), exc)
-        if prunes:
+        if prunes and problem is None:
             self._pruning.after_run(work.minute)
 
     def named(

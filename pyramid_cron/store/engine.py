@@ -11,6 +11,7 @@ from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from pyramid_cron.store.dialects import MOST_SECONDS, SQLITE, dialect_of
+from pyramid_cron.store.errors import error_codes
 from pyramid_cron.store.sqlite_file import is_in_memory, sqlite_file
 from pyramid_cron.store.time_limit import limit_waits
 from pyramid_cron.tasks import dotted_path
@@ -46,7 +47,7 @@ def make_engine(value: Any, registry: Any) -> Engine:
         connection.commit()
 
     def disconnect(context: Any) -> None:
-        if any(code in dialect.read_only_errors for code in _error_codes(context.original_exception)):
+        if any(code in dialect.read_only_errors for code in error_codes(context.original_exception)):
             context.is_disconnect = True
 
     event.listen(engine, 'connect', limit)
@@ -137,8 +138,3 @@ def _require_same_file_everywhere(url: URL) -> None:
             f'folders have two stores and run all tasks twice; write sqlite:///%(here)s/{below} in the ini file, or an '
             'absolute path'
         )
-
-
-def _error_codes(exc: Any) -> list[Any]:
-    """Return the codes of a driver's error: of psycopg, of psycopg2, and the first argument, as of MySQL's."""
-    return [getattr(exc, 'sqlstate', None), getattr(exc, 'pgcode', None), *exc.args[:1]]

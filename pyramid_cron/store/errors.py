@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
@@ -60,3 +61,9 @@ def unavailable(exc: Exception, disconnected: bool = False) -> Unavailable:
 def one_line(exc: BaseException) -> str:
     """Return the message of the database in an error, without the statement."""
     return message(getattr(exc, 'orig', None) or exc)
+
+
+def error_codes(exc: BaseException | None) -> list[Any]:
+    """Return the codes of a driver's error: of psycopg, of psycopg2, and the first argument, as of MySQL's."""
+    error = getattr(exc, 'orig', None) or exc
+    return [getattr(error, 'sqlstate', None), getattr(error, 'pgcode', None), *getattr(error, 'args', ())[:1]]

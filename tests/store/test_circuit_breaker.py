@@ -77,12 +77,12 @@ def test_another_error_is_no_wait_for_the_database(breaker, clock):
     use(breaker)
 
 
-@pytest.mark.parametrize(('invalidated', 'again'), [(False, True), (True, False)])
-def test_a_database_that_refused_in_the_end_can_be_used(breaker, clock, invalidated, again):
-    breaker.close_if_refused()
+@pytest.mark.parametrize(('code', 'again'), [(1205, True), (2013, False)])
+def test_a_database_that_has_a_lock_can_be_used(breaker, clock, code, again):
+    breaker.close_if_locked()
     with pytest.raises(NotAnswering):
-        use(breaker, clock, 4, database_error(invalidated))
-    breaker.close_if_refused()
+        use(breaker, clock, 4, OperationalError('SELECT 1', {}, Exception(code, 'too long')))
+    breaker.close_if_locked()
     with contextlib.nullcontext() if again else pytest.raises(CircuitOpen):
         use(breaker)
 
