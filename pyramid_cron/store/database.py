@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 
+from pyramid_cron.printable import message
 from pyramid_cron.store.circuit_breaker import CircuitBreaker
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import SQLITE, dialect_of
@@ -91,9 +92,7 @@ class Database:
         if self._file is not None and not self._file.path.exists():
             yield None
             return
-        with database_errors():
-            connection = self.engine.connect()
-        with connection:
+        with _open(self.engine) as connection:
             if not self._readable:
                 with database_errors():
                     self._readable = has_tables(connection, self.creates_tables)
@@ -102,8 +101,8 @@ class Database:
     @contextmanager
     def _connected(self, **options: Any) -> Iterator[Connection]:
         with database_errors():
-            connection = self._prepared().connect()
-        with connection:
+            engine = self._prepared()
+        with _open(engine) as connection:
             try:
                 connection.execution_options(**options)
             except Exception as exc:
@@ -138,3 +137,17 @@ class Database:
                     prepare_tables(self.engine, self.creates_tables)
                     self._ready = True
         return self.engine
+
+
+@contextmanager
+def _open(engine: Engine) -> Iterator[Connection]:
+    """Return a connection, which is dropped at the end of the ``with`` if its transaction cannot be rolled back."""
+    with database_errors():
+        connection = engine.connect()
+    try:
+        yield connection
+    finally:
+        try:
+            connection.close()
+        except Exception as exc:
+            log.debug('a connection is dropped that cannot be rolled back: %s', message(exc))

@@ -11,6 +11,7 @@ from sqlalchemy import or_
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.store import leases
+from pyramid_cron.store.circuit_breaker import CircuitOpen
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.history import History
@@ -57,6 +58,9 @@ class Pruning:
                 takes = _take_minute(connection)
             if takes:
                 self.prune(minute)
+        except CircuitOpen:
+            # logged where it did not answer
+            pass
         except Unavailable as exc:
             log.warning('the history cannot be pruned: %s', exc)
 

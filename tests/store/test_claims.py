@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from pyramid.scripting import prepare
-from sqlalchemy import column, func, select, table
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from webtest import TestApp
 
@@ -165,22 +165,12 @@ def test_the_trigger_of_a_run_is_recorded(servers):
     assert servers.history('trigger', 'host', 'pid') == [('request', socket.gethostname(), os.getpid())]
 
 
-def end_connections(servers):
-    """End all connections to the database but that of this very statement."""
-    pid = column('pid')
-    others = select(func.pg_terminate_backend(pid, 10000)).select_from(table('pg_stat_activity'))
-    ended = servers.execute(
-        others.where(column('datname') == func.current_database(), pid != func.pg_backend_pid())
-    ).all()
-    assert set(ended) == {(True,)}
-
-
 # SQLite has no server
 @pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
 def test_a_database_restart_between_ticks_costs_no_tick(servers, warnings):
     server = servers.start().add(min='*')
     server.tick(0)
-    end_connections(servers)
+    servers.end_connections()
     assert str(server.tick(1)) == 'ok'
     assert server.ran == [('task', 0), ('task', 1)]
     assert warnings() == []
@@ -455,7 +445,7 @@ def test_a_tick_that_cannot_be_recorded_is_remembered(servers, warnings):
 def test_a_connection_lost_during_a_tick_costs_no_tick(servers):
     server = servers.start(catch_up='0').add('first', min=1).add('second', min='*')
     server.tick(0)
-    with server.overtaken(of=tasks, kind='lock', by=lambda: end_connections(servers)):
+    with server.overtaken(of=tasks, kind='lock', by=servers.end_connections):
         assert str(server.tick(2)) == 'ok'
     assert servers.minutes('missed') == [('first', 1), ('second', 1)]
     assert server.ran[-1] == ('second', 2)

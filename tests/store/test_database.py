@@ -312,3 +312,22 @@ def test_threads_leave_a_replaced_file_once(servers, file, left):
     with database.begin() as connection:
         assert connection.scalars(connection.select(runs, runs.c.id)) == []
     assert left() == [f'cron.store: the file {file} was removed']
+
+
+@pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
+@pytest.mark.parametrize('ends_process', [False, True])
+def test_a_connection_that_cannot_be_rolled_back_is_dropped(servers, ends_process):
+    database = servers.start().store.database
+
+    def fail():
+        with database.begin() as connection:
+            connection.rows(connection.select(runs, runs.c.id))
+            servers.end_connections()
+            if ends_process:
+                raise SystemExit
+            connection.rows(connection.select(runs, runs.c.id))
+
+    with pytest.raises(SystemExit if ends_process else Unavailable):
+        fail()
+    with database.begin() as connection:
+        assert connection.rows(connection.select(runs, runs.c.id)) == []

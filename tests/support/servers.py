@@ -4,7 +4,7 @@ import contextlib
 from datetime import datetime, timezone
 
 from pyramid.config import Configurator
-from sqlalchemy import event, insert, select, update
+from sqlalchemy import column, event, func, insert, select, table, update
 from sqlalchemy.exc import OperationalError
 
 from pyramid_cron.schedules.clock import MINUTE
@@ -227,6 +227,14 @@ class Servers:
         self.change(task, run_id=run_id, process=process, started_at=INSTANT.timestamp())
         begun = {'app': 'app', 'attempt': 1, 'trigger': 'request', 'started': INSTANT, 'outcome': 'running'}
         self.execute(insert(runs).values(id=run_id, task=task, scheduled_for=self.row(task)['last_minute'], **begun))
+
+    def end_connections(self):
+        """End all connections to a database of PostgreSQL but that of this very statement."""
+        pid = column('pid')
+        others = select(func.pg_terminate_backend(pid, 10000)).select_from(table('pg_stat_activity'))
+        others = others.where(column('datname') == func.current_database(), pid != func.pg_backend_pid())
+        with self.engine.connect() as connection:
+            assert set(connection.execute(others).all()) == {(True,)}
 
     def end(self):
         for server in self._started:
