@@ -90,11 +90,13 @@ def _of_ticks(snapshot: Snapshot) -> Iterator[Problem]:
     ticks, now = snapshot.ticks, snapshot.now
     if ticks is None:
         yield Problem(NO_TICK)
-    elif now - ticks.last > LONGEST_SILENCE:
+        return
+    is_silent = now - ticks.last > LONGEST_SILENCE
+    if is_silent:
         yield Problem(NO_TICK, since=ticks.last, seconds=(now - ticks.last).total_seconds())
-    elif ticks.problem is not None:
+    if ticks.problem is not None:
         yield Problem(TICK_FAILED, since=ticks.done, error=ticks.problem)
-    elif ticks.done is not None and now - ticks.done > LONGEST_TICK:
+    elif not is_silent and ticks.done is not None and now - ticks.done > LONGEST_TICK:
         unfinished = f'no tick has come to its end for {duration((now - ticks.done).total_seconds())}'
         yield Problem(TICK_FAILED, since=ticks.done, error=unfinished)
 

@@ -174,7 +174,16 @@ MINUTE = timedelta(minutes=1)
             None,
             [Problem('tick failed', since=NOW - LONGEST_TICK - MINUTE, error='no tick has come to its end for 11 min')],
         ),
-        (NOW - 3 * MINUTE, NOW - 4 * MINUTE, 'locked', [Problem('no tick', since=NOW - 3 * MINUTE, seconds=180.0)]),
+        (NOW - 3 * MINUTE, NOW - 20 * MINUTE, None, [Problem('no tick', since=NOW - 3 * MINUTE, seconds=180.0)]),
+        (
+            NOW - 3 * MINUTE,
+            NOW - 4 * MINUTE,
+            'locked',
+            [
+                Problem('no tick', since=NOW - 3 * MINUTE, seconds=180.0),
+                Problem('tick failed', since=NOW - 4 * MINUTE, error='locked'),
+            ],
+        ),
     ],
 )
 def test_ticks_that_fail_are_a_problem(last, done, problem, found):
