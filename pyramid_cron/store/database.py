@@ -76,7 +76,9 @@ class Database:
             try:
                 yield StoreConnection(connection, self.app)
             finally:
-                driver.execute('PRAGMA synchronous = FULL')
+                # an exit within a statement has closed it
+                if not connection.invalidated:
+                    driver.execute('PRAGMA synchronous = FULL')
 
     @contextmanager
     def reading(self) -> Iterator[StoreConnection | None]:

@@ -1,5 +1,6 @@
 """The database of the store: connections for threads and forked processes, and the tables at the first use."""
 
+import contextlib
 import os
 import threading
 
@@ -32,6 +33,21 @@ def test_sqlite_waits_for_the_disk_except_for_ticks(tmp_path, engines):
         raise ValueError('no luck')
     with database.begin() as connection:
         assert synchronous(connection) == 2
+
+
+def test_an_exit_within_a_statement_passes_through(server):
+    def end(*args):
+        raise SystemExit
+
+    server.tick(0)
+    event.listen(server.engine, 'after_cursor_execute', end)
+    with pytest.raises(SystemExit), server.claims.database.autocommit() as connection:
+        connection.clock()
+    # or is caught
+    with server.claims.database.autocommit() as connection, contextlib.suppress(SystemExit):
+        connection.clock()
+    event.remove(server.engine, 'after_cursor_execute', end)
+    assert not server.tick(1).problem
 
 
 def test_a_connection_that_ended_meanwhile_costs_no_tick(servers):
