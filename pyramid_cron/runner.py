@@ -13,7 +13,7 @@ from pyramid_cron.claims import Claims, EngineNotAnswering, Found, NotClaimed, R
 from pyramid_cron.events import RunFinished, RunStarted, TaskFinished, TaskStarted, has_subscribers, notify
 from pyramid_cron.isolation import Guard, enable_loggers, ends_process
 from pyramid_cron.orders import Order
-from pyramid_cron.printable import class_name, log_error
+from pyramid_cron.printable import class_name, log_error, message
 from pyramid_cron.reports import (
     FAILED,
     NO_TIME_LEFT,
@@ -163,8 +163,11 @@ class _Runner:
         """Run a task, or enqueue it, under a claim."""
         try:
             not_claimed = run.claim()
-        except Unavailable as exc:
-            log_error(log, exc.__cause__, 'task %s does not run: %s', run.task.name, exc)
+        except BaseException as exc:
+            if ends_process(exc, self.order.exits):
+                raise
+            shown = exc.__cause__ if isinstance(exc, Unavailable) else exc
+            log_error(log, shown, 'task %s does not run: %s', run.task.name, message(exc))
             return TaskReport(run.task.name, FAILED, exception=exc)
         if not_claimed is not None:
             return self.report_not_claimed(run.task, not_claimed)
@@ -173,7 +176,13 @@ class _Runner:
         except BaseException:
             run.interrupt()
             raise
-        report = run.release(report)
+        try:
+            report = run.release(report)
+        except BaseException as exc:
+            if ends_process(exc, self.order.exits):
+                raise
+            log_error(log, exc, 'the end of task %s could not be recorded', run.task.name)
+            return TaskReport(run.task.name, FAILED, report.seconds, exception=exc)
         late = run.minute is not None and run.minute != self.order.instant
         if not late and run.attempt == 1:
             return report

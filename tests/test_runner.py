@@ -117,6 +117,61 @@ class UnclaimableRun(MemoryRun):
         raise Unavailable('the store is away') from OSError('gone')
 
 
+class FailingRun(MemoryRun):
+    """A run whose claim or release raises something."""
+
+    def claim(self):
+        self._claims.fail('claim')
+        return super().claim()
+
+    def release(self, report):
+        self._claims.fail('release')
+        return super().release(report)
+
+
+class Failing(MemoryClaims):
+    """Claims of which a step raises an exception, once."""
+
+    def __init__(self, clock, step, exc):
+        super().__init__(clock)
+        self.left = {step: exc}
+
+    def due(self, tasks, instant, trigger):
+        return Found([FailingRun(self, run.task, run.minute) for run in self.runs(tasks.due(instant), instant)])
+
+    def fail(self, step):
+        if step in self.left:
+            raise self.left.pop(step)
+
+
+@pytest.mark.parametrize('exc', [LookupError('no luck'), GeneratorExit('no luck')], ids=repr)
+@pytest.mark.parametrize(
+    ('step', 'ran', 'text'),
+    [
+        ('claim', ['second'], 'task first does not run: no luck'),
+        ('release', ['first', 'second'], 'the end of task first could not be recorded'),
+    ],
+)
+def test_a_step_that_raises_is_a_failure_of_its_task(app, caplog, exc, step, ran, text):
+    app.registry['cron_claims'] = Failing(app.clock, step, exc)
+    app.add('first')
+    app.add('second')
+    report = app.run()
+    assert outcomes(report) == [('first', 'failed'), ('second', 'ok')]
+    assert report.tasks[0].exception is exc
+    assert app.ran == ran
+    (record,) = (record for record in caplog.records if record.getMessage() == text)
+    assert record.exc_info[1] is exc
+
+
+@pytest.mark.parametrize('step', ['claim', 'release'])
+def test_a_step_that_ends_the_process_passes_through(app, step):
+    app.registry['cron_claims'] = Failing(app.clock, step, KeyboardInterrupt())
+    app.add('first')
+    with pytest.raises(KeyboardInterrupt):
+        app.run()
+
+
 class Away(MemoryClaims):
     """Claims of a store that is away.
 
