@@ -7,12 +7,13 @@ import logging
 from pyramid_cron.claims import NotClaimed
 from pyramid_cron.errors import CronError
 from pyramid_cron.printable import class_name
-from pyramid_cron.reports import ALREADY_RUN, QUEUED, RUNNING
+from pyramid_cron.reports import ALREADY_RUN, FAILED, QUEUED, RUNNING
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import database_clock
 from pyramid_cron.store.errors import one_line
 from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.history import History
+from pyramid_cron.store.late import Late
 from pyramid_cron.store.leases import Process
 from pyramid_cron.store.missed import record_skipped
 from pyramid_cron.store.options import Options
@@ -93,7 +94,7 @@ def _claim_enqueued(connection: StoreConnection, process: Process, run: StoredRu
     return claimed
 
 
-def why_not_free(connection: StoreConnection, options: Options, run: StoredRun) -> NotClaimed:
+def why_not_free(connection: StoreConnection, options: Options, run: StoredRun, late: Late) -> NotClaimed:
     """Return why a run was not free. Losing a race for a minute is worth a line of the log at DEBUG only."""
     if run.enqueued_id is not None:
         return NotClaimed(ALREADY_RUN, level=logging.INFO)
@@ -101,12 +102,16 @@ def why_not_free(connection: StoreConnection, options: Options, run: StoredRun) 
     begun = state is not None and run.attempt == 1 and run.minute is not None and state.has_begun(run.minute)
     if state is None or begun or not state.is_claimed:
         return ALREADY_CLAIMED
-    return still_claimed(state, options, connection.clock())
+    return still_claimed(state, options, late, connection.clock())
 
 
-def still_claimed(state: TaskState, options: Options, now: float) -> NotClaimed:
+def still_claimed(state: TaskState, options: Options, late: Late, now: float) -> NotClaimed:
     """Return why a task that is claimed for its previous run cannot begin.
 
+    :param late: the ends of runs of this process that cannot be written yet.
     :param now: the time by the database's clock.
     """
-    return NotClaimed(busy_reason(state, options.zone), state.running_seconds(now))
+    problem = late.problem_of(state.run_id)
+    if problem is None:
+        return NotClaimed(busy_reason(state, options.zone), state.running_seconds(now))
+    return NotClaimed(f'the end of its last run cannot be recorded: {problem}', level=logging.ERROR, outcome=FAILED)

@@ -19,6 +19,7 @@ from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.pauses import Pauses
 from pyramid_cron.store.queries import Queries
+from pyramid_cron.store.storable import ascii_if_refused
 from pyramid_cron.store.task_state import TaskState, TaskStates
 from pyramid_cron.store.ticks import Ticks, TickState
 
@@ -129,5 +130,9 @@ class Store:
 
     def _write(self, write: Callable[[StoreConnection], Written]) -> Written:
         self.database.breaker.close()
-        with self.database.begin() as connection:
-            return write(connection)
+
+        def begin_and_write() -> Written:
+            with self.database.begin() as connection:
+                return write(connection)
+
+        return ascii_if_refused(begin_and_write)

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from pyramid_cron.claims import Delivery, Found, NotClaimed, Unavailable
 from pyramid_cron.memory_claims import NOT_JOINED
+from pyramid_cron.printable import log_error
 from pyramid_cron.reports import FAILED, LOCKED, OK, QUEUED, SKIPPED, TaskReport
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.acquire import NotSent, acquire, why_not_free
@@ -22,7 +23,7 @@ from pyramid_cron.store.circuit_breaker import CircuitOpen
 from pyramid_cron.store.complete import Completion, Fenced
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
-from pyramid_cron.store.errors import Locked, original_errors
+from pyramid_cron.store.errors import Locked, Refused, original_errors
 from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.history import History
 from pyramid_cron.store.last_result import of_missed, of_unsent
@@ -34,6 +35,7 @@ from pyramid_cron.store.poll import Poll
 from pyramid_cron.store.pruning import Pruning
 from pyramid_cron.store.run import StoredRun
 from pyramid_cron.store.session import Joined, require_same_database, session_of
+from pyramid_cron.store.storable import ascii_if_refused
 from pyramid_cron.store.task_state import TaskStates, next_due
 from pyramid_cron.store.tick_work import TickWork
 from pyramid_cron.store.ticks import Ticks
@@ -68,8 +70,9 @@ class StoreClaims:
         self._patience = Patience(monotonic, sleep)
         self._completion = Completion(database, monotonic, sleep)
         make_run = partial(StoredRun, self)
+        self._late = self._completion.late
         self._poll = Poll(
-            database, options, lambda: self.process.namespace, make_run, self._patience, self.failed_ticks
+            database, options, lambda: self.process.namespace, make_run, self._patience, self.failed_ticks, self._late
         )
         self._pruning = Pruning(database, options.keep_history, monotonic)
         self._begin_process()
@@ -104,12 +107,15 @@ class StoreClaims:
         # other processes need to know what this one could not do because of a lock
         self.database.breaker.close_if_locked()
         try:
-            with self.database.autocommit() as connection:
-                Ticks(connection).finish(work.minute, problem)
+            ascii_if_refused(partial(self._finish_tick, work.minute, problem))
         except Unavailable as exc:
             log.warning('it cannot be recorded that the tick for %s is done: %s', self.options.shown(work.minute), exc)
         if prunes and problem is None:
             self._pruning.after_run(work.minute)
+
+    def _finish_tick(self, minute: datetime, problem: str | None) -> None:
+        with self.database.autocommit() as connection:
+            Ticks(connection).finish(minute, problem)
 
     def named(
         self, tasks: Tasks, names: Collection[str], requested_by: str | None = None, enqueue: bool = False
@@ -152,15 +158,17 @@ class StoreClaims:
         return Found(runs)
 
     def _written_and(self, find: Callable[[], list[StoredRun]]) -> list[StoredRun]:
-        self._completion.write_late()
+        # only what holds a task: the heartbeat writes the history
+        self._late.write(history=False)
+        self.database.breaker.close_if_locked()
         return find()
 
     def claim(self, run: StoredRun) -> NotClaimed | None:
         """See :meth:`.Run.claim`."""
         try:
-            if not self._patience.call(partial(self._acquire, run)):
+            if not self._patience.call(partial(ascii_if_refused, partial(self._acquire, run))):
                 with self.database.autocommit() as connection:
-                    return why_not_free(connection, self.options, run)
+                    return why_not_free(connection, self.options, run, self._late)
         except NotSent as exc:
             self._record_not_sent(run, exc)
             raise Unavailable(str(exc)) from exc.__cause__
@@ -169,15 +177,30 @@ class StoreClaims:
             return NotClaimed(str(exc), level=logging.ERROR, outcome=LOCKED)
         except Unavailable as exc:
             run.work.add_problem(f'task {run.task.name}: {exc}')
-            if not isinstance(exc, CircuitOpen):
-                # it may have been committed all the same, although the run has not begun
-                self._completion.abandon(run, 'the database did not answer whether it was to begin', has_begun=False)
-                self._heartbeat.begin()
-                self._end_heartbeat()
+            if not isinstance(exc, (CircuitOpen, Refused)):
+                self._abandon_claim(run)
             raise
-        notify_missed(self.options, run.task, run.decision.missed)
-        self._heartbeat.begin()
+        except BaseException:
+            self._abandon_claim(run)
+            raise
+        try:
+            self._heartbeat.begin()
+        except BaseException:
+            self._completion.abandon(run, 'its heartbeat could not begin', has_begun=False)
+            raise
+        try:
+            notify_missed(self.options, run.task, run.decision.missed)
+        except BaseException:
+            self._completion.abandon(run, 'it was interrupted before it began', has_begun=False)
+            self._end_heartbeat()
+            raise
         return None
+
+    def _abandon_claim(self, run: StoredRun) -> None:
+        # it may have been committed all the same, although the run has not begun
+        self._completion.abandon(run, 'the database did not answer whether it was to begin', has_begun=False)
+        self._heartbeat.begin()
+        self._end_heartbeat()
 
     def _acquire(self, run: StoredRun) -> bool:
         with self.database.begin() as connection:
@@ -185,13 +208,18 @@ class StoreClaims:
 
     def _record_not_sent(self, run: StoredRun, exc: NotSent) -> None:
         """Record that a run could not be enqueued, whose claim is rolled back. The next tick finds it as missed."""
-        if run.minute is None:
+        minute = run.minute
+        if minute is None:
             return
         task, error = run.task.name, TaskReport(run.task.name, FAILED, exception=exc.__cause__).error
-        try:
+
+        def record() -> None:
             with self.database.begin() as connection:
-                TaskStates(connection).record_outcome(task, **of_unsent(run.minute, clock.now(), error))
-                History(connection).record_without_run(task, [run.minute], FAILED, str(exc))
+                TaskStates(connection).record_outcome(task, **of_unsent(minute, clock.now(), error))
+                History(connection).record_without_run(task, [minute], FAILED, str(exc))
+
+        try:
+            ascii_if_refused(record)
         except Unavailable as failure:
             log.warning('it cannot be recorded that task %s was not enqueued: %s', task, failure)
 
@@ -209,9 +237,8 @@ class StoreClaims:
             return scoped
 
         def at_end(connection: Connection, seconds: float) -> None:
-            report = TaskReport(run.task.name, OK, seconds)
             with original_errors():
-                mine = self._completion.write_end(scoped(connection), run, report, self._monotonic())
+                mine = self._completion.write_end(scoped(connection), run, seconds)
             if not mine:
                 raise Fenced
 
@@ -250,52 +277,73 @@ class StoreClaims:
 
     def release(self, run: StoredRun, report: TaskReport) -> TaskReport:
         """See :meth:`.Run.release`."""
-        if run.joined_session is not None:
-            report = run.joined_session.check(report)
-            run.joined_session.leave()
-        # together with the claim it was either enqueued or not claimed
-        enqueued = run.engine is not None and run.engine.within_claim and report.outcome == QUEUED
-        if not enqueued and (report.outcome != OK or not run.is_committed):
-            report = self._completion.complete(run, report)
-        self._end_heartbeat()
+        try:
+            report = self._end_session(run, report)
+            # together with the claim it was either enqueued or not claimed
+            enqueued = run.engine is not None and run.engine.within_claim and report.outcome == QUEUED
+            if not enqueued and (report.outcome != OK or not run.is_committed):
+                report = self._completion.complete(run, report)
+        except BaseException:
+            self._completion.abandon(run, 'its end could not be recorded')
+            raise
+        finally:
+            self._end_heartbeat()
         return report
+
+    def _end_session(self, run: StoredRun, report: TaskReport) -> TaskReport:
+        """Leave the session of a run, and return its report, as failed if a change in it was not committed."""
+        if run.joined_session is None:
+            return report
+        try:
+            return run.joined_session.check(report)
+        except Exception as exc:
+            log_error(log, exc, 'task %s: its session cannot be checked', run.task.name)
+            return TaskReport(run.task.name, FAILED, report.seconds, exception=exc)
+        finally:
+            run.joined_session.leave()
 
     def _end_heartbeat(self) -> None:
         """End the heartbeat of a run, after a beat that writes what is left: no other process does for a living one."""
-        self._heartbeat.end(after_beat=self._completion.has_late)
+        self._heartbeat.end(after_beat=bool(self._late))
 
     def interrupt(self, run: StoredRun) -> None:
         """See :meth:`.Run.interrupt`."""
-        if run.joined_session is not None:
-            run.joined_session.leave()
         self._completion.abandon(run, 'its process was ended during the run')
         try:
-            self._completion.write_late()
-        except Unavailable as exc:
-            log.warning('it cannot be recorded that task %s was interrupted: %s', run.task.name, exc)
-        self._end_heartbeat()
+            if run.joined_session is not None:
+                run.joined_session.leave()
+            self._late.write()
+        finally:
+            self._end_heartbeat()
 
     def skip(self, run: StoredRun, reason: str) -> None:
         """See :meth:`.Run.skip`."""
         if run.minute is None:
             return
-        task = run.task.name
         try:
-            with self.database.begin() as connection:
-                result = of_missed(run.decision.missed[-1]) if run.decision.missed else {}
-                next_minute = next_due(run.task, run.minute)
-                skipped = TaskStates(connection).skip_to(task, run.minute, next_due=next_minute, **result)
-                if skipped:
-                    History(connection).record_without_run(task, [run.minute], SKIPPED, reason)
-                    record_skipped(connection, run.task, run.decision, run.state, self.failed_ticks)
+            skipped = ascii_if_refused(partial(self._record_skipped, run, run.minute, reason))
         except Unavailable as exc:
-            log.warning('it cannot be recorded that task %s is skipped: %s', task, exc)
+            log.warning('it cannot be recorded that task %s is skipped: %s', run.task.name, exc)
         else:
             if skipped:
                 notify_missed(self.options, run.task, run.decision.missed)
 
-    def _beat(self) -> None:
+    def _record_skipped(self, run: StoredRun, minute: datetime, reason: str) -> bool:
+        task = run.task.name
+        with self.database.begin() as connection:
+            result = of_missed(run.decision.missed[-1]) if run.decision.missed else {}
+            next_minute = next_due(run.task, minute)
+            skipped = TaskStates(connection).skip_to(task, minute, next_due=next_minute, **result)
+            if skipped:
+                History(connection).record_without_run(task, [minute], SKIPPED, reason)
+                record_skipped(connection, run.task, run.decision, run.state, self.failed_ticks)
+        return skipped
+
+    def _beat(self) -> bool:
+        """Renew the lease, and return whether the end of a run is left that cannot be written yet."""
         self.database.breaker.close()
-        self._completion.write_late()
+        self._late.write()
+        self.database.breaker.close_if_locked()
         with self.database.begin() as connection:
             self.process.renew(connection)
+        return bool(self._late)

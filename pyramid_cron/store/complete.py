@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from pyramid_cron.claims import Unavailable
@@ -15,9 +15,12 @@ from pyramid_cron.schedules import clock
 from pyramid_cron.store.circuit_breaker import NotAnswering
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
+from pyramid_cron.store.errors import Refused
 from pyramid_cron.store.history import History
-from pyramid_cron.store.last_result import of_failure, of_report, of_unsent
+from pyramid_cron.store.last_result import of_end, of_failure, of_unsent
+from pyramid_cron.store.late import Late
 from pyramid_cron.store.run import StoredRun
+from pyramid_cron.store.run_end import Ending, RunEnd
 from pyramid_cron.store.task_state import UNSENT, TaskStates
 from pyramid_cron.store.ticks import Ticks
 
@@ -27,8 +30,6 @@ log = logging.getLogger(__name__)
 REPEAT_FOR, REPEAT_INTERVAL = 4.0, 0.3
 
 FORGOTTEN = 'the run has no record in the store any more, because its database was replaced or emptied meanwhile'
-
-Write = Callable[[StoreConnection], Any]
 
 
 class Fenced(CronError, RuntimeError):
@@ -50,47 +51,67 @@ class Completion:
         self._database = database
         self._monotonic = monotonic
         self._sleep = sleep
-        # what could not be written, in the order in which it has to be
-        self._late: list[Write] = []
+        #: what could not be written when it happened
+        self.late = Late(database, monotonic)
 
     def complete(self, run: StoredRun, report: TaskReport) -> TaskReport:
-        """Record the end of a run in a transaction of its own; repeat that for a few seconds if it fails.
+        """Record the end of a run: again for a few seconds while the database is away, and after that later.
 
         :return: the report, corrected by the record of the store.
         """
         ended = self._monotonic()
+        release = partial(self._release, run, ended)
+        has_history = run.engine is None or report.outcome != QUEUED
+        ending = Ending(run.task.name, run.run_id, RunEnd.of(report), release, has_history)
+        try:
+            self._write_repeatedly(ending, ended)
+        finally:
+            # whatever was raised
+            if not ending.is_done:
+                self.late.add(ending)
+        # of a run that was to be enqueued, the row may be that of its worker already
+        return _corrected(run, report, ending.recorded) if ending.is_fenced and run.engine is None else report
+
+    def _write_repeatedly(self, ending: Ending, ended: float) -> None:
         while True:
             try:
-                with self._database.begin() as connection:
-                    if self.write_end(connection, run, report, ended):
-                        return report
-                    recorded = History(connection).outcome_of(run.run_id)
-                break
+                self.late.write_now(ending)
+                return
             except Unavailable as exc:
-                if isinstance(exc, NotAnswering) or self._monotonic() - ended > REPEAT_FOR:
-                    log.error('the end of task %s cannot be recorded yet: %s', run.task.name, exc)
-                    self._late.append(lambda connection: self.write_end(connection, run, report, ended))
-                    return report
-                self._sleep(REPEAT_INTERVAL)
-        return _corrected(run, report, recorded)
+                if isinstance(exc, (NotAnswering, Refused)) or self._monotonic() - ended > REPEAT_FOR:
+                    self.late.add(ending, str(exc))
+                    return
+            self._sleep(REPEAT_INTERVAL)
 
-    def write_end(self, connection: StoreConnection, run: StoredRun, report: TaskReport, ended: float) -> bool:
-        """Record the end of a run, and return whether the row still held its fencing token.
+    def write_end(self, connection: StoreConnection, run: StoredRun, seconds: float) -> bool:
+        """Record that a run has succeeded in the transaction of its task, and return whether the row was still its own.
+
+        :param seconds: how long it took.
+        """
+        end = RunEnd(OK, seconds)
+        if not self._release(run, self._monotonic(), connection, end, True):
+            return False
+        History(connection).end(run.run_id, **end._asdict())
+        return True
+
+    def _release(self, run: StoredRun, ended: float, connection: StoreConnection, end: RunEnd, wait: bool) -> bool:
+        """Release the row of the task of a run that has ended, see :data:`.Release`.
 
         :param ended: when it ended, on the monotonic clock.
         """
+        states, task = TaskStates(connection), run.task.name
         values = self._busy_until(connection, run, ended)
-        if run.engine is not None:
-            self._write_end_of_enqueueing(connection, run, report, values)
-            return True
-        values |= of_report(report, run.minute, clock.now())
+        if run.engine is None:
+            values |= of_end(end, run.minute, clock.now())
+            retry = FAILED if end.outcome == FAILED and run.attempt <= run.task.retries else None
+        elif end.outcome == QUEUED:
+            return states.mark_enqueued(task, run.run_id)
+        else:
+            values |= of_unsent(run.minute, clock.now(), end.error)
+            retry = UNSENT
         if run.minute is not None:
-            retry = report.outcome == FAILED and run.attempt <= run.task.retries
-            values['retry_reason'] = FAILED if retry else None
-        if not TaskStates(connection).release(run.task.name, run.run_id, **values):
-            return False
-        History(connection).end(run.run_id, report)
-        return True
+            values['retry_reason'] = retry
+        return states.release(task, run.run_id, wait, **values)
 
     def _busy_until(self, connection: StoreConnection, run: StoredRun, ended: float) -> dict[str, Any]:
         """Return the values of a row that record until which minute a run lasted; none for a run by name.
@@ -104,20 +125,6 @@ class Completion:
             return {'busy_until': Ticks(connection).last_as_value()}
         return {'busy_until': _end_minute(run, ended)}
 
-    def _write_end_of_enqueueing(
-        self, connection: StoreConnection, run: StoredRun, report: TaskReport, values: dict[str, Any]
-    ) -> None:
-        """Record whether a run was enqueued, unless a worker has begun it already: then the row is the worker's."""
-        states = TaskStates(connection)
-        if report.outcome == QUEUED:
-            states.mark_enqueued(run.task.name, run.run_id)
-            return
-        values |= of_unsent(run.minute, clock.now(), report.error)
-        if run.minute is not None:
-            values['retry_reason'] = UNSENT
-        if states.release(run.task.name, run.run_id, **values):
-            History(connection).end(run.run_id, report)
-
     def abandon(self, run: StoredRun, reason: str, has_begun: bool = True) -> None:
         """Queue the record of a run that will not end.
 
@@ -125,35 +132,17 @@ class Completion:
         """
         ended = self._monotonic()
 
-        def write(connection: StoreConnection) -> None:
+        def release(connection: StoreConnection, end: RunEnd, wait: bool) -> bool:
             states, task = TaskStates(connection), run.task.name
             values = of_failure(LOST, run.minute, clock.now())
             if run.minute is None:
-                written = states.release(task, run.run_id, **values)
-            elif has_begun:
-                values |= self._busy_until(connection, run, ended)
-                written = states.reap(task, run.run_id, **values)
-            else:
-                written = states.release(task, run.run_id, retry_reason=LOST, **values)
-            if written:
-                History(connection).end(run.run_id, TaskReport(task, LOST, ended - run.found_at, reason))
+                return states.release(task, run.run_id, wait, **values)
+            if has_begun:
+                return states.reap(task, run.run_id, **values, **self._busy_until(connection, run, ended))
+            return states.release(task, run.run_id, wait, retry_reason=LOST, **values)
 
-        self._late.append(write)
-
-    @property
-    def has_late(self) -> bool:
-        """Whether there is something for :meth:`write_late`."""
-        return bool(self._late)
-
-    def write_late(self) -> None:
-        """Write what could not be written when it happened."""
-        while self._late:
-            write = self._late[0]
-            with self._database.begin() as connection:
-                write(connection)
-            # another thread may have written it too, which changes nothing
-            with suppress(ValueError):
-                self._late.remove(write)
+        end = RunEnd(LOST, ended - run.found_at, reason)
+        self.late.add(Ending(run.task.name, run.run_id, end, release))
 
 
 def _end_minute(run: StoredRun, ended: float) -> datetime:

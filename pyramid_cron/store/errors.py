@@ -11,9 +11,17 @@ from sqlalchemy.exc import DBAPIError
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.printable import message
 
+# classes of PEP 249. An OperationalError is none, because of outages and locks, nor is an InternalError, because of
+# servers that are read-only for a while
+REFUSALS = frozenset({'DataError', 'IntegrityError', 'NotSupportedError', 'ProgrammingError'})
+
+
+class Refused(Unavailable):
+    """The database answers, and does not take a statement or its values: the same again would be refused again."""
+
 
 class Locked(Unavailable):
-    """Another transaction holds the row of a task: that of a person, or of a process that is frozen."""
+    """Another transaction holds a row: that of a person, or of a process that is frozen."""
 
     def __init__(self) -> None:
         super().__init__('another transaction holds its row in the store')
@@ -55,7 +63,20 @@ def unavailable(exc: Exception, disconnected: bool = False) -> Unavailable:
     if isinstance(exc, Unavailable):
         return exc
     disconnected = disconnected or (isinstance(exc, DBAPIError) and exc.connection_invalidated)
-    return Unavailable(f'the store is not available: {one_line(exc)}', disconnected)
+    kind = Refused if not disconnected and _is_refusal(exc) else Unavailable
+    return kind(f'the store is not available: {one_line(exc)}', disconnected)
+
+
+def _is_refusal(exc: BaseException | None) -> bool:
+    """Return whether an error, or one that it was raised from, is about a statement or its values.
+
+    Its class is one of PEP 249, which each driver has of its own, or that of a text that the driver cannot encode.
+    """
+    while exc is not None:
+        if isinstance(exc, UnicodeError) or not REFUSALS.isdisjoint(kind.__name__ for kind in type(exc).__mro__):
+            return True
+        exc = exc.__cause__
+    return False
 
 
 def one_line(exc: BaseException) -> str:

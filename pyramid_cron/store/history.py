@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from pyramid_cron.printable import class_name
-from pyramid_cron.reports import RUNNING, TaskReport
+from pyramid_cron.reports import RUNNING
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection
+from pyramid_cron.store.errors import Locked
 from pyramid_cron.store.schema import runs
-
-# of a traceback, its end
-MOST_CHARACTERS = 8000
 
 NAMESPACE = UUID('6f3c1f0e-5b1f-4a1e-9d0a-3f6a4f0c9c53')
 
@@ -43,10 +39,21 @@ class History:
         values |= {'outcome': RUNNING, 'started': clock.now()}
         self._connection.execute(self._connection.update(runs).where(runs.c.id == enqueued_id), values)
 
-    def end(self, run_id: str, report: TaskReport) -> None:
-        """Record how a run has ended."""
-        values = {'finished': clock.now(), **_result(report)}
-        self._connection.execute(self._connection.update(runs).where(runs.c.id == run_id), values)
+    def end(self, run_id: str, wait: bool = True, **values: Any) -> None:
+        """Record how a run has ended.
+
+        :param wait: whether to wait for another transaction that has locked the row, also where that can be skipped.
+        :param values: the fields of a :class:`.RunEnd`.
+        :raises Locked: if it is locked, and not waited for.
+        """
+        row = runs.c.id == run_id
+        skips = self._connection.dialect.skips_locked and not wait
+        if skips:
+            free = self._connection.select(runs, runs.c.id).where(row).with_for_update(skip_locked=True)
+            row = runs.c.id.in_(free)
+        changed = self._connection.execute(self._connection.update(runs).where(row), values | {'finished': clock.now()})
+        if skips and changed == 0 and self.outcome_of(run_id) is not None:
+            raise Locked
 
     def outcome_of(self, run_id: str) -> str | None:
         """Return the outcome of a run, ``None`` if there is no record of it."""
@@ -97,31 +104,6 @@ class History:
         if keys:
             self._connection.execute(self._connection.delete(runs).where(runs.c.id.in_(keys)))
         return len(keys)
-
-
-def _result(report: TaskReport) -> dict[str, Any]:
-    exc = report.exception
-    shown = None if exc is None else _storable(_traceback(exc))
-    return {
-        'outcome': report.outcome,
-        'seconds': report.seconds,
-        'reason': report.reason,
-        'error': report.error,
-        'traceback': shown and shown[-MOST_CHARACTERS:],
-    }
-
-
-def _traceback(exc: BaseException) -> str:
-    try:
-        return ''.join(traceback.format_exception(exc))
-    except Exception:
-        # formatting calls methods of the exception, and what they raise passes through
-        return f'{class_name(exc)}, which cannot be shown'
-
-
-def _storable(text: str) -> str:
-    """Return a text without characters that no database takes, so that the end of a run can be written."""
-    return text.replace('\x00', r'\x00').encode(errors='backslashreplace').decode()
 
 
 def _id_without_run(app: str, task: str, minute: datetime, outcome: str) -> str:

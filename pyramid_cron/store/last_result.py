@@ -7,22 +7,23 @@ from typing import Any
 
 from sqlalchemy import func
 
-from pyramid_cron.reports import FAILED, LOST, MISSED, OK, TaskReport
+from pyramid_cron.reports import FAILED, LOST, MISSED, OK
+from pyramid_cron.store.run_end import RunEnd
 from pyramid_cron.store.schema import tasks
 
 
-def of_report(report: TaskReport, minute: datetime | None, now: datetime) -> dict[str, Any]:
+def of_end(end: RunEnd, minute: datetime | None, now: datetime) -> dict[str, Any]:
     """Return the values for a run that has ended.
 
     :param minute: the minute it was for, ``None`` for a run by name.
     """
-    if report.outcome != OK:
-        return of_failure(report.outcome, minute, now, report.error) | {'last_seconds': report.seconds}
+    if end.outcome != OK:
+        return of_failure(end.outcome, minute, now, end.error) | {'last_seconds': end.seconds}
     return {
         'last_outcome': OK,
         'last_outcome_for': minute,
         'last_finished': now,
-        'last_seconds': report.seconds,
+        'last_seconds': end.seconds,
         'last_success_at': now,
         **({} if minute is None else {'last_success_for': minute}),
         'failures_in_a_row': 0,

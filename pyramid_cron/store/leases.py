@@ -59,7 +59,8 @@ class Process:
 class Heartbeat:
     """Calls a function at intervals while tasks run, in a thread that ends with the last of them.
 
-    :param beat: the function; what it raises is logged.
+    :param beat: the function, which returns whether it has to be called again after the last task; what it raises is
+        logged.
     :param seconds: the interval.
     """
 
@@ -75,15 +76,23 @@ class Heartbeat:
     def begin(self) -> None:
         """Beat until there was an :meth:`end` for each call of this."""
         with self._lock:
-            self._count += 1
             if self._stop is None:
-                self._stop, stopped = socket.socketpair()
-                threading.Thread(target=self._run, args=[stopped], name='pyramid_cron heartbeat', daemon=True).start()
+                stop, stopped = socket.socketpair()
+                thread = threading.Thread(target=self._run, args=[stopped], name='pyramid_cron heartbeat', daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    # the system has no thread left
+                    stop.close()
+                    stopped.close()
+                    raise
+                self._stop = stop
+            self._count += 1
 
     def end(self, after_beat: bool = False) -> None:
         """Take back one :meth:`begin`.
 
-        :param after_beat: whether the thread ends only after a beat that succeeds.
+        :param after_beat: whether the thread ends only after a beat that succeeds and leaves nothing.
         """
         with self._lock:
             self._count -= 1
@@ -110,14 +119,15 @@ class Heartbeat:
                 self.beat()
 
     def beat(self) -> None:
-        """Call the function, and end the thread if that succeeds after the last run."""
+        """Call the function, and end the thread if that succeeds after the last run and leaves nothing."""
         try:
-            self._beat()
+            is_left = self._beat()
         except Exception as exc:
             log.warning('the lease of this process could not be renewed: %s', message(exc))
         else:
-            with self._lock:
-                self._stop_if_idle()
+            if not is_left:
+                with self._lock:
+                    self._stop_if_idle()
 
 
 def prune(connection: StoreConnection, limit: int) -> int:

@@ -19,6 +19,7 @@ from pyramid_cron.store.errors import Locked, one_line
 from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.history import History
 from pyramid_cron.store.last_result import of_missed
+from pyramid_cron.store.late import Late
 from pyramid_cron.store.liveness import PidNamespace
 from pyramid_cron.store.missed import notify_missed, record_skipped
 from pyramid_cron.store.options import Options
@@ -27,6 +28,7 @@ from pyramid_cron.store.patience import Patience
 from pyramid_cron.store.reap import Lost, Reaper
 from pyramid_cron.store.run import MakeRun, StoredRun, handed_over_for
 from pyramid_cron.store.schedule_text import is_schedule_of
+from pyramid_cron.store.storable import ascii_if_refused
 from pyramid_cron.store.task_state import SEEN_INTERVAL, TaskState, TaskStates, next_due
 from pyramid_cron.store.texts import busy_reason, paused_reason, running_process
 from pyramid_cron.store.tick_work import TickWork
@@ -67,6 +69,7 @@ class Poll:
     :param make_run: makes a :class:`.StoredRun`.
     :param patience: waits for locked rows.
     :param failed_ticks: the ticks that failed in this process.
+    :param late: the ends of runs of this process that cannot be written yet.
     """
 
     def __init__(
@@ -77,13 +80,15 @@ class Poll:
         make_run: MakeRun,
         patience: Patience,
         failed_ticks: FailedTicks,
+        late: Late,
     ) -> None:
         self._database = database
         self._options = options
-        self._reaper = Reaper(database, options, namespace)
+        self._reaper = Reaper(database, options, namespace, late)
         self._make_run = make_run
         self._patience = patience
         self._failed_ticks = failed_ticks
+        self._late = late
         # the minute at which this process has looked at all of its tasks
         self._looked_at_all: datetime | None = None
 
@@ -252,19 +257,25 @@ class Poll:
 
     def _overlap(self, task: Task, state: TaskState, instant: datetime, now: float) -> StoredRun:
         """Return the run of a task that is due while its previous run is in progress, perhaps for this very minute."""
-        if state.has_begun(instant):
+        has_ended = self._late.problem_of(state.run_id) is not None
+        if state.has_begun(instant) and not has_ended:
             why = why_not_again(self._database, state, instant, self._options.zone)
             return self._make_run(task, instant, not_claimed=why)
-        with self._database.begin() as connection:
-            reason = busy_reason(state, self._options.zone)
-            History(connection).record_without_run(task.name, [instant], SKIPPED, reason)
-        return self._make_run(task, instant, not_claimed=still_claimed(state, self._options, now))
+        if not has_ended:
+            # a run that has ended keeps the task from no minute: it owes this one
+            with self._database.begin() as connection:
+                reason = busy_reason(state, self._options.zone)
+                History(connection).record_without_run(task.name, [instant], SKIPPED, reason)
+        return self._make_run(task, instant, not_claimed=still_claimed(state, self._options, self._late, now))
 
     def _record_gap(self, first: datetime, last: datetime) -> None:
         problem = self._failed_ticks.reason(first, last)
-        with self._database.begin() as connection:
-            new = Ticks(connection).record_gap(first, last, problem)
-        if new:
+
+        def record() -> bool:
+            with self._database.begin() as connection:
+                return Ticks(connection).record_gap(first, last, problem)
+
+        if ascii_if_refused(record):
             log.warning(
                 '%s from %s to %s (%s)%s',
                 'no tick came' if problem is None else 'ticks failed',
@@ -280,14 +291,16 @@ class Poll:
             self._cancel_retry(task, decision.cancel_retry)
         if decision.minute is None:
             return
+        if ascii_if_refused(partial(self._record_skipped, task, state, decision, decision.minute)):
+            notify_missed(self._options, task, decision.missed)
+
+    def _record_skipped(self, task: Task, state: TaskState, decision: Decision, minute: datetime) -> bool:
         with self._database.begin() as connection:
             result = of_missed(decision.missed[-1]) if decision.missed else {}
-            next_minute = next_due(task, decision.minute)
-            new = TaskStates(connection).skip_to(task.name, decision.minute, next_due=next_minute, **result)
+            new = TaskStates(connection).skip_to(task.name, minute, next_due=next_due(task, minute), **result)
             if new:
                 record_skipped(connection, task, decision, state, self._failed_ticks)
-        if new:
-            notify_missed(self._options, task, decision.missed)
+        return new
 
     def _cancel_retry(self, task: Task, minute: datetime) -> None:
         with self._database.begin() as connection:

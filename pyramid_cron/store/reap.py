@@ -8,15 +8,17 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from pyramid_cron.events import TaskLost, TaskMissed
-from pyramid_cron.reports import LOST, MISSED, SKIPPED, TaskReport, duration
+from pyramid_cron.reports import LOST, MISSED, SKIPPED, duration
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.decision import owed_minutes
 from pyramid_cron.store.history import History
 from pyramid_cron.store.last_result import of_failure, of_unbegun
+from pyramid_cron.store.late import Late
 from pyramid_cron.store.liveness import PidNamespace, is_dead
 from pyramid_cron.store.options import Options
+from pyramid_cron.store.run_end import Ending, RunEnd
 from pyramid_cron.store.task_state import TaskState, TaskStates
 from pyramid_cron.store.texts import busy_reason, running_process
 from pyramid_cron.store.ticks import Ticks
@@ -42,10 +44,12 @@ class Reaper:
     :param database: the database of the store.
     :param options: the settings of the store.
     :param namespace: returns the PID namespace of this process.
+    :param late: keeps what of the history cannot be written yet.
     """
 
-    def __init__(self, database: Database, options: Options, namespace: Callable[[], PidNamespace]) -> None:
+    def __init__(self, database: Database, options: Options, namespace: Callable[[], PidNamespace], late: Late) -> None:
         self._database = database
+        self._late = late
         self._options = options
         self._namespace = namespace
 
@@ -77,14 +81,15 @@ class Reaper:
         process = running_process(state, self._options.zone)
         with self._database.autocommit() as connection:
             minute = History(connection).minute_of(run_id)
-        with self._database.begin() as connection:
-            states = TaskStates(connection)
+
+        def release(connection: StoreConnection, end: RunEnd, wait: bool) -> bool:
             # the statement that changes the row comes first, for SQLite
-            reaped = states.reap(state.task, run_id, **of_failure(LOST, minute, clock.now()))
+            reaped = TaskStates(connection).reap(state.task, run_id, **of_failure(LOST, minute, clock.now()))
             if reaped:
-                History(connection).end(run_id, TaskReport(state.task, LOST, reason=process))
                 self._record_minutes_during_run(connection, state, task, instant)
-            left = states.get(state.task) or state
+            return reaped
+
+        reaped, left = self._end(state, Ending(state.task, run_id, RunEnd(LOST, reason=process), release))
         if not reaped:
             return left, None
         # a run by name leaves the reason that was there; the minute is unknown if its record was deleted
@@ -102,23 +107,31 @@ class Reaper:
 
     def expire(self, state: TaskState, task: Task | None, instant: datetime, reason: str) -> TaskState:
         """End a run that was enqueued and that no worker has begun in time, and return the state after that."""
-        if state.run_id is None:
+        run_id = state.run_id
+        if run_id is None:
             return state
         # of a run by name, handed_over_for is its token
-        minute = None if state.handed_over_for == state.run_id else state.last_minute
+        minute = None if state.handed_over_for == run_id else state.last_minute
         outcome = LOST if minute is None else MISSED
-        with self._database.begin() as connection:
-            states = TaskStates(connection)
-            expired = states.expire_enqueued(state.task, state.run_id, **of_unbegun(minute, clock.now()))
+
+        def release(connection: StoreConnection, end: RunEnd, wait: bool) -> bool:
+            expired = TaskStates(connection).expire_enqueued(state.task, run_id, **of_unbegun(minute, clock.now()))
             if expired:
-                History(connection).end(state.run_id, TaskReport(state.task, outcome, reason=reason))
                 self._record_minutes_during_run(connection, state, task, instant)
-            left = states.get(state.task) or state
+            return expired
+
+        expired, left = self._end(state, Ending(state.task, run_id, RunEnd(outcome, reason=reason), release))
         if expired:
             log.warning('task %s was enqueued and does not run: %s', state.task, reason)
             if minute is not None:
                 self._options.notify(TaskMissed(state.task, (minute,)))
         return left
+
+    def _end(self, state: TaskState, ending: Ending) -> tuple[bool, TaskState]:
+        """Write the end of a run, and return whether it was ended here, and the state of its task after that."""
+        self._late.write_now(ending)
+        with self._database.autocommit() as connection:
+            return not ending.is_fenced, TaskStates(connection).get(state.task) or state
 
     def _record_minutes_during_run(
         self, connection: StoreConnection, state: TaskState, task: Task | None, instant: datetime

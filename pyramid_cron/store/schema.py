@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from pyramid_cron.store.dialects import INSTANT, TABLE_OPTIONS, dialect_of
+from pyramid_cron.store.storable import Storable, StorableText
 
 #: what an application's Alembic adds to its own, see docs/store.rst
 metadata = MetaData()
@@ -41,7 +42,7 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=timezone.utc)
 
 
-APP, NAME, ID, WORD = String(100), String(255), String(36), String(20)
+APP, NAME, ID, WORD = Storable(100), Storable(255), String(36), String(20)
 
 # the version of these tables. Within a major version only nullable columns are added, so that servers of both versions
 # can tick side by side; see migrations.py
@@ -88,7 +89,7 @@ tasks = Table(
     Column('last_success_at', Instant),
     Column('usual_seconds', Double),
     Column('failures_in_a_row', Integer),
-    Column('last_error', Text),
+    Column('last_error', StorableText),
     Column('acknowledged', Text),
     **TABLE_OPTIONS,
 )
@@ -102,7 +103,7 @@ pauses = Table(
     Column('task', NAME, primary_key=True),
     # minutes before it are not run, and not caught up afterwards
     Column('until', Instant, nullable=False),
-    Column('reason', Text, nullable=False),
+    Column('reason', StorableText, nullable=False),
     Column('requested_by', NAME),
     Column('since', Instant),
     **TABLE_OPTIONS,
@@ -129,7 +130,7 @@ ticks = Table(
     Column('minute_before', Instant),
     # the newest minute whose tick did all of its work, and what the last tick could not do
     Column('done_minute', Instant),
-    Column('problem', Text),
+    Column('problem', StorableText),
     # the tick after which old records were deleted
     Column('pruned_minute', Instant),
     **TABLE_OPTIONS,
@@ -142,7 +143,7 @@ gaps = Table(
     Column('app', APP, primary_key=True),
     Column('first_minute', Instant, primary_key=True),
     Column('last_minute', Instant, nullable=False),
-    Column('problem', Text),
+    Column('problem', StorableText),
     **TABLE_OPTIONS,
 )
 
@@ -163,11 +164,11 @@ runs = Table(
     Column('finished', Instant),
     Column('outcome', WORD, nullable=False),
     Column('seconds', Float),
-    Column('reason', Text),
+    Column('reason', StorableText),
     Column('error', NAME),
-    Column('traceback', Text),
-    Column('note', Text),
-    Column('log', Text),
+    Column('traceback', StorableText),
+    Column('note', StorableText),
+    Column('log', StorableText),
     **TABLE_OPTIONS,
 )
 

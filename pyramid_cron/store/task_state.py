@@ -302,9 +302,13 @@ class TaskStates:
         """
         return self._change(self._waits(task, enqueued_id), handed_over_for=None, **values)
 
-    def release(self, task: str, run_id: str, **values: Any) -> bool:
-        """Release the row if it still holds our fencing token."""
-        return self._change(self._holds(task, run_id), **values, **RELEASED)
+    def release(self, task: str, run_id: str, wait: bool = True, **values: Any) -> bool:
+        """Release the row if it still holds our fencing token.
+
+        :param wait: whether to wait for another transaction that has locked it, also where that can be skipped.
+        """
+        change = self._change if wait else self._change_unlocked
+        return change(self._holds(task, run_id), **values, **RELEASED)
 
     def mark_enqueued(self, task: str, run_id: str) -> bool:
         """Record that an engine has a run now, unless a worker has begun it already."""

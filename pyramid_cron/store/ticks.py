@@ -110,7 +110,8 @@ class Ticks:
         :param problem: what could not be done, ``None`` if all is done.
         """
         is_newest = ticks.c.last_minute <= minute
-        values: dict[str, Any] = {'problem': case((is_newest, problem), else_=ticks.c.problem)}
+        shown = literal(problem, ticks.c.problem.type)
+        values: dict[str, Any] = {'problem': case((is_newest, shown), else_=ticks.c.problem)}
         if problem is None:
             older = or_(ticks.c.done_minute.is_(None), ticks.c.done_minute < minute)
             values['done_minute'] = case((older, minute), else_=ticks.c.done_minute)

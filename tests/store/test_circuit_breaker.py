@@ -141,13 +141,13 @@ def test_a_refused_claim_leaves_nothing_to_write(servers, many, warnings):
     many.claims.database.breaker.close()
     # for the only claim that may have been committed
     with many.executed() as executed:
-        many.claims._completion.write_late()
-    assert [statement.kind for statement in executed] == ['update']
+        many.claims._late.write()
+    assert [statement.kind for statement in executed] == ['update', 'select']
 
 
 def test_a_heartbeat_and_a_pause_try_again(servers, many, warnings):
     for use in (many.claims._beat, lambda: many.store.pause(['task 0'], reason='why')):
-        many.claims._completion._late.clear()
+        many.claims._late._entries.clear()
         with many.silence(of=processes, kind='update'), pytest.raises(NotAnswering):
             many.claims._beat()
         use()

@@ -8,11 +8,12 @@ import sys
 
 import pytest
 from pyramid.scripting import prepare
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 from webtest import TestApp
 
-from pyramid_cron import runner
+from pyramid_cron import TaskReport, runner
+from pyramid_cron.events import ITaskMissed
 from pyramid_cron.isolation import OF_SERVERS
 from pyramid_cron.orders import Order
 from pyramid_cron.schedules.clock import MINUTE
@@ -264,8 +265,7 @@ def test_an_interrupted_run_is_released_after_an_outage(servers, warnings):
     with pytest.raises(KeyboardInterrupt):
         server.tick(0)
     server.away.__exit__(None, None, None)
-    warned = [warning for warning in warnings() if 'interrupted' in warning]
-    assert warned == [f'it cannot be recorded that task task was interrupted: {GONE}']
+    assert f'the end of task task cannot be recorded yet: {GONE}' in warnings()
     assert servers.row()['run_id'] is not None
     server.tick(2)
     assert servers.row()['run_id'] is None
@@ -449,3 +449,86 @@ def test_a_connection_lost_during_a_tick_costs_no_tick(servers):
         assert str(server.tick(2)) == 'ok'
     assert servers.minutes('missed') == [('first', 1), ('second', 1)]
     assert server.ran[-1] == ('second', 2)
+
+
+@pytest.mark.parametrize('committed', [False, True])
+def test_an_exit_within_a_claim_leaves_nothing_claimed(servers, server, committed):
+    server.ready()
+
+    def end(connection):
+        if committed:
+            connection.connection.dbapi_connection.commit()
+        raise SystemExit
+
+    (run,) = server.runs()
+    event.listen(server.engine, 'commit', end)
+    with pytest.raises(SystemExit):
+        run.claim()
+    event.remove(server.engine, 'commit', end)
+    assert (servers.row()['run_id'] is not None) is committed
+    assert server.claims._heartbeat._count == 0
+    assert server.tick(0).names('ok') == ['task']
+
+
+def test_an_exit_before_the_begin_of_a_run_repeats_it(servers):
+    def end(missed):
+        if ends:
+            ends.pop()
+            raise KeyboardInterrupt
+
+    ends = [None]
+    server = servers.start(include=lambda config: config.add_subscriber(end, ITaskMissed)).add(min='*')
+    server.tick(0)
+    with pytest.raises(KeyboardInterrupt):
+        server.tick(20)
+    assert server.claims._heartbeat._count == 0
+    assert server.tick(20).tasks[0].attempt == 2
+    assert server.ran == [('task', 0), ('task', 20)]
+
+
+def test_an_interrupted_run_by_name_is_lost(servers, server):
+    server.ready()
+    (run,) = server.claims.named(server.registry['cron_tasks'], ['task']).runs
+    run.claim()
+    run.interrupt()
+    assert servers.history('outcome', 'scheduled_for') == [('lost', None)]
+    assert servers.row()['run_id'] is servers.row()['retry_reason'] is None
+
+
+class BrokenSession:
+    """A joined session that cannot be checked."""
+
+    written = is_left = False
+
+    def __init__(self, exc):
+        self.exc = exc
+
+    def check(self, report):
+        raise self.exc
+
+    def leave(self):
+        self.is_left = True
+
+
+def test_a_run_with_a_session_that_cannot_be_checked_has_failed(servers, server, warnings):
+    (run,) = server.runs()
+    run.claim()
+    session = run.joined_session = BrokenSession(LookupError('no session'))
+    report = run.release(TaskReport('task', 'ok', 1.5))
+    assert (report.outcome, report.seconds, report.exception) == ('failed', 1.5, session.exc)
+    assert session.is_left
+    assert servers.history('outcome', 'error') == [('failed', 'LookupError')]
+    assert warnings() == ['task task: its session cannot be checked']
+
+
+def test_an_exit_at_the_end_of_a_run_leaves_nothing_claimed(servers, server, warnings):
+    (run,) = server.runs()
+    run.claim()
+    session = run.joined_session = BrokenSession(SystemExit())
+    with pytest.raises(SystemExit):
+        run.release(TaskReport('task', 'ok', 1.5))
+    assert session.is_left
+    assert server.claims._heartbeat._count == 0
+    server.claims._heartbeat.beat()
+    assert servers.history('outcome', 'reason') == [('lost', 'its end could not be recorded')]
+    assert server.claims._heartbeat._stop is None

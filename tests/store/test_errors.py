@@ -1,8 +1,9 @@
 import pytest
 from sqlalchemy import Engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
 from pyramid_cron.claims import Unavailable
+from pyramid_cron.store.errors import Refused as RefusedByDatabase
 from pyramid_cron.store.errors import database_errors, one_line, original_errors, unavailable
 from pyramid_cron.store.schema import runs, tasks, ticks
 from tests.support.exceptions import Refused
@@ -36,6 +37,26 @@ def test_a_lost_connection_is_known():
     assert unavailable(GONE).disconnected
     assert unavailable(ValueError('x'), disconnected=True).disconnected
     assert not unavailable(ValueError('x')).disconnected
+
+
+@pytest.mark.parametrize(
+    ('exc', 'refused'),
+    [
+        (DataError('', {}, Exception('too long')), True),
+        (ProgrammingError('', {}, Exception('no table')), True),
+        (UnicodeEncodeError('latin-1', 'x', 0, 1, 'no such character'), True),
+        (DataError('', {}, Exception('gone'), connection_invalidated=True), False),
+        (OperationalError('', {}, Exception('locked')), False),
+        (LookupError('x'), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_refusal_is_known(exc, refused):
+    assert isinstance(unavailable(exc), RefusedByDatabase) is refused
+    # also if a listener has replaced the error
+    replaced = ErrorOfApplication('x')
+    replaced.__cause__ = exc
+    assert isinstance(unavailable(replaced), RefusedByDatabase) is (refused or exc.__class__ is DataError)
 
 
 def test_every_error_becomes_that_of_the_store():

@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from pyramid_cron import TaskReport
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.history import History
@@ -35,7 +34,7 @@ def test_a_run_is_recorded_from_begin_to_end(servers):
     assert (row['app'], row['outcome'], row['finished'], row['seconds']) == ('app', 'running', None, None)
     assert abs(row['started'] - clock.now()) < SOON
     with servers.begin() as connection:
-        History(connection).end('run', TaskReport('task', 'ok', 1.5))
+        History(connection).end('run', outcome='ok', seconds=1.5)
     (row,) = servers.rows(runs)
     assert {name: row[name] for name in BEGUN} == BEGUN
     assert (row['outcome'], row['seconds']) == ('ok', 1.5)
@@ -66,38 +65,6 @@ def test_the_outcome_and_minute_of_a_run_are_found(servers):
         assert [history.minute_of(run_id) for run_id in ('run', 'named', 'none')] == [INSTANT, None, None]
 
 
-def test_a_failure_keeps_the_class_and_the_tracebacks_end(servers):
-    class Wrong(Exception):
-        pass
-
-    def fail():
-        raise Wrong('at last ' + 'x' * 9000 + 'the end')
-
-    with servers.begin() as connection:
-        History(connection).begin(**BEGUN)
-        try:
-            fail()
-        except Wrong as exc:
-            History(connection).end('run', TaskReport('task', 'failed', exception=exc))
-    (row,) = servers.rows(runs)
-    assert row['error'].endswith('<locals>.Wrong')
-    assert len(row['traceback']) == 8000
-    assert row['traceback'].endswith('the end\n')
-
-
-def test_an_exception_that_cannot_be_shown_is_named(servers):
-    class Unshowable(Exception):
-        @property
-        def __notes__(self):
-            raise LookupError
-
-    with servers.begin() as connection:
-        History(connection).begin(**BEGUN)
-        History(connection).end('run', TaskReport('task', 'failed', exception=Unshowable()))
-    (row,) = servers.rows(runs)
-    assert row['traceback'].endswith('Unshowable, which cannot be shown')
-
-
 def test_minutes_without_a_run_are_recorded_once(servers):
     for minutes in ([0, 1], [1, 2], []):
         with servers.begin() as connection:
@@ -120,7 +87,7 @@ def test_old_runs_are_pruned_and_unfinished_ones_kept(servers):
         for number in range(4):
             history.begin(**BEGUN | {'id': str(number)})
             if number:
-                history.end(str(number), TaskReport('task', 'ok'))
+                history.end(str(number), outcome='ok')
     for number, days in enumerate([3, 3, 2, 1]):
         servers.execute(update(runs).where(runs.c.id == str(number)).values(started=INSTANT - timedelta(days=days)))
     with servers.begin() as connection:

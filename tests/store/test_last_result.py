@@ -6,7 +6,8 @@ import pytest
 
 from pyramid_cron import TaskReport
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.last_result import of_failure, of_missed, of_report, of_unbegun
+from pyramid_cron.store.last_result import of_end, of_failure, of_missed, of_unbegun
+from pyramid_cron.store.run_end import RunEnd
 from tests.support.servers import INSTANT
 
 pytestmark = pytest.mark.each_database
@@ -21,7 +22,7 @@ def at(minute):
 def end(states, outcome, minute, exception=None):
     report = TaskReport('task', outcome, 1.5, exception=exception)
     states.claim('task', None, 1, run_id='mine', process='me', started_at=0.0)
-    states.release('task', 'mine', **of_report(report, minute, NOW))
+    states.release('task', 'mine', **of_end(RunEnd.of(report), minute, NOW))
     state = states.get('task')
     assert (state.last_finished, state.last_seconds) == (NOW, 1.5)
     return state

@@ -254,6 +254,41 @@ def test_a_forked_process_does_not_keep_a_heartbeat(begin):
     assert ended
 
 
+def test_a_heartbeat_goes_on_while_something_is_left(begin):
+    left = [True, False]
+    heartbeat = Heartbeat(lambda: left.pop(0), 3600)
+    thread = begin(heartbeat)
+    heartbeat.end(after_beat=True)
+    heartbeat.beat()
+    assert thread.is_alive()
+    heartbeat.beat()
+    assert has_ended(thread)
+
+
+def test_a_heartbeat_without_a_thread_has_not_begun():
+    heartbeat = Heartbeat(print, 3600)
+    # no system has that much memory for a thread
+    before = threading.stack_size(2**46)
+    try:
+        with pytest.raises(RuntimeError):
+            heartbeat.begin()
+    finally:
+        threading.stack_size(before)
+    assert (heartbeat._count, heartbeat._stop) == (0, None)
+
+
+def test_a_run_without_a_heartbeat_does_not_begin(servers, server, warnings):
+    server.ready()
+    before = threading.stack_size(2**46)
+    try:
+        assert server.tick(0).failed
+    finally:
+        threading.stack_size(before)
+    assert server.ran == []
+    assert server.tick(1).tasks[0].attempt == 2
+    assert server.ran == [('task', 0)]
+
+
 def test_a_heartbeat_keeps_no_process_alive(begin):
     assert begin(Heartbeat(Beats(), 3600)).daemon
 

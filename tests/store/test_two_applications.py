@@ -5,14 +5,15 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import insert, select
 
-from pyramid_cron import Task, TaskReport
+from pyramid_cron import Task
 from pyramid_cron.claims import Pause
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.history import History
-from pyramid_cron.store.last_result import of_failure, of_missed, of_report
+from pyramid_cron.store.last_result import of_end, of_failure, of_missed
 from pyramid_cron.store.pauses import Pauses
 from pyramid_cron.store.queries import Queries
+from pyramid_cron.store.run_end import RunEnd
 from pyramid_cron.store.schema import gaps, pauses, processes, runs, tasks, ticks
 from pyramid_cron.store.task_state import TaskStates
 from pyramid_cron.store.ticks import Ticks
@@ -127,7 +128,7 @@ def pause(connection, name):
         return str(exc)
 
 
-OUTCOME = of_report(TaskReport('task', 'failed', 1.5), at(0), at(1))
+OUTCOME = of_end(RunEnd('failed', 1.5), at(0), at(1))
 
 OPERATIONS = {
     # each returns something, changes something, or both
@@ -172,7 +173,7 @@ OPERATIONS = {
     'begin enqueued': lambda c: [
         History(c).begin_enqueued(f'{app}-idle-0', id=f'new-{app}', host='here', pid=7) for app in ('app', 'other')
     ],
-    'end': lambda c: [History(c).end(f'{app}-idle-0', TaskReport('idle', 'ok', 1.5)) for app in ('app', 'other')],
+    'end': lambda c: [History(c).end(f'{app}-idle-0', outcome='ok') for app in ('app', 'other')],
     'outcome of': lambda c: [History(c).outcome_of(f'{app}-idle-1') for app in ('app', 'other')],
     'minute of': lambda c: [History(c).minute_of(f'{app}-idle-1') for app in ('app', 'other')],
     'without run': lambda c: History(c).record_without_run('idle', [at(0), at(7)], 'missed', 'why'),

@@ -26,7 +26,7 @@ CHANGES = {
             "    Column('acknowledged', Text),\n",
             "    Column('acknowledged', Text),\n    Column('priority', Integer),\n",
         ),
-        ("    Column('log', Text),\n", "    Column('log', Text),\n    Column('cost', Integer),\n"),
+        ("    Column('log', StorableText),\n", "    Column('log', StorableText),\n    Column('cost', Integer),\n"),
     ],
     'store/schedule_text.py': [
         ("    return ' '.join(\n        [", "    return ' '.join(\n        ['v2', "),
@@ -34,7 +34,7 @@ CHANGES = {
     ],
     'store/last_result.py': [("'last_outcome': OK,", "'last_outcome': 'partial',\n        'priority': 1,")],
     'store/complete.py': [
-        ("values['retry_reason'] = FAILED if retry", "values['retry_reason'] = 'deferred' if retry"),
+        ('retry = FAILED if end.outcome == FAILED', "retry = 'deferred' if end.outcome == FAILED"),
     ],
     'store/decision.py': [
         (

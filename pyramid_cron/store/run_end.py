@@ -1,0 +1,159 @@
+"""The end of one run: its values, and how they are written in less and less detail if the database refuses them."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pyramid_cron.claims import Unavailable
+from pyramid_cron.printable import class_name, encodable
+from pyramid_cron.reports import RUNNING, TaskReport
+from pyramid_cron.store.circuit_breaker import CircuitOpen, NotAnswering
+from pyramid_cron.store.connection import StoreConnection
+from pyramid_cron.store.database import Database
+from pyramid_cron.store.errors import Locked, Refused, one_line
+from pyramid_cron.store.history import History
+
+log = logging.getLogger(__name__)
+
+# of a traceback, its end
+MOST_CHARACTERS = 8000
+
+
+class RunEnd(NamedTuple):
+    """The values of the end of a run.
+
+    :param outcome: that of a :class:`.TaskReport`.
+    :param seconds: how long it took.
+    :param reason: why it did not run, or not to its end.
+    :param error: the class of the exception that it raised.
+    :param traceback: the end of the traceback.
+    """
+
+    outcome: str
+    seconds: float = 0.0
+    reason: str | None = None
+    error: str | None = None
+    traceback: str | None = None
+
+    @classmethod
+    def of(cls, report: TaskReport) -> RunEnd:
+        """Return the values of a report."""
+        exc = report.exception
+        shown = None if exc is None else _traceback(exc)[-MOST_CHARACTERS:]
+        return cls(report.outcome, report.seconds, report.reason, report.error, shown)
+
+    def smaller(self) -> RunEnd | None:
+        """Return the values in less detail, ``None`` if there is none: without traceback, in ASCII, without texts."""
+        if self.traceback is not None:
+            return self._replace(traceback=None)
+        reason, error = (text and encodable(text, 'ascii') for text in (self.reason, self.error))
+        if (reason, error) != (self.reason, self.error):
+            return self._replace(reason=reason, error=error)
+        if reason is not None or error is not None:
+            return self._replace(reason=None, error=None)
+        return None
+
+
+def _traceback(exc: BaseException) -> str:
+    try:
+        return ''.join(traceback.format_exception(exc))
+    except Exception:
+        # formatting calls methods of the exception, and what they raise passes through
+        return f'{class_name(exc)}, which cannot be shown'
+
+
+# releases the row of the task with the values of an end, and returns whether the row still held the fencing token. It
+# takes whether to wait for another transaction that has locked the row
+Release = Callable[[StoreConnection, RunEnd, bool], bool]
+
+
+class Ending:
+    """The end of a run until all of it is written: the release of the row of its task, and its row in the history.
+
+    Both are one transaction. If the database refuses that in the least detail as well, or if another transaction holds
+    one of the rows, they are two, so that the history does not hold the task.
+
+    :param task: the name of the task.
+    :param run_id: the fencing token of the run.
+    :param end: the values of the end.
+    :param release: releases the row of the task.
+    :param has_history: whether its row in the history is written.
+    """
+
+    def __init__(self, task: str, run_id: str, end: RunEnd, release: Release, has_history: bool = True) -> None:
+        self.task = task
+        self.run_id = run_id
+        self.end = end
+        self._release = release
+        self._has_history = has_history
+        self._waits = True
+        self._is_one_transaction = True
+        #: whether the row of the task is released, or held by another run
+        self.is_released = False
+        #: whether nothing is left to write
+        self.is_done = False
+        #: whether the row of the task did not hold the fencing token, and then the outcome in the history
+        self.is_fenced = False
+        self.recorded: str | None = None
+
+    def write(self, database: Database) -> None:
+        """Write what is left, in the detail that the database takes.
+
+        The history of a run is left for the next call if another transaction had to be waited for.
+
+        :raises Unavailable: if the database does not take it now.
+        """
+        waited = False
+        refused: Refused | None = None
+        while not self.is_done and not (waited and self.is_released):
+            try:
+                with database.begin() as connection:
+                    written = self._write(connection)
+            except Refused as exc:
+                refused = exc
+                self._reduce(exc)
+            except Unavailable as exc:
+                self._waits = False
+                waited = isinstance(exc, (Locked, NotAnswering)) and not isinstance(exc, CircuitOpen)
+                if not waited or not self._is_one_transaction:
+                    raise
+                # the release alone is worth another wait, unless the database does not answer at all
+                database.breaker.close_if_locked()
+                self._is_one_transaction = False
+            else:
+                # known only now that it is committed
+                self.is_released, self.is_done = True, written
+        if refused is not None:
+            log.warning(
+                'the end of task %s is recorded in less detail: %s', self.task, one_line(refused.__cause__ or refused)
+            )
+
+    def _write(self, connection: StoreConnection) -> bool:
+        """Write a part of it, and return whether nothing is left."""
+        if not self.is_released and not self._release(connection, self.end, self._waits):
+            self.recorded = History(connection).outcome_of(self.run_id)
+            if self._is_one_transaction or self.recorded != RUNNING:
+                self.is_fenced = True
+                return True
+            # released by a transaction before this one, of which the database's answer was lost
+        if self._has_history:
+            if not self._is_one_transaction and not self.is_released:
+                return False
+            History(connection).end(self.run_id, wait=False, **self.end._asdict())
+        return True
+
+    def _reduce(self, exc: Refused) -> None:
+        """Continue with less detail.
+
+        :raises Refused: if there is no less.
+        """
+        end = self.end.smaller()
+        if end is not None:
+            self.end = end
+        elif self._is_one_transaction:
+            self._is_one_transaction = False
+        else:
+            raise exc

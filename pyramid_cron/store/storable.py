@@ -1,0 +1,61 @@
+"""Texts that come from outside, such as the message of an exception, in a form that the database takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TypeVar
+
+from sqlalchemy import Dialect, String, Text, TypeDecorator
+
+from pyramid_cron.printable import encodable
+from pyramid_cron.store.errors import Refused
+
+# of a text without a limit of its own: MySQL's type holds 65,535 bytes
+MOST_CHARACTERS = 16_000
+
+Written = TypeVar('Written')
+
+_only_ascii: ContextVar[bool] = ContextVar('only_ascii', default=False)
+
+
+class Storable(TypeDecorator[str]):
+    """A short text, which is cut to the length of its column."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else storable(value)[: self.most_characters]
+
+    @property
+    def most_characters(self) -> int:
+        """How many characters the column takes."""
+        return getattr(self.impl_instance, 'length', None) or MOST_CHARACTERS
+
+
+class StorableText(Storable):
+    """A text of any length, of which the column keeps the beginning."""
+
+    impl = Text
+    cache_ok = True
+
+
+def storable(text: str) -> str:
+    """Return a text without NUL and surrogates, which no database takes; in ASCII within :func:`ascii_if_refused`."""
+    return encodable(text, 'ascii' if _only_ascii.get() else 'utf-8').replace('\x00', r'\x00')
+
+
+def ascii_if_refused(write: Callable[[], Written]) -> Written:
+    """Return what a function returns, called again with all texts in ASCII if the database refuses them.
+
+    :param write: the function, which begins a transaction of its own.
+    """
+    try:
+        return write()
+    except Refused:
+        token = _only_ascii.set(True)
+        try:
+            return write()
+        finally:
+            _only_ascii.reset(token)

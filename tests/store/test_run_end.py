@@ -1,0 +1,183 @@
+"""The end of one run: its values, and less of them."""
+
+import pytest
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import select
+from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
+
+from pyramid_cron import TaskReport
+from pyramid_cron.store.circuit_breaker import CircuitBreaker
+from pyramid_cron.store.late import HISTORY_LOCKED
+from pyramid_cron.store.run_end import RunEnd
+from pyramid_cron.store.schema import runs, tasks
+from tests.support.servers import INSTANT
+from tests.support.statements import before_each
+
+
+def test_a_failure_keeps_the_class_and_the_tracebacks_end():
+    class Wrong(Exception):
+        pass
+
+    try:
+        raise Wrong('at last ' + 'x' * 9000 + 'the end')
+    except Wrong as exc:
+        end = RunEnd.of(TaskReport('task', 'failed', 1.5, exception=exc))
+    assert (end.outcome, end.seconds, end.reason) == ('failed', 1.5, None)
+    assert end.error.endswith('<locals>.Wrong')
+    assert len(end.traceback) == 8000
+    assert end.traceback.endswith('the end\n')
+
+
+def test_an_exception_that_cannot_be_shown_is_named():
+    class Unshowable(Exception):
+        @property
+        def __notes__(self):
+            raise LookupError
+
+    end = RunEnd.of(TaskReport('task', 'failed', exception=Unshowable()))
+    assert end.traceback.endswith('Unshowable, which cannot be shown')
+
+
+def test_an_end_has_less_and_less_detail():
+    end, seen = RunEnd('failed', 1.5, 'caf\xe9', 'W\xe9', 'lines'), []
+    while end is not None:
+        seen.append(end[2:])
+        assert end[:2] == ('failed', 1.5)
+        end = end.smaller()
+    assert seen == [
+        ('caf\xe9', 'W\xe9', 'lines'),
+        ('caf\xe9', 'W\xe9', None),
+        (r'caf\xe9', r'W\xe9', None),
+        (None,) * 3,
+    ]
+
+
+def test_an_end_without_texts_has_no_less_detail():
+    assert RunEnd('ok', 1.5).smaller() is None
+    assert RunEnd('lost', 1.5, 'why').smaller() == RunEnd('lost', 1.5)
+
+
+def refuse(server, when, error=DataError):
+    """Refuse updates that set a column to a value of which something is true."""
+
+    def listen(statement):
+        if when(statement):
+            raise error('', {}, Exception('refused'))
+
+    return before_each(server.engine, listen)
+
+
+def failing(servers):
+    def body(system):
+        raise LookupError('why')
+
+    return servers.start(window='10e9').add(body=body, min='*').add('other', min='*')
+
+
+def test_a_refused_history_releases_its_task(servers, warnings):
+    server = failing(servers)
+    with refuse(server, lambda statement: statement.matches(of=runs, kind='update'), ProgrammingError):
+        assert server.tick(0).failed
+        assert server.clock.now == 1000
+        assert servers.row()['run_id'] is None
+        # without texts, because it could not be known which of the two was refused
+        assert (servers.row()['last_outcome'], servers.row()['last_error']) == ('failed', None)
+        assert warnings()[1:] == [
+            'the history of task task cannot be recorded yet: the store is not available: refused',
+            'the history of task other cannot be recorded yet: the store is not available: refused',
+        ]
+        server.tick(1)
+        assert [minute for _, minute in server.ran] == [0, 0, 1, 1]
+    server.claims._beat()
+    assert sorted(servers.history()) == ['failed', 'failed', 'ok', 'ok']
+    assert {row['finished'] is None for row in servers.rows(runs)} == {False}
+
+
+def test_an_end_that_is_refused_altogether_stays_late(servers, warnings):
+    server = failing(servers)
+    with refuse(server, lambda statement: statement.matches(of=tasks, kind='update', sets='last_finished')):
+        server.tick(0)
+        assert server.clock.now == 1000
+        assert str(server.tick(1)) == (
+            'fail: 2 of 2 tasks failed: '
+            'task (the end of its last run cannot be recorded: the store is not available: refused), '
+            'other (the end of its last run cannot be recorded: the store is not available: refused)'
+        )
+    assert not server.tick(2).problem
+    assert server.ran[2:] == [('task', 2), ('other', 2)]
+
+
+def wait_for(server, condition):
+    """Let statements wait for a lock in vain."""
+    server.claims.database.breaker = CircuitBreaker(server.clock)
+
+    def listen(statement):
+        if statement.matches(**condition):
+            server.clock.sleep(4)
+            raise OperationalError('', {}, LockNotAvailable('canceled due to lock timeout'))
+
+    return before_each(server.engine, listen)
+
+
+def test_a_locked_history_releases_its_task(servers, warnings):
+    server = failing(servers)
+    with wait_for(server, {'of': runs, 'kind': 'update'}):
+        server.tick(0)
+        # one wait for each of the two, and one after the tick
+        assert servers.row()['run_id'] is servers.row('other')['run_id'] is None
+        assert servers.row()['last_error'] == 'LookupError'
+        assert warnings()[1:] == [
+            f'the history of task task cannot be recorded yet: {HISTORY_LOCKED}',
+            f'the history of task other cannot be recorded yet: {HISTORY_LOCKED}',
+        ]
+    server.claims._beat()
+    assert sorted(servers.history('outcome', 'error')) == [('failed', 'LookupError'), ('ok', None)]
+
+
+def test_a_release_whose_answer_was_lost_is_not_fenced(servers, warnings):
+    server = failing(servers)
+    (run, _) = server.runs()
+    run.claim()
+    with wait_for(server, {'of': runs, 'kind': 'update'}), server.commit_fails(after=True):
+        report = run.release(TaskReport('task', 'ok', 1.5))
+    assert report == TaskReport('task', 'ok', 1.5)
+    server.claims._beat()
+    assert 'ok' in servers.history()
+    assert servers.row()['run_id'] is None
+    assert servers.row()['last_success_for'] == INSTANT
+
+
+@pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
+def test_nothing_waits_for_a_locked_history(servers, warnings):
+    def body(system):
+        held.append(servers.engine.connect())
+        held[0].execute(select(runs.c.id).where(runs.c.task == 'task').with_for_update())
+
+    held = []
+    server = servers.start(window='10e9').add(body=body, min=0).add('other', min='*')
+    assert str(server.tick(0)) == 'ok'
+    assert server.clock.now == 1000
+    assert warnings() == [
+        'the history of task task cannot be recorded yet: another transaction holds its row in the history'
+    ]
+    assert servers.row()['last_outcome'] == 'ok'
+    assert server.tick(0).tasks[0].reason == 'already run'
+    server.tick(1)
+    assert sorted(servers.history()) == ['ok', 'ok', 'running']
+    held[0].close()
+    server.claims._heartbeat.beat()
+    assert servers.history() == ['ok', 'ok', 'ok']
+    assert server.claims._heartbeat._stop is None
+
+
+@pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
+def test_a_locked_history_does_not_keep_a_dead_run(servers, warnings):
+    server = servers.start(window='10e9').add(min='*')
+    server.tick(0)
+    servers.hold(lease_until=0.0)
+    with servers.engine.connect() as held:
+        held.execute(select(runs.c.id).where(runs.c.id == 'other').with_for_update())
+        assert server.tick(1).names('ok') == ['task']
+    assert server.tick(2).names('ok') == ['task']
+    server.claims._heartbeat.beat()
+    assert sorted(servers.history()) == ['lost', 'ok', 'ok', 'ok']
