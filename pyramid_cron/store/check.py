@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from sqlalchemy import URL, Connection, false, inspect
 
@@ -18,13 +19,17 @@ from pyramid_cron.store.admin import Store
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.errors import one_line
+from pyramid_cron.store.history import History
 from pyramid_cron.store.migrations import VERSION, require_known, stored_version
 from pyramid_cron.store.poll import MOST_AHEAD
-from pyramid_cron.store.schema import metadata
+from pyramid_cron.store.schema import metadata, runs
 from pyramid_cron.store.schema_check import differences
 from pyramid_cron.store.session import NotJoined
 from pyramid_cron.store.session_check import SessionCheck
 from pyramid_cron.store.sqlite_file import sqlite_file
+
+# a character that encodings for one language lack, and MySQL's "utf8" as well
+EMOJI = '\U0001f600'
 
 # calls a function with a request that goes through the whole application
 Through = Callable[[Callable[[Any], None]], None]
@@ -80,6 +85,7 @@ def _of_database(database: Database) -> Generator[Finding, None, bool]:
             ready = tables.ok and stored_version(connection) is not None
         if ready:
             yield _of_writing(database)
+            yield _of_texts(database)
     except Exception as exc:
         yield Finding('database', f'{_shown(url)}: {one_line(exc)}', ok=False)
         return False
@@ -143,6 +149,27 @@ def _of_writing(database: Database) -> Finding:
     except Exception as exc:
         return Finding('writing', f'it cannot be written: {one_line(exc)}', ok=False)
     return Finding('writing', 'it can be written')
+
+
+def _of_texts(database: Database) -> Finding:
+    """Write a text of any language into the history, read it, and roll that back."""
+    run_id = uuid4().hex
+    try:
+        with database.engine.connect() as connection:
+            scoped = StoreConnection(connection, database.app)
+            History(scoped).begin(id=run_id, task='', attempt=0, trigger='none', reason=EMOJI)
+            stored = scoped.scalar(scoped.select(runs, runs.c.reason).where(runs.c.id == run_id))
+            connection.rollback()
+        problem = None if stored == EMOJI else f'{EMOJI!a} is read back as {stored!a}'
+    except Exception as exc:
+        problem = one_line(exc.__cause__ or exc)
+    if problem is None:
+        return Finding('texts', 'all characters can be stored')
+    return Finding(
+        'texts',
+        f'not all characters can be stored: {problem}; a text that has others is written with escapes, such as '
+        r'\U0001f600, and a traceback that has some is left out: use an encoding of Unicode (UTF8, utf8mb4)',
+    )
 
 
 def _of_session(store: Store, name: str, through: Through) -> Finding:

@@ -24,7 +24,7 @@ class Dialect:
 
     :param shown: its name for people.
     :param session_limits: statements that are executed on each new connection.
-    :param connect_args: arguments of the driver that limit how long it waits, by the driver or the database's name.
+    :param connect_args: arguments of the driver, such as how long it waits, by the driver or the database's name.
     :param isolation_level: that of the store's transactions, ``None`` for the database's only one. With READ COMMITTED
         a transaction waits for the row of another one; with a stricter level it would fail.
     :param insert: the INSERT that can also do something with a row whose key exists, ``None`` if there is none.
@@ -65,8 +65,9 @@ SQLITE = Dialect(
     isolation_level=None,
     insert=sqlite.insert,
 )
-# tcp_user_timeout is of Linux, for a server that has disappeared from the network
-LIBPQ = {'connect_timeout': MOST_SECONDS, 'tcp_user_timeout': MOST_SECONDS * 1000}
+# tcp_user_timeout is of Linux, for a server that has disappeared from the network; the encoding, for a database without
+# one (SQL_ASCII), of which psycopg returns bytes
+LIBPQ = {'connect_timeout': MOST_SECONDS, 'tcp_user_timeout': MOST_SECONDS * 1000, 'client_encoding': 'utf8'}
 POSTGRESQL = Dialect(
     'PostgreSQL',
     session_limits=(
@@ -95,6 +96,8 @@ MYSQL = Dialect(
         'mariadb': {'connect_timeout': MOST_SECONDS},
         # a second longer than the limits above, which name the reason
         'pymysql': {'read_timeout': MOST_SECONDS + 1, 'write_timeout': MOST_SECONDS + 1},
+        # without it mysqlclient takes what its library was built with
+        'mysqldb': {'charset': 'utf8mb4'},
     },
     # read_only, super_read_only, a read-only transaction; and a node of Galera that has left its cluster
     read_only_errors=(1290, 1836, 1792, 1047),

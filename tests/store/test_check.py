@@ -3,12 +3,14 @@
 import re
 
 import pytest
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, func, inspect, select
 
 from pyramid_cron.store.check import _of_clock
+from pyramid_cron.store.schema import runs
 from tests.support.store_check import known_processes, make_tables
 
 UNSET = 'ok    session   cron.session is not set: a run that dies is reported as lost, and is not repeated'
+TEXTS = 'ok    texts     all characters can be stored'
 JOINS = 'ok    session   cron.session = dbsession joins: what a task does there commits with its record'
 
 
@@ -21,6 +23,7 @@ def test_a_good_store_has_status_0(check, made_url):
         "ok    clock     this machine's is 0.0 s ahead of the database's",
         'ok    tables    all 7 are there, version 1.0',
         'ok    writing   it can be written',
+        TEXTS,
         UNSET,
     ]
 
@@ -36,7 +39,7 @@ def test_a_good_store_on_postgresql_has_status_0(check, postgresql):
     assert status == 0
     shown = postgresql.partition('?')[0]
     assert re.fullmatch(rf'ok    database  {re.escape(shown)}, PostgreSQL \d+\.\d+, answered in 1 ms', lines[0])
-    assert lines[-2:] == ['ok    writing   it can be written', JOINS]
+    assert lines[-2:] == [TEXTS, JOINS]
     assert known_processes(postgresql) == []
 
 
@@ -148,3 +151,37 @@ def test_an_unreachable_database_is_shown_without_password(check, tmp_path):
 def test_clocks_a_minute_apart_fail(ahead, ok, text):
     finding = _of_clock(ahead)
     assert (finding.ok, finding.text.partition(" the database's")[0]) == (ok, f"this machine's is {text}")
+
+
+@pytest.mark.parametrize(
+    ('encoding', 'problem'),
+    [('LATIN1', 'character with byte sequence .* has no equivalent in encoding "LATIN1".*'), ('SQL_ASCII', None)],
+)
+def test_characters_that_cannot_be_stored_are_reported(check, postgresql_server, encoding, problem):
+    name = f'check_{encoding.lower()}'
+    postgresql_server.execute(
+        f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+    )
+    try:
+        url = postgresql_server.url(name)
+        make_tables(f'{url}&client_encoding=utf8')
+        status, lines = check(url)
+        # which no store needs
+        assert status == 0
+        reported = rf'ok    texts     not all characters can be stored: {problem}; a text that has others is written .*'
+        assert re.fullmatch(TEXTS if problem is None else reported, lines[-2])
+        engine = create_engine(f'{url}&client_encoding=utf8')
+        with engine.connect() as connection:
+            assert connection.scalar(select(func.count()).select_from(runs)) == 0
+        engine.dispose()
+    finally:
+        postgresql_server.execute(f'DROP DATABASE {name} WITH (FORCE)')
+
+
+def test_characters_that_are_replaced_are_reported(check, tmp_path):
+    url = f'sqlite:///{tmp_path}/replacing.sqlite'
+    # as MySQL does without its strict mode
+    make_tables(url, "CREATE TRIGGER replace AFTER INSERT ON cron_runs BEGIN UPDATE cron_runs SET reason = '?'; END")
+    status, lines = check(url)
+    assert status == 0
+    assert r"not all characters can be stored: '\U0001f600' is read back as '?';" in lines[-2]
