@@ -65,7 +65,7 @@ class Watched(StoreClaims):
     """
 
     def __init__(self, claims, stages, slot, plan):
-        super().__init__(claims.database, claims.options)
+        super().__init__(claims.database, claims.options, claims.failed_ticks)
         self._stages, self._slot, self._plan = stages, slot, plan
         self._task = None
         for name in ('before_cursor_execute', 'after_cursor_execute', 'commit'):
