@@ -67,6 +67,13 @@ class ITaskLost(Interface):
     will_retry = Attribute('Whether the task is run once more for this minute.')
 
 
+class ITaskUnregistered(Interface):
+    """Ticks came for an hour, and no process that received them has registered a task that is in the store."""
+
+    name = Attribute('The name of the task.')
+    last_seen = Attribute('The last tick that is known of a process that had it registered, aware.')
+
+
 class ITaskPaused(Interface):
     """A task is paused on request."""
 
@@ -144,6 +151,15 @@ class TaskLost:
     host: str | None
     pid: int | None
     will_retry: bool
+
+
+@implementer(ITaskUnregistered)
+@dataclass(eq=False, repr=False)
+class TaskUnregistered:
+    """Sent once when a task is registered nowhere any more, see ``ITaskUnregistered``."""
+
+    name: str
+    last_seen: datetime
 
 
 @implementer(ITaskPaused)

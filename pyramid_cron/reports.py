@@ -14,6 +14,8 @@ OK, FAILED, LOST, MISSED, SKIPPED, PAUSED = 'ok', 'failed', 'lost', 'missed', 's
 RUNNING, QUEUED = 'running', 'queued'
 # a task that is due while its previous run has been running for too long, or while its row in the store is locked
 STUCK, LOCKED = 'stuck', 'locked'
+# a task in the store that no process registers any more
+UNREGISTERED = 'unregistered'
 
 # all of a report, in the order in which a summary counts them
 OUTCOMES = (OK, FAILED, SKIPPED, PAUSED, STUCK, LOCKED, LOST, MISSED, QUEUED)

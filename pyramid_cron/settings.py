@@ -120,6 +120,12 @@ def _boolean(value: Any) -> bool:
     return bool(asbool(value))
 
 
+def _warn_or_fail(value: Any) -> str:
+    if value not in ('warn', 'fail'):
+        raise ValueError('it has to be warn or fail')
+    return str(value)
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError('it has to be a text that is not empty')
@@ -148,6 +154,7 @@ TABLE: dict[str, tuple[str | None, Callable[[Any], Any]]] = {
     'lease': ('90', _seconds),
     'keep_history': ('30', _days),
     'create_tables': ('true', _boolean),
+    'unregistered': ('warn', _warn_or_fail),
     'via': (None, _dotted_name),
     'celery': (None, _dotted_name),
     'config_uri': (None, _text),
@@ -175,6 +182,7 @@ class Settings:
     :param lease: seconds.
     :param keep_history: a :class:`~datetime.timedelta`.
     :param create_tables: ``True`` or ``False``.
+    :param unregistered: ``'warn'`` or ``'fail'``.
     :param via: the name of an engine with its options, a callable, or the dotted name of one.
     :param celery: an application of Celery, or the dotted name of one.
     :param config_uri: as it is written.
@@ -195,6 +203,7 @@ class Settings:
     lease: float
     keep_history: timedelta
     create_tables: bool
+    unregistered: str
     via: Any
     celery: Any
     config_uri: str | None

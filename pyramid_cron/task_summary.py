@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone, tzinfo
 from itertools import islice
@@ -179,11 +179,13 @@ class Summaries(NamedTuple):
 
     :param tasks: the summaries.
     :param of_ticks: the problem that ticks do not come or fail, ``None`` if there is none and without a store.
+    :param not_registered: the problems of tasks in the store that are not registered here.
     :param error: why the summaries lack states and problems.
     """
 
     tasks: list[TaskSummary]
     of_ticks: Problem | None = None
+    not_registered: Sequence[Problem] = ()
     error: Unavailable | None = None
 
 
@@ -201,7 +203,9 @@ def summarize_all(registry: Any, tasks: Iterable[Task], instant: datetime, count
         return Summaries([summarize(task, instant, count) for task in tasks], error=error)
     states, problems = examination.snapshot.states, examination.by_task()
     summaries = [summarize(task, instant, count, states.get(task.name), problems.get(task.name, ())) for task in tasks]
-    return Summaries(summaries, examination.of_ticks)
+    registered = {task.name for task in registry['cron_tasks']}
+    others = [problem for problem in examination.problems if problem.task and problem.task not in registered]
+    return Summaries(summaries, examination.of_ticks, others)
 
 
 def sort_by_next_run(summaries: Iterable[TaskSummary]) -> list[TaskSummary]:

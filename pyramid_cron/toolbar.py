@@ -51,6 +51,7 @@ class CronDebugPanel(DebugPanel):
             parts.append(f'<p>Without last runs and pauses: {escape(str(found.error))}</p>')
         if found.of_ticks is not None:
             parts.append(f'<p>{escape(found.of_ticks.as_sentence())}</p>')
+        parts += [f'<p>{escape(f"{problem.task} is {problem.kind}")}</p>' for problem in found.not_registered]
         parts.append('<h4>Tasks</h4>')
         parts.append(_table(HEADINGS, map(_row, found.tasks)))
         return '\n'.join(parts)

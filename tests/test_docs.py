@@ -270,7 +270,7 @@ def test_the_message_of_a_bad_setting_is_the_one_that_is_shown():
 def test_the_commands_of_the_table_are_understood():
     commands = [re.match('``pcron (.*?)``', row[0]) for row in rows('pcron', 'The command pcron')]
     commands = [found[1] for found in commands if found]
-    assert len(commands) == 22
+    assert len(commands) == 23
     for command in commands:
         PCronCommand(['pcron', *shlex.split(command)])
     shown = set(re.findall(r'^ +pcron (show|list|history) ', page('troubleshooting'), re.MULTILINE))

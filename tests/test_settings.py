@@ -87,6 +87,7 @@ def test_settings_of_others_do_not_matter():
         ('keep_history', '0.5', timedelta(hours=12)),
         ('keep_history', 7, timedelta(days=7)),
         ('create_tables', 'false', False),
+        ('unregistered', 'fail', 'fail'),
         ('create_tables', True, True),
         ('create_tables', ' Yes ', True),
         ('window', '90', 90.0),
@@ -158,6 +159,7 @@ BAD = {
         (['150001'], 'days above 0; 150000 days at most'),
     ],
     'create_tables': [(['', 'perhaps', None], '')],
+    'unregistered': [(['', 'true', None], 'it has to be warn or fail')],
     'window': [
         (['', None, 'a minute', '60s', 0, '0', '-1', -0.5, True, False, [60], 10**400], ''),
         (['nan', float('nan'), 'inf', '-inf', float('inf'), '1e999', '1e18'], ''),

@@ -67,6 +67,18 @@ def test_a_tick_shows_its_report_and_last_runs(make_app, tmp_path):
     assert 'a detail' not in text
 
 
+def test_a_task_that_is_not_registered_is_shown(make_app, tmp_path):
+    app = make_app(**{'cron.store': f'sqlite:///{tmp_path}/cron.sqlite'})
+    app.get('/cron', status=500)
+    with app.app.registry['cron_store'].database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE cron_tasks SET task = '<gone>', last_seen = '2020-01-01' WHERE task = 'fail'"
+        )
+        connection.exec_driver_sql('UPDATE cron_ticks SET minute_before = last_minute')
+    app.get('/')
+    assert '<p>&lt;gone&gt; is unregistered</p>' in shown(app, 0)
+
+
 def test_a_store_that_is_down_is_reported(make_app, tmp_path):
     path = tmp_path / 'cron.sqlite'
     path.write_text('no database, but long enough for a header of one' * 100)

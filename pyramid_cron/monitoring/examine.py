@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +43,14 @@ class Examination:
         return found
 
 
-def examine(registry: Any, tasks: Iterable[Any] | None = None) -> Examination:
+def examine(registry: Any, names: Collection[str] = ()) -> Examination:
     """Examine an application with a store.
 
-    :param tasks: the tasks to examine, all registered ones if it is left out.
+    :param names: the names of the tasks to examine, all if there is none.
     :raises Unavailable: if the store is not available.
     """
     snapshot = registry['cron_store'].snapshot()
-    chosen = registry['cron_tasks'] if tasks is None else tasks
-    return Examination(snapshot, find_problems(snapshot, chosen, registry['cron_settings'].window))
+    problems = find_problems(snapshot, registry['cron_tasks'], registry['cron_settings'].window)
+    if names:
+        problems = [problem for problem in problems if problem.task is None or problem.task in names]
+    return Examination(snapshot, problems)

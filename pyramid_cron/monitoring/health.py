@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.monitoring.examine import examine
 from pyramid_cron.monitoring.problems import KINDS, OF_TICKS, TICK_FAILED, Problem
-from pyramid_cron.reports import STUCK, duration
+from pyramid_cron.reports import STUCK, UNREGISTERED, duration
 
 
 @dataclass(frozen=True)
@@ -21,17 +21,20 @@ class Health:
     :param silence: how long ago that is, by the database's clock.
     :param problems: the problems, the most urgent first.
     :param unavailable: why they are not known.
+    :param faults: kinds of problems that the settings make faults.
     """
 
     last_tick: datetime | None = None
     silence: timedelta | None = None
     problems: Sequence[Problem] = ()
     unavailable: str | None = None
+    faults: Collection[str] = ()
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong. A paused task is not wrong."""
-        return self.unavailable is None and not any(problem.is_fault for problem in self.problems)
+        """Whether nothing is wrong. A paused task is not wrong, nor by default an unregistered one."""
+        faults = (problem.is_fault or problem.kind in self.faults for problem in self.problems)
+        return self.unavailable is None and not any(faults)
 
     def __str__(self) -> str:
         if self.unavailable is not None:
@@ -74,4 +77,5 @@ def health_of(registry: Any) -> Health:
     last = found.snapshot.last_tick
     # a clock may differ from the database's by less than a minute
     silence = None if last is None else max(found.snapshot.now - last, timedelta(0))
-    return Health(last, silence, found.problems)
+    faults = (UNREGISTERED,) if registry['cron_settings'].unregistered == 'fail' else ()
+    return Health(last, silence, found.problems, faults=faults)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ PREFIX = 'pyramid_cron'
 def expose(snapshot: Snapshot, tasks: Tasks, window: float, now: datetime) -> tuple[str, bytes]:
     """Return the metrics of an application: their content type, and their text.
 
-    :param tasks: its registered tasks; others are not exposed.
+    :param tasks: its registered tasks; of others, the last success and the problems are exposed.
     :param window: the setting ``cron.window``, the seconds after which a run is stuck.
     :param now: the instant of the scrape.
     :raises ImportError: without ``prometheus_client``.
@@ -32,6 +32,7 @@ def expose(snapshot: Snapshot, tasks: Tasks, window: float, now: datetime) -> tu
         def collect(self) -> Iterator[Any]:
             yield from _of_ticks(snapshot, tasks, window)
             yield from _of_schedules(tasks, now)
+            yield _of_successes(snapshot.states.values())
             yield from _of_states([snapshot.states[task.name] for task in tasks if task.name in snapshot.states])
             yield from _of_runs_in_progress(snapshot, tasks)
 
@@ -47,7 +48,8 @@ def _of_ticks(snapshot: Snapshot, tasks: Tasks, window: float) -> Iterator[Any]:
     of_ticks = {kind: {(): int((None, kind) in found)} for kind in OF_TICKS}
     yield _gauge('no_tick', 'Whether ticks do not come.', (), of_ticks[NO_TICK])
     yield _gauge('tick_failed', 'Whether the last tick could not do its work.', (), of_ticks[TICK_FAILED])
-    problems = {(task.name, kind): int((task.name, kind) in found) for task in tasks for kind in KINDS}
+    names = dict.fromkeys([*(task.name for task in tasks), *snapshot.states])
+    problems = {(name, kind): int((name, kind) in found) for name in names for kind in KINDS}
     labels = 'task', 'problem'
     yield _gauge('task_problem', 'Whether the task has the problem: the same as health shows.', labels, problems)
 
@@ -58,9 +60,12 @@ def _of_schedules(tasks: Tasks, now: datetime) -> Iterator[Any]:
     yield _by_task('next_run_timestamp_seconds', 'When the task is due next.', values)
 
 
-def _of_states(states: list[TaskState]) -> Iterator[Any]:
+def _of_successes(states: Iterable[TaskState]) -> Any:
     succeeded = {state.task: state.last_success_at.timestamp() for state in states if state.last_success_at}
-    yield _by_task('last_success_timestamp_seconds', 'When a run of the task last succeeded.', succeeded)
+    return _by_task('last_success_timestamp_seconds', 'When a run of the task last succeeded.', succeeded)
+
+
+def _of_states(states: list[TaskState]) -> Iterator[Any]:
     seconds = {state.task: state.last_seconds for state in states if state.last_seconds is not None}
     yield _by_task('last_duration_seconds', 'How long the last run of the task took.', seconds)
     failures = {state.task: state.failures_in_a_row or 0 for state in states}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from pyramid_cron.reports import FAILED, LOST, MISSED, PAUSED, STUCK, duration
+from pyramid_cron.reports import FAILED, LOST, MISSED, PAUSED, STUCK, UNREGISTERED, duration
 
 if TYPE_CHECKING:
     from pyramid_cron.claims import Pause
@@ -25,8 +25,10 @@ LONGEST_TICK = timedelta(minutes=10)
 
 #: the kinds of problems of all tasks
 OF_TICKS = NO_TICK, TICK_FAILED = 'no tick', 'tick failed'
-#: the kinds of problems of a task, the most urgent first; a paused task is shown, and is no fault
-KINDS = (STUCK, LOST, FAILED, MISSED, PAUSED)
+#: the kinds of problems of a task, the most urgent first
+KINDS = (STUCK, LOST, FAILED, MISSED, UNREGISTERED, PAUSED)
+#: those that are shown, and are no fault
+NO_FAULTS = (UNREGISTERED, PAUSED)
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Problem:
     :param kind: ``'no tick'``, ``'tick failed'``, or one of :data:`KINDS`.
     :param task: the name of the task, ``None`` if it concerns all of them.
     :param since: the last tick, the last that did all of its work, the beginning of the run that is stuck, the end of
-        the run that failed or was found lost, the minute that was missed, or ``None`` where that is not known.
+        the run that failed or was found lost, the minute that was missed, the last tick of a process that had the
+        unregistered task, or ``None`` where that is not known.
     :param minute: the minute of the run that failed or was lost, or that was missed; ``None`` for a run by name.
     :param seconds: how long there was no tick, the stuck run has been running, or the failed one took.
     :param error: the class of the exception of a failed run, or what the last tick could not do.
@@ -54,7 +57,7 @@ class Problem:
     @property
     def is_fault(self) -> bool:
         """Whether health fails because of it."""
-        return self.kind != PAUSED
+        return self.kind not in NO_FAULTS
 
     def as_sentence(self) -> str:
         """Return it for people, with a capital at the beginning."""
@@ -72,17 +75,18 @@ class Problem:
 def find_problems(snapshot: Snapshot, tasks: Iterable[Task], window: float) -> list[Problem]:
     """Return what is wrong with tasks, by kind with the most urgent first, then by name.
 
-    Tasks that are not registered do not count.
+    Of a task that is not registered here, only that it is unregistered or paused counts.
 
+    :param tasks: the tasks that are registered here.
     :param window: the setting ``cron.window``, the default of the seconds after which a run is stuck.
     """
     found = list(_of_ticks(snapshot))
-    of_tasks = [
-        problem
-        for task in sorted(tasks, key=lambda task: task.name)
-        if task.name in snapshot.states
-        for problem in _of_task(snapshot.states[task.name], snapshot.now, task.window(window))
-    ]
+    registered, of_tasks = {task.name: task for task in tasks}, list[Problem]()
+    for name, state in sorted(snapshot.states.items()):
+        task = registered.get(name)
+        if task is not None:
+            of_tasks += _of_task(state, snapshot.now, task.window(window))
+        of_tasks += _of_row(state, snapshot)
     return found + sorted(of_tasks, key=lambda problem: KINDS.index(problem.kind))
 
 
@@ -113,5 +117,10 @@ def _of_task(state: TaskState, now: datetime, window: float) -> Iterator[Problem
         yield Problem(LOST, state.task, state.last_finished, state.last_outcome_for)
     elif state.last_outcome == MISSED:
         yield Problem(MISSED, state.task, state.last_outcome_for, state.last_outcome_for)
-    if state.is_paused(now):
+
+
+def _of_row(state: TaskState, snapshot: Snapshot) -> Iterator[Problem]:
+    if snapshot.ticks is not None and state.is_unregistered(snapshot.ticks.before):
+        yield Problem(UNREGISTERED, state.task, state.last_seen)
+    if state.is_paused(snapshot.now):
         yield Problem(PAUSED, state.task, pause=state.pause)

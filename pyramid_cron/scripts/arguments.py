@@ -117,6 +117,13 @@ def make_parser() -> argparse.ArgumentParser:
         'pcron resume ends it',
     )
     add('resume', 'end the pauses of tasks', 'TASK', several, more=' Needs cron.store.')
+    add(
+        'forget',
+        'delete what decides about tasks that are not registered any more, and their pauses',
+        'TASK',
+        several,
+        more=' Their history stays. Needs cron.store.',
+    )
     text = 'manage cron.store'
     actions = commands.add_parser('store', help=text, description=f'{text[0].upper()}{text[1:]}.').add_subparsers(
         dest='action', metavar='ACTION', required=True

@@ -23,7 +23,7 @@ from pyramid_cron.tasks import Task, Tasks
 from pyramid_cron.times import TimeError, parse_minute
 
 # the commands that take names of tasks beside variables
-TASK_COMMANDS = ('list', 'show', 'run', 'history', 'pause', 'resume')
+TASK_COMMANDS = ('list', 'show', 'run', 'history', 'pause', 'resume', 'forget')
 
 # a line of the log of a run then fits a terminal of 80 columns
 PLAIN_FORMAT = '%(levelname).1s %(message)s'

@@ -69,7 +69,7 @@ def history_text(store: Store, registry: Any, now: datetime, args: Any, width: i
     except TimeError as exc:
         raise UsageError(f'--since {exc}') from None
     wanted = [task for task in tasks if not args.names or task.name in args.names]
-    history, examination = History(), examine(registry, wanted)
+    history, examination = History(), examine(registry, args.names)
     with store.queries() as queries:
         if queries is not None:
             history = read_history(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta, tzinfo
 from typing import TYPE_CHECKING
 
-from pyramid_cron.reports import LOST, PAUSED, STUCK, RunReport, TaskReport, duration, format_length
+from pyramid_cron.reports import LOST, PAUSED, STUCK, UNREGISTERED, RunReport, TaskReport, duration, format_length
 from pyramid_cron.schedules import clock
 from pyramid_cron.task_summary import LOCAL_TIME, TaskSummary, sort_by_next_run
 
@@ -207,7 +207,8 @@ def format_problem(problem: Problem, zone: tzinfo | None, subject: str) -> str:
     elif problem.kind == STUCK and problem.seconds is not None:
         text += f', running for {duration(problem.seconds)}'
     elif problem.since is not None:
-        text += f', {clock.to_zone(problem.since, zone):%a %Y-%m-%d %H:%M}'
+        since = 'since ' if problem.kind == UNREGISTERED else ''
+        text += f', {since}{clock.to_zone(problem.since, zone):%a %Y-%m-%d %H:%M}'
     why = problem.error or (problem.pause and problem.pause.reason)
     return f'{text}: {why}' if why else text
 

@@ -14,7 +14,14 @@ from pyramid_cron.claims import Unavailable
 from pyramid_cron.monitoring.problems import OF_TICKS
 from pyramid_cron.orders import NotRun, cron_path
 from pyramid_cron.schedules import clock
-from pyramid_cron.scripts.listing import format_due, format_table, format_task, format_timeline, wrap
+from pyramid_cron.scripts.listing import (
+    format_due,
+    format_problem,
+    format_table,
+    format_task,
+    format_timeline,
+    wrap,
+)
 from pyramid_cron.scripts.loading import UsageError
 from pyramid_cron.scripts.run_commands import RunCommands
 from pyramid_cron.scripts.store_commands import StoreCommands
@@ -43,6 +50,7 @@ class PCronCommand(RunCommands, StoreCommands):
             'show': self.show_task,
             'pause': self.pause,
             'resume': self.resume,
+            'forget': self.forget,
             'tick': self.tick,
             'run': self.run_named,
             'work': self.work,
@@ -81,6 +89,10 @@ class PCronCommand(RunCommands, StoreCommands):
             'path': cron_path(self.registry),
             **{kind.replace(' ', '_'): found.of_ticks is not None and found.of_ticks.kind == kind for kind in OF_TICKS},
             'problem': found.of_ticks and str(found.of_ticks),
+            'not_registered': [
+                {'name': problem.task, 'problem': problem.kind, 'since': problem.since and problem.since.isoformat()}
+                for problem in found.not_registered
+            ],
             'tasks': [summary.as_dict(explained=self.args.at is not None) for summary in found.tasks],
         }
         return json.dumps(shown, indent=2)
@@ -99,6 +111,10 @@ class PCronCommand(RunCommands, StoreCommands):
             lines += format_due(summaries, width)
         else:
             lines = format_table(summaries, self.zone, width, self.args.verbose)
+        if not self.task_names():
+            for problem in found.not_registered:
+                text = format_problem(problem, self.zone, f'{problem.task}, {problem.kind}')
+                lines += wrap('Not registered: ', text, width)
         if found.of_ticks is not None:
             lines += wrap('', f'{found.of_ticks.as_sentence()}.', width)
         end = f'Times are in {self.zone or LOCAL_TIME}. Trigger: {cron_path(self.registry)}'

@@ -55,6 +55,23 @@ class StoreCommands(Command):
             self.out(f'{name} {"is resumed" if name in resumed else "was not paused"}')
         return 0
 
+    def forget(self) -> int:
+        """Delete the rows and the pauses of tasks that are not registered."""
+        store = self.require_store()
+        names = self.require_task_names()
+        registered = {task.name for task in self.tasks if task.store}
+        for name in names:
+            if name in registered:
+                raise UsageError(f'{name} is registered here: remove it from the application first')
+        require_known(names, (), store.states())
+        for name in names:
+            try:
+                store.forget(name, requested_by=login_name())
+            except (LookupError, ValueError) as exc:
+                raise UsageError(str(exc)) from None
+            self.out(f'{name} is forgotten')
+        return 0
+
     def history(self) -> int:
         """Show the history."""
         store = self.require_store()

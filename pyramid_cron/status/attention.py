@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyramid_cron.monitoring.problems import KINDS, NO_TICK, TICK_FAILED, Problem
-from pyramid_cron.reports import FAILED, MISSED, PAUSED, STUCK, duration, format_seconds
+from pyramid_cron.reports import FAILED, MISSED, PAUSED, STUCK, UNREGISTERED, duration, format_seconds
 from pyramid_cron.schedules import clock
 from pyramid_cron.status.formatting import STYLES, format_span, format_time
 from pyramid_cron.status.queries import TasksState
@@ -54,18 +54,22 @@ def find_notices(tasks: Tasks, state: TasksState, zone: tzinfo | None) -> list[N
     problems, now = state.examination.problems, state.examination.snapshot.now
     missed_in_gap = {problem for problem in problems if problem.kind == MISSED and _gap_of(problem, state.gaps)}
     found = [_of_ticks(tasks, problem, now, zone) for problem in problems if problem.task is None]
+    registered = {task.name for task in tasks}
     found += _of_gaps(tasks, state.gaps, missed_in_gap, now, zone)
     for kind in KINDS:
         chosen = [problem for problem in problems if problem.kind == kind and problem not in missed_in_gap]
-        found += _shorten([notice_of(problem, now, zone) for problem in chosen])
+        found += _shorten([notice_of(problem, now, zone, problem.task in registered) for problem in chosen])
     return found
 
 
-def notice_of(problem: Problem, now: datetime, zone: tzinfo | None) -> Notice:
-    """Return the notice of a problem of one task."""
-    style = STYLES[problem.kind]
-    names = [] if problem.task is None else [problem.task]
-    return Notice(problem.kind, style.symbol, style.css_class, '', names, _text(problem, now, zone))
+def notice_of(problem: Problem, now: datetime, zone: tzinfo | None, registered: bool = True) -> Notice:
+    """Return the notice of a problem of one task.
+
+    :param registered: whether the task is registered here, so that it has a page.
+    """
+    style, name = STYLES[problem.kind], str(problem.task)
+    before, names = ('', [name]) if registered else (name, [])
+    return Notice(problem.kind, style.symbol, style.css_class, before, names, _text(problem, now, zone))
 
 
 def _text(problem: Problem, now: datetime, zone: tzinfo | None) -> str:
@@ -76,6 +80,9 @@ def _text(problem: Problem, now: datetime, zone: tzinfo | None) -> str:
         return f'paused{requested_by} {until}: {pause.reason}'
     if problem.kind == STUCK:
         return str(problem)
+    if problem.kind == UNREGISTERED and problem.since is not None:
+        seen = format_time(problem.since, now, zone).text
+        return f'no process with a tick has had it since {seen}; "pcron forget" ends this notice'
     at = '' if problem.since is None else f' at {format_time(problem.since, now, zone).text}'
     took = f' after {format_seconds(problem.seconds)}' if problem.kind == FAILED and problem.seconds else ''
     return f'{problem.kind}{at}{took}{f": {problem.error}" if problem.error else ""}'

@@ -98,7 +98,7 @@ def read_task_history(registry: Any, task: Task, faults: bool) -> TaskHistory:
     from pyramid_cron.store.queries import in_order
 
     try:
-        history = TaskHistory(has_store=True, examination=examine(registry, [task]))
+        history = TaskHistory(has_store=True, examination=examine(registry, [task.name]))
         with store.queries() as queries:
             if queries is None:
                 return history

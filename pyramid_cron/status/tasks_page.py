@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
+from pyramid_cron.reports import PAUSED, UNREGISTERED
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.describe import in_words
 from pyramid_cron.status.attention import Notice, find_notices
@@ -27,6 +28,7 @@ class TaskRow(NamedTuple):
     :param strip: a picture of its last runs.
     :param next_run: its next run.
     :param paused: whether it is paused.
+    :param registered: whether it is registered here.
     """
 
     name: str
@@ -39,6 +41,7 @@ class TaskRow(NamedTuple):
     strip: Strip | None
     next_run: FormattedTime | None
     paused: bool
+    registered: bool = True
 
 
 class TasksPage(NamedTuple):
@@ -48,7 +51,7 @@ class TasksPage(NamedTuple):
     :param notices: what needs attention.
     :param last_tick: the newest minute that had a tick.
     :param next_row: the task that runs next.
-    :param rows: the tasks, the next to run first.
+    :param rows: the tasks, the next to run first and those that are unregistered last.
     """
 
     has_store: bool
@@ -67,6 +70,7 @@ def build_tasks_page(registry: Any, state: TasksState, now: datetime) -> TasksPa
     last_tick = None if examination is None else examination.snapshot.last_tick
     summaries = [summarize(task, minute, 1, states.get(task.name), problems.get(task.name, ())) for task in tasks]
     rows = [_build_row(summary, state, now, zone) for summary in sort_by_next_run(summaries)]
+    rows += _build_unregistered_rows(state, {task.name for task in tasks}, now, zone)
     return TasksPage(
         has_store=state.has_store,
         notices=find_notices(tasks, state, zone),
@@ -74,6 +78,31 @@ def build_tasks_page(registry: Any, state: TasksState, now: datetime) -> TasksPa
         next_row=rows[0] if rows and rows[0].next_run else None,
         rows=rows,
     )
+
+
+def _build_unregistered_rows(
+    state: TasksState, registered: Collection[str], now: datetime, zone: tzinfo | None
+) -> Iterator[TaskRow]:
+    """Yield a row for each task that is unregistered, and not registered here."""
+    if state.examination is None:
+        return
+    for name, problems in state.examination.by_task().items():
+        if name in registered or problems[0].kind != UNREGISTERED:
+            continue
+        outcomes = state.outcomes.get(name)
+        yield TaskRow(
+            name=name,
+            description='',
+            words=UNREGISTERED,
+            crontab='',
+            zone='',
+            idle=False,
+            last_run=format_state(state.examination.snapshot.states[name], problems, now, zone),
+            strip=draw_strip(outcomes) if outcomes else None,
+            next_run=None,
+            paused=problems[-1].kind == PAUSED,
+            registered=False,
+        )
 
 
 def _build_row(summary: TaskSummary, state: TasksState, now: datetime, zone: tzinfo | None) -> TaskRow:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from pyramid_cron.claims import NotClaimed
 from pyramid_cron.errors import CronError
@@ -57,7 +58,7 @@ def _claim(connection: StoreConnection, process: Process, run: StoredRun, failed
         process=None if without_process else process.id,
         started_at=database_clock(),
         handed_over_for=None if engine is None else handed_over_for(run.minute, run.run_id),
-        **({'next_due': next_due(run.task, run.minute)} if run.minute is not None and run.attempt == 1 else {}),
+        **_of_minute(run),
     )
     if not claimed:
         return False
@@ -81,6 +82,14 @@ def _claim(connection: StoreConnection, process: Process, run: StoredRun, failed
         except Exception as exc:
             raise NotSent(exc) from exc
     return True
+
+
+def _of_minute(run: StoredRun) -> dict[str, Any]:
+    """Return the values of a claim for a minute, which may be long before that of the tick."""
+    if run.minute is None:
+        return {}
+    next_minute = {'next_due': next_due(run.task, run.minute)} if run.attempt == 1 else {}
+    return {'last_seen': run.work.minute, **next_minute}
 
 
 def _claim_enqueued(connection: StoreConnection, process: Process, run: StoredRun, enqueued_id: str) -> bool:

@@ -123,6 +123,28 @@ class Store:
             self.options.notify(TaskResumed(name, requested_by))
         return resumed
 
+    def forget(self, name: str, *, requested_by: str | None = None) -> None:
+        """Delete the row and the pause of a task. Its history stays.
+
+        A process that has the task registered inserts a new row at its next tick for which the task is due.
+
+        :param requested_by: the user that requests it.
+        :raises LookupError: for a task that has no row.
+        :raises ValueError: for a task with a run in progress.
+        """
+
+        def delete(connection: StoreConnection) -> bool:
+            deleted = TaskStates(connection).forget(name)
+            if deleted:
+                Pauses(connection).forget(name)
+            elif TaskStates(connection).get(name) is None:
+                raise LookupError(f'the store has no task {name!r}')
+            return deleted
+
+        if not self._write(delete):
+            raise ValueError(f'task {name} has a run in progress: forget it when that has ended')
+        log.warning('task %s is forgotten%s', name, f' by {requested_by}' if requested_by else '')
+
     def paused(self) -> dict[str, Pause]:
         """Return the pauses in force, by the names of the tasks."""
         with self.database.reading() as connection:

@@ -100,7 +100,7 @@ class Completion:
         :param ended: when it ended, on the monotonic clock.
         """
         states, task = TaskStates(connection), run.task.name
-        values = self._busy_until(connection, run, ended)
+        values = self._until(connection, run, ended)
         if run.engine is None:
             values |= of_end(end, run.minute, clock.now())
             retry = FAILED if end.outcome == FAILED and run.attempt <= run.task.retries else None
@@ -113,17 +113,15 @@ class Completion:
             values['retry_reason'] = retry
         return states.release(task, run.run_id, wait, **values)
 
-    def _busy_until(self, connection: StoreConnection, run: StoredRun, ended: float) -> dict[str, Any]:
-        """Return the values of a row that record until which minute a run lasted; none for a run by name.
+    def _until(self, connection: StoreConnection, run: StoredRun, ended: float) -> dict[str, Any]:
+        """Return the values of a row that record until which minute a run lasted, in a process that has its task.
 
-        The task does not owe the minutes up to then.
+        The task does not owe the minutes up to then, unless the run was one by name.
         """
-        if run.minute is None:
-            return {}
-        if run.enqueued_id is not None:
-            # the clock of a worker is not that of the ticks, and the run may have waited for long
-            return {'busy_until': Ticks(connection).last_as_value()}
-        return {'busy_until': _end_minute(run, ended)}
+        # the clocks of workers and commands are not that of the ticks, and an enqueued run may have waited for long
+        by_ticks = run.enqueued_id is None and run.minute is not None
+        until = _end_minute(run, ended) if by_ticks else Ticks(connection).last_as_value()
+        return {'last_seen': until} if run.minute is None else {'last_seen': until, 'busy_until': until}
 
     def abandon(self, run: StoredRun, reason: str, has_begun: bool = True) -> None:
         """Queue the record of a run that will not end.
@@ -138,7 +136,7 @@ class Completion:
             if run.minute is None:
                 return states.release(task, run.run_id, wait, **values)
             if has_begun:
-                return states.reap(task, run.run_id, **values, **self._busy_until(connection, run, ended))
+                return states.reap(task, run.run_id, **values, **self._until(connection, run, ended))
             return states.release(task, run.run_id, wait, retry_reason=LOST, **values)
 
         end = RunEnd(LOST, ended - run.found_at, reason)

@@ -54,6 +54,10 @@ class Pauses:
             self._connection.execute(self._connection.update(pauses).where(pauses.c.task == name).values(until=now))
         return resumed
 
+    def forget(self, name: str) -> None:
+        """Delete the pause of a task, if it has one."""
+        self._connection.execute(self._connection.delete(pauses).where(pauses.c.task == name))
+
     def in_force(self, now: datetime) -> dict[str, Pause]:
         """Return the pauses in force by the names of the tasks, in their order."""
         query = self._connection.select(pauses, pauses).where(pauses.c.until > now).order_by(pauses.c.task)

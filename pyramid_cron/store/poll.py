@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from pyramid_cron.claims import Delivery, NotClaimed, Unavailable, too_late
 from pyramid_cron.errors import CronError
+from pyramid_cron.events import TaskUnregistered
 from pyramid_cron.reports import FAILED, LOCKED, LOST, PAUSED, SKIPPED, duration
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.acquire import still_claimed
@@ -128,6 +129,8 @@ class Poll:
         left, lost = self._reaper.reap(state, task, instant, tick.clock)
         if task is None:
             self._cancel_old_retry(left, instant)
+            if left is state and left.is_unregistered(tick.before) and not left.is_reported:
+                self._report_unregistered(left, instant)
             return []
         left = self._up_to_date(task, left, instant, tick.before)
         runs = [] if lost is None or lost.will_retry else [self._lost_run(task, state, lost)]
@@ -220,7 +223,7 @@ class Poll:
         """Return the state of a task after it was recorded that it is back, or that its schedule has changed."""
         if state.is_claimed:
             return state
-        back = state.was_unregistered(before)
+        back = state.is_unregistered(before)
         if not back and is_schedule_of(task, state.schedule):
             return state
         with self._database.begin() as connection:
@@ -273,7 +276,10 @@ class Poll:
 
         def record() -> bool:
             with self._database.begin() as connection:
-                return Ticks(connection).record_gap(first, last, problem)
+                new = Ticks(connection).record_gap(first, last, problem)
+                if new:
+                    TaskStates(connection).see_after_gap(first, last)
+                return new
 
         if ascii_if_refused(record):
             log.warning(
@@ -307,6 +313,20 @@ class Poll:
             new = TaskStates(connection).cancel_retry(task.name, minute)
         if new:
             notify_missed(self._options, task, (minute,))
+
+    def _report_unregistered(self, state: TaskState, instant: datetime) -> None:
+        """Log, and send to subscribers once over all servers, that no process has a task registered any more."""
+        with self._database.begin() as connection:
+            new = TaskStates(connection).report_unregistered(state, instant)
+        if new and state.last_seen is not None:
+            log.warning(
+                'task %s is unregistered: no process with a tick has had it since %s; '
+                'register it again, or register the task of another name with was=%r, or run "pcron forget" for it',
+                state.task,
+                self._options.shown(state.last_seen),
+                state.task,
+            )
+            self._options.notify(TaskUnregistered(state.task, state.last_seen))
 
     def _cancel_old_retry(self, state: TaskState, instant: datetime) -> None:
         """Cancel an old retry of a task that is not registered here, or else every tick would read its row."""

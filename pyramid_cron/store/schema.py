@@ -61,6 +61,8 @@ tasks = Table(
     # a task owes no minute from before first_seen; last_seen is the last tick of a process that has it registered
     Column('first_seen', Instant, nullable=False),
     Column('last_seen', Instant),
+    # the tick that has reported the task as unregistered; it does not count any more after a later last_seen
+    Column('unregistered_at', Instant),
     # the newest minute that was claimed or skipped, and the minute of the end of the last run: the task owes later ones
     Column('last_minute', Instant),
     Column('busy_until', Instant),

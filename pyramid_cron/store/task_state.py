@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, false, or_
+from sqlalchemy import ColumnElement, and_, case, false, literal, or_
 
 from pyramid_cron.claims import Pause
 from pyramid_cron.reports import LOST, MISSED, QUEUED, RUNNING, STUCK
@@ -60,6 +60,7 @@ class TaskState:
     :param previous_schedule: the schedule before that.
     :param first_seen: the task owes no minute up to this one.
     :param last_seen: a recent tick of a process that has it registered; not after each tick.
+    :param unregistered_at: the tick that reported, after ``last_seen``, that no process has it registered.
     :param next_due: from this minute on a tick has to look at the row: the first that the task may owe.
     :param last_minute: the newest minute that was claimed or skipped.
     :param busy_until: the minute in which the last run ended: minutes during a run are not owed.
@@ -86,6 +87,7 @@ class TaskState:
     schedule: str
     first_seen: datetime
     last_seen: datetime | None = None
+    unregistered_at: datetime | None = None
     next_due: datetime | None = None
     previous_schedule: str | None = None
     schedule_changed_at: datetime | None = None
@@ -131,12 +133,19 @@ class TaskState:
         """Return whether a tick for a minute has to look at the row."""
         return self.next_due is None or self.next_due <= minute
 
-    def was_unregistered(self, before: datetime | None) -> bool:
-        """Return whether ticks came for an hour of processes that did not have the task registered.
+    def is_unregistered(self, before: datetime | None) -> bool:
+        """Return whether ticks came for an hour of processes that do not have the task registered, and none runs it.
 
-        :param before: the newest minute that had a tick before the present one.
+        :param before: the newest minute that had a tick before the last one.
         """
-        return before is not None and self.last_seen is not None and before - self.last_seen > UNREGISTERED_AFTER
+        if before is None or self.last_seen is None or self.is_claimed:
+            return False
+        return before - self.last_seen > UNREGISTERED_AFTER
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether it was reported that no process has the task registered since it was last seen."""
+        return self.unregistered_at is not None and (self.last_seen is None or self.unregistered_at > self.last_seen)
 
     def is_stale(self, minute: datetime) -> bool:
         """Return whether it was recorded long ago that a process has the task registered."""
@@ -262,11 +271,33 @@ class TaskStates:
     def see(self, names: Collection[str], minute: datetime) -> None:
         """Record that tasks are registered in a process that ticks, except for those that are claimed or locked."""
         stale = or_(tasks.c.last_seen.is_(None), tasks.c.last_seen <= minute - SEEN_INTERVAL / 2)
-        condition = and_(tasks.c.task.in_(names), ~IS_CLAIMED, stale)
-        if self._connection.dialect.skips_locked:
-            query = self._connection.select(tasks, tasks.c.task).where(condition).with_for_update(skip_locked=True)
-            condition = tasks.c.task.in_(self._connection.scalars(query))
+        condition = self._unlocked(and_(tasks.c.task.in_(names), ~IS_CLAIMED, stale))
         self._connection.execute(self._connection.update(tasks).where(condition), {'last_seen': minute})
+
+    def see_after_gap(self, first: datetime, last: datetime) -> None:
+        """Leave the minutes of a gap out of the time since which registered tasks were seen.
+
+        :param first: the first minute without a tick.
+        :param last: the last of them.
+        """
+        column, length = tasks.c.last_seen, last - first + MINUTE
+        registered = and_(column < first, column >= first - MINUTE - UNREGISTERED_AFTER, ~IS_CLAIMED)
+        seen = set(self._connection.scalars(self._connection.select(tasks, column).where(registered)))
+        if seen:
+            # with its type, without which PostgreSQL would read it in the time zone of its own
+            later = {instant: literal(instant + length, column.type) for instant in seen}
+            update = self._connection.update(tasks).where(self._unlocked(and_(registered, column.in_(seen))))
+            self._connection.execute(update.values(last_seen=case(later, value=column, else_=column)))
+
+    def report_unregistered(self, state: TaskState, minute: datetime) -> bool:
+        """Record that it is reported that no process has a task registered, and return whether no other process has."""
+        unseen = and_(self._is_free(state.task), tasks.c.last_seen == state.last_seen)
+        new = and_(unseen, tasks.c.unregistered_at.is_not_distinct_from(state.unregistered_at))
+        return self._change_unlocked(new, unregistered_at=minute)
+
+    def forget(self, task: str) -> bool:
+        """Delete the row of a task, if no run is in progress."""
+        return self._connection.execute(self._connection.delete(tasks).where(self._is_free(task))) == 1
 
     def postpone(self, task: str, state: TaskState, minute: datetime) -> bool:
         """Record until when no tick has to look at the row of a task that owes nothing.
@@ -289,7 +320,7 @@ class TaskStates:
                 free = and_(free, tasks.c.last_minute == minute, IS_TO_RETRY, tasks.c.attempt == attempt - 1)
             else:
                 free = and_(free, _is_older(tasks.c.last_minute, minute))
-            values |= {'last_minute': minute, 'attempt': attempt, 'retry_reason': None, 'last_seen': minute}
+            values |= {'last_minute': minute, 'attempt': attempt, 'retry_reason': None}
         return self._change_unlocked(free, transactional=False, **values)
 
     def claim_enqueued(self, task: str, enqueued_id: str, **values: Any) -> bool:
@@ -335,8 +366,9 @@ class TaskStates:
         return self._change_unlocked(self._holds(task, run_id), retry_reason=retry_reason, **values, **RELEASED)
 
     def extend_busy(self, task: str, minute: datetime) -> None:
-        """Record that a task still ran in a minute, so that it does not owe that minute."""
-        self._change(and_(tasks.c.task == task, _is_older(tasks.c.busy_until, minute)), busy_until=minute)
+        """Record that a registered task still ran in a minute, so that it does not owe that minute."""
+        older = and_(tasks.c.task == task, _is_older(tasks.c.busy_until, minute))
+        self._change(older, busy_until=minute, last_seen=minute)
 
     def skip_to(self, task: str, minute: datetime, **values: Any) -> bool:
         """Record that a task does not run for a minute and for those before, if no process has claimed it.
@@ -379,6 +411,13 @@ class TaskStates:
         plain = {name: value for name, value in values.items() if name not in computed}
         statement = self._connection.update(tasks).where(condition).values(**computed)
         return self._connection.execute(statement, plain) == 1
+
+    def _unlocked(self, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+        """Return a condition without rows that other transactions have locked, where the database can skip them."""
+        if not self._connection.dialect.skips_locked:
+            return condition
+        query = self._connection.select(tasks, tasks.c.task).where(condition).with_for_update(skip_locked=True)
+        return tasks.c.task.in_(self._connection.scalars(query))
 
     def _change_unlocked(self, condition: ColumnElement[bool], **values: Any) -> bool:
         """Change a row without a wait for another transaction that has locked it, where the database can skip it.

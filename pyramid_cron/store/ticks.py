@@ -35,11 +35,13 @@ class TickState(NamedTuple):
     :param last: the newest minute that had a tick.
     :param done: the newest minute whose tick has done all of its work, ``None`` if none has.
     :param problem: what the last tick could not do, ``None`` if it could.
+    :param before: the newest minute before ``last`` that had a tick, ``None`` if there was none.
     """
 
     last: datetime
     done: datetime | None
     problem: str | None
+    before: datetime | None = None
 
 
 class Gap(NamedTuple):
@@ -119,7 +121,7 @@ class Ticks:
 
     def state(self) -> TickState | None:
         """Return what is known of the ticks, ``None`` if there was none."""
-        columns = ticks.c.last_minute, ticks.c.done_minute, ticks.c.problem
+        columns = ticks.c.last_minute, ticks.c.done_minute, ticks.c.problem, ticks.c.minute_before
         rows = self._connection.rows(self._connection.select(ticks, *columns))
         return TickState(*rows[0]) if rows else None
 

@@ -55,6 +55,7 @@ def test_a_recent_tick_without_problems_is_healthy(pair, health):
         'stuck': [],
         'lost': [],
         'missed': [],
+        'unregistered': [],
         'paused': [],
         'problem': None,
     }
@@ -159,7 +160,21 @@ def test_a_paused_task_is_shown_and_no_fault(servers, pair, health):
     found = health()
     assert str(found) == 'ok, last tick 0 s ago; paused: task'
     assert found.as_dict()['paused'] == ['task']
-    assert str(health(servers.start().add('other'))) == 'ok, last tick 0 s ago'
+    # the pause of a task that was renamed has to be found
+    assert str(health(servers.start().add('other'))) == 'ok, last tick 0 s ago; paused: task'
+
+
+@pytest.mark.parametrize(('setting', 'text'), [('warn', 'ok, '), ('fail', 'fail: ')])
+def test_an_unregistered_task_is_a_fault_on_request(servers, pair, health, setting, text):
+    pair.tick(0)
+    server = servers.start(unregistered=setting).add('other')
+    server.tick(0)
+    for minutes, more in ((60, ''), (61, '; unregistered: task')):
+        servers.execute(ticks.update().values(minute_before=INSTANT + timedelta(minutes=minutes)))
+        servers.change('other', last_seen=INSTANT + timedelta(minutes=minutes))
+        found = health(server)
+        assert str(found) == f'{text if more else "ok, "}last tick 0 s ago{more}'
+    assert found.as_dict()['unregistered'] == ['task']
 
 
 def test_minutes_skipped_by_a_pause_are_no_fault(servers, pair, health):

@@ -91,11 +91,19 @@ def test_silence_begins_as_in_health(servers, server, scrape, ago, no_tick):
     assert scrape(server)['no_tick'] == {(): no_tick}
 
 
-def test_a_removed_task_has_no_metrics(servers, server, scrape):
-    server.add('gone', body=fail).tick(0)
+def test_a_removed_task_keeps_its_last_success(servers, server, scrape):
+    server.add('gone').tick(0)
+    servers.change('gone', last_seen=INSTANT - timedelta(hours=2))
+    found = scrape(servers.start().add())
+    assert set(found['task_last_success_timestamp_seconds']) == {('task',), ('gone',)}
+    assert problems(found) == []
+    servers.execute(ticks.update().values(minute_before=INSTANT))
+    assert problems(scrape(server)) == [('gone', 'unregistered')]
     servers.hold('gone')
-    found = scrape(servers.start().add('new'))
-    assert {key[0] for family in found.values() for key in family if key} == {'new'}
+    found = scrape(servers.start().add())
+    families = [found[f'task_{name}'] for name in ('last_duration_seconds', 'failures_in_a_row', 'running_seconds')]
+    assert {key[0] for family in families for key in family} == {'task'}
+    assert problems(found) == []
 
 
 def test_a_run_in_progress_has_seconds(servers, server, scrape):

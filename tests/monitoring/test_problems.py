@@ -26,7 +26,7 @@ def running(seconds, state=IDLE, **values):
 
 
 def problems(*states, names=('task',), window=55.0, last_tick=NOW, **options):
-    ticks = last_tick and TickState(last_tick, last_tick, None)
+    ticks = last_tick and TickState(last_tick, last_tick, None, last_tick - timedelta(minutes=1))
     snapshot = Snapshot({state.task: state for state in states}, ticks, NOW)
     return find_problems(snapshot, [Task(print, name=name, **options) for name in names], window)
 
@@ -120,9 +120,24 @@ def test_the_most_urgent_problem_comes_first():
     assert [problem.is_fault for problem in found] == [True] * 6 + [False]
 
 
-def test_tasks_that_are_not_registered_do_not_count():
+def test_a_task_that_is_not_registered_here_may_be_paused():
+    assert problems(replace(FAILED, pause=PAUSE), names=['other']) == [Problem('paused', 'task', pause=PAUSE)]
     assert problems(FAILED, names=['other']) == []
     assert problems(names=['new']) == []
+
+
+@pytest.mark.parametrize('names', [['task'], ['other']])
+def test_an_hour_of_ticks_makes_a_task_unregistered(names):
+    hour = NOW - timedelta(minutes=61)
+    assert problems(replace(IDLE, last_seen=hour), names=names) == []
+    seen = replace(IDLE, last_seen=hour - timedelta(minutes=1))
+    unregistered = Problem('unregistered', 'task', hour - timedelta(minutes=1))
+    assert problems(seen, names=names) == [unregistered]
+    assert not unregistered.is_fault
+    assert problems(replace(seen, pause=PAUSE), names=names) == [unregistered, Problem('paused', 'task', pause=PAUSE)]
+    # it is registered where it runs
+    assert problems(running(1, seen), names=names) == []
+    assert problems(seen, names=names, last_tick=None) == [Problem('no tick')]
 
 
 def test_a_task_with_an_engine_is_never_stuck():

@@ -41,6 +41,7 @@ def test_json_has_all_of_it(pcron, ini):
         'no_tick': False,
         'tick_failed': False,
         'problem': None,
+        'not_registered': [],
         'tasks': [
             {
                 'name': 'purge',

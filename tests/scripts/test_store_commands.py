@@ -132,6 +132,8 @@ def test_a_pause_ends_at_the_next_such_time(ticked, until, shown):
         ('resume', "name the tasks to resume; 'pcron list' shows their names"),
         ('pause purges --reason why', "no cron task is named 'purges'; is purge meant?"),
         ('resume purges', "no cron task is named 'purges'; is purge meant?"),
+        ('forget', "name the tasks to forget; 'pcron list' shows their names"),
+        ('forget own', "no cron task is named 'own'; 'pcron list' shows their names"),
         (
             'pause own --reason why',
             "the store has no task 'own': a task is in it from the first tick on, and one with store=False never",
@@ -150,7 +152,7 @@ def test_a_pause_needs_a_reason(run):
         run('pause purge')
 
 
-@pytest.mark.parametrize('line', ['pause purge --reason why', 'resume purge'])
+@pytest.mark.parametrize('line', ['pause purge --reason why', 'resume purge', 'forget gone'])
 def test_without_a_store_it_is_one_line_and_status_2(run, line):
     status, out, err = run(line, store='')
     assert (status, out, err.count('\n')) == (2, '', 1)
@@ -162,6 +164,43 @@ def test_a_task_that_is_gone_can_be_resumed(ticked, tmp_path):
     with ticked.store().database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE cron_pauses SET task = 'gone'")
     assert ticked('resume gone') == (0, 'gone is resumed\n', '')
+
+
+def test_a_task_that_is_gone_is_listed_until_forgotten(ticked, monkeypatch):
+    ticked("pause purge --reason 'the disk is full'")
+    begin = ticked.store().database.engine.begin
+    with begin() as connection:
+        connection.exec_driver_sql("UPDATE cron_tasks SET task = 'gone', last_seen = '2020-01-01' WHERE task = 'purge'")
+        connection.exec_driver_sql("UPDATE cron_pauses SET task = 'gone'")
+        connection.exec_driver_sql('UPDATE cron_ticks SET minute_before = last_minute')
+    lines = ticked('list')[1].splitlines()
+    assert lines[-4:-2] == [
+        'Not registered: gone, unregistered, since Wed 2020-01-01 00:00',
+        'Not registered: gone, paused, until it is resumed: the disk is full',
+    ]
+    assert 'gone' not in ticked('list purge')[1]
+    assert json.loads(ticked('list --json')[1])['not_registered'] == [
+        {'name': 'gone', 'problem': 'unregistered', 'since': '2020-01-01T00:00:00+00:00'},
+        {'name': 'gone', 'problem': 'paused', 'since': None},
+    ]
+    assert 'unregistered  gone, since Wed 2020-01-01 00:00' in ticked('history')[1]
+    assert 'gone' not in ticked('history fail')[1]
+    assert ticked('forget gone') == (0, 'gone is forgotten\n', '')
+    assert 'gone' not in ticked('list')[1]
+    assert ticked.store().paused() == {}
+
+
+def test_only_what_is_not_registered_is_forgotten(ticked):
+    assert ticked('forget fail') == (2, '', 'pcron: fail is registered here: remove it from the application first\n')
+    # it was in the store before it got store=False
+    with ticked.store().database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE cron_tasks SET task = 'own' WHERE task = 'purge'")
+    assert ticked('forget own') == (0, 'own is forgotten\n', '')
+    with ticked.store().database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE cron_tasks SET task = 'gone', run_id = 'theirs' WHERE task = 'fail'")
+    status, out, err = ticked('forget gone')
+    assert (status, out) == (2, '')
+    assert err == 'pcron: task gone has a run in progress: forget it when that has ended\n'
 
 
 def test_an_account_without_a_name_has_none(monkeypatch):

@@ -170,3 +170,15 @@ def test_a_gap_of_failed_ticks_shows_why():
     gap = Gap(ago(3), ago(2), 'the disk is full')
     text = '2 minutes in which ticks failed (the disk is full), 02:06 to 02:07; nothing was due then'
     assert texts(INVOICES, gaps=[gap]) == [f'no tick quiet: {text}']
+
+
+def test_a_task_without_a_page_has_no_link():
+    pause = Pause(None, 'why', None)
+    gone = [state('gone', last_seen=ago(90), pause=pause), state('every', last_seen=ago(80))]
+    notices = found(EVERY, states=gone)
+    assert [(notice.kind, notice.before, notice.tasks) for notice in notices] == [
+        ('unregistered', '', ['every']),
+        ('unregistered', 'gone', []),
+        ('paused', 'gone', []),
+    ]
+    assert notices[1].after == 'no process with a tick has had it since 00:39; "pcron forget" ends this notice'

@@ -101,3 +101,21 @@ def test_the_next_task_is_the_first_in_time():
     page = build_tasks_page(config.registry, TasksState(), datetime(2026, 11, 24, 11, 0, tzinfo=timezone.utc))
     assert [row.name for row in page.rows] == ['noon', 'evening', 'never']
     assert (page.next_row.name, page.next_row.next_run.text) == ('noon', '12:00')
+
+
+def test_an_unregistered_task_has_a_row_without_a_page(make_page, store, now):
+    page = make_page(add_tasks, settings=store)
+    fill(page.registry, 2, now, most=3)
+    with page.engine.begin() as connection:
+        for table in ('cron_tasks', 'cron_runs'):
+            connection.exec_driver_sql(f"UPDATE {table} SET task = 'shop.gone' WHERE task = 'shop.often'")
+        connection.exec_driver_sql("UPDATE cron_tasks SET task = 'shop.new' WHERE task = 'shop.never'")
+        connection.exec_driver_sql("UPDATE cron_tasks SET last_seen = '2020-01-01' WHERE task = 'shop.gone'")
+    answer = page.get()
+    rows = answer.text.split('<tr role="row">')[2:]
+    assert 'shop.<wbr>gone' in rows[-1]
+    assert 'unregistered' in rows[-1]
+    assert 'Last 3 runs: 3 ok' in rows[-1]
+    assert '<a href' not in rows[-1]
+    assert 'shop.new' not in answer
+    assert 'no process with a tick has had it since Wed 2020-01-01 00:00' in answer

@@ -147,3 +147,26 @@ def test_a_reason_is_a_text_that_people_read(server, reason, message):
     with pytest.raises(ValueError, match=message):
         server.store.pause(['task'], reason=reason)
     assert server.store.paused() == {}
+
+
+@pytest.mark.each_database
+def test_a_forgotten_task_leaves_its_history(servers, warnings):
+    server = servers.start().add().add('other')
+    server.tick(0)
+    server.store.pause(['task', 'other'], reason='why')
+    warnings()
+    server.store.forget('task', requested_by='ada')
+    assert set(server.store.states()) == set(server.store.paused()) == {'other'}
+    assert sorted(run.task for run in read_history(server.store)) == ['other', 'task']
+    server.store.forget('other')
+    assert warnings() == ['task task is forgotten by ada', 'task other is forgotten']
+    with pytest.raises(LookupError, match=r"^the store has no task 'task'$"):
+        server.store.forget('task')
+
+
+def test_a_running_task_is_not_forgotten(servers, server):
+    server.tick(0)
+    servers.hold()
+    with pytest.raises(ValueError, match=r'^task task has a run in progress: forget it when that has ended$'):
+        server.store.forget('task')
+    assert set(server.store.states()) == {'task'}

@@ -15,7 +15,7 @@ from pyramid_cron.store.last_result import of_failure
 from pyramid_cron.store.leases import Process
 from pyramid_cron.store.pauses import Pauses
 from pyramid_cron.store.schedule_text import write_schedule
-from pyramid_cron.store.schema import processes
+from pyramid_cron.store.schema import processes, tasks
 from pyramid_cron.store.task_state import (
     FOR_EVER,
     MOST_NAMES,
@@ -343,3 +343,38 @@ def test_a_pause_lasts_until_its_end(states, connection, until, end, paused):
 def test_a_state_without_a_claim_has_not_started(states):
     state = states.get('task')
     assert (state.is_claimed, state.is_enqueued, state.started) == (False, False, None)
+
+
+def test_a_gap_does_not_count_as_time_without_registration(states):
+    others = {'before': -70, 'long ago': -80, 'claimed': -30, 'later': 12}
+    for name, minute in others.items():
+        states.register(Task(print, name=name), at(minute))
+    states._change(tasks.c.task == 'claimed', run_id='theirs')
+    states.see_after_gap(at(-9), at(10))
+    seen = {name: round((state.last_seen - INSTANT) / MINUTE) for name, state in states.load().items()}
+    # the last tick before it was at -10
+    assert seen == {'task': 0, 'before': -50, 'long ago': -80, 'claimed': -30, 'later': 12}
+    states.see_after_gap(at(500), at(501))
+    assert seen == {name: round((state.last_seen - INSTANT) / MINUTE) for name, state in states.load().items()}
+
+
+def test_an_unregistered_task_is_reported_by_one_process(states):
+    state = states.get('task')
+    assert not state.is_reported
+    assert states.report_unregistered(state, at(70))
+    assert not states.report_unregistered(state, at(70))
+    assert states.get('task').is_reported
+    states.see(['task'], at(80))
+    assert not states.report_unregistered(state, at(81))
+    state = states.get('task')
+    assert not state.is_reported
+    assert states.report_unregistered(state, at(150))
+
+
+def test_a_claimed_task_is_not_forgotten(states):
+    assert claim(states, 1)
+    assert not states.forget('task')
+    assert states.release('task', 'mine')
+    assert states.forget('task')
+    assert states.get('task') is None
+    assert not states.forget('task')

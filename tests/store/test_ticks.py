@@ -146,7 +146,7 @@ def test_minutes_are_independent_of_the_databases_zone(postgresql):
 def quiet(connection, minute):
     """Record a tick with nothing due by the code, and return what is known of the ticks then."""
     Ticks(connection).record(at(minute), 60, nothing_due=True)
-    return tuple(Ticks(connection).state())
+    return Ticks(connection).state()[:3]
 
 
 def test_a_tick_with_nothing_to_do_is_done_at_once(connection):
@@ -186,15 +186,15 @@ def test_the_newest_tick_decides_about_the_problem(connection):
     ticks.finish(at(0), None)
     record(connection, 2)
     ticks.finish(at(2), 'locked')
-    assert ticks.state() == (at(2), at(0), 'locked')
+    assert ticks.state()[:3] == (at(2), at(0), 'locked')
     # that of a minute before, which took long
     ticks.finish(at(1), None)
-    assert ticks.state() == (at(2), at(1), 'locked')
+    assert ticks.state()[:3] == (at(2), at(1), 'locked')
     ticks.finish(at(1), 'another')
-    assert ticks.state() == (at(2), at(1), 'locked')
+    assert ticks.state()[:3] == (at(2), at(1), 'locked')
     ticks.finish(at(2), None)
     ticks.finish(at(0), None)
-    assert ticks.state() == (at(2), at(2), None)
+    assert ticks.state()[:3] == (at(2), at(2), None)
 
 
 def test_a_gap_keeps_why_its_ticks_failed(connection):

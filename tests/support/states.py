@@ -4,6 +4,7 @@ from datetime import datetime, timedelta, timezone
 
 from pyramid_cron.monitoring.examine import Examination
 from pyramid_cron.monitoring.problems import find_problems
+from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.admin import Snapshot
 from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.store.ticks import TickState
@@ -36,7 +37,6 @@ def examination(tasks, states=(), last_tick=None, now=None, window=300.0, done=N
     :param now: the instant by the database's clock; half a minute after the last tick if it is left out.
     """
     now = now or last_tick + timedelta(seconds=30)
-    snapshot = Snapshot(
-        {row.task: row for row in states}, last_tick and TickState(last_tick, done or last_tick, problem), now
-    )
+    ticks = last_tick and TickState(last_tick, done or last_tick, problem, last_tick - MINUTE)
+    snapshot = Snapshot({row.task: row for row in states}, ticks, now)
     return Examination(snapshot, find_problems(snapshot, tasks, window))
