@@ -84,6 +84,10 @@ def includeme(config: Any) -> None:
 
     def look_over_tasks() -> None:
         # all of them are there now
+        try:
+            config.registry['cron_tasks'].check_former_names()
+        except ValueError as exc:
+            raise ConfigurationError(str(exc)) from exc
         use_queues(config.registry)
         warn_of_lacking_store(config.registry)
 

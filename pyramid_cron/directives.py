@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import sys
 import warnings
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
@@ -40,6 +40,7 @@ class TaskOptions(TypedDict):
     retries: int
     store: bool
     via: Via
+    was: str | Sequence[str]
 
 
 def add_cron_task(
@@ -59,6 +60,7 @@ def add_cron_task(
     retries: int = 0,
     store: bool = True,
     via: Via = None,
+    was: str | Sequence[str] = (),
 ) -> None:
     """Register a task: the directive ``config.add_cron_task``.
 
@@ -94,6 +96,8 @@ def add_cron_task(
         its options, such as ``'procrastinate'`` and ``'celery:queue=slow'``, or a callable that takes a
         :class:`.Handover`, or the dotted name of one as for ``f``. The setting ``cron.via`` if it is left out; false
         for a task that is never enqueued.
+    :param was: with ``cron.store``, a former name of the task, or a list of them: the task takes over row, pause and
+        history of that name. See :ref:`renamed`.
     :raises pyramid.exceptions.ConfigurationError: for a name that does not resolve, a class, and a callable that does
         not take one argument; for a field that can never match, and for the same callable or name twice
         (:class:`~pyramid.exceptions.ConfigurationConflictError`) in one application.
@@ -112,13 +116,19 @@ def add_cron_task(
         retries=retries,
         store=store,
         via=via,
+        was=was,
     )
     _require_include(config, f)
     task = _make_task(config, _resolve(config, f), options)
     discriminator = ('cron task', _identity(task.f) if name is None else name)
     introspectable = config.introspectable('cron tasks', discriminator, task.name, 'cron task')
     introspectable.update(
-        callable=task.f, name=task.name, schedule=task.schedule, crontab=task.schedule.crontab, idle=task.idle
+        callable=task.f,
+        name=task.name,
+        schedule=task.schedule,
+        crontab=task.schedule.crontab,
+        idle=task.idle,
+        was=task.was,
     )
     info = config.action_info
 
@@ -155,6 +165,7 @@ def cron_task(
     retries: int = 0,
     store: bool = True,
     via: Via = None,
+    was: str | Sequence[str] = (),
 ) -> Callable[[Decorated], Decorated]:
     """Register the decorated function when ``config.scan()`` finds it: the declarative :func:`add_cron_task`.
 
@@ -179,6 +190,7 @@ def cron_task(
         retries=retries,
         store=store,
         via=via,
+        was=was,
     )
 
     # until Python 3.11 the line that venusian finds is not that of the decorator

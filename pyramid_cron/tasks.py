@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Collection, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -69,6 +69,7 @@ class Task:
         'store',
         'timezone',
         'via',
+        'was',
     )
 
     #: the callable
@@ -91,6 +92,8 @@ class Task:
     via: Any
     #: what enqueues the runs of the task; ``None`` for a task that runs in the process of the tick
     engine: Engine | None
+    #: the names that the task had before
+    was: tuple[str, ...]
     #: the place in the order of registration, once the task is registered
     position: int
 
@@ -111,8 +114,9 @@ class Task:
         retries: int = 0,
         store: bool = True,
         via: Any = None,
+        was: str | Sequence[str] = (),
     ) -> None:
-        if name is not None and not (isinstance(name, str) and name.strip() and name.isprintable()):
+        if name is not None and not is_name(name):
             raise ValueError(f'name={name!r} is not a text of printable characters')
         if idle not in (True, False):
             raise ValueError(f'idle={idle!r} is neither True nor False')
@@ -133,6 +137,7 @@ class Task:
         self.retries = retries
         self.store = store
         self.via = via
+        self.was = parse_former_names(was)
         self.engine = None
         fields = (min, hour, day, month, dow)
         if cron is NO_LINE:
@@ -197,6 +202,22 @@ class Task:
         return self.schedule.runs(clock.to_wall(after, self.timezone).replace(tzinfo=self.timezone))
 
 
+def is_name(value: Any) -> bool:
+    """Return whether a value is a text of printable characters, and not only blanks."""
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
+
+
+def parse_former_names(value: Any) -> tuple[str, ...]:
+    """Return the names of the argument ``was``.
+
+    :raises ValueError: if it is neither a name nor a list or tuple of names.
+    """
+    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    if not all(map(is_name, names)):
+        raise ValueError(f'was={value!r} is neither the former name of the task, nor a list of its former names')
+    return tuple(dict.fromkeys(names))
+
+
 def parse_catch_up(value: Any) -> timedelta:
     """Return the time of a :class:`~datetime.timedelta`, a number of seconds, or such a number as a text.
 
@@ -255,6 +276,21 @@ class Tasks:
         self._added += 1
         task.position = self._added
         self._by_zone.setdefault(task.timezone, Index()).add(task.schedule, task)
+
+    def check_former_names(self) -> None:
+        """Check that no task has a name that another task, or the task itself, had before.
+
+        :raises ValueError: if one has.
+        """
+        owners = {task.name: task for task in self}
+        for task in self:
+            for name in task.was:
+                other = owners.setdefault(name, task)
+                if name == task.name:
+                    raise ValueError(f'cron task {task.name}: was={name!r} is its present name; leave it out')
+                if other is not task:
+                    has = 'is the name of' if other.name == name else 'is a former name of'
+                    raise ValueError(f'cron task {task.name}: was={name!r} {has} cron task {other.name}')
 
     def due(self, instant: datetime) -> list[Task]:
         """Return the tasks that are due at ``instant``, in the order of registration.

@@ -149,14 +149,35 @@ def test_what_cannot_be_a_task_is_refused_by_its_name(application, f, parts):
 
 
 def test_the_directive_takes_options_of_the_store(config):
-    config.add_cron_task(purge, min=0, catch_up=60, retries=2, store=False)
+    config.add_cron_task(purge, min=0, catch_up=60, retries=2, store=False, was=['old', 'older'])
     config.commit()
     [task] = config.registry['cron_tasks']
     assert (task.catch_up, task.retries, task.store) == (timedelta(minutes=1), 2, False)
+    assert task.was == ('old', 'older')
     with pytest.raises(
         ConfigurationError, match=r'cron task .*\.other: retries=-1 is not a number of further attempts'
     ):
         config.add_cron_task(other, min=0, retries=-1)
+
+
+@pytest.mark.parametrize(
+    ('was', 'message'),
+    [
+        ('', r"cron task .*\.purge: was='' is neither the former name of the task, nor a list of its former names"),
+        ('other', r"cron task .*\.purge: was='other' is the name of cron task other"),
+        ([f'{__name__}.purge'], r"cron task .*\.purge: was='.*\.purge' is its present name; leave it out"),
+        (('gone', 'shared'), r"cron task .*\.purge: was='shared' is a former name of cron task other"),
+    ],
+)
+def test_a_former_name_belongs_to_one_task(config, was, message):
+    config.add_cron_task(other, min=0, name='other', was='shared')
+
+    def register():
+        config.add_cron_task(purge, min=0, was=was)
+        config.commit()
+
+    with pytest.raises(ConfigurationError, match=message):
+        register()
 
 
 def test_the_same_function_twice_conflicts_citing_both_lines(config):
@@ -355,12 +376,12 @@ def test_decorated_functions_are_found_by_a_scan(scan):
 
 
 def test_the_decorator_takes_options_of_the_store(scan):
-    options = "catch_up=60, retries=2, store=False, timezone='Asia/Tokyo', name='nightly', via=print"
+    options = "catch_up=60, retries=2, store=False, timezone='Asia/Tokyo', name='nightly', via=print, was='old'"
     config, _ = scan(f'@cron_task(min=0, {options})\ndef purge(system): ...\n')
     config.commit()
     [task] = config.registry['cron_tasks']
     assert (task.catch_up, task.retries, task.store) == (timedelta(minutes=1), 2, False)
-    assert (task.timezone, task.name, task.via) == (ZoneInfo('Asia/Tokyo'), 'nightly', print)
+    assert (task.timezone, task.name, task.via, task.was) == (ZoneInfo('Asia/Tokyo'), 'nightly', print, ('old',))
 
 
 def test_a_decorators_engine_is_relative_to_its_module(scan):

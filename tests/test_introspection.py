@@ -16,7 +16,7 @@ def purge(system):
 def config():
     config = Configurator(settings={'pyramid.includes': 'pyramid_debugtoolbar', 'cron.timezone': 'UTC'})
     config.include('pyramid_cron')
-    config.add_cron_task(purge, cron='30 2 * * mon-fri', idle=True)
+    config.add_cron_task(purge, cron='30 2 * * mon-fri', idle=True, was='old.purge')
     config.add_view(lambda request: Response('<html><body>a page</body></html>'))
     return config
 
@@ -31,6 +31,7 @@ def test_everything_known_about_a_task_can_be_introspected(config):
         'crontab': '30 2 * * mon-fri',
         'timezone': 'UTC',
         'idle': True,
+        'was': ('old.purge',),
     }
     assert task['related'] == []
 

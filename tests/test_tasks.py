@@ -132,6 +132,19 @@ def test_only_a_task_without_an_engine_has_a_window():
     assert task.window(60) == math.inf
 
 
+@pytest.mark.parametrize('was', [None, 5, ' ', ['old', ''], ['old', 5], 'a\nb', {'old'}, b'old'])
+def test_former_names_are_texts(was):
+    with pytest.raises(ValueError, match=f'^{re.escape(f"was={was!r} is neither the former name of the task")}'):
+        Task(purge, was=was)
+
+
+@pytest.mark.parametrize(
+    ('was', 'names'), [((), ()), ('old', ('old',)), (['a', 'b', 'a'], ('a', 'b')), (('a b',), ('a b',))]
+)
+def test_former_names_are_one_or_several(was, names):
+    assert Task(purge, was=was).was == names
+
+
 def test_tasks_keep_their_order_and_can_be_counted():
     tasks = Tasks()
     added = [add(tasks, Task(purge, name=name)) for name in 'cab']

@@ -15,7 +15,7 @@ def purge(system: dict[str, Any]) -> None: ...
 
 
 @cron_task('*/5', timezone=ZoneInfo('UTC'), catch_up=600, retries=2, store=True, via='celery:queue=slow')
-@cron_task(cron='@daily', name='daily', via=False)
+@cron_task(cron='@daily', name='daily', via=False, was=['nightly', 'weekly'])
 def report(system: dict[str, Any]) -> int:
     return 5
 

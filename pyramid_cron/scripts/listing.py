@@ -185,6 +185,7 @@ def format_task(
         grace = catch_up if task.catch_up is None else task.catch_up
         settings.append(f'caught up for {duration(grace.total_seconds())}' if grace else 'never caught up')
         settings += [f'retries: {task.retries}'] if task.retries else []
+        settings += [f'was {", ".join(task.was)}'] if task.was else []
     yield from _labelled('settings', '; '.join(settings), width)
     yield from _labelled('paused', summary.format_pause(), width)
     state = 'due' if summary.is_due else 'not due'

@@ -18,6 +18,7 @@ from pyramid_cron.store.late import Late
 from pyramid_cron.store.leases import Process
 from pyramid_cron.store.missed import record_skipped
 from pyramid_cron.store.options import Options
+from pyramid_cron.store.renames import load_renamed, names_of, under_other_names
 from pyramid_cron.store.run import ALREADY_CLAIMED, StoredRun, handed_over_for
 from pyramid_cron.store.task_state import TaskState, TaskStates, next_due
 from pyramid_cron.store.texts import busy_reason
@@ -107,7 +108,9 @@ def why_not_free(connection: StoreConnection, options: Options, run: StoredRun, 
     """Return why a run was not free. Losing a race for a minute is worth a line of the log at DEBUG only."""
     if run.enqueued_id is not None:
         return NotClaimed(ALREADY_RUN, level=logging.INFO)
-    state = TaskStates(connection).get(run.task.name)
+    names = names_of([run.task])
+    states = load_renamed(connection, [run.task], TaskStates(connection).load(names))
+    state = states.get(run.task.name) or under_other_names({run.task.name: run.task}, states).get(run.task.name)
     begun = state is not None and run.attempt == 1 and run.minute is not None and state.has_begun(run.minute)
     if state is None or begun or not state.is_claimed:
         return ALREADY_CLAIMED

@@ -90,6 +90,18 @@ class History:
         if rows:
             self._connection.execute(self._connection.insert_new(runs), rows)
 
+    def rename(self, old: str, new: str, limit: int) -> int:
+        """Move some of the runs of a task to another name, the newest first, and return how many.
+
+        :param limit: how many at most.
+        """
+        newest = self._connection.select(runs, runs.c.id).where(runs.c.task == old).order_by(runs.c.started.desc())
+        # as a list, because MySQL has no LIMIT in a subquery
+        keys = self._connection.scalars(newest.limit(limit))
+        if keys:
+            self._connection.execute(self._connection.update(runs).where(runs.c.id.in_(keys)).values(task=new))
+        return len(keys)
+
     def prune(self, before: datetime, limit: int) -> int:
         """Delete the oldest of the runs that began before an instant and have ended, and return how many.
 

@@ -54,6 +54,11 @@ class Pauses:
             self._connection.execute(self._connection.update(pauses).where(pauses.c.task == name).values(until=now))
         return resumed
 
+    def rename(self, old: str, new: str, now: datetime) -> None:
+        """Give the pause of a task another name, unless a pause of that name is in force, which replaces it."""
+        self.forget(old if new in self.in_force(now) else new)
+        self._connection.execute(self._connection.update(pauses).where(pauses.c.task == old).values(task=new))
+
     def forget(self, name: str) -> None:
         """Delete the pause of a task, if it has one."""
         self._connection.execute(self._connection.delete(pauses).where(pauses.c.task == name))

@@ -27,6 +27,7 @@ from pyramid_cron.store.options import Options
 from pyramid_cron.store.past_minute import why_not_again, why_not_delivered
 from pyramid_cron.store.patience import Patience
 from pyramid_cron.store.reap import Lost, Reaper
+from pyramid_cron.store.renames import Renames, load_renamed, names_of, under_other_names
 from pyramid_cron.store.run import MakeRun, StoredRun, handed_over_for
 from pyramid_cron.store.schedule_text import is_schedule_of
 from pyramid_cron.store.storable import ascii_if_refused
@@ -90,6 +91,7 @@ class Poll:
         self._patience = patience
         self._failed_ticks = failed_ticks
         self._late = late
+        self._renames = Renames(database)
         # the minute at which this process has looked at all of its tasks
         self._looked_at_all: datetime | None = None
 
@@ -105,12 +107,16 @@ class Poll:
         if polled is None:
             work.is_recorded = True
             return []
-        states = self._registered(polled.wanted, polled.states, work.minute)
+        others = under_other_names(stored, polled.states, polled.tick.before)
+        states = self._registered(polled.wanted, polled.states, others, work.minute)
+        renamed = {other.task for other in others.values()}
         runs: list[StoredRun] = []
-        for name in dict.fromkeys([*(task.name for task in polled.wanted), *states]):
-            task, state = stored.get(name), states.get(name)
+        for name in dict.fromkeys([*(task.name for task in polled.wanted), *others, *states]):
+            if name in renamed:
+                continue
+            task, rows = stored.get(name), (states.get(name), others.get(name))
             try:
-                runs += self._patience.call(partial(self._of_task, name, task, state, work.minute, polled.tick))
+                runs += self._patience.call(partial(self._of_task, task, *rows, work.minute, polled.tick))
             except Exception as exc:
                 not_claimed = _not_claimed(name, exc)
                 if task is None:
@@ -118,14 +124,26 @@ class Poll:
                 else:
                     runs.append(self._make_run(task, work.minute, not_claimed=not_claimed))
         self._see([task.name for task in polled.wanted if task.name in states], states, work.minute)
+        if self._looked_at_all == work.minute:
+            self._renames.take_over_history(polled.wanted)
         return runs
 
     def _of_task(
-        self, name: str, task: Task | None, state: TaskState | None, instant: datetime, tick: Tick
+        self, task: Task | None, state: TaskState | None, other: TaskState | None, instant: datetime, tick: Tick
     ) -> list[StoredRun]:
-        """Return the runs of a task for the report of a tick, after its run was reaped if its process is dead."""
+        """Return the runs of a task for the report of a tick, after its run was reaped if its process is dead.
+
+        :param other: its row under another name.
+        """
+        runs: list[StoredRun] = []
+        if task is not None and other is not None:
+            left, lost = self._reaper.reap(other, None, instant, tick.clock)
+            runs += self._lost_runs(task, other, lost)
+            state = self._renames.take_over(task, left)
         if state is None:
             raise CronError('its row was inserted and is not found: run "pcron store check"')
+        if task is not None and state.task != task.name:
+            return [*runs, *([self._overlap(task, state, instant, tick.clock)] if task.check(instant) else [])]
         left, lost = self._reaper.reap(state, task, instant, tick.clock)
         if task is None:
             self._cancel_old_retry(left, instant)
@@ -133,14 +151,16 @@ class Poll:
                 self._report_unregistered(left, instant)
             return []
         left = self._up_to_date(task, left, instant, tick.before)
-        runs = [] if lost is None or lost.will_retry else [self._lost_run(task, state, lost)]
+        runs += self._lost_runs(task, state, lost)
         return [*runs, *self._decided(task, left, instant, tick.clock)]
 
-    def _lost_run(self, task: Task, state: TaskState, lost: Lost) -> StoredRun:
-        """Return the run that was lost, for the report of the tick. Its loss is in the log already."""
+    def _lost_runs(self, task: Task, state: TaskState, lost: Lost | None) -> Iterator[StoredRun]:
+        """Yield the run that was lost for good, for the report of the tick. Its loss is in the log already."""
+        if lost is None or lost.will_retry:
+            return
         process = running_process(state, self._options.zone)
         not_claimed = NotClaimed(process, level=logging.DEBUG, outcome=LOST)
-        return self._make_run(task, lost.minute, not_claimed=not_claimed)
+        yield self._make_run(task, lost.minute, not_claimed=not_claimed)
 
     def _read(self, tasks: Tasks, stored: Mapping[str, Task], instant: datetime) -> Polled | None:
         """Record the tick, and read the rows that matter for it; return ``None`` if there are none."""
@@ -155,12 +175,14 @@ class Poll:
             if not (due or all_in_turn or gap or tick.attention):
                 return None
             everything = all_in_turn or gap
-            states = TaskStates(connection).load(None if everything else [task.name for task in due], instant)
+            wanted = list(stored.values()) if everything else due
+            states = TaskStates(connection).load(None if everything else names_of(due), instant)
+            found = load_renamed(connection, wanted, states)
         if gap and before is not None:
             self._record_gap(before + clock.MINUTE, instant - clock.MINUTE)
         if everything:
             self._looked_at_all = instant
-        return Polled(tick, states, list(stored.values()) if everything else due)
+        return Polled(tick, found, wanted)
 
     def _require_present(self, instant: datetime, tick: Tick) -> None:
         ahead = instant.timestamp() - tick.clock
@@ -170,14 +192,19 @@ class Poll:
                 'set the clock of this machine, or that of the database'
             )
 
-    def named(self, wanted: Collection[Task], instant: datetime) -> None:
+    def named(self, tasks: Tasks, wanted: Collection[Task], instant: datetime) -> None:
         """Prepare the rows of tasks for runs by name."""
         with self._database.autocommit() as connection:
-            states: Mapping[str, TaskState] = TaskStates(connection).load([task.name for task in wanted])
+            states: Mapping[str, TaskState] = TaskStates(connection).load(names_of(wanted))
+            states = load_renamed(connection, wanted, states)
             now = connection.clock()
-        states = self._registered(wanted, states, instant)
+        others = under_other_names({task.name: task for task in tasks if task.store}, states)
+        states = self._registered(wanted, states, others, instant)
         for task in wanted:
-            self._reaper.reap(states[task.name], task, instant, now)
+            if task.name in others:
+                self._renames.take_over(task, self._reaper.reap(others[task.name], None, instant, now)[0])
+            else:
+                self._reaper.reap(states[task.name], task, instant, now)
 
     def delivered(self, task: Task, delivery: Delivery, instant: datetime) -> StoredRun:
         """Return the run of a delivery, which is to begin in this process."""
@@ -196,10 +223,17 @@ class Poll:
         return self._make_run(task, minute, state.attempt, late, enqueued_id=state.run_id)
 
     def _registered(
-        self, wanted: Collection[Task], states: Mapping[str, TaskState], instant: datetime
+        self,
+        wanted: Collection[Task],
+        states: Mapping[str, TaskState],
+        others: Mapping[str, TaskState],
+        instant: datetime,
     ) -> Mapping[str, TaskState]:
-        """Return the states of tasks after those that are new were registered."""
-        new = [task for task in wanted if task.name not in states]
+        """Return the states of tasks after those that are new were registered.
+
+        :param others: the rows of tasks under other names, by their names: these tasks are not new.
+        """
+        new = [task for task in wanted if task.name not in states and task.name not in others]
         if not new:
             return states
         with self._database.begin() as connection:

@@ -54,6 +54,8 @@ tasks = Table(
     metadata,
     Column('app', APP, primary_key=True),
     Column('task', NAME, primary_key=True),
+    # the last name before this one, by which processes with older code look for the row
+    Column('renamed_from', NAME),
     # the schedule before the last change counts for the minutes before schedule_changed_at
     Column('schedule', Text, nullable=False),
     Column('previous_schedule', Text),

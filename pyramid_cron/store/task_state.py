@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, false, literal, or_
+from sqlalchemy import ColumnElement, Select, and_, case, false, literal, or_
 
 from pyramid_cron.claims import Pause
 from pyramid_cron.reports import LOST, MISSED, QUEUED, RUNNING, STUCK
@@ -56,6 +56,7 @@ class ProcessState:
 class TaskState:
     """The row of a task, with the process that has claimed it and its pause. Instants are in UTC.
 
+    :param renamed_from: the last name of the task before this one.
     :param schedule: the schedule that counts since ``schedule_changed_at``, as a text.
     :param previous_schedule: the schedule before that.
     :param first_seen: the task owes no minute up to this one.
@@ -88,6 +89,7 @@ class TaskState:
     first_seen: datetime
     last_seen: datetime | None = None
     unregistered_at: datetime | None = None
+    renamed_from: str | None = None
     next_due: datetime | None = None
     previous_schedule: str | None = None
     schedule_changed_at: datetime | None = None
@@ -212,14 +214,24 @@ class TaskStates:
         :param names: tasks to return beside those that are claimed or are to run once more; ``None`` for all.
         :param minute: the minute of a tick, to return tasks as well that may owe it or one before.
         """
+        query = self._query()
+        if names is not None and len(names) <= MOST_NAMES:
+            owing = false() if minute is None else may_owe(minute)
+            query = query.where(or_(tasks.c.task.in_(names), NEEDS_ATTENTION, owing))
+        return self._states(query)
+
+    def renamed(self, names: Collection[str]) -> dict[str, TaskState]:
+        """Return the states of the tasks that had one of these names before their present ones."""
+        return self._states(self._query().where(tasks.c.renamed_from.in_(names)))
+
+    def _query(self) -> Select[Any]:
         same = self._connection.same_task
         joined = tasks.outerjoin(processes, tasks.c.process == processes.c.id).outerjoin(pauses, same(pauses, tasks))
         lease_over = (processes.c.lease_until < database_clock()).label('lease_over')
         columns = [tasks.c.process.label('process_id'), *OF_PROCESS, lease_over, *OF_PAUSE]
-        query = self._connection.select(tasks, *COLUMNS, *columns).select_from(joined)
-        if names is not None and len(names) <= MOST_NAMES:
-            owing = false() if minute is None else may_owe(minute)
-            query = query.where(or_(tasks.c.task.in_(names), NEEDS_ATTENTION, owing))
+        return self._connection.select(tasks, *COLUMNS, *columns).select_from(joined)
+
+    def _states(self, query: Select[Any]) -> dict[str, TaskState]:
         return {state.task: state for state in map(_state, self._connection.rows(query))}
 
     def get(self, name: str) -> TaskState | None:
@@ -241,6 +253,7 @@ class TaskStates:
                 'schedule': write_schedule(task),
                 'first_seen': before,
                 'last_seen': minute,
+                'renamed_from': next(iter(task.was), None),
                 'next_due': next_due(task, before),
                 'attempt': 0,
                 'transactional': False,
@@ -295,6 +308,23 @@ class TaskStates:
         new = and_(unseen, tasks.c.unregistered_at.is_not_distinct_from(state.unregistered_at))
         return self._change_unlocked(new, unregistered_at=minute)
 
+    def rename(self, state: TaskState, name: str) -> bool:
+        """Give the row of a task another name, if no run is in progress."""
+        return self._change_unlocked(self._is_unchanged(state), task=name, renamed_from=state.task)
+
+    def merge(self, own: TaskState, other: TaskState) -> bool:
+        """Delete one of two rows of a task, and keep of it what counts, if no run of either is in progress.
+
+        :param own: the row that stays. If it has begun no run, it becomes a copy of the other one.
+        """
+        values: dict[str, Any] = {'renamed_from': other.task}
+        if own.last_minute is not None:
+            values['last_minute'] = max(own.last_minute, other.last_minute or own.last_minute)
+        else:
+            values = {column.name: getattr(other, column.name) for column in COLUMNS} | values | {'task': own.task}
+        kept = self._change_unlocked(self._is_unchanged(own), **values)
+        return kept and self._connection.execute(self._connection.delete(tasks).where(self._is_unchanged(other))) == 1
+
     def forget(self, task: str) -> bool:
         """Delete the row of a task, if no run is in progress."""
         return self._connection.execute(self._connection.delete(tasks).where(self._is_free(task))) == 1
@@ -304,8 +334,7 @@ class TaskStates:
 
         :param state: the state by which it owes nothing.
         """
-        unchanged = and_(self._is_free(task), tasks.c.last_minute.is_not_distinct_from(state.last_minute))
-        return self._change_unlocked(unchanged, next_due=minute)
+        return self._change_unlocked(self._is_unchanged(state), next_due=minute)
 
     def claim(self, task: str, minute: datetime | None, attempt: int, **values: Any) -> bool:
         """Claim a task for a minute, or for a run by name, if no run is in progress.
@@ -395,6 +424,9 @@ class TaskStates:
         # locked, because under REPEATABLE READ the task's transaction would see the row as it was at its beginning
         query = self._connection.select(tasks, tasks.c.task).where(mine).with_for_update(read=True)
         return changed or self._connection.scalar(query) is not None
+
+    def _is_unchanged(self, state: TaskState) -> ColumnElement[bool]:
+        return and_(self._is_free(state.task), tasks.c.last_minute.is_not_distinct_from(state.last_minute))
 
     def _is_free(self, task: str) -> ColumnElement[bool]:
         return and_(tasks.c.task == task, ~IS_CLAIMED)

@@ -35,7 +35,7 @@ def fail(system):
 def main(global_config, **settings):
     with Configurator(settings=settings) as config:
         config.include('pyramid_cron')
-        config.add_cron_task(purge, min=0, hour=14, name='purge', idle=True, retries=2, catch_up=7200)
+        config.add_cron_task(purge, min=0, hour=14, name='purge', idle=True, retries=2, catch_up=7200, was='old')
         config.add_cron_task(fail, min='*', name='fail')
         config.add_cron_task(purge, min=30, name='own', store=False)
         return config.make_wsgi_app()
@@ -287,7 +287,7 @@ def test_show_explains_a_task(ticked):
         '',
         '  schedule   0 14 * * * (UTC)',
         '  settings   idle: after the others, while there is time; caught up for 2 h 0',
-        '             min; retries: 2',
+        '             min; retries: 2; was old',
         f'  paused     until Fri 2100-01-01 15:00, by {getpass.getuser()}: why',
         f'  not due    at {DAY} 12:30: min is 30, not 0; hour is 12, not 14',
         '  next runs  Sat 2100-01-02 14:00 +00:00',

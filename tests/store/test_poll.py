@@ -600,3 +600,13 @@ def test_a_removed_task_in_a_dead_process_is_reported_later(servers, warnings):
     assert [line.partition(':')[0] for line in warnings()] == ['task gone was lost']
     tick_each([server], range(6, 21))
     assert [line.partition(':')[0] for line in warnings()] == ['task gone is unregistered']
+
+
+def test_a_report_that_two_servers_begin_is_made_once(servers, warnings):
+    servers.start().add('gone', min=0).tick(0)
+    first, second = servers.start(), servers.start()
+    for minute in range(62):
+        first.tick(minute)
+    with second.overtaken(of=tasks, kind=('lock', 'update'), by=lambda: servers.start().tick(62)):
+        second.tick(62)
+    assert warnings() == [UNREGISTERED]

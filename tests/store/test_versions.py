@@ -88,7 +88,8 @@ def deploy(schedules):
     with Configurator(settings=settings) as config:
         config.include('pyramid_cron')
         for name, minutes in schedules.items():
-            config.add_cron_task(work(name), name=name, min=minutes, retries=int(name == 'flaky'))
+            retries, was = int(name == 'flaky'), name.removeprefix('new ') if name.startswith('new ') else ()
+            config.add_cron_task(work(name), name=name, min=minutes, retries=retries, was=was)
     return config.registry
 
 
@@ -206,3 +207,24 @@ def test_two_minor_versions_tick_side_by_side(url, newer, start, tmp_path):
         server('tick', 61)
         assert server('health').startswith('ok'), server('health')
         assert {line.partition(' after ')[0] for line in server('log')} <= {'task flaky failed'}
+
+
+def test_a_deploy_that_renames_a_task_runs_each_minute_once(url, start, tmp_path):
+    old, new = start(PACKAGE.parent), start(PACKAGE.parent)
+    old('deploy', {'often': '*', 'seldom': '*/6'})
+    new('deploy', {'new often': '*', 'new seldom': '*/6'})
+    for minute in range(61):
+        # in turn, at once in either order, and the new one alone at the end
+        both = [old, new] if minute % 3 else [new, old]
+        for server in [new] if minute > 50 else both[: 1 + minute % 2] if minute else [old]:
+            answer = server('tick', minute)
+            assert answer.startswith('ok'), answer
+    ran = Counter(line.removeprefix('new ') for line in (tmp_path / 'ran').read_text().splitlines())
+    assert ran == Counter(
+        f'{name} {minute}' for name, every in (('often', 1), ('seldom', 6)) for minute in range(0, 61, every)
+    )
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        assert sorted(connection.scalars(select(tasks.c.task))) == ['new often', 'new seldom']
+    engine.dispose()
+    assert (old('log'), new('log')) == ([], [])
