@@ -14,7 +14,7 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from pyramid_cron.printable import log_error
-from pyramid_cron.schedules.clock import MINUTE, minute_of, to_zone
+from pyramid_cron.schedules.clock import MINUTE, THREE_HOURS, minute_of, to_zone
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,8 @@ def work(
 
     Each wait ends at the beginning of a minute of the clock, so that the time that ticks take never adds up. No minute
     is ticked twice, and none that is before a ticked one: after the clock is set back, nothing runs until it has
-    reached the last ticked minute again. An :class:`Exception` of a tick is logged.
+    reached the last ticked minute again. A clock that is set back by three hours or more was wrong before, and is
+    believed now. An :class:`Exception` of a tick is logged.
 
     :param tick: called with the instant at which the minute began.
     :param since: the minute before the first.
@@ -50,7 +51,14 @@ def work(
     last, held = since, False
     while not wait(_seconds(last + MINUTE, now())):
         minute = minute_of(now())
-        if minute < last and not held:
+        if last - minute >= THREE_HOURS:
+            log.warning(
+                'the clock was set back from %s to %s: it is believed, and minutes that have run may run again',
+                to_zone(last, zone),
+                to_zone(minute, zone),
+            )
+            last = minute - MINUTE
+        elif minute < last and not held:
             log.warning(
                 'the clock was set back to %s: nothing runs until %s, so that no minute runs twice; '
                 'restart this if the time before was wrong',

@@ -115,6 +115,25 @@ def test_a_clock_that_is_set_back_twice_is_reported_twice(caplog):
     assert [message[:22] for message in caplog.messages] == ['the clock was set back'] * 2
 
 
+@pytest.mark.parametrize('jump', [4 * 3600, 30 * 86400])
+def test_a_clock_set_back_for_hours_is_believed(caplog, jump):
+    clock = Clock(noon(), 4, {2: -jump})
+    clock.work(clock.tick)
+    back = noon(3, -jump)
+    assert [minute for minute, _ in clock.ticks] == [noon(1), noon(2), back, back + timedelta(minutes=1)]
+    (message,) = caplog.messages
+    assert message.startswith(f'the clock was set back from {noon(2)} to {back}: it is believed')
+
+
+def test_a_clock_that_was_ahead_for_one_tick_ticks_no_minute_between(caplog):
+    years = 4 * 365 * 86400
+    clock = Clock(noon(), 4, {1: years, 2: -years})
+    clock.work(clock.tick)
+    assert [minute for minute, _ in clock.ticks] == [noon(1), noon(2, years), noon(3), noon(4)]
+    assert max(clock.waited) == 60
+    assert len(caplog.messages) == 2
+
+
 def test_a_tick_that_raises_is_logged_and_the_loop_goes_on(caplog):
     clock = Clock(noon(), 2)
 
