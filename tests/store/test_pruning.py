@@ -174,3 +174,13 @@ def test_runs_do_not_pile_up(servers, slow):
         with servers.engine.connect() as connection:
             left.append(len(connection.scalars(select(runs.c.id)).all()))
     assert left[-3:] == [31 * STEP] * 3
+
+
+def test_one_tick_of_a_clock_ahead_deletes_nothing(servers):
+    server = servers.start(keep_history='2').add(min='*')
+    server.tick(0)
+    record(servers, 1, INSTANT, outcome='old')
+    server.tick(60 * 24 * 9)
+    assert old(servers) == 1
+    server.tick(60 * 24 * 9 + 1)
+    assert old(servers) == 0
