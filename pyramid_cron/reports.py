@@ -16,6 +16,8 @@ RUNNING, QUEUED = 'running', 'queued'
 STUCK, LOCKED = 'stuck', 'locked'
 # a task in the store that no process registers any more
 UNREGISTERED = 'unregistered'
+# a task with a minute in the store that lies in the future
+AHEAD = 'ahead'
 
 # all of a report, in the order in which a summary counts them
 OUTCOMES = (OK, FAILED, SKIPPED, PAUSED, STUCK, LOCKED, LOST, MISSED, QUEUED)

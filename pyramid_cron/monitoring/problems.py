@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from pyramid_cron.reports import FAILED, LOST, MISSED, PAUSED, STUCK, UNREGISTERED, duration
+from pyramid_cron.reports import AHEAD, FAILED, LOST, MISSED, PAUSED, STUCK, UNREGISTERED, duration
 
 if TYPE_CHECKING:
     from pyramid_cron.claims import Pause
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 LONGEST_SILENCE = timedelta(minutes=2)
 # a tick ends with its last task, and each server may be busy with one
 LONGEST_TICK = timedelta(minutes=10)
+# clocks may differ by a minute
+LONGEST_LEAD = timedelta(minutes=2)
 
 #: the kinds of problems of all tasks
 OF_TICKS = NO_TICK, TICK_FAILED = 'no tick', 'tick failed'
 #: the kinds of problems of a task, the most urgent first
-KINDS = (STUCK, LOST, FAILED, MISSED, UNREGISTERED, PAUSED)
+KINDS = (STUCK, AHEAD, LOST, FAILED, MISSED, UNREGISTERED, PAUSED)
 #: those that are shown, and are no fault
 NO_FAULTS = (UNREGISTERED, PAUSED)
 
@@ -38,11 +40,12 @@ class Problem:
     :param kind: ``'no tick'``, ``'tick failed'``, or one of :data:`KINDS`.
     :param task: the name of the task, ``None`` if it concerns all of them.
     :param since: the last tick, the last that did all of its work, the beginning of the run that is stuck, the end of
-        the run that failed or was found lost, the minute that was missed, the last tick of a process that had the
-        unregistered task, or ``None`` where that is not known.
+        the run that failed or was found lost, the minute that was missed or that lies in the future, the last tick of a
+        process that had the unregistered task, or ``None`` where that is not known.
     :param minute: the minute of the run that failed or was lost, or that was missed; ``None`` for a run by name.
     :param seconds: how long there was no tick, the stuck run has been running, or the failed one took.
-    :param error: the class of the exception of a failed run, or what the last tick could not do.
+    :param error: the class of the exception of a failed run, what the last tick could not do, or how far ahead of the
+        database's clock a row is.
     :param pause: the pause of a paused task.
     """
 
@@ -98,7 +101,9 @@ def _of_ticks(snapshot: Snapshot) -> Iterator[Problem]:
     is_silent = now - ticks.last > LONGEST_SILENCE
     if is_silent:
         yield Problem(NO_TICK, since=ticks.last, seconds=(now - ticks.last).total_seconds())
-    if ticks.problem is not None:
+    if ticks.last - now > LONGEST_LEAD:
+        yield Problem(TICK_FAILED, error=f'the last tick is {_lead(ticks.last, now)}')
+    elif ticks.problem is not None:
         yield Problem(TICK_FAILED, since=ticks.done, error=ticks.problem)
     elif not is_silent and ticks.done is not None and now - ticks.done > LONGEST_TICK:
         unfinished = f'no tick has come to its end for {duration((now - ticks.done).total_seconds())}'
@@ -109,6 +114,8 @@ def _of_task(state: TaskState, now: datetime, window: float) -> Iterator[Problem
     running = state.running_seconds(now.timestamp())
     if running is not None and running > window:
         yield Problem(STUCK, state.task, state.started, seconds=running)
+    if state.newest - now > LONGEST_LEAD:
+        yield Problem(AHEAD, state.task, state.newest, error=f'its row is {_lead(state.newest, now)}')
     if state.last_outcome == FAILED:
         yield Problem(
             FAILED, state.task, state.last_finished, state.last_outcome_for, state.last_seconds, state.last_error
@@ -124,3 +131,7 @@ def _of_row(state: TaskState, snapshot: Snapshot) -> Iterator[Problem]:
         yield Problem(UNREGISTERED, state.task, state.last_seen)
     if state.is_paused(snapshot.now):
         yield Problem(PAUSED, state.task, pause=state.pause)
+
+
+def _lead(minute: datetime, now: datetime) -> str:
+    return f"{duration((minute - now).total_seconds())} ahead of the database's clock"

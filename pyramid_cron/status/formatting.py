@@ -8,6 +8,7 @@ from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyramid_cron.reports import (
+    AHEAD,
     FAILED,
     LOST,
     MISSED,
@@ -50,6 +51,7 @@ STYLES = {
     FAILED: Style('✗', 'bad', 'V0'),
     LOST: Style('?', 'bad', 'v-7m0-6V0'),
     STUCK: Style('!', 'bad', 'v-3m0-3V0'),
+    AHEAD: Style('!', 'bad', 'v-3m0-3V0'),
     MISSED: Style('○', 'warn', 'v-3m0-5v-3'),
     SKIPPED: Style('»', 'warn', 'v-4'),
     UNREGISTERED: Style('∅', 'warn', 'v-2'),

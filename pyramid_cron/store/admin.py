@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import TypeVar
 
 from pyramid_cron.claims import Pause
@@ -75,16 +75,17 @@ class Store:
         with self.database.reading() as connection:
             if connection is None:
                 return Snapshot({}, None, clock.now())
-            now = datetime.fromtimestamp(connection.clock(), timezone.utc)
-            return Snapshot(TaskStates(connection).load(), self._ticks(connection), now)
+            now = connection.now()
+            return Snapshot(TaskStates(connection).load(), self._ticks(connection, now), now)
 
-    def _ticks(self, connection: StoreConnection) -> TickState | None:
+    def _ticks(self, connection: StoreConnection, now: datetime) -> TickState | None:
         """Return what is known of the ticks: by the database, and by this process of those that it could not record."""
         state = Ticks(connection).state()
         if state is None or state.problem is not None:
             return state
         after = state.last if state.done is None else state.done
-        return state._replace(problem=self._failed_ticks.reason(after + clock.MINUTE))
+        # not those that a clock that was ahead has refused for ever
+        return state._replace(problem=self._failed_ticks.reason(after + clock.MINUTE, now + clock.MINUTE))
 
     @contextmanager
     def queries(self) -> Iterator[Queries | None]:
@@ -110,14 +111,14 @@ class Store:
         if len(reason) > LONGEST_REASON:
             raise ValueError(f'the reason has {len(reason)} characters: write {LONGEST_REASON} at most')
         pause = Pause(until, reason, requested_by)
-        self._write(lambda connection: Pauses(connection).pause(names, pause, clock.now()))
+        self._write(lambda connection: Pauses(connection).pause(names, pause, connection.now()))
         for name in names:
             log.warning('task %s is paused%s: %s', name, f' by {requested_by}' if requested_by else '', reason)
             self.options.notify(TaskPaused(name, until, reason, requested_by))
 
     def resume(self, names: Collection[str], *, requested_by: str | None = None) -> list[str]:
         """End the pauses of tasks, and return the names of those that were paused."""
-        resumed = self._write(lambda connection: Pauses(connection).resume(names, clock.now()))
+        resumed = self._write(lambda connection: Pauses(connection).resume(names, connection.now()))
         for name in resumed:
             log.warning('task %s is resumed%s', name, f' by {requested_by}' if requested_by else '')
             self.options.notify(TaskResumed(name, requested_by))
@@ -148,7 +149,7 @@ class Store:
     def paused(self) -> dict[str, Pause]:
         """Return the pauses in force, by the names of the tasks."""
         with self.database.reading() as connection:
-            return {} if connection is None else Pauses(connection).in_force(clock.now())
+            return {} if connection is None else Pauses(connection).in_force(connection.now())
 
     def _write(self, write: Callable[[StoreConnection], Written]) -> Written:
         self.database.breaker.close()

@@ -124,7 +124,7 @@ class StoreClaims:
         instant = clock.current_minute()
 
         def prepare() -> list[StoredRun]:
-            self._poll.named(tasks, wanted, instant)
+            self._poll.named(tasks, wanted)
             return [
                 StoredRun(self, task, None, requested_by=requested_by, engine=task.engine if enqueue else None)
                 for task in wanted

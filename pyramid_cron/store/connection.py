@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime, timezone
 from typing import Any
 
 from sqlalchemy import (
@@ -141,3 +142,7 @@ class StoreConnection:
     def clock(self) -> float:
         """Return the time by the database's clock, in seconds since 1970."""
         return float(self.scalar(select(database_clock())))
+
+    def now(self) -> datetime:
+        """Return the same as an instant."""
+        return datetime.fromtimestamp(self.clock(), timezone.utc)

@@ -23,12 +23,12 @@ class FailedTicks:
             while len(self._reasons) > MOST_MINUTES:
                 del self._reasons[min(self._reasons)]
 
-    def reason(self, first: datetime, last: datetime | None = None) -> str | None:
+    def reason(self, first: datetime, last: datetime) -> str | None:
         """Return why the last tick in a time failed, ``None`` if none did here.
 
         :param first: the first minute of that time, aware.
-        :param last: its last minute, ``None`` for all after the first.
+        :param last: its last minute.
         """
         with self._lock:
-            failed = [minute for minute in self._reasons if first <= minute and (last is None or minute <= last)]
+            failed = [minute for minute in self._reasons if first <= minute <= last]
             return self._reasons[max(failed)] if failed else None

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
+from sqlalchemy import case, literal
+
 from pyramid_cron.reports import RUNNING
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection
@@ -101,6 +103,16 @@ class History:
         if keys:
             self._connection.execute(self._connection.update(runs).where(runs.c.id.in_(keys)).values(task=new))
         return len(keys)
+
+    def take_back(self, after: datetime, now: datetime) -> None:
+        """Correct what a clock recorded that was ahead: delete minutes without a run, and date runs as of now.
+
+        :param after: the instant after which that clock was.
+        """
+        ahead = runs.c.started > after
+        self._connection.execute(self._connection.delete(runs).where(ahead, runs.c.attempt == 0))
+        finished = case((runs.c.finished.is_not(None), literal(now, runs.c.finished.type)))
+        self._connection.execute(self._connection.update(runs).where(ahead).values(started=now, finished=finished))
 
     def prune(self, before: datetime, limit: int) -> int:
         """Delete the oldest of the runs that began before an instant and have ended, and return how many.

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
+from sqlalchemy import or_
+
 from pyramid_cron.printable import message
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import database_clock
@@ -22,6 +24,8 @@ log = logging.getLogger(__name__)
 LONGEST_INTERVAL = 3600.0
 # seconds for which a process is kept after its lease has expired; one that renews it later is inserted again
 KEPT_SECONDS = 3600
+# and beyond any lease
+LONGEST_SECONDS = 30 * 86400
 
 
 class Process:
@@ -130,12 +134,20 @@ class Heartbeat:
                     self._stop_if_idle()
 
 
+def limit_leases(connection: StoreConnection, seconds: float, longest: float) -> int:
+    """Let leases end in so many seconds that would last for longer than any can, and return how many there were."""
+    ahead = connection.update(processes).where(processes.c.lease_until > database_clock() + longest)
+    return connection.execute(ahead.values(lease_until=database_clock() + seconds))
+
+
 def prune(connection: StoreConnection, limit: int) -> int:
     """Delete processes whose lease has expired long ago and that have claimed no task, and return how many.
 
     :param limit: how many at most.
     """
-    expired = processes.c.lease_until < database_clock() - KEPT_SECONDS
+    until = processes.c.lease_until
+    # or taken by a clock that was ahead
+    expired = or_(until < database_clock() - KEPT_SECONDS, until > database_clock() + LONGEST_SECONDS)
     claims = connection.in_any_application(tasks).where(tasks.c.process == processes.c.id)
     keys = connection.scalars(connection.select(processes, processes.c.id).where(expired, ~claims).limit(limit))
     deleted = connection.delete(processes).where(processes.c.id.in_(keys), expired, ~claims)

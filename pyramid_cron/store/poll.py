@@ -35,6 +35,7 @@ from pyramid_cron.store.task_state import SEEN_INTERVAL, TaskState, TaskStates, 
 from pyramid_cron.store.texts import busy_reason, paused_reason, running_process
 from pyramid_cron.store.tick_work import TickWork
 from pyramid_cron.store.ticks import Tick, Ticks
+from pyramid_cron.store.wrong_clock import WrongClock
 from pyramid_cron.tasks import Task, Tasks
 
 log = logging.getLogger(__name__)
@@ -55,11 +56,13 @@ class Polled(NamedTuple):
     :param tick: the row of the ticks.
     :param states: the states of the tasks that may have to run, by their names.
     :param wanted: the registered tasks that are due, or all if all are looked at.
+    :param before: the newest minute that had a tick before the present one, ``None`` if that is not known for sure.
     """
 
     tick: Tick
     states: Mapping[str, TaskState]
     wanted: Collection[Task]
+    before: datetime | None
 
 
 class Poll:
@@ -87,6 +90,7 @@ class Poll:
         self._database = database
         self._options = options
         self._reaper = Reaper(database, options, namespace, late)
+        self._wrong_clock = WrongClock(database, options)
         self._make_run = make_run
         self._patience = patience
         self._failed_ticks = failed_ticks
@@ -116,25 +120,26 @@ class Poll:
                 continue
             task, rows = stored.get(name), (states.get(name), others.get(name))
             try:
-                runs += self._patience.call(partial(self._of_task, task, *rows, work.minute, polled.tick))
+                runs += self._patience.call(partial(self._of_task, task, *rows, work.minute, polled))
             except Exception as exc:
                 not_claimed = _not_claimed(name, exc)
                 if task is None:
                     work.add_problem(f'task {name}: {not_claimed.reason}')
                 else:
                     runs.append(self._make_run(task, work.minute, not_claimed=not_claimed))
-        self._see([task.name for task in polled.wanted if task.name in states], states, work.minute)
+        self._see([task.name for task in polled.wanted if task.name in states], states, work.minute, polled.tick.future)
         if self._looked_at_all == work.minute:
             self._renames.take_over_history(polled.wanted)
         return runs
 
     def _of_task(
-        self, task: Task | None, state: TaskState | None, other: TaskState | None, instant: datetime, tick: Tick
+        self, task: Task | None, state: TaskState | None, other: TaskState | None, instant: datetime, polled: Polled
     ) -> list[StoredRun]:
         """Return the runs of a task for the report of a tick, after its run was reaped if its process is dead.
 
         :param other: its row under another name.
         """
+        tick = polled.tick
         runs: list[StoredRun] = []
         if task is not None and other is not None:
             left, lost = self._reaper.reap(other, None, instant, tick.clock)
@@ -145,12 +150,13 @@ class Poll:
         if task is not None and state.task != task.name:
             return [*runs, *([self._overlap(task, state, instant, tick.clock)] if task.check(instant) else [])]
         left, lost = self._reaper.reap(state, task, instant, tick.clock)
+        left = self._wrong_clock.correct_task(left, tick, is_registered=task is not None)
         if task is None:
             self._cancel_old_retry(left, instant)
             if left is state and left.is_unregistered(tick.before) and not left.is_reported:
                 self._report_unregistered(left, instant)
             return []
-        left = self._up_to_date(task, left, instant, tick.before)
+        left = self._up_to_date(task, left, instant, polled.before)
         runs += self._lost_runs(task, state, lost)
         return [*runs, *self._decided(task, left, instant, tick.clock)]
 
@@ -170,11 +176,14 @@ class Poll:
         with self._database.autocommit() as connection:
             tick = Ticks(connection).record(instant, MOST_AHEAD, nothing_due=not due and not all_in_turn)
             self._require_present(instant, tick)
+            was_wrong = self._wrong_clock.correct_ticks(connection, tick)
+            if was_wrong:
+                tick = Ticks(connection).record(instant, MOST_AHEAD)
             before = tick.before
             gap = tick.last == instant and before is not None and instant - before > clock.MINUTE
-            if not (due or all_in_turn or gap or tick.attention):
+            everything = all_in_turn or gap or was_wrong
+            if not (due or everything or tick.attention):
                 return None
-            everything = all_in_turn or gap
             wanted = list(stored.values()) if everything else due
             states = TaskStates(connection).load(None if everything else names_of(due), instant)
             found = load_renamed(connection, wanted, states)
@@ -182,7 +191,7 @@ class Poll:
             self._record_gap(before + clock.MINUTE, instant - clock.MINUTE)
         if everything:
             self._looked_at_all = instant
-        return Polled(tick, found, wanted)
+        return Polled(tick, found, wanted, None if was_wrong else before)
 
     def _require_present(self, instant: datetime, tick: Tick) -> None:
         ahead = instant.timestamp() - tick.clock
@@ -192,19 +201,21 @@ class Poll:
                 'set the clock of this machine, or that of the database'
             )
 
-    def named(self, tasks: Tasks, wanted: Collection[Task], instant: datetime) -> None:
+    def named(self, tasks: Tasks, wanted: Collection[Task]) -> None:
         """Prepare the rows of tasks for runs by name."""
         with self._database.autocommit() as connection:
             states: Mapping[str, TaskState] = TaskStates(connection).load(names_of(wanted))
             states = load_renamed(connection, wanted, states)
-            now = connection.clock()
+            # not the clock of this machine, which may be ahead
+            now = connection.now()
+        instant = clock.minute_of(now)
         others = under_other_names({task.name: task for task in tasks if task.store}, states)
         states = self._registered(wanted, states, others, instant)
         for task in wanted:
             if task.name in others:
-                self._renames.take_over(task, self._reaper.reap(others[task.name], None, instant, now)[0])
+                self._renames.take_over(task, self._reaper.reap(others[task.name], None, instant, now.timestamp())[0])
             else:
-                self._reaper.reap(states[task.name], task, instant, now)
+                self._reaper.reap(states[task.name], task, instant, now.timestamp())
 
     def delivered(self, task: Task, delivery: Delivery, instant: datetime) -> StoredRun:
         """Return the run of a delivery, which is to begin in this process."""
@@ -242,14 +253,14 @@ class Poll:
                 of_tasks.register(task, instant)
             return {**states, **of_tasks.load([task.name for task in new])}
 
-    def _see(self, names: Iterable[str], states: Mapping[str, TaskState], instant: datetime) -> None:
-        """Record that tasks are registered here, for those of which that was recorded long ago."""
-        stale = [name for name in names if states[name].is_stale(instant)]
+    def _see(self, names: Iterable[str], states: Mapping[str, TaskState], instant: datetime, future: datetime) -> None:
+        """Record that tasks are registered here, for those of which that was recorded long ago, or in the future."""
+        stale = [name for name in names if states[name].is_stale(instant, future)]
         if not stale:
             return
         try:
             with self._database.begin() as connection:
-                TaskStates(connection).see(stale, instant)
+                TaskStates(connection).see(stale, instant, future)
         except Unavailable as exc:
             log.warning('it cannot be recorded which tasks are registered: %s', exc)
 
@@ -277,7 +288,7 @@ class Poll:
         decision = decide(task, state, instant, self._options.grace(task))
         if decision == NOTHING and state.owes_from(instant):
             with self._database.begin() as connection:
-                TaskStates(connection).postpone(task.name, state, next_due(task, instant))
+                TaskStates(connection).postpone(state, next_due(task, instant))
         if decision.attempt:
             yield self._make_run(
                 task, decision.minute, decision.attempt, decision=decision, state=state, engine=task.engine

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pyramid_cron.events import TaskLost, TaskMissed
 from pyramid_cron.reports import LOST, MISSED, SKIPPED, duration
 from pyramid_cron.schedules import clock
+from pyramid_cron.store import leases
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.decision import owed_minutes
@@ -19,7 +20,7 @@ from pyramid_cron.store.late import Late
 from pyramid_cron.store.liveness import PidNamespace, is_dead
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.run_end import Ending, RunEnd
-from pyramid_cron.store.task_state import TaskState, TaskStates
+from pyramid_cron.store.task_state import ProcessState, TaskState, TaskStates
 from pyramid_cron.store.texts import busy_reason, running_process
 from pyramid_cron.store.ticks import Ticks
 from pyramid_cron.tasks import Task
@@ -68,12 +69,41 @@ class Reaper:
             return state, None
         if state.is_enqueued:
             waits = timedelta(seconds=now - (state.started_at or now))
+            if waits <= -clock.THREE_HOURS:
+                self._restart_wait(state, state.run_id)
             if waits <= self._options.queue_timeout(task):
                 return state, None
             return self.expire(state, task, instant, f'no worker began it in {duration(waits.total_seconds())}'), None
-        if state.process is not None and not is_dead(state.process, self._namespace().see(state.process)):
+        process = state.process
+        if process is not None and not is_dead(process, self._namespace().see(process)):
+            self._limit_lease(state, process, now)
             return state, None
         return self._reap_dead(state, state.run_id, task, instant)
+
+    def _restart_wait(self, state: TaskState, enqueued_id: str) -> None:
+        with self._database.begin() as connection:
+            restarted = TaskStates(connection).restart_wait(state.task, enqueued_id)
+        if restarted:
+            log.warning(
+                'task %s is %s, by a clock that was ahead: its wait for a worker begins now',
+                state.task,
+                busy_reason(state, self._options.zone),
+            )
+
+    def _limit_lease(self, state: TaskState, process: ProcessState, now: float) -> None:
+        """Limit a lease that was taken by a clock that was ahead. A living process renews it in time."""
+        lease = self._options.lease
+        longest = lease + clock.THREE_HOURS.total_seconds()
+        if process.lease_until is None or process.lease_until - now <= longest:
+            return
+        with self._database.begin() as connection:
+            limited = leases.limit_leases(connection, lease, longest)
+        if limited:
+            log.warning(
+                'a lease was taken by a clock that was ahead, and ends in %.0f s now: %s',
+                lease,
+                running_process(state, self._options.zone),
+            )
 
     def _reap_dead(
         self, state: TaskState, run_id: str, task: Task | None, instant: datetime

@@ -68,6 +68,8 @@ tasks = Table(
     # the newest minute that was claimed or skipped, and the minute of the end of the last run: the task owes later ones
     Column('last_minute', Instant),
     Column('busy_until', Instant),
+    # the newest of these minutes before they were taken back from the future: put forward again when it is reached
+    Column('taken_back_from', Instant),
     Column('attempt', Integer, nullable=False, default=0),
     # why last_minute is to run once more: failed, lost or unsent
     Column('retry_reason', String(8)),
@@ -137,6 +139,8 @@ ticks = Table(
     Column('problem', StorableText),
     # the tick after which old records were deleted
     Column('pruned_minute', Instant),
+    # as in the rows of the tasks
+    Column('taken_back_from', Instant),
     **TABLE_OPTIONS,
 )
 

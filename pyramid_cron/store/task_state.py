@@ -43,6 +43,7 @@ class ProcessState:
     :param boot_and_pidns: the boot and the PID namespace in which ``pid`` is unique, ``None`` where not known.
     :param process_started: when it started, in units of its kernel.
     :param lease_over: whether its lease has expired by the database's clock.
+    :param lease_until: when its lease expires, in seconds by the database's clock.
     """
 
     host: str | None
@@ -50,6 +51,7 @@ class ProcessState:
     boot_and_pidns: str | None
     process_started: str | None
     lease_over: bool
+    lease_until: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class TaskState:
     :param next_due: from this minute on a tick has to look at the row: the first that the task may owe.
     :param last_minute: the newest minute that was claimed or skipped.
     :param busy_until: the minute in which the last run ended: minutes during a run are not owed.
+    :param taken_back_from: the minute up to which the task owed none, before that was taken back from the future.
     :param attempt: how many times ``last_minute`` has begun.
     :param retry_reason: why ``last_minute`` is to run once more: ``'failed'``, ``'lost'`` or ``'unsent'``.
     :param run_id: the fencing token of the run in progress, ``None`` if there is none.
@@ -95,6 +98,7 @@ class TaskState:
     schedule_changed_at: datetime | None = None
     last_minute: datetime | None = None
     busy_until: datetime | None = None
+    taken_back_from: datetime | None = None
     attempt: int = 0
     retry_reason: str | None = None
     run_id: str | None = None
@@ -149,13 +153,20 @@ class TaskState:
         """Whether it was reported that no process has the task registered since it was last seen."""
         return self.unregistered_at is not None and (self.last_seen is None or self.unregistered_at > self.last_seen)
 
-    def is_stale(self, minute: datetime) -> bool:
-        """Return whether it was recorded long ago that a process has the task registered."""
-        return self.last_seen is None or minute - self.last_seen >= SEEN_INTERVAL / 2
+    def is_stale(self, minute: datetime, future: datetime) -> bool:
+        """Return whether it was recorded long ago, or in the future, that a process has the task registered."""
+        return self.last_seen is None or minute - self.last_seen >= SEEN_INTERVAL / 2 or self.last_seen >= future
 
     def has_begun(self, minute: datetime) -> bool:
         """Return whether the task was claimed or skipped for a minute, or for a later one."""
         return self.last_minute is not None and self.last_minute >= minute
+
+    @property
+    def newest(self) -> datetime:
+        """The newest instant by which it is decided whether the task runs, or whether the run in progress is stuck."""
+        began = self.started if self.is_claimed else None
+        known = (self.first_seen, self.last_seen, self.last_minute, self.busy_until, self.schedule_changed_at, began)
+        return max(instant for instant in known if instant is not None)
 
     @property
     def started(self) -> datetime | None:
@@ -281,9 +292,10 @@ class TaskStates:
         values = {'first_seen': before, 'last_seen': minute, 'next_due': next_due(task, before)}
         return self._change_unlocked(unseen, retry_reason=None, **values)
 
-    def see(self, names: Collection[str], minute: datetime) -> None:
+    def see(self, names: Collection[str], minute: datetime, future: datetime) -> None:
         """Record that tasks are registered in a process that ticks, except for those that are claimed or locked."""
-        stale = or_(tasks.c.last_seen.is_(None), tasks.c.last_seen <= minute - SEEN_INTERVAL / 2)
+        seen = tasks.c.last_seen
+        stale = or_(seen.is_(None), seen <= minute - SEEN_INTERVAL / 2, seen >= future)
         condition = self._unlocked(and_(tasks.c.task.in_(names), ~IS_CLAIMED, stale))
         self._connection.execute(self._connection.update(tasks).where(condition), {'last_seen': minute})
 
@@ -329,12 +341,26 @@ class TaskStates:
         """Delete the row of a task, if no run is in progress."""
         return self._connection.execute(self._connection.delete(tasks).where(self._is_free(task))) == 1
 
-    def postpone(self, task: str, state: TaskState, minute: datetime) -> bool:
+    def postpone(self, state: TaskState, minute: datetime) -> bool:
         """Record until when no tick has to look at the row of a task that owes nothing.
 
         :param state: the state by which it owes nothing.
         """
         return self._change_unlocked(self._is_unchanged(state), next_due=minute)
+
+    def correct(self, state: TaskState, **values: Any) -> bool:
+        """Correct what a wrong clock has left in the row of a task, if no run is in progress."""
+        return self._change_unlocked(self._is_unchanged(state), **values)
+
+    def forget_taken_back(self, minute: datetime) -> None:
+        """Forget from which minutes, up to another one, rows were taken back, except while a run is in progress."""
+        reached = and_(tasks.c.taken_back_from <= minute, ~IS_CLAIMED)
+        self._connection.execute(self._connection.update(tasks).where(reached), {'taken_back_from': None})
+
+    def restart_wait(self, task: str, enqueued_id: str) -> bool:
+        """Let the wait of an enqueued run for a worker begin now, if it begins in the future."""
+        ahead = and_(self._waits(task, enqueued_id), tasks.c.started_at > database_clock())
+        return self._change_unlocked(ahead, started_at=database_clock())
 
     def claim(self, task: str, minute: datetime | None, attempt: int, **values: Any) -> bool:
         """Claim a task for a minute, or for a run by name, if no run is in progress.

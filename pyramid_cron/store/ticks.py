@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from sqlalchemy import and_, case, literal, null, or_
@@ -21,12 +21,24 @@ class Tick(NamedTuple):
     :param before: the newest before that one, ``None`` if there was none.
     :param attention: whether a task is claimed, is to run once more, or may owe a minute.
     :param clock: the database's clock, in seconds since 1970.
+    :param taken_back_from: the newest minute before it was taken back, ``None`` if it was not.
     """
 
     last: datetime
     before: datetime | None
     attention: bool
     clock: float
+    taken_back_from: datetime | None = None
+
+    @property
+    def now(self) -> datetime:
+        """The instant of the tick by the database's clock."""
+        return datetime.fromtimestamp(self.clock, timezone.utc)
+
+    @property
+    def future(self) -> datetime:
+        """The instant from which on a minute in the store is one of a clock that was ahead."""
+        return self.now + clock.THREE_HOURS
 
 
 class TickState(NamedTuple):
@@ -80,6 +92,7 @@ class Ticks:
             ticks.c.minute_before,
             attention.label('attention'),
             database_clock().label('clock'),
+            ticks.c.taken_back_from,
         )
         in_time = database_clock() >= minute.timestamp() - most_ahead
         # with its type, without which PostgreSQL would read it in the time zone of its own
@@ -116,7 +129,9 @@ class Ticks:
         values: dict[str, Any] = {'problem': case((is_newest, shown), else_=ticks.c.problem)}
         if problem is None:
             older = or_(ticks.c.done_minute.is_(None), ticks.c.done_minute < minute)
-            values['done_minute'] = case((older, minute), else_=ticks.c.done_minute)
+            # not that of a tick that was taken back meanwhile
+            done = and_(older, ticks.c.last_minute >= minute)
+            values['done_minute'] = case((done, minute), else_=ticks.c.done_minute)
         self._connection.execute(self._connection.update(ticks).values(values))
 
     def state(self) -> TickState | None:
@@ -134,6 +149,17 @@ class Ticks:
     def last_as_value(self) -> Any:
         """Return the newest minute that had a tick as a value for a statement."""
         return self._connection.select(ticks, ticks.c.last_minute).scalar_subquery()
+
+    def take_back(self, tick: Tick, minute: datetime) -> bool:
+        """Take the newest minute back to another one, and return whether no other process has."""
+        values = {'last_minute': minute, 'minute_before': None, 'done_minute': minute, 'taken_back_from': tick.last}
+        mine = self._connection.update(ticks).where(ticks.c.last_minute == tick.last)
+        return self._connection.execute(mine, values) == 1
+
+    def put_forward(self, tick: Tick, before: datetime) -> bool:
+        """Record which minute had the tick before the newest one, and return whether no other process has."""
+        mine = self._connection.update(ticks).where(ticks.c.taken_back_from == tick.taken_back_from)
+        return self._connection.execute(mine, {'minute_before': before, 'taken_back_from': None}) == 1
 
     def record_gap(self, first: datetime, last: datetime, problem: str | None = None) -> bool:
         """Record minutes without a tick, and return whether no other process has.
@@ -156,6 +182,17 @@ class Ticks:
             query = query.where(gaps.c.last_minute >= since)
         newest = query.order_by(gaps.c.first_minute.desc()).limit(limit)
         return [Gap(*row) for row in self._connection.rows(newest)]
+
+    def false_gap(self, tick: Tick) -> Gap | None:
+        """Return the gap that begins at the latest with the next tick and ends in the future, ``None`` without one."""
+        query = self._connection.select(gaps, gaps.c.first_minute, gaps.c.last_minute, gaps.c.problem)
+        query = query.where(gaps.c.first_minute <= tick.now + clock.MINUTE, gaps.c.last_minute >= tick.future)
+        rows = self._connection.rows(query.order_by(gaps.c.first_minute))
+        return Gap(*rows[0]) if rows else None
+
+    def delete_gap(self, gap: Gap) -> None:
+        """Delete a gap."""
+        self._connection.execute(self._connection.delete(gaps).where(gaps.c.first_minute == gap.first))
 
     def prune(self, before: datetime) -> None:
         """Delete the gaps that end before an instant."""

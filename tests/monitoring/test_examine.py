@@ -267,3 +267,23 @@ def test_an_empty_history_changes_nothing_but_the_history(shop):
     assert look() == before
     assert '<svg' not in shop.page()
     assert shop.pcron('history').startswith('Nothing of that is recorded.')
+
+
+def test_minutes_of_the_future_are_faults_everywhere(shop):
+    shop.now = TICK - timedelta(hours=1)
+    shop.change('hourly', last_minute=TICK)
+    tick = "tick failed: the last tick is 1 h 0 min ahead of the database's clock"
+    task = "its row is 1 h 0 min ahead of the database's clock"
+    assert shop.health().text == f'fail: last tick 0 s ago; {tick}; ahead: hourly'
+    assert 'pyramid_cron_tick_failed 1.0' in shop.metrics()
+    assert 'pyramid_cron_task_problem{problem="ahead",task="hourly"} 1.0' in shop.metrics()
+    page = [text.replace('&#39;', "'") for text in shop.notices()]
+    assert page == [f'tick failed {tick.capitalize()}', f'ahead hourly ahead at 02:00: {task}']
+    assert f'{tick.capitalize()}.' in ' '.join(shop.pcron('list').split())
+    shown = json.loads(shop.pcron('list --json'))
+    assert (shown['tick_failed'], shown['problem']) == (True, tick)
+    assert [row['problems'] for row in shown['tasks']] == [['ahead'], []]
+    assert f'ahead, Wed 2020-11-25 02:00: {task}' in ' '.join(shop.pcron('show hourly').split())
+    now = ' '.join(section(shop.pcron('history'), 'Now'))
+    assert now.endswith(f'ahead hourly, Wed 2020-11-25 02:00: {task}')
+    assert tick.capitalize() in shop.toolbar().replace('&#x27;', "'")

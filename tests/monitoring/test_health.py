@@ -53,6 +53,7 @@ def test_a_recent_tick_without_problems_is_healthy(pair, health):
         'tick_failed': False,
         'failed': [],
         'stuck': [],
+        'ahead': [],
         'lost': [],
         'missed': [],
         'unregistered': [],
@@ -242,3 +243,9 @@ def test_a_failed_tick_is_not_healthy(servers, pair, health):
     assert not found.ok
     assert str(found) == 'fail: last tick 0 s ago; tick failed: task other: locked'
     assert (found.as_dict()['tick_failed'], found.as_dict()['problem']) == (True, 'task other: locked')
+
+
+def test_a_tick_that_a_clock_ahead_has_refused_is_not_remembered(servers, pair, health):
+    pair.tick(0)
+    pair.claims.failed_ticks.add(datetime(2100, 1, 1, tzinfo=timezone.utc), "ahead of the database's clock")
+    assert health().ok

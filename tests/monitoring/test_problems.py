@@ -207,3 +207,23 @@ def test_ticks_that_fail_are_a_problem(last, done, problem, found):
 
 def test_a_problem_begins_a_sentence():
     assert Problem('tick failed', error='the Row is locked').as_sentence() == 'Tick failed: the Row is locked'
+
+
+@pytest.mark.parametrize(('lead', 'is_ahead'), [(120, False), (121, True), (9e7, True)])
+def test_a_minute_of_the_future_is_a_fault(lead, is_ahead):
+    future = NOW + timedelta(seconds=lead)
+    (tick,) = problems(last_tick=future) or [None]
+    assert (tick is not None and tick.kind == 'tick failed') is is_ahead
+    for name in ('first_seen', 'last_seen', 'last_minute', 'busy_until', 'schedule_changed_at'):
+        found = problems(replace(IDLE, **{name: future}))
+        assert [(problem.kind, problem.since) for problem in found] == ([('ahead', future)] if is_ahead else [])
+    assert [problem.kind for problem in problems(running(-lead))] == (['ahead'] if is_ahead else [])
+    # that of the last run while none is in progress
+    assert problems(replace(running(-lead), run_id=None)) == []
+
+
+def test_how_far_a_minute_is_ahead_is_shown():
+    (tick,) = problems(last_tick=NOW + timedelta(hours=1))
+    assert str(tick) == "tick failed: the last tick is 1 h 0 min ahead of the database's clock"
+    (task,) = problems(replace(IDLE, last_minute=NOW + timedelta(hours=1)))
+    assert str(task) == "ahead: its row is 1 h 0 min ahead of the database's clock"

@@ -71,11 +71,12 @@ def run(module, tmp_path, monkeypatch, capsys):
     ini = tmp_path / 'shop.ini'
     made = []
 
-    def run(line, columns=80, store=f'cron.store = sqlite:///{tmp_path}/cron.sqlite', zone='UTC'):
+    def run(line, columns=80, store=f'cron.store = sqlite:///{tmp_path}/cron.sqlite', zone='UTC', now=NOW):
         monkeypatch.setenv('COLUMNS', str(columns))
         ini.write_text(INI.format(module=module, store=store, zone=zone))
         name, *more = shlex.split(line)
         command = (TickCommand if name == 'tick' else FixedCommand)(['pcron', name, str(ini), *more])
+        command.now = lambda: now
         status = command.run()
         made.append(command.registry['cron_store'])
         return (status, *capsys.readouterr())
@@ -300,7 +301,8 @@ def test_show_has_the_newest_of_the_last_runs_first(ticked):
     for minutes in range(1, 5):
         ticked(f"tick --at '{NOW + timedelta(minutes=minutes):%Y-%m-%d %H:%M}'")
     ticked(f"tick --at '{NOW + timedelta(minutes=30):%Y-%m-%d %H:%M}'")
-    out = ticked('show fail --next 1', columns=200)[1]
+    later = NOW + timedelta(minutes=30)
+    out = ticked('show fail --next 1', columns=200, now=later)[1]
     lines = shown(out)
     assert lines[:4] == [
         'fail',
@@ -308,17 +310,17 @@ def test_show_has_the_newest_of_the_last_runs_first(ticked):
         '  schedule   * * * * * (UTC)',
         '  settings   caught up for 5 min',
     ]
-    assert lines[4] == f'  due        at {DAY} 12:30: all fields match'
+    assert lines[4] == f'  due        at {DAY} 13:00: all fields match'
     assert re.fullmatch(r'  problems   failed, .* \d\d:\d\d: LookupError', lines[5])
-    assert lines[6] == f'  next runs  {DAY} 12:31 +00:00, in 1 min'
+    assert lines[6] == f'  next runs  {DAY} 13:01 +00:00, in 1 min'
     assert [line[13:] for line in lines[7:]] == ['failed : LookupError'] * 5
     ticked('resume fail')
     with ticked.store().database.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM cron_runs WHERE outcome <> 'missed'")
-    assert shown(ticked('show fail --next 1')[1])[7:] == ['  last runs  missed, 25 times until then']
+    assert shown(ticked('show fail --next 1', now=later)[1])[7:] == ['  last runs  missed, 25 times until then']
     with ticked.store().database.engine.begin() as connection:
         connection.exec_driver_sql('DELETE FROM cron_runs WHERE id <> (SELECT min(id) FROM cron_runs)')
-    assert shown(ticked('show fail --next 1')[1])[7:] == ['  last runs  missed']
+    assert shown(ticked('show fail --next 1', now=later)[1])[7:] == ['  last runs  missed']
 
 
 def test_show_has_skipped_running_and_lost_runs(ticked):
@@ -345,7 +347,8 @@ def test_show_has_the_newest_miss_before_older_runs(ticked):
         ticked(f"tick --at '{NOW + timedelta(minutes=minutes):%Y-%m-%d %H:%M}'")
     with ticked.store().database.engine.begin() as connection:
         connection.execute(insert(runs).values(newest))
-    lines = [line[13:] for line in ticked('show fail --next 1', columns=200)[1].splitlines()[7:]]
+    later = NOW + timedelta(minutes=MAX_LAST_RUNS)
+    lines = [line[13:] for line in ticked('show fail --next 1', columns=200, now=later)[1].splitlines()[7:]]
     assert lines[0] == f'{NOW + timedelta(days=2):%a %Y-%m-%d} 12:30, missed'
     assert len(lines) == MAX_LAST_RUNS
     assert all(', failed in ' in line for line in lines[1:])

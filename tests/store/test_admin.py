@@ -10,7 +10,8 @@ from pyramid_cron.events import ITaskPaused, ITaskResumed
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.admin import Snapshot, Store
-from pyramid_cron.store.schema import schema
+from pyramid_cron.store.schema import pauses, schema
+from tests.support.clock import set_clock
 from tests.support.servers import INSTANT
 
 
@@ -170,3 +171,15 @@ def test_a_running_task_is_not_forgotten(servers, server):
     with pytest.raises(ValueError, match=r'^task task has a run in progress: forget it when that has ended$'):
         server.store.forget('task')
     assert set(server.store.states()) == {'task'}
+
+
+def test_a_pause_begins_and_ends_by_the_clock_of_the_database(servers):
+    server = servers.start().add()
+    server.tick(0)
+    set_clock(server.engine, lambda: INSTANT)
+    server.store.pause(['task'], reason='why')
+    assert servers.rows(pauses)[0]['since'] < INSTANT + MINUTE
+    assert server.store.resume(['task']) == ['task']
+    assert servers.rows(pauses)[0]['until'] < INSTANT + MINUTE
+    server.store.pause(['task'], reason='why', until=INSTANT + MINUTE)
+    assert list(server.store.paused()) == ['task']

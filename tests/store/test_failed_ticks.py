@@ -12,9 +12,8 @@ def test_the_last_reason_in_a_time_counts():
     for minute, reason in ((5, 'away'), (3, 'locked')):
         failed.add(at(minute), reason)
     assert failed.reason(at(0), at(4)) == 'locked'
-    assert failed.reason(at(3)) == 'away'
     assert failed.reason(at(3), at(5)) == 'away'
-    assert failed.reason(at(6)) is None
+    assert failed.reason(at(6), at(9)) is None
     assert failed.reason(at(4), at(4)) is None
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import delete, insert, update
 
 from pyramid_cron.store import leases
-from pyramid_cron.store.leases import KEPT_SECONDS, Heartbeat, Process
+from pyramid_cron.store.leases import KEPT_SECONDS, LONGEST_SECONDS, Heartbeat, Process
 from pyramid_cron.store.liveness import PidNamespace
 from pyramid_cron.store.schema import processes, tasks
 from pyramid_cron.tasks import LONGEST
@@ -87,14 +87,16 @@ def test_processes_with_claims_or_leases_are_not_pruned(servers):
         ('expired', now - KEPT_SECONDS - 60),
         ('claiming', now - KEPT_SECONDS - 60),
         ('recent', now - KEPT_SECONDS + 60),
+        ('living', now + LONGEST_SECONDS - 60),
+        ('ahead', now + LONGEST_SECONDS + 60),
     ):
         servers.execute(insert(processes).values(id=id_, host='here', pid=1, lease_until=until))
     # a process can claim tasks of several applications
     values = {'schedule': '', 'first_seen': INSTANT, 'attempt': 1, 'transactional': False, 'run_id': 'run'}
     servers.execute(insert(tasks).values(app='other', task='task', process='claiming', **values))
     with servers.begin() as connection:
-        assert leases.prune(connection, 9) == 1
-    assert sorted(row['id'] for row in servers.rows(processes)) == ['claiming', 'recent']
+        assert leases.prune(connection, 9) == 2
+    assert sorted(row['id'] for row in servers.rows(processes)) == ['claiming', 'living', 'recent']
 
 
 class Beats:

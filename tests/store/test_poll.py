@@ -10,6 +10,7 @@ from pyramid_cron.events import ITaskUnregistered
 from pyramid_cron.reports import TaskReport
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.schema import gaps, runs, tasks, ticks
+from tests.support.clock import set_clock
 from tests.support.servers import INSTANT
 from tests.support.statements import GONE
 
@@ -610,3 +611,11 @@ def test_a_report_that_two_servers_begin_is_made_once(servers, warnings):
     with second.overtaken(of=tasks, kind=('lock', 'update'), by=lambda: servers.start().tick(62)):
         second.tick(62)
     assert warnings() == [UNREGISTERED]
+
+
+def test_a_row_that_is_made_for_a_run_by_name_begins_by_the_clock_of_the_database(servers):
+    server = servers.start().add()
+    server.ready()
+    set_clock(server.engine, lambda: INSTANT + timedelta(seconds=9))
+    server.tick(names=['task'])
+    assert (servers.row()['first_seen'], servers.row()['last_seen']) == (INSTANT - MINUTE, INSTANT)

@@ -162,6 +162,32 @@ def test_a_run_that_no_worker_began_is_missed(servers, queue, warnings):
     assert len(queue) == 2
 
 
+@pytest.mark.each_database
+def test_a_wait_that_began_in_the_future_begins_now(servers, web, queue, warnings):
+    web.tick(0)
+    with servers.begin() as connection:
+        now = connection.clock()
+    servers.change(started_at=now + 4 * 3600)
+    for minute in (1, 2):
+        web.tick(minute)
+    assert 0 <= servers.row()['started_at'] - now < 60
+    (warning,) = warnings()
+    assert warning.startswith('task task is still queued, since 20')
+    assert warning.endswith('by a clock that was ahead: its wait for a worker begins now')
+
+
+def test_a_wait_begins_anew_once(servers, queue, warnings):
+    first, second = (servers.start(catch_up='300').add(via=queue) for _ in range(2))
+    first.tick(0)
+    began = servers.row()['started_at']
+    servers.change(started_at=began + 4 * 3600)
+    state = first.store.states()['task']
+    for server in (first, second):
+        server.ready()
+        assert reaper(server).reap(state, server.task(), INSTANT, began) == (state, None)
+    assert len(warnings()) == 1
+
+
 def test_minutes_due_while_a_run_waited_are_skipped(servers, queue):
     web = servers.start(catch_up='300').add(via=queue)
     web.tick(0)
@@ -254,3 +280,28 @@ def test_an_enqueued_run_waits_until_its_time_is_over(servers, queue):
     for seconds, waits in ((300, True), (301, False)):
         left, _ = reaper(web).reap(state, web.task(), INSTANT + MINUTE, state.started_at + seconds)
         assert left.is_enqueued is waits
+
+
+@pytest.mark.each_database
+def test_a_lease_of_the_future_is_taken_back(servers, warnings):
+    server = servers.start(window='10e9').add(min='*')
+    server.tick(0)
+    servers.hold(lease_until=10.0**12)
+    with servers.begin() as connection:
+        now = connection.clock()
+    for minute in (1, 2):
+        assert [task.outcome for task in server.tick(minute).tasks] == ['skipped']
+    (held,) = (row for row in servers.rows(processes) if row['id'] == 'stranger')
+    assert 0 < held['lease_until'] - now < 100
+    process = 'process 4711 on elsewhere, since 2020-11-23 02:00:00+00:00'
+    limited = [warning for warning in warnings() if 'lease' in warning]
+    assert limited == [f'a lease was taken by a clock that was ahead, and ends in 90 s now: {process}']
+
+
+def test_a_lease_of_the_future_is_taken_back_by_one_server(servers, warnings):
+    one, other = (servers.start(window='10e9').add(min='*') for _ in range(2))
+    one.tick(0)
+    servers.hold(lease_until=10.0**12)
+    with one.overtaken(of=processes, kind='update', by=lambda: other.tick(1)):
+        one.tick(1)
+    assert len([warning for warning in warnings() if 'lease' in warning]) == 1

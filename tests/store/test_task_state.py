@@ -318,7 +318,9 @@ def test_a_state_has_its_process_and_pause(connection, states):
     pause = Pause(at(9), 'why', 'ada')
     Pauses(connection).pause(['task'], pause, at(0))
     state = states.get('task')
-    assert state.process == ProcessState(process.host, process.pid, process.namespace.name, process.started, False)
+    mine = process.host, process.pid, process.namespace.name, process.started
+    assert state.process == ProcessState(*mine, False, state.process.lease_until)
+    assert 80 < state.process.lease_until - connection.clock() <= 90
     assert state.pause == pause
     connection.execute(connection.update(processes).values(lease_until=0.0))
     assert states.get('task').process.lease_over

@@ -176,7 +176,7 @@ def test_a_row_is_not_looked_at_unless_it_was_seen(connection):
     states = TaskStates(connection)
     states.register(Task(print, name='task', min=3, timezone='UTC'), at(0))
     assert [record(connection, minute)[2] for minute in (3, 59, 60)] == [True, True, False]
-    states.see(['task'], at(60))
+    states.see(['task'], at(60), AHEAD)
     assert record(connection, 61)[2] is True
 
 
@@ -195,6 +195,13 @@ def test_the_newest_tick_decides_about_the_problem(connection):
     ticks.finish(at(2), None)
     ticks.finish(at(0), None)
     assert ticks.state()[:3] == (at(2), at(2), None)
+
+
+def test_a_tick_that_was_taken_back_meanwhile_is_not_done(connection):
+    stored = Ticks(connection)
+    assert stored.take_back(stored.record(at(9), 60), at(1))
+    stored.finish(at(9), None)
+    assert stored.state() == (at(1), at(1), None)
 
 
 def test_a_gap_keeps_why_its_ticks_failed(connection):

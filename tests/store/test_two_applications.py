@@ -16,7 +16,7 @@ from pyramid_cron.store.queries import Queries
 from pyramid_cron.store.run_end import RunEnd
 from pyramid_cron.store.schema import gaps, pauses, processes, runs, tasks, ticks
 from pyramid_cron.store.task_state import TaskStates
-from pyramid_cron.store.ticks import Ticks
+from pyramid_cron.store.ticks import Tick, Ticks
 from tests.support.servers import INSTANT, NEVER
 
 OF_APP = [tasks, pauses, ticks, gaps, runs]
@@ -105,20 +105,47 @@ def change_schedules(connection):
 def register_again(connection):
     states = TaskStates(connection)
     for state in states.load().values():
-        states.see([state.task], at(1))
+        states.see([state.task], at(1), at(999))
         states.register_again(Task(print, 7, name=state.task), states.get(state.task), at(20))
 
 
 def postpone(connection):
     states = TaskStates(connection)
     for state in states.load().values():
-        states.postpone(state.task, state, at(20))
+        states.postpone(state, at(20))
 
 
 def tick(connection):
     """Record a tick while no task of the application needs attention."""
     connection.execute(connection.delete(tasks))
     return Ticks(connection).record(at(11), 60)[:3]
+
+
+def take_back(connection, forward=False):
+    stored = Ticks(connection)
+    taken = stored.take_back(stored.record(at(11), 60), at(1))
+    return stored.put_forward(stored.record(at(12), 60), at(11)) if forward else taken
+
+
+def false_gap(connection):
+    stored = Ticks(connection)
+    stored.record_gap(at(2), at(500))
+    gap = stored.false_gap(Tick(at(501), None, False, at(3).timestamp()))
+    stored.delete_gap(gap)
+    return gap
+
+
+def forget_taken_back(connection):
+    connection.execute(connection.update(tasks), {'taken_back_from': at(5)})
+    TaskStates(connection).forget_taken_back(at(5))
+
+
+def restart_wait(connection):
+    connection.execute(connection.update(tasks), {'started_at': 1e12})
+    restarted = TaskStates(connection).restart_wait('queued', 'queued')
+    # no two calls have the same present
+    connection.execute(connection.update(tasks).where(tasks.c.started_at < 1e12), {'started_at': 1.0})
+    return restarted
 
 
 def pause(connection, name):
@@ -140,9 +167,16 @@ OPERATIONS = {
     'change schedules': change_schedules,
     'register again': register_again,
     'postpone': postpone,
-    'see': lambda c: TaskStates(c).see(['idle', 'running', 'theirs'], at(20)),
-    'finish a tick': lambda c: Ticks(c).finish(at(11), None),
+    'see': lambda c: TaskStates(c).see(['idle', 'running', 'theirs'], at(20), at(999)),
+    'finish a tick': lambda c: Ticks(c).finish(at(10), None),
     'fail a tick': lambda c: Ticks(c).finish(at(11), 'no'),
+    'take back a tick': take_back,
+    'put forward a tick': lambda c: take_back(c, forward=True),
+    'take back the history': lambda c: History(c).take_back(at(0), at(9)),
+    'delete a false gap': false_gap,
+    'forget what was taken back': forget_taken_back,
+    'restart a wait': restart_wait,
+    'correct': lambda c: TaskStates(c).correct(TaskStates(c).get('idle'), next_due=at(3)),
     'claim': lambda c: claim(c, 'idle', at(1), 1),
     'claim by name': lambda c: claim(c, 'idle', None, 1),
     'claim a retry': lambda c: claim(c, 'retried', at(0), 2),

@@ -1,6 +1,7 @@
 """Applications that stand for the servers of one store."""
 
 import contextlib
+import time
 from datetime import datetime, timezone
 
 from pyramid.config import Configurator
@@ -221,7 +222,7 @@ class Servers:
             'host': 'elsewhere',
             'pid': 4711,
             'boot_and_pidns': 'another boot',
-            'lease_until': 10.0**12,
+            'lease_until': time.time() + 3600,
         }
         self.execute(insert(processes).values(other | values))
         self.change(task, run_id=run_id, process=process, started_at=INSTANT.timestamp())
