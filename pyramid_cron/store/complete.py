@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from sqlalchemy import func
+
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.errors import CronError
 from pyramid_cron.reports import FAILED, LOST, OK, QUEUED, TaskReport
@@ -21,6 +23,7 @@ from pyramid_cron.store.last_result import of_end, of_failure, of_unsent
 from pyramid_cron.store.late import Late
 from pyramid_cron.store.run import StoredRun
 from pyramid_cron.store.run_end import Ending, RunEnd
+from pyramid_cron.store.schema import tasks
 from pyramid_cron.store.task_state import UNSENT, TaskStates
 from pyramid_cron.store.ticks import Ticks
 
@@ -121,7 +124,10 @@ class Completion:
         # the clocks of workers and commands are not that of the ticks, and an enqueued run may have waited for long
         by_ticks = run.enqueued_id is None and run.minute is not None
         until = _end_minute(run, ended) if by_ticks else Ticks(connection).last_as_value()
-        return {'last_seen': until} if run.minute is None else {'last_seen': until, 'busy_until': until}
+        if run.minute is None:
+            # there may be no tick yet
+            return {'last_seen': func.coalesce(until, tasks.c.last_seen)}
+        return {'last_seen': until, 'busy_until': until}
 
     def abandon(self, run: StoredRun, reason: str, has_begun: bool = True) -> None:
         """Queue the record of a run that will not end.

@@ -366,7 +366,7 @@ def test_an_unregistered_task_is_reported_by_one_process(states):
     assert states.report_unregistered(state, at(70))
     assert not states.report_unregistered(state, at(70))
     assert states.get('task').is_reported
-    states.see(['task'], at(80))
+    states.see(['task'], at(80), at(999))
     assert not states.report_unregistered(state, at(81))
     state = states.get('task')
     assert not state.is_reported

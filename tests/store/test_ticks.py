@@ -201,7 +201,7 @@ def test_a_tick_that_was_taken_back_meanwhile_is_not_done(connection):
     stored = Ticks(connection)
     assert stored.take_back(stored.record(at(9), 60), at(1))
     stored.finish(at(9), None)
-    assert stored.state() == (at(1), at(1), None)
+    assert stored.state() == (at(1), at(1), None, None)
 
 
 def test_a_gap_keeps_why_its_ticks_failed(connection):
