@@ -92,7 +92,7 @@ def test_a_miss_that_two_servers_find_is_logged_once(servers, warnings):
     first, second = (servers.start().add(min=0) for _ in range(2))
     first.tick(-1)
     second.tick(-1)
-    with second.overtaken(of=tasks, kind=('lock', 'update'), by=lambda: first.tick(6)):
+    with second.overtaken(of=tasks, kind='update', sets='retry_reason', by=lambda: first.tick(6)):
         second.tick(6)
     assert servers.minutes('missed') == [('task', 0)]
     assert len([warning for warning in warnings() if 'was missed' in warning]) == 1
@@ -370,7 +370,7 @@ def test_a_retry_that_two_servers_cancel_is_logged_once(servers, warnings):
     first, second = (servers.start().add(min=0, hour=2) for _ in range(2))
     first.tick(0)
     servers.change(retry_reason='lost')
-    with second.overtaken(of=tasks, kind=('lock', 'update'), by=lambda: first.tick(6)):
+    with second.overtaken(of=tasks, kind='update', sets='retry_reason', by=lambda: first.tick(6)):
         second.tick(6)
     assert len([warning for warning in warnings() if 'was missed' in warning]) == 1
     assert servers.row()['retry_reason'] is None
