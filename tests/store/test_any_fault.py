@@ -10,8 +10,6 @@ from sqlalchemy.exc import DataError, OperationalError
 from pyramid_cron import events
 from pyramid_cron.store.schema import tasks
 
-pytestmark = pytest.mark.each_database
-
 
 class Elsewhere(BaseException):
     """Neither an error nor an exit, as the timeouts of gevent."""
