@@ -24,7 +24,7 @@ from benchmarks.measure import Row, Size, WrongResult
 from benchmarks.store import BEGIN, TASKS, configured
 from pyramid_cron.store.schema import tasks
 from pyramid_cron.testing import tick
-from tests.kills.databases import DATABASES
+from tests.support.databases import DATABASES
 
 GROUP = 'Handing over a due task'
 LONG = str(10 * 365 * 86400)

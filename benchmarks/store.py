@@ -20,7 +20,7 @@ from benchmarks.application import PATHS, caller, not_now
 from benchmarks.measure import Row, Size, WrongResult, medians
 from benchmarks.together import finish, together
 from pyramid_cron.testing import tick
-from tests.kills.databases import DATABASES
+from tests.support.databases import DATABASES
 from tests.support.postgresql import find_postgresql
 
 GROUP = 'A store'

@@ -15,11 +15,11 @@ from sqlalchemy import create_engine
 
 from pyramid_cron.orders import run_through
 from pyramid_cron.schedules.clock import MINUTE
+from tests.support.databases import DATABASES
 
 from .application import Base, make_app
 from .checks import compare, is_quiet
 from .controls import CONTROLS
-from .databases import DATABASES
 from .processes import BEGIN, Walkers
 
 # simulated minutes within which everything that was lost has come to an end

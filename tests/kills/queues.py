@@ -28,11 +28,11 @@ from pyramid_cron.store.options import Options
 from pyramid_cron.store.poll import Poll
 from pyramid_cron.store.schema import runs, tasks
 from pyramid_cron.store.task_state import TaskStates
+from tests.support.databases import postgresql_server
 from tests.support.redis import Redis
 
 from .application import Base, make_app
 from .checks import compare, is_quiet
-from .databases import postgresql_server
 from .processes import begin
 
 # seconds that a simulated minute takes, for which a run waits for a worker, and for which there is no broker

@@ -1,4 +1,4 @@
-"""Databases to kill processes over."""
+"""Databases of their own for programs that are no tests."""
 
 from contextlib import contextmanager
 
