@@ -1,0 +1,104 @@
+"""Controls: each takes out one protection, in the process of a server, and has to be found."""
+
+from datetime import timedelta
+
+from sqlalchemy import false
+
+from pyramid_cron.monitoring import problems
+from pyramid_cron.store import acquire, claims, poll, schedule_text, storable, task_state, ticks
+from pyramid_cron.store.failed_ticks import FailedTicks
+from pyramid_cron.store.reap import Reaper
+from pyramid_cron.store.run_end import RunEnd
+from pyramid_cron.store.task_state import TaskStates
+from pyramid_cron.store.ticks import Ticks
+
+
+def counted_first():
+    """Count a tick before its work, and record no problem."""
+    Ticks.finish = lambda ticks, minute, problem: None
+    FailedTicks.reason = lambda failed, first, last=None: None
+    problems.LONGEST_TICK = timedelta(days=1)
+
+
+def locked_is_run():
+    """Take a row that is locked for one that has run."""
+
+    def change(states, condition, **values):
+        if states._connection.dialect.skips_locked:
+            query = states._connection.select(task_state.tasks, task_state.tasks.c.task).where(condition)
+            if states._connection.scalar(query.with_for_update(skip_locked=True)) is None:
+                return False
+        return states._change(condition, **values)
+
+    TaskStates._change_unlocked = change
+
+
+def owed_unseen():
+    """Look at the tasks that are due, and not at next_due."""
+    task_state.may_owe = ticks.may_owe = lambda minute: false()
+
+
+def errors_pass():
+    """Let the error of one row end the tick, such as that of a zone that the system does not have any more."""
+    read_schedule = schedule_text.read_schedule
+
+    def read(text):
+        schedule = read_schedule(text)
+        if schedule is None:
+            raise ValueError(text)
+        return schedule
+
+    def raise_it(name, exc):
+        raise exc
+
+    schedule_text.read_schedule = read
+    poll._not_claimed = raise_it
+
+
+def failed_forgotten():
+    """Do not keep in memory why a tick failed."""
+    FailedTicks.reason = lambda failed, first, last=None: None
+
+
+def silence_unnoticed():
+    """Do not notice that no tick comes."""
+    problems.LONGEST_SILENCE = timedelta(days=1)
+
+
+def missed_unrecorded():
+    """Skip minutes without a record."""
+    for module in (acquire, claims, poll):
+        module.record_skipped = lambda *arguments: None
+
+
+def dead_unreaped():
+    """Leave the runs of dead processes."""
+    Reaper.reap = lambda reaper, state, task, instant, now: (state, None)
+
+
+def any_minute():
+    """Believe each clock."""
+    poll.MOST_AHEAD = 10**10
+
+
+def texts_unchanged():
+    """Store texts as they are, in full detail or not at all."""
+    storable.storable = lambda text: text
+    RunEnd.smaller = lambda end: None
+
+
+CONTROLS = {
+    function.__name__: function
+    for function in (
+        counted_first,
+        locked_is_run,
+        owed_unseen,
+        errors_pass,
+        failed_forgotten,
+        silence_unnoticed,
+        missed_unrecorded,
+        dead_unreaped,
+        any_minute,
+        texts_unchanged,
+    )
+}
