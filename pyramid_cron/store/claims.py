@@ -103,7 +103,7 @@ class StoreClaims:
         """Record that a tick has done its work, or what it could not do, and delete what is too old."""
         problem = work.problem
         if problem is not None:
-            self.failed_ticks.add(work.minute, problem)
+            self.failed_ticks.add(work.failed_minute, problem)
         # other processes need to know what this one could not do because of a lock
         self.database.breaker.close_if_locked()
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from functools import partial
 from typing import NamedTuple
 
@@ -107,7 +107,7 @@ class Poll:
         :raises Unavailable: if the minute is too far ahead of the database's clock, and without the database.
         """
         stored = {task.name: task for task in tasks if task.store}
-        polled = self._read(tasks, stored, work.minute)
+        polled = self._read(tasks, stored, work)
         if polled is None:
             work.is_recorded = True
             return []
@@ -168,14 +168,15 @@ class Poll:
         not_claimed = NotClaimed(process, level=logging.DEBUG, outcome=LOST)
         yield self._make_run(task, lost.minute, not_claimed=not_claimed)
 
-    def _read(self, tasks: Tasks, stored: Mapping[str, Task], instant: datetime) -> Polled | None:
+    def _read(self, tasks: Tasks, stored: Mapping[str, Task], work: TickWork) -> Polled | None:
         """Record the tick, and read the rows that matter for it; return ``None`` if there are none."""
+        instant = work.minute
         due = [task for task in tasks.due(instant) if task.store]
         looked = self._looked_at_all
         all_in_turn = looked is None or abs(instant - looked) >= SEEN_INTERVAL
         with self._database.autocommit() as connection:
             tick = Ticks(connection).record(instant, MOST_AHEAD, nothing_due=not due and not all_in_turn)
-            self._require_present(instant, tick)
+            self._require_present(work, tick)
             was_wrong = self._wrong_clock.correct_ticks(connection, tick)
             if was_wrong:
                 tick = Ticks(connection).record(instant, MOST_AHEAD)
@@ -193,11 +194,12 @@ class Poll:
             self._looked_at_all = instant
         return Polled(tick, found, wanted, None if was_wrong else before)
 
-    def _require_present(self, instant: datetime, tick: Tick) -> None:
-        ahead = instant.timestamp() - tick.clock
+    def _require_present(self, work: TickWork, tick: Tick) -> None:
+        ahead = work.minute.timestamp() - tick.clock
         if ahead > MOST_AHEAD:
+            work.failed_minute = clock.minute_of(datetime.fromtimestamp(tick.clock, timezone.utc))
             raise Unavailable(
-                f"the minute {self._options.shown(instant)} is {duration(ahead)} ahead of the database's clock: "
+                f"the minute {self._options.shown(work.minute)} is {duration(ahead)} ahead of the database's clock: "
                 'set the clock of this machine, or that of the database'
             )
 
