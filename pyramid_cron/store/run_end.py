@@ -74,7 +74,7 @@ class Ending:
     """The end of a run until all of it is written: the release of the row of its task, and its row in the history.
 
     Both are one transaction. If the database refuses that in the least detail as well, or if another transaction holds
-    one of the rows, they are two, so that the history does not hold the task.
+    the row in the history, they are two, so that the history does not hold the task.
 
     :param task: the name of the task.
     :param run_id: the fencing token of the run.
@@ -91,6 +91,7 @@ class Ending:
         self._has_history = has_history
         self._waits = True
         self._is_one_transaction = True
+        self._has_come_to_history = False
         #: whether the row of the task is released, or held by another run
         self.is_released = False
         #: whether nothing is left to write
@@ -118,7 +119,9 @@ class Ending:
             except Unavailable as exc:
                 self._waits = False
                 waited = isinstance(exc, (Locked, NotAnswering)) and not isinstance(exc, CircuitOpen)
-                if not waited or not self._is_one_transaction:
+                # a row of the task that is locked says nothing about the history, which a process that is killed
+                # between two transactions leaves without an end
+                if not (waited and self._is_one_transaction and self._has_come_to_history):
                     raise
                 # the release alone is worth another wait, unless the database does not answer at all
                 database.breaker.close_if_locked()
@@ -133,6 +136,7 @@ class Ending:
 
     def _write(self, connection: StoreConnection) -> bool:
         """Write a part of it, and return whether nothing is left."""
+        self._has_come_to_history = False
         if not self.is_released and not self._release(connection, self.end, self._waits):
             self.recorded = History(connection).outcome_of(self.run_id)
             if self._is_one_transaction or self.recorded != RUNNING:
@@ -142,6 +146,7 @@ class Ending:
         if self._has_history:
             if not self._is_one_transaction and not self.is_released:
                 return False
+            self._has_come_to_history = True
             History(connection).end(self.run_id, wait=False, **self.end._asdict())
         return True
 

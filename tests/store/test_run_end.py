@@ -7,9 +7,11 @@ from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
 from pyramid_cron import TaskReport
 from pyramid_cron.store.circuit_breaker import CircuitBreaker
+from pyramid_cron.store.errors import Locked
 from pyramid_cron.store.late import HISTORY_LOCKED
-from pyramid_cron.store.run_end import RunEnd
+from pyramid_cron.store.run_end import Ending, RunEnd
 from pyramid_cron.store.schema import runs, tasks
+from pyramid_cron.store.task_state import TaskStates
 from tests.support.servers import INSTANT
 from tests.support.statements import before_each
 
@@ -181,3 +183,26 @@ def test_a_locked_history_does_not_keep_a_dead_run(servers, warnings):
     assert server.tick(2).names('ok') == ['task']
     server.claims._heartbeat.beat()
     assert sorted(servers.history()) == ['lost', 'ok', 'ok', 'ok']
+
+
+def test_a_row_that_is_locked_for_a_moment_leaves_one_transaction(servers, server):
+    server.tick(0)
+    run_id = servers.rows(runs)[0]['id']
+    servers.change(run_id=run_id)
+    locked = [True]
+
+    def release(connection, end, wait):
+        if locked:
+            locked.pop()
+            raise Locked
+        return TaskStates(connection).release('task', run_id)
+
+    ending = Ending('task', run_id, RunEnd('lost'), release)
+    with pytest.raises(Locked):
+        ending.write(server.claims.database)
+    commits = []
+    with server.overtaken(of=runs, kind='update', by=lambda: commits.append(servers.row()['run_id'])):
+        ending.write(server.claims.database)
+    # not released before the history is written
+    assert commits == [run_id]
+    assert (ending.is_done, servers.row()['run_id'], servers.history()) == (True, None, ['lost'])
