@@ -38,6 +38,12 @@ def why_not_again(database: Database, state: TaskState, minute: datetime, zone: 
         return ALREADY_CLAIMED if newest.attempt and newest.outcome in HAS_RUN else _because(_what_became(newest))
     if is_last_result:
         return _because(f'it was {state.last_outcome}')
+    if (
+        state.last_minute is not None
+        and state.busy_until is not None
+        and state.last_minute < minute <= state.busy_until
+    ):
+        return _because('the previous run went on until then')
     if minute <= state.first_seen:
         first = clock.to_zone(state.first_seen, zone).isoformat(' ', 'minutes')
         return _because(f'the task is newer: its first tick came after {first}')

@@ -168,3 +168,12 @@ def test_a_second_delivery_by_name_knows_the_first(servers, began, reason):
         app = servers.start().add(min=0, via=queue.append).config.make_wsgi_app()
     report = perform(app, queue[0].key)
     assert (report.outcome, report.reason) == ('skipped', reason)
+
+
+def test_a_minute_in_which_a_run_ended_is_not_owed(servers):
+    server = servers.start(window='10e9').add(min='*')
+    [run] = server.runs(0)
+    run.claim()
+    server.clock.sleep(65)
+    run.release(TaskReport('task', 'ok', 65.0))
+    assert again(server, 1) == ('skipped', 'the previous run went on until then')
