@@ -20,7 +20,8 @@ from pyramid_cron.store.missed import record_skipped
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.renames import load_renamed, names_of, under_other_names
 from pyramid_cron.store.run import ALREADY_CLAIMED, StoredRun, handed_over_for
-from pyramid_cron.store.task_state import TaskState, TaskStates, next_due
+from pyramid_cron.store.task_rows import TaskStates, next_due
+from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.store.texts import busy_reason
 
 

@@ -20,7 +20,8 @@ from pyramid_cron.store.options import Options
 from pyramid_cron.store.pauses import Pauses
 from pyramid_cron.store.queries import Queries
 from pyramid_cron.store.storable import ascii_if_refused
-from pyramid_cron.store.task_state import TaskState, TaskStates
+from pyramid_cron.store.task_rows import TaskStates
+from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.store.ticks import Ticks, TickState
 
 log = logging.getLogger(__name__)

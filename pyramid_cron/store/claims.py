@@ -36,7 +36,7 @@ from pyramid_cron.store.pruning import Pruning
 from pyramid_cron.store.run import StoredRun
 from pyramid_cron.store.session import Joined, require_same_database, session_of
 from pyramid_cron.store.storable import ascii_if_refused
-from pyramid_cron.store.task_state import TaskStates, next_due
+from pyramid_cron.store.task_rows import TaskStates, next_due
 from pyramid_cron.store.tick_work import TickWork
 from pyramid_cron.store.ticks import Ticks
 from pyramid_cron.tasks import Tasks

@@ -24,7 +24,8 @@ from pyramid_cron.store.late import Late
 from pyramid_cron.store.run import StoredRun
 from pyramid_cron.store.run_end import Ending, RunEnd
 from pyramid_cron.store.schema import tasks
-from pyramid_cron.store.task_state import UNSENT, TaskStates
+from pyramid_cron.store.task_rows import TaskStates
+from pyramid_cron.store.task_state import UNSENT
 from pyramid_cron.store.ticks import Ticks
 
 log = logging.getLogger(__name__)

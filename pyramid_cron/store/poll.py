@@ -31,7 +31,8 @@ from pyramid_cron.store.renames import Renames, load_renamed, names_of, under_ot
 from pyramid_cron.store.run import MakeRun, StoredRun, handed_over_for
 from pyramid_cron.store.schedule_text import is_schedule_of
 from pyramid_cron.store.storable import ascii_if_refused
-from pyramid_cron.store.task_state import SEEN_INTERVAL, TaskState, TaskStates, next_due
+from pyramid_cron.store.task_rows import TaskStates, next_due
+from pyramid_cron.store.task_state import SEEN_INTERVAL, TaskState
 from pyramid_cron.store.texts import busy_reason, paused_reason, running_process
 from pyramid_cron.store.tick_work import TickWork
 from pyramid_cron.store.ticks import Tick, Ticks

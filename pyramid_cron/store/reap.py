@@ -20,7 +20,8 @@ from pyramid_cron.store.late import Late
 from pyramid_cron.store.liveness import PidNamespace, is_dead
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.run_end import Ending, RunEnd
-from pyramid_cron.store.task_state import ProcessState, TaskState, TaskStates
+from pyramid_cron.store.task_rows import TaskStates
+from pyramid_cron.store.task_state import ProcessState, TaskState
 from pyramid_cron.store.texts import busy_reason, running_process
 from pyramid_cron.store.ticks import Ticks
 from pyramid_cron.tasks import Task

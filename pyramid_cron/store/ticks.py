@@ -11,7 +11,7 @@ from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import database_clock
 from pyramid_cron.store.schema import NEEDS_ATTENTION, gaps, tasks, ticks
-from pyramid_cron.store.task_state import may_owe
+from pyramid_cron.store.task_rows import may_owe
 
 
 class Tick(NamedTuple):

@@ -16,7 +16,8 @@ from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.history import History
 from pyramid_cron.store.options import Options
-from pyramid_cron.store.task_state import TaskState, TaskStates
+from pyramid_cron.store.task_rows import TaskStates
+from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.store.ticks import Tick, Ticks
 
 log = logging.getLogger(__name__)

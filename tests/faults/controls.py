@@ -5,11 +5,11 @@ from datetime import timedelta
 from sqlalchemy import false
 
 from pyramid_cron.monitoring import problems
-from pyramid_cron.store import acquire, claims, poll, schedule_text, storable, task_state, ticks
+from pyramid_cron.store import acquire, claims, poll, schedule_text, storable, task_rows, ticks
 from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.reap import Reaper
 from pyramid_cron.store.run_end import RunEnd
-from pyramid_cron.store.task_state import TaskStates
+from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.ticks import Ticks
 
 
@@ -25,7 +25,7 @@ def locked_is_run():
 
     def change(states, condition, **values):
         if states._connection.dialect.skips_locked:
-            query = states._connection.select(task_state.tasks, task_state.tasks.c.task).where(condition)
+            query = states._connection.select(task_rows.tasks, task_rows.tasks.c.task).where(condition)
             if states._connection.scalar(query.with_for_update(skip_locked=True)) is None:
                 return False
         return states._change(condition, **values)
@@ -35,7 +35,7 @@ def locked_is_run():
 
 def owed_unseen():
     """Look at the tasks that are due, and not at next_due."""
-    task_state.may_owe = ticks.may_owe = lambda minute: false()
+    task_rows.may_owe = ticks.may_owe = lambda minute: false()
 
 
 def errors_pass():

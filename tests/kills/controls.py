@@ -3,7 +3,7 @@
 from sqlalchemy import and_, or_
 
 from pyramid_cron.store.schema import tasks
-from pyramid_cron.store.task_state import TaskStates
+from pyramid_cron.store.task_rows import TaskStates
 
 
 def repeated():

@@ -27,7 +27,7 @@ from pyramid_cron.schedules.clock import MINUTE, minute_of
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.poll import Poll
 from pyramid_cron.store.schema import runs, tasks
-from pyramid_cron.store.task_state import TaskStates
+from pyramid_cron.store.task_rows import TaskStates
 from tests.support.databases import postgresql_server
 from tests.support.redis import Redis
 

@@ -11,7 +11,7 @@ from pyramid_cron.store.errors import Locked
 from pyramid_cron.store.late import HISTORY_LOCKED
 from pyramid_cron.store.run_end import Ending, RunEnd
 from pyramid_cron.store.schema import runs, tasks
-from pyramid_cron.store.task_state import TaskStates
+from pyramid_cron.store.task_rows import TaskStates
 from tests.support.servers import INSTANT
 from tests.support.statements import before_each
 

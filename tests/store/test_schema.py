@@ -10,7 +10,7 @@ from sqlalchemy.schema import CreateTable
 from pyramid_cron.store import metadata
 from pyramid_cron.store.queries import Queries
 from pyramid_cron.store.schema import gaps, runs, tasks, ticks, wants_index
-from pyramid_cron.store.task_state import TaskStates
+from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.ticks import Ticks
 from tests.support.servers import INSTANT
 

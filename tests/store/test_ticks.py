@@ -12,7 +12,7 @@ from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.migrations import upgrade
 from pyramid_cron.store.schema import gaps, tasks, ticks
-from pyramid_cron.store.task_state import TaskStates
+from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.ticks import Gap, Ticks
 from tests.support.servers import INSTANT
 

@@ -15,7 +15,7 @@ from pyramid_cron.store.pauses import Pauses
 from pyramid_cron.store.queries import Queries
 from pyramid_cron.store.run_end import RunEnd
 from pyramid_cron.store.schema import gaps, pauses, processes, runs, tasks, ticks
-from pyramid_cron.store.task_state import TaskStates
+from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.ticks import Tick, Ticks
 from tests.support.servers import INSTANT, NEVER
 

@@ -11,7 +11,7 @@ from pyramid_cron.schedules.clock import MINUTE, current_minute, to_instant
 from pyramid_cron.store.history import History
 from pyramid_cron.store.migrations import states_from_history
 from pyramid_cron.store.schema import runs, tasks, ticks
-from pyramid_cron.store.task_state import TaskStates
+from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.ticks import Ticks
 
 # rows in one statement

@@ -10,7 +10,7 @@ from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.engine import make_engine
 from pyramid_cron.store.migrations import upgrade
 from pyramid_cron.store.schema import metadata, schema
-from pyramid_cron.store.task_state import TaskStates
+from pyramid_cron.store.task_rows import TaskStates
 from tests.support.servers import INSTANT, Servers
 
 
