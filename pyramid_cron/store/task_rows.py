@@ -145,9 +145,9 @@ class TaskStates:
         seen = set(self._connection.scalars(self._connection.select(tasks, column).where(registered)))
         if seen:
             # with its type, without which PostgreSQL would read it in the time zone of its own
-            later = {instant: literal(instant + length, column.type) for instant in seen}
+            later = [(column == instant, literal(instant + length, column.type)) for instant in seen]
             update = self._connection.update(tasks).where(self._unlocked(and_(registered, column.in_(seen))))
-            self._connection.execute(update.values(last_seen=case(later, value=column, else_=column)))
+            self._connection.execute(update.values(last_seen=case(*later, else_=column)))
 
     def report_unregistered(self, state: TaskState, minute: datetime) -> bool:
         """Record that it is reported that no process has a task registered, and return whether no other process has."""

@@ -131,7 +131,9 @@ class Ticks:
             older = or_(ticks.c.done_minute.is_(None), ticks.c.done_minute < minute)
             # not that of a tick that was taken back meanwhile
             done = and_(older, ticks.c.last_minute >= minute)
-            values['done_minute'] = case((done, minute), else_=ticks.c.done_minute)
+            # with its type, as above
+            this_minute = literal(minute, ticks.c.done_minute.type)
+            values['done_minute'] = case((done, this_minute), else_=ticks.c.done_minute)
         self._connection.execute(self._connection.update(ticks).values(values))
 
     def state(self) -> TickState | None:

@@ -184,7 +184,8 @@ def unlimited(connection: Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        if wait is not None:
+        # a look at one that was invalidated would raise in place of what ends the body, such as an exit
+        if wait is not None and not connection.invalidated:
             connection.info[WAIT] = wait
         if limit is not None:
             driver._read_timeout = limit

@@ -173,6 +173,7 @@ def test_a_running_task_is_not_forgotten(servers, server):
     assert set(server.store.states()) == {'task'}
 
 
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_a_pause_begins_and_ends_by_the_clock_of_the_database(servers):
     server = servers.start().add()
     server.tick(0)

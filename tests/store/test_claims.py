@@ -177,6 +177,7 @@ def test_a_database_restart_between_ticks_costs_no_tick(servers, warnings):
     assert warnings() == []
 
 
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_a_statement_that_fails_is_not_repeated(servers):
     server = servers.start().add(min='*')
     server.tick(0)

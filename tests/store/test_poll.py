@@ -248,6 +248,7 @@ def test_after_catch_up_a_tick_is_quiet(servers):
     assert statements[0].matches(of=ticks)
 
 
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_a_late_tick_without_due_tasks_takes_one_statement(servers):
     server = servers.start().add(min=0)
     for minute in (6, 20):
@@ -396,6 +397,7 @@ def test_an_error_of_one_row_is_one_failed_task(servers, caplog):
     assert server.store.snapshot().ticks[:3] == (INSTANT + 3 * MINUTE, INSTANT + 3 * MINUTE, None)
 
 
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_an_unexpected_error_of_a_row_is_one_failed_task(servers, caplog):
     server = servers.start().add('first', min=0).add('second', min='*')
     server.tick(0)
@@ -407,6 +409,7 @@ def test_an_unexpected_error_of_a_row_is_one_failed_task(servers, caplog):
     assert 'task first: its row cannot be handled' in caplog.text
 
 
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_a_row_under_another_name_is_one_failed_task(servers):
     with servers.engine.begin() as connection:
         ((table,),) = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = 'cron_tasks'").fetchall()
@@ -428,6 +431,7 @@ def test_a_row_of_a_removed_task_that_fails_is_a_problem(servers):
     assert server.store.snapshot().ticks.problem == f'task removed: {GONE}'
 
 
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_what_a_killed_server_leaves_is_missed_at_the_next_tick(servers):
     first, second = (servers.start(catch_up='0').add('one', min=0).add('two', min=0) for _ in range(2))
     for server in (first, second):
@@ -454,6 +458,7 @@ def test_what_a_killed_server_leaves_is_caught_up(servers):
     assert second.ran == [('two', 0)]
 
 
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_a_removed_task_costs_statements_for_an_hour(servers):
     servers.start().add('kept', min=59).add('removed', min=1).tick(0)
     server = servers.start().add('kept', min=59)
@@ -615,6 +620,7 @@ def test_a_report_that_two_servers_begin_is_made_once(servers, warnings):
     assert warnings() == [UNREGISTERED]
 
 
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_a_row_that_is_made_for_a_run_by_name_begins_by_the_clock_of_the_database(servers):
     server = servers.start().add()
     server.ready()

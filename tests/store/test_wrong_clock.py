@@ -49,6 +49,7 @@ def machine(servers):
     return machine
 
 
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_a_clock_that_was_ahead_for_one_tick_is_not_believed(servers, machine, warnings):
     machine.tick(0)
     machine.tick(YEARS)
@@ -74,6 +75,7 @@ def test_a_clock_that_was_ahead_for_one_tick_is_not_believed(servers, machine, w
     assert servers.gaps() == [(machine.after_instant(1),) * 2]
 
 
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_a_run_of_the_future_is_dated_as_of_now(servers, machine):
     for minute in (0, YEARS, 1):
         machine.tick(minute)
@@ -83,6 +85,7 @@ def test_a_run_of_the_future_is_dated_as_of_now(servers, machine):
     assert bad['started'] < machine.now
 
 
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_a_minute_that_has_run_does_not_run_again(machine):
     machine.tick(0)
     machine.tick(YEARS)
@@ -92,6 +95,7 @@ def test_a_minute_that_has_run_does_not_run_again(machine):
     assert machine.ran() == [1]
 
 
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_a_clock_that_was_ahead_at_the_first_tick_is_not_believed(servers, machine, warnings):
     for minute in (YEARS, 0, 1):
         machine.tick(minute)
@@ -101,6 +105,7 @@ def test_a_clock_that_was_ahead_at_the_first_tick_is_not_believed(servers, machi
 
 
 @pytest.mark.parametrize(('ahead', 'ran'), [(182, [0]), (180, [])])
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_a_clock_less_than_three_hours_ahead_is_waited_for(machine, ahead, ran):
     machine.tick(ahead)
     machine.ran()
@@ -108,6 +113,7 @@ def test_a_clock_less_than_three_hours_ahead_is_waited_for(machine, ahead, ran):
     assert machine.ran() == ran
 
 
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_a_clock_that_was_behind_runs_nothing_twice(servers, machine, warnings):
     machine.server.add('never', min=30, hour=5, day=29, month=2)
     machine.tick(0)
@@ -129,6 +135,7 @@ def test_a_clock_that_was_behind_runs_nothing_twice(servers, machine, warnings):
 
 
 @pytest.mark.parametrize('table', [ticks, tasks])
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_two_servers_put_forward_once(servers, machine, warnings, table):
     for minute in (0, 1, -600):
         machine.tick(minute)
@@ -143,6 +150,7 @@ def test_two_servers_put_forward_once(servers, machine, warnings, table):
     assert servers.minutes('missed') == []
 
 
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_what_is_reached_minute_by_minute_is_not_put_forward(servers, machine, warnings):
     machine.tick(190)
     machine.tick(0)
