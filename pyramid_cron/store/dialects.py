@@ -71,6 +71,8 @@ LIBPQ = {'connect_timeout': MOST_SECONDS, 'tcp_user_timeout': MOST_SECONDS * 100
 POSTGRESQL = Dialect(
     'PostgreSQL',
     session_limits=(
+        # a value that lacks its type would be read in the zone of the server
+        "SET TIME ZONE 'UTC'",
         f'SET statement_timeout = {MOST_SECONDS * 1000}',
         f'SET lock_timeout = {MOST_SECONDS * 1000}',
         f'SET idle_in_transaction_session_timeout = {MOST_SECONDS_IDLE * 1000}',

@@ -283,3 +283,11 @@ def test_a_database_without_isolation_levels_has_none(tmp_path, engines):
     with engine.connect() as connection:
         assert connection.scalar(text('PRAGMA busy_timeout')) == 4000
         assert connection.scalar(text('PRAGMA synchronous')) == 2
+
+
+def test_values_without_a_type_are_read_in_utc(postgresql, engines):
+    plain = engines(create_engine(postgresql))
+    with plain.begin() as connection:
+        connection.exec_driver_sql(f"ALTER DATABASE {plain.url.database} SET timezone TO 'Asia/Tokyo'")
+    with engines(make_engine(postgresql, None)).connect() as connection:
+        assert connection.scalar(text('SHOW timezone')) == 'UTC'

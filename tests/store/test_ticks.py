@@ -137,8 +137,14 @@ def test_minutes_are_independent_of_the_databases_zone(postgresql):
                 last = record(StoreConnection(connection, 'app'), minute)
         assert last == (at(2), at(1), False)
         with engine.begin() as connection:
-            assert Ticks(StoreConnection(connection, 'app')).record_gap(at(0), at(0))
+            stored = StoreConnection(connection, 'app')
+            assert Ticks(stored).record_gap(at(0), at(0))
             assert list(connection.scalars(select(gaps.c.first_minute))) == [at(0)]
+            Ticks(stored).finish(at(2), None)
+            assert Ticks(stored).state().done == at(2)
+            TaskStates(stored).register(Task(print, name='task', timezone='UTC'), at(0))
+            TaskStates(stored).see_after_gap(at(1), at(30))
+            assert TaskStates(stored).get('task').last_seen == at(30)
     finally:
         engine.dispose()
 
