@@ -15,6 +15,7 @@ from pyramid_cron.directives import add_cron_task, cron_task
 from pyramid_cron.errors import CronError
 from pyramid_cron.isolation import OF_COMMANDS, Exits
 from pyramid_cron.memory_claims import MemoryClaims
+from pyramid_cron.names import check_former_names
 from pyramid_cron.reports import RunReport, TaskReport
 from pyramid_cron.schedules.fields import ScheduleWarning
 from pyramid_cron.schedules.schedule import Schedule
@@ -85,7 +86,7 @@ def includeme(config: Any) -> None:
     def look_over_tasks() -> None:
         # all of them are there now
         try:
-            config.registry['cron_tasks'].check_former_names()
+            check_former_names({task.name: task.was for task in config.registry['cron_tasks']})
         except ValueError as exc:
             raise ConfigurationError(str(exc)) from exc
         use_queues(config.registry)

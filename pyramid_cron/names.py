@@ -1,6 +1,9 @@
-"""The names of the tasks of an application: unique, and with a store unmistakable for people as well."""
+"""The names of the tasks of an application, present and former: unique, and with a store unmistakable for people."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 # characters of a name in the store
 MOST_CHARACTERS = 200
@@ -26,7 +29,7 @@ class Names:
             functions can share.
         :param in_store: whether the store keeps the task by its name.
         :raises ValueError: if another task has the name, and ``name`` set it for one of the two; with ``in_store`` also
-            if the name is too long, counted, or hard to tell from another one in the store.
+            if the name is too long, counted, or hard to distinguish from another one in the store.
         """
         if name in self._given and (given or self._given[name]):
             raise ValueError(f'the name {name!r} belongs to another cron task; choose another name for one of them')
@@ -73,3 +76,36 @@ def recognized(name: str) -> str:
 
     decomposed = unicodedata.normalize('NFKD', unicodedata.normalize('NFKD', name).casefold())
     return ''.join(c for c in decomposed if not c.isspace() and unicodedata.combining(c) < FIRST_CLASS_OF_ACCENTS)
+
+
+def is_name(value: Any) -> bool:
+    """Return whether a value is a text of printable characters, and not only blanks."""
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
+
+
+def parse_former_names(value: Any) -> tuple[str, ...]:
+    """Return the names of the argument ``was``.
+
+    :raises ValueError: if it is neither a name nor a list or tuple of names.
+    """
+    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    if not all(map(is_name, names)):
+        raise ValueError(f'was={value!r} is neither the former name of the task, nor a list of its former names')
+    return tuple(dict.fromkeys(names))
+
+
+def check_former_names(former: Mapping[str, Sequence[str]]) -> None:
+    """Check that no task has a name that another task, or the task itself, had before.
+
+    :param former: the former names of each task, by its present one.
+    :raises ValueError: if one has.
+    """
+    owners = {name: name for name in former}
+    for task, names in former.items():
+        for name in names:
+            other = owners.setdefault(name, task)
+            if name == task:
+                raise ValueError(f'cron task {task}: was={name!r} is its present name; leave it out')
+            if other != task:
+                has = 'is the name of' if other == name else 'is a former name of'
+                raise ValueError(f'cron task {task}: was={name!r} {has} cron task {other}; leave it out of one of them')

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pyramid_cron.names import Names
+from pyramid_cron.names import Names, is_name, parse_former_names
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.due_index import Index
 from pyramid_cron.schedules.fields import LEFT_OUT, NO_LINE, FieldValue
@@ -202,22 +202,6 @@ class Task:
         return self.schedule.runs(clock.to_wall(after, self.timezone).replace(tzinfo=self.timezone))
 
 
-def is_name(value: Any) -> bool:
-    """Return whether a value is a text of printable characters, and not only blanks."""
-    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
-
-
-def parse_former_names(value: Any) -> tuple[str, ...]:
-    """Return the names of the argument ``was``.
-
-    :raises ValueError: if it is neither a name nor a list or tuple of names.
-    """
-    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, tuple)) else (value,)
-    if not all(map(is_name, names)):
-        raise ValueError(f'was={value!r} is neither the former name of the task, nor a list of its former names')
-    return tuple(dict.fromkeys(names))
-
-
 def parse_catch_up(value: Any) -> timedelta:
     """Return the time of a :class:`~datetime.timedelta`, a number of seconds, or such a number as a text.
 
@@ -276,21 +260,6 @@ class Tasks:
         self._added += 1
         task.position = self._added
         self._by_zone.setdefault(task.timezone, Index()).add(task.schedule, task)
-
-    def check_former_names(self) -> None:
-        """Check that no task has a name that another task, or the task itself, had before.
-
-        :raises ValueError: if one has.
-        """
-        owners = {task.name: task for task in self}
-        for task in self:
-            for name in task.was:
-                other = owners.setdefault(name, task)
-                if name == task.name:
-                    raise ValueError(f'cron task {task.name}: was={name!r} is its present name; leave it out')
-                if other is not task:
-                    has = 'is the name of' if other.name == name else 'is a former name of'
-                    raise ValueError(f'cron task {task.name}: was={name!r} {has} cron task {other.name}')
 
     def due(self, instant: datetime) -> list[Task]:
         """Return the tasks that are due at ``instant``, in the order of registration.

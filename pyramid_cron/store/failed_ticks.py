@@ -10,7 +10,7 @@ MOST_MINUTES = 1440
 
 
 class FailedTicks:
-    """The minutes whose ticks could not do their work in this process, and why."""
+    """The minutes at which a tick of this process could not do its work, and why."""
 
     def __init__(self) -> None:
         self._reasons: dict[datetime, str] = {}

@@ -141,7 +141,7 @@ def limit_leases(connection: StoreConnection, seconds: float, longest: float) ->
 
 
 def prune(connection: StoreConnection, limit: int) -> int:
-    """Delete processes whose lease has expired long ago and that have claimed no task, and return how many.
+    """Delete processes that have claimed no task and did not renew their lease for long, and return how many.
 
     :param limit: how many at most.
     """

@@ -385,7 +385,7 @@ class Poll:
 
 
 def _not_claimed(name: str, exc: Exception) -> NotClaimed:
-    """Return why a task does not run whose row could not be handled.
+    """Return why a task does not run, after an error about its row.
 
     :raises Exception: the error itself, if the connection is lost.
     """

@@ -119,8 +119,8 @@ class Ending:
             except Unavailable as exc:
                 self._waits = False
                 waited = isinstance(exc, (Locked, NotAnswering)) and not isinstance(exc, CircuitOpen)
-                # a row of the task that is locked says nothing about the history, which a process that is killed
-                # between two transactions leaves without an end
+                # if the row of the task is what is locked, the history may be free: two transactions would leave it
+                # without an end where the process is killed between them
                 if not (waited and self._is_one_transaction and self._has_come_to_history):
                     raise
                 # the release alone is worth another wait, unless the database does not answer at all

@@ -134,7 +134,7 @@ ticks = Table(
     Column('app', APP, primary_key=True),
     Column('last_minute', Instant, nullable=False),
     Column('minute_before', Instant),
-    # the newest minute whose tick did all of its work, and what the last tick could not do
+    # the newest minute at which a tick did all of its work, and what the last tick could not do
     Column('done_minute', Instant),
     Column('problem', StorableText),
     # the tick after which old records were deleted

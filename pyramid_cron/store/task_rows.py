@@ -29,7 +29,7 @@ from pyramid_cron.tasks import Task
 
 # names of tasks that one statement looks for; for more it reads all rows
 MOST_NAMES = 100
-# the highest attempt of a minute whose process died
+# the highest attempt of a minute that is repeated because its process died
 MOST_ATTEMPTS_OF_LOST = 3
 
 # the columns that the fields of a state are named after, of its task, its process and its pause

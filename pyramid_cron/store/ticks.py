@@ -45,7 +45,7 @@ class TickState(NamedTuple):
     """What is known of an application's ticks.
 
     :param last: the newest minute that had a tick.
-    :param done: the newest minute whose tick has done all of its work, ``None`` if none has.
+    :param done: the newest minute at which a tick did all of its work, ``None`` if none has.
     :param problem: what the last tick could not do, ``None`` if it could.
     :param before: the newest minute before ``last`` that had a tick, ``None`` if there was none.
     """
