@@ -21,12 +21,12 @@ from pyramid_cron.store.database import Database
 from pyramid_cron.store.errors import one_line
 from pyramid_cron.store.history import History
 from pyramid_cron.store.migrations import VERSION, require_known, stored_version
-from pyramid_cron.store.poll import MOST_AHEAD
 from pyramid_cron.store.schema import metadata, runs
 from pyramid_cron.store.schema_check import differences
 from pyramid_cron.store.session import NotJoined
 from pyramid_cron.store.session_check import SessionCheck
 from pyramid_cron.store.sqlite_file import sqlite_file
+from pyramid_cron.store.wrong_clock import MOST_AHEAD
 
 # a character that encodings for one language lack, and MySQL's "utf8" as well
 EMOJI = '\U0001f600'

@@ -26,9 +26,9 @@ from pyramid_cron.store.database import Database
 from pyramid_cron.store.errors import Locked, Refused, original_errors
 from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.history import History
-from pyramid_cron.store.last_result import of_missed, of_unsent
+from pyramid_cron.store.last_result import of_unsent
 from pyramid_cron.store.leases import Heartbeat, Process
-from pyramid_cron.store.missed import notify_missed, record_skipped
+from pyramid_cron.store.missed import notify_missed, skip_minutes
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.patience import Patience
 from pyramid_cron.store.poll import Poll
@@ -36,7 +36,7 @@ from pyramid_cron.store.pruning import Pruning
 from pyramid_cron.store.run import StoredRun
 from pyramid_cron.store.session import Joined, require_same_database, session_of
 from pyramid_cron.store.storable import ascii_if_refused
-from pyramid_cron.store.task_rows import TaskStates, next_due
+from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.tick_work import TickWork
 from pyramid_cron.store.ticks import Ticks
 from pyramid_cron.tasks import Tasks
@@ -329,14 +329,10 @@ class StoreClaims:
                 notify_missed(self.options, run.task, run.decision.missed)
 
     def _record_skipped(self, run: StoredRun, minute: datetime, reason: str) -> bool:
-        task = run.task.name
         with self.database.begin() as connection:
-            result = of_missed(run.decision.missed[-1]) if run.decision.missed else {}
-            next_minute = next_due(run.task, minute)
-            skipped = TaskStates(connection).skip_to(task, minute, next_due=next_minute, **result)
+            skipped = skip_minutes(connection, run.task, minute, run.decision, run.state, self.failed_ticks)
             if skipped:
-                History(connection).record_without_run(task, [minute], SKIPPED, reason)
-                record_skipped(connection, run.task, run.decision, run.state, self.failed_ticks)
+                History(connection).record_without_run(run.task.name, [minute], SKIPPED, reason)
         return skipped
 
     def _beat(self) -> bool:

@@ -12,7 +12,9 @@ from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.decision import Decision, busy_minutes
 from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.history import History
+from pyramid_cron.store.last_result import of_missed
 from pyramid_cron.store.options import Options
+from pyramid_cron.store.task_rows import TaskStates, next_due
 from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.store.texts import STILL_RUNNING, paused_reason
 from pyramid_cron.tasks import Task
@@ -40,6 +42,22 @@ def record_skipped(
         history.record_without_run(task.name, decision.missed, MISSED, shown)
     if decision.paused and state.pause is not None:
         history.record_without_run(task.name, decision.paused, PAUSED, paused_reason(state.pause))
+
+
+def skip_minutes(
+    connection: StoreConnection,
+    task: Task,
+    minute: datetime,
+    decision: Decision,
+    state: TaskState | None,
+    failed_ticks: FailedTicks,
+) -> bool:
+    """Record that a task does not run for a minute and for those before, and return whether no other process has."""
+    result = of_missed(decision.missed[-1]) if decision.missed else {}
+    new = TaskStates(connection).skip_to(task.name, minute, next_due=next_due(task, minute), **result)
+    if new:
+        record_skipped(connection, task, decision, state, failed_ticks)
+    return new
 
 
 def notify_missed(options: Options, task: Task, minutes: Sequence[datetime]) -> None:

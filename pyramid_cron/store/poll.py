@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from datetime import datetime, timezone
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
 from pyramid_cron.claims import Delivery, NotClaimed, Unavailable, too_late
 from pyramid_cron.errors import CronError
-from pyramid_cron.events import TaskUnregistered
 from pyramid_cron.reports import FAILED, LOCKED, LOST, PAUSED, SKIPPED, duration
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.acquire import still_claimed
@@ -19,24 +18,23 @@ from pyramid_cron.store.decision import NOTHING, Decision, decide
 from pyramid_cron.store.errors import Locked, one_line
 from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.history import History
-from pyramid_cron.store.last_result import of_missed
 from pyramid_cron.store.late import Late
 from pyramid_cron.store.liveness import PidNamespace
-from pyramid_cron.store.missed import notify_missed, record_skipped
+from pyramid_cron.store.missed import notify_missed, skip_minutes
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.past_minute import why_not_again, why_not_delivered
 from pyramid_cron.store.patience import Patience
 from pyramid_cron.store.reap import Lost, Reaper
+from pyramid_cron.store.registration import Registration
 from pyramid_cron.store.renames import Renames, load_renamed, names_of, under_other_names
 from pyramid_cron.store.run import MakeRun, StoredRun, handed_over_for
-from pyramid_cron.store.schedule_text import is_schedule_of
 from pyramid_cron.store.storable import ascii_if_refused
 from pyramid_cron.store.task_rows import TaskStates, next_due
 from pyramid_cron.store.task_state import SEEN_INTERVAL, TaskState
 from pyramid_cron.store.texts import busy_reason, paused_reason, running_process
 from pyramid_cron.store.tick_work import TickWork
 from pyramid_cron.store.ticks import Tick, Ticks
-from pyramid_cron.store.wrong_clock import WrongClock
+from pyramid_cron.store.wrong_clock import MOST_AHEAD, WrongClock
 from pyramid_cron.tasks import Task, Tasks
 
 log = logging.getLogger(__name__)
@@ -46,9 +44,6 @@ NOT_ENQUEUED_HERE = NotClaimed(
     level=logging.ERROR,
     outcome=FAILED,
 )
-
-# seconds that the minute of a tick may be ahead of the database's clock
-MOST_AHEAD = 60
 
 
 class Polled(NamedTuple):
@@ -96,6 +91,7 @@ class Poll:
         self._patience = patience
         self._failed_ticks = failed_ticks
         self._late = late
+        self._registration = Registration(database, options)
         self._renames = Renames(database)
         # the minute at which this process has looked at all of its tasks
         self._looked_at_all: datetime | None = None
@@ -113,7 +109,7 @@ class Poll:
             work.is_recorded = True
             return []
         others = under_other_names(stored, polled.states, polled.tick.before)
-        states = self._registered(polled.wanted, polled.states, others, work.minute)
+        states = self._registration.add_new(polled.wanted, polled.states, others, work.minute)
         renamed = {other.task for other in others.values()}
         runs: list[StoredRun] = []
         for name in dict.fromkeys([*(task.name for task in polled.wanted), *others, *states]):
@@ -128,7 +124,8 @@ class Poll:
                     work.add_problem(f'task {name}: {not_claimed.reason}')
                 else:
                     runs.append(self._make_run(task, work.minute, not_claimed=not_claimed))
-        self._see([task.name for task in polled.wanted if task.name in states], states, work.minute, polled.tick.future)
+        seen = {task.name: states[task.name] for task in polled.wanted if task.name in states}
+        self._registration.see(seen, work.minute, polled.tick.future)
         if self._looked_at_all == work.minute:
             self._renames.take_over_history(polled.wanted)
         return runs
@@ -155,9 +152,9 @@ class Poll:
         if task is None:
             self._cancel_old_retry(left, instant)
             if left is state and left.is_unregistered(tick.before) and not left.is_reported:
-                self._report_unregistered(left, instant)
+                self._registration.report_unregistered(left, instant)
             return []
-        left = self._up_to_date(task, left, instant, polled.before)
+        left = self._registration.update(task, left, instant, polled.before)
         runs += self._lost_runs(task, state, lost)
         return [*runs, *self._decided(task, left, instant, tick.clock)]
 
@@ -177,7 +174,7 @@ class Poll:
         all_in_turn = looked is None or abs(instant - looked) >= SEEN_INTERVAL
         with self._database.autocommit() as connection:
             tick = Ticks(connection).record(instant, MOST_AHEAD, nothing_due=not due and not all_in_turn)
-            self._require_present(work, tick)
+            self._wrong_clock.require_present(work, tick)
             was_wrong = self._wrong_clock.correct_ticks(connection, tick)
             if was_wrong:
                 tick = Ticks(connection).record(instant, MOST_AHEAD)
@@ -195,15 +192,6 @@ class Poll:
             self._looked_at_all = instant
         return Polled(tick, found, wanted, None if was_wrong else before)
 
-    def _require_present(self, work: TickWork, tick: Tick) -> None:
-        ahead = work.minute.timestamp() - tick.clock
-        if ahead > MOST_AHEAD:
-            work.failed_minute = clock.minute_of(datetime.fromtimestamp(tick.clock, timezone.utc))
-            raise Unavailable(
-                f"the minute {self._options.shown(work.minute)} is {duration(ahead)} ahead of the database's clock: "
-                'set the clock of this machine, or that of the database'
-            )
-
     def named(self, tasks: Tasks, wanted: Collection[Task]) -> None:
         """Prepare the rows of tasks for runs by name."""
         with self._database.autocommit() as connection:
@@ -213,7 +201,7 @@ class Poll:
             now = connection.now()
         instant = clock.minute_of(now)
         others = under_other_names({task.name: task for task in tasks if task.store}, states)
-        states = self._registered(wanted, states, others, instant)
+        states = self._registration.add_new(wanted, states, others, instant)
         for task in wanted:
             if task.name in others:
                 self._renames.take_over(task, self._reaper.reap(others[task.name], None, instant, now.timestamp())[0])
@@ -235,52 +223,6 @@ class Poll:
         if late is not None:
             self._reaper.expire(state, task, instant, late.reason)
         return self._make_run(task, minute, state.attempt, late, enqueued_id=state.run_id)
-
-    def _registered(
-        self,
-        wanted: Collection[Task],
-        states: Mapping[str, TaskState],
-        others: Mapping[str, TaskState],
-        instant: datetime,
-    ) -> Mapping[str, TaskState]:
-        """Return the states of tasks after those that are new were registered.
-
-        :param others: the rows of tasks under other names, by their names: these tasks are not new.
-        """
-        new = [task for task in wanted if task.name not in states and task.name not in others]
-        if not new:
-            return states
-        with self._database.begin() as connection:
-            of_tasks = TaskStates(connection)
-            for task in new:
-                of_tasks.register(task, instant)
-            return {**states, **of_tasks.load([task.name for task in new])}
-
-    def _see(self, names: Iterable[str], states: Mapping[str, TaskState], instant: datetime, future: datetime) -> None:
-        """Record that tasks are registered here, for those of which that was recorded long ago, or in the future."""
-        stale = [name for name in names if states[name].is_stale(instant, future)]
-        if not stale:
-            return
-        try:
-            with self._database.begin() as connection:
-                TaskStates(connection).see(stale, instant, future)
-        except Unavailable as exc:
-            log.warning('it cannot be recorded which tasks are registered: %s', exc)
-
-    def _up_to_date(self, task: Task, state: TaskState, instant: datetime, before: datetime | None) -> TaskState:
-        """Return the state of a task after it was recorded that it is back, or that its schedule has changed."""
-        if state.is_claimed:
-            return state
-        back = state.is_unregistered(before)
-        if not back and is_schedule_of(task, state.schedule):
-            return state
-        with self._database.begin() as connection:
-            of_tasks = TaskStates(connection)
-            if back:
-                of_tasks.register_again(task, state, instant)
-            else:
-                of_tasks.change_schedule(task, state, instant)
-            return of_tasks.get(task.name) or state
 
     def _decided(self, task: Task, state: TaskState, instant: datetime, now: float) -> Iterator[StoredRun]:
         """Yield the run of a task, if it has one or is due, with the reason why it may not begin."""
@@ -350,31 +292,13 @@ class Poll:
 
     def _record_skipped(self, task: Task, state: TaskState, decision: Decision, minute: datetime) -> bool:
         with self._database.begin() as connection:
-            result = of_missed(decision.missed[-1]) if decision.missed else {}
-            new = TaskStates(connection).skip_to(task.name, minute, next_due=next_due(task, minute), **result)
-            if new:
-                record_skipped(connection, task, decision, state, self._failed_ticks)
-        return new
+            return skip_minutes(connection, task, minute, decision, state, self._failed_ticks)
 
     def _cancel_retry(self, task: Task, minute: datetime) -> None:
         with self._database.begin() as connection:
             new = TaskStates(connection).cancel_retry(task.name, minute)
         if new:
             notify_missed(self._options, task, (minute,))
-
-    def _report_unregistered(self, state: TaskState, instant: datetime) -> None:
-        """Log, and send to subscribers once over all servers, that no process has a task registered any more."""
-        with self._database.begin() as connection:
-            new = TaskStates(connection).report_unregistered(state, instant)
-        if new and state.last_seen is not None:
-            log.warning(
-                'task %s is unregistered: no process with a tick has had it since %s; '
-                'register it again, or register the task of another name with was=%r, or run "pcron forget" for it',
-                state.task,
-                self._options.shown(state.last_seen),
-                state.task,
-            )
-            self._options.notify(TaskUnregistered(state.task, state.last_seen))
 
     def _cancel_old_retry(self, state: TaskState, instant: datetime) -> None:
         """Cancel an old retry of a task that is not registered here, or else every tick would read its row."""

@@ -1,4 +1,4 @@
-"""Corrects what a clock that was ahead has left in the store: minutes of the future, by which nothing would run.
+"""Wrong clocks: refuses ticks of the future, and corrects what a clock that was ahead has left in the store.
 
 A minute that lies three hours or more after the database's present is taken back. If the clock then jumps past that
 minute, it was behind at that time, and not ahead before it: the minute is put forward again.
@@ -10,7 +10,8 @@ import logging
 from datetime import datetime
 from typing import Any
 
-from pyramid_cron.reports import FAILED, LOST, MISSED, OK
+from pyramid_cron.claims import Unavailable
+from pyramid_cron.reports import FAILED, LOST, MISSED, OK, duration
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
@@ -18,10 +19,13 @@ from pyramid_cron.store.history import History
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.task_state import TaskState
+from pyramid_cron.store.tick_work import TickWork
 from pyramid_cron.store.ticks import Tick, Ticks
 
 log = logging.getLogger(__name__)
 
+# seconds that the minute of a tick may be ahead of the database's clock
+MOST_AHEAD = 60
 # columns of a task: the minutes up to which it owes none, others that decide, and those that only show what it did
 OWED_AFTER = 'first_seen', 'last_minute', 'busy_until'
 DECIDING = *OWED_AFTER, 'last_seen', 'schedule_changed_at'
@@ -38,6 +42,19 @@ class WrongClock:
     def __init__(self, database: Database, options: Options) -> None:
         self._database = database
         self._options = options
+
+    def require_present(self, work: TickWork, tick: Tick) -> None:
+        """Refuse a tick for a minute that the database's clock has not reached.
+
+        :raises Unavailable: if it is too far ahead.
+        """
+        ahead = work.minute.timestamp() - tick.clock
+        if ahead > MOST_AHEAD:
+            work.failed_minute = clock.minute_of(tick.now)
+            raise Unavailable(
+                f"the minute {self._options.shown(work.minute)} is {duration(ahead)} ahead of the database's clock: "
+                'set the clock of this machine, or that of the database'
+            )
 
     def correct_ticks(self, connection: StoreConnection, tick: Tick) -> bool:
         """Correct the row of the ticks, and return whether it was wrong and the tick has to be recorded anew."""

@@ -1,0 +1,93 @@
+"""Registration: keeps in the rows of tasks which tasks the processes have, with which schedules, and since when."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from pyramid_cron.claims import Unavailable
+from pyramid_cron.events import TaskUnregistered
+from pyramid_cron.store.database import Database
+from pyramid_cron.store.options import Options
+from pyramid_cron.store.schedule_text import is_schedule_of
+from pyramid_cron.store.task_rows import TaskStates
+from pyramid_cron.store.task_state import TaskState
+from pyramid_cron.tasks import Task
+
+log = logging.getLogger(__name__)
+
+
+class Registration:
+    """Registers the tasks of this process, and reports those that no process registers.
+
+    :param database: the database of the store.
+    :param options: the settings of the store.
+    """
+
+    def __init__(self, database: Database, options: Options) -> None:
+        self._database = database
+        self._options = options
+
+    def add_new(
+        self,
+        wanted: Collection[Task],
+        states: Mapping[str, TaskState],
+        others: Mapping[str, TaskState],
+        instant: datetime,
+    ) -> Mapping[str, TaskState]:
+        """Return the states of tasks after those that are new were registered.
+
+        :param others: the rows of tasks under other names, by their names: these tasks are not new.
+        """
+        new = [task for task in wanted if task.name not in states and task.name not in others]
+        if not new:
+            return states
+        with self._database.begin() as connection:
+            of_tasks = TaskStates(connection)
+            for task in new:
+                of_tasks.register(task, instant)
+            return {**states, **of_tasks.load([task.name for task in new])}
+
+    def see(self, states: Mapping[str, TaskState], instant: datetime, future: datetime) -> None:
+        """Record that tasks are registered here, for those of which that was recorded long ago, or in the future.
+
+        :param states: the states of tasks that are registered here, by their names.
+        """
+        stale = [name for name, state in states.items() if state.is_stale(instant, future)]
+        if not stale:
+            return
+        try:
+            with self._database.begin() as connection:
+                TaskStates(connection).see(stale, instant, future)
+        except Unavailable as exc:
+            log.warning('it cannot be recorded which tasks are registered: %s', exc)
+
+    def update(self, task: Task, state: TaskState, instant: datetime, before: datetime | None) -> TaskState:
+        """Return the state of a task after it was recorded that it is back, or that its schedule has changed."""
+        if state.is_claimed:
+            return state
+        back = state.is_unregistered(before)
+        if not back and is_schedule_of(task, state.schedule):
+            return state
+        with self._database.begin() as connection:
+            of_tasks = TaskStates(connection)
+            if back:
+                of_tasks.register_again(task, state, instant)
+            else:
+                of_tasks.change_schedule(task, state, instant)
+            return of_tasks.get(task.name) or state
+
+    def report_unregistered(self, state: TaskState, instant: datetime) -> None:
+        """Log, and send to subscribers once over all servers, that no process has a task registered any more."""
+        with self._database.begin() as connection:
+            new = TaskStates(connection).report_unregistered(state, instant)
+        if new and state.last_seen is not None:
+            log.warning(
+                'task %s is unregistered: no process with a tick has had it since %s; '
+                'register it again, or register the task of another name with was=%r, or run "pcron forget" for it',
+                state.task,
+                self._options.shown(state.last_seen),
+                state.task,
+            )
+            self._options.notify(TaskUnregistered(state.task, state.last_seen))
