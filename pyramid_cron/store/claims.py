@@ -11,19 +11,14 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection
-
 from pyramid_cron.claims import Delivery, Found, NotClaimed, Unavailable
-from pyramid_cron.memory_claims import NOT_JOINED
-from pyramid_cron.printable import log_error
 from pyramid_cron.reports import FAILED, LOCKED, OK, QUEUED, SKIPPED, TaskReport
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.acquire import NotSent, acquire, why_not_free
 from pyramid_cron.store.circuit_breaker import CircuitOpen
-from pyramid_cron.store.complete import Completion, Fenced
-from pyramid_cron.store.connection import StoreConnection
+from pyramid_cron.store.complete import Completion
 from pyramid_cron.store.database import Database
-from pyramid_cron.store.errors import Locked, Refused, original_errors
+from pyramid_cron.store.errors import Locked, Refused
 from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.history import History
 from pyramid_cron.store.last_result import of_unsent
@@ -34,13 +29,12 @@ from pyramid_cron.store.patience import Patience
 from pyramid_cron.store.poll import Poll
 from pyramid_cron.store.pruning import Pruning
 from pyramid_cron.store.run import StoredRun
-from pyramid_cron.store.session import Joined, require_same_database, session_of
+from pyramid_cron.store.run_sessions import RunSessions, end_session
 from pyramid_cron.store.storable import ascii_if_refused
 from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.tick_work import TickWork
 from pyramid_cron.store.ticks import Ticks
 from pyramid_cron.tasks import Tasks
-from pyramid_cron.transactions import manager_of
 
 log = logging.getLogger(__name__)
 
@@ -75,12 +69,12 @@ class StoreClaims:
             database, options, lambda: self.process.namespace, make_run, self._patience, self.failed_ticks, self._late
         )
         self._pruning = Pruning(database, options.keep_history, monotonic)
+        self._sessions = RunSessions(database, options, self._completion, monotonic)
         self._begin_process()
 
     def _begin_process(self) -> None:
         self._process = Process(self.options.lease)
         self._heartbeat = Heartbeat(self._beat, self.options.lease / 3)
-        self._same_database = False
 
     @property
     def process(self) -> Process:
@@ -225,60 +219,12 @@ class StoreClaims:
 
     def joined(self, run: StoredRun, request: Any) -> AbstractContextManager[None]:
         """See :meth:`.Run.joined`."""
-        name, app = self.options.session, self.options.app
-        if name is None:
-            return NOT_JOINED
-
-        def scoped(connection: Connection) -> StoreConnection:
-            scoped = StoreConnection(connection, app)
-            if not self._same_database:
-                require_same_database(scoped, name, self.process.id)
-                self._same_database = True
-            return scoped
-
-        def at_end(connection: Connection, seconds: float) -> None:
-            with original_errors():
-                mine = self._completion.write_end(scoped(connection), run, seconds)
-            if not mine:
-                raise Fenced
-
-        def before_end(connection: Connection) -> None:
-            with original_errors():
-                mine = TaskStates(scoped(connection)).set_transactional(run.task.name, run.run_id, False)
-            if not mine:
-                raise Fenced
-
-        run.joined_session = Joined(
-            session_of(request, name),
-            manager_of(request),
-            lambda: self._set_transactional(run),
-            at_end,
-            before_end,
-            self._monotonic,
-        )
-        return run.joined_session
-
-    def _set_transactional(self, run: StoredRun) -> None:
-        """Record that a run works in the session, so that nothing of it remains if its process dies.
-
-        That is not done in the transaction of the session, and before it has seen the row, which it updates at its end.
-        """
-        if run.minute is None:
-            return
-        try:
-            with self.database.begin() as connection:
-                mine = TaskStates(connection).set_transactional(run.task.name, run.run_id, True)
-        except Unavailable as exc:
-            # if its process dies, the run is reported and not repeated
-            log.warning('it cannot be recorded that task %s uses the session: %s', run.task.name, exc)
-        else:
-            if not mine:
-                raise Fenced
+        return self._sessions.join(run, request, self.process.id)
 
     def release(self, run: StoredRun, report: TaskReport) -> TaskReport:
         """See :meth:`.Run.release`."""
         try:
-            report = self._end_session(run, report)
+            report = end_session(run, report)
             # together with the claim it was either enqueued or not claimed
             enqueued = run.engine is not None and run.engine.within_claim and report.outcome == QUEUED
             if not enqueued and (report.outcome != OK or not run.is_committed):
@@ -289,18 +235,6 @@ class StoreClaims:
         finally:
             self._end_heartbeat()
         return report
-
-    def _end_session(self, run: StoredRun, report: TaskReport) -> TaskReport:
-        """Leave the session of a run, and return its report, as failed if a change in it was not committed."""
-        if run.joined_session is None:
-            return report
-        try:
-            return run.joined_session.check(report)
-        except Exception as exc:
-            log_error(log, exc, 'task %s: its session cannot be checked', run.task.name)
-            return TaskReport(run.task.name, FAILED, report.seconds, exception=exc)
-        finally:
-            run.joined_session.leave()
 
     def _end_heartbeat(self) -> None:
         """End the heartbeat of a run, after a beat that writes what is left: no other process does for a living one."""

@@ -12,7 +12,7 @@ from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 from webtest import TestApp
 
-from pyramid_cron import TaskReport, runner
+from pyramid_cron import runner
 from pyramid_cron.events import ITaskMissed
 from pyramid_cron.isolation import OF_SERVERS
 from pyramid_cron.orders import Order
@@ -496,42 +496,3 @@ def test_an_interrupted_run_by_name_is_lost(servers, server):
     run.interrupt()
     assert servers.history('outcome', 'scheduled_for') == [('lost', None)]
     assert servers.row()['run_id'] is servers.row()['retry_reason'] is None
-
-
-class BrokenSession:
-    """A joined session that cannot be checked."""
-
-    written = is_left = False
-
-    def __init__(self, exc):
-        self.exc = exc
-
-    def check(self, report):
-        raise self.exc
-
-    def leave(self):
-        self.is_left = True
-
-
-def test_a_run_with_a_session_that_cannot_be_checked_has_failed(servers, server, warnings):
-    (run,) = server.runs()
-    run.claim()
-    session = run.joined_session = BrokenSession(LookupError('no session'))
-    report = run.release(TaskReport('task', 'ok', 1.5))
-    assert (report.outcome, report.seconds, report.exception) == ('failed', 1.5, session.exc)
-    assert session.is_left
-    assert servers.history('outcome', 'error') == [('failed', 'LookupError')]
-    assert warnings() == ['task task: its session cannot be checked']
-
-
-def test_an_exit_at_the_end_of_a_run_leaves_nothing_claimed(servers, server, warnings):
-    (run,) = server.runs()
-    run.claim()
-    session = run.joined_session = BrokenSession(SystemExit())
-    with pytest.raises(SystemExit):
-        run.release(TaskReport('task', 'ok', 1.5))
-    assert session.is_left
-    assert server.claims._heartbeat._count == 0
-    server.claims._heartbeat.beat()
-    assert servers.history('outcome', 'reason') == [('lost', 'its end could not be recorded')]
-    assert server.claims._heartbeat._stop is None

@@ -1,0 +1,114 @@
+"""The sessions of runs: each run joins that of its request, and leaves it at its end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from sqlalchemy import Connection
+
+from pyramid_cron.claims import Unavailable
+from pyramid_cron.memory_claims import NOT_JOINED
+from pyramid_cron.printable import log_error
+from pyramid_cron.reports import FAILED, TaskReport
+from pyramid_cron.store.complete import Completion, Fenced
+from pyramid_cron.store.connection import StoreConnection
+from pyramid_cron.store.database import Database
+from pyramid_cron.store.errors import original_errors
+from pyramid_cron.store.options import Options
+from pyramid_cron.store.run import StoredRun
+from pyramid_cron.store.session import Joined, require_same_database, session_of
+from pyramid_cron.store.task_rows import TaskStates
+from pyramid_cron.transactions import manager_of
+
+log = logging.getLogger(__name__)
+
+
+class RunSessions:
+    """Joins runs to the sessions of their requests.
+
+    :param database: the database of the store.
+    :param options: the settings of the store.
+    :param completion: writes the ends of runs.
+    :param monotonic: a monotonic clock in seconds.
+    """
+
+    def __init__(
+        self, database: Database, options: Options, completion: Completion, monotonic: Callable[[], float]
+    ) -> None:
+        self._database = database
+        self._options = options
+        self._completion = completion
+        self._monotonic = monotonic
+        # the process in which the session was found to lead to the database of the store
+        self._checked_process: str | None = None
+
+    def join(self, run: StoredRun, request: Any, process_id: str) -> AbstractContextManager[None]:
+        """Return a context manager around the task of a run, by which its end is written in the task's transaction.
+
+        :param process_id: this process, as the store knows it.
+        """
+        name, app = self._options.session, self._options.app
+        if name is None:
+            return NOT_JOINED
+
+        def scoped(connection: Connection) -> StoreConnection:
+            scoped = StoreConnection(connection, app)
+            if self._checked_process != process_id:
+                require_same_database(scoped, name, process_id)
+                self._checked_process = process_id
+            return scoped
+
+        def at_end(connection: Connection, seconds: float) -> None:
+            with original_errors():
+                mine = self._completion.write_end(scoped(connection), run, seconds)
+            if not mine:
+                raise Fenced
+
+        def before_end(connection: Connection) -> None:
+            with original_errors():
+                mine = TaskStates(scoped(connection)).set_transactional(run.task.name, run.run_id, False)
+            if not mine:
+                raise Fenced
+
+        run.joined_session = Joined(
+            session_of(request, name),
+            manager_of(request),
+            lambda: self._set_transactional(run),
+            at_end,
+            before_end,
+            self._monotonic,
+        )
+        return run.joined_session
+
+    def _set_transactional(self, run: StoredRun) -> None:
+        """Record that a run works in the session, so that nothing of it remains if its process dies.
+
+        That is not done in the transaction of the session, and before it has seen the row, which it updates at its end.
+        """
+        if run.minute is None:
+            return
+        try:
+            with self._database.begin() as connection:
+                mine = TaskStates(connection).set_transactional(run.task.name, run.run_id, True)
+        except Unavailable as exc:
+            # if its process dies, the run is reported and not repeated
+            log.warning('it cannot be recorded that task %s uses the session: %s', run.task.name, exc)
+        else:
+            if not mine:
+                raise Fenced
+
+
+def end_session(run: StoredRun, report: TaskReport) -> TaskReport:
+    """Leave the session of a run, and return its report, as failed if a change in it was not committed."""
+    if run.joined_session is None:
+        return report
+    try:
+        return run.joined_session.check(report)
+    except Exception as exc:
+        log_error(log, exc, 'task %s: its session cannot be checked', run.task.name)
+        return TaskReport(run.task.name, FAILED, report.seconds, exception=exc)
+    finally:
+        run.joined_session.leave()
