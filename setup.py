@@ -18,6 +18,7 @@ TESTING = [
     'procrastinate',
     'prometheus_client',
     'psycopg[binary]',
+    'psycopg2-binary',
     'pyramid_debugtoolbar',
     'pyramid_jinja2',
     'pyramid_retry',

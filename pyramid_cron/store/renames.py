@@ -22,9 +22,6 @@ from pyramid_cron.tasks import Task
 
 log = logging.getLogger(__name__)
 
-# runs that are renamed at once, and how often that is done for one name at a look at all tasks
-MOST_RENAMED, MOST_BATCHES = 1000, 5
-
 
 class _Overtaken(Exception):
     """Another process has changed one of the two rows, and the transaction has to be rolled back."""
@@ -71,10 +68,14 @@ class Renames:
     """Gives the rows of renamed tasks the names by which a process knows them.
 
     :param database: the database of the store.
+    :param batch: how many runs of the history are renamed at once.
+    :param batches: how often that is done for one name at a look at all tasks.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, batch: int = 1000, batches: int = 5) -> None:
         self._database = database
+        self._batch = batch
+        self._batches = batches
 
     def take_over(self, task: Task, other: TaskState) -> TaskState | None:
         """Give a row the name of a task, together with its pause, and return the row that decides about the task.
@@ -108,9 +109,9 @@ class Renames:
         former = [(name, task.name) for task in tasks for name in task.was]
         try:
             for old, new in former:
-                for _ in range(MOST_BATCHES):
+                for _ in range(self._batches):
                     with self._database.begin() as connection:
-                        if History(connection).rename(old, new, MOST_RENAMED) < MOST_RENAMED:
+                        if History(connection).rename(old, new, self._batch) < self._batch:
                             break
         except Unavailable as exc:
             log.warning('the history of renamed tasks cannot be taken over: %s', exc)

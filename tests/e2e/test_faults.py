@@ -1,9 +1,8 @@
 """The fault harness: see tests/faults. With all faults, and other seeds: ``python -m tests.faults --help``."""
 
-import subprocess
-import sys
-
 import pytest
+
+from tests.support.modules import run_module
 
 # of those that need no waits for the database
 FAULTS = {
@@ -21,10 +20,7 @@ FAULTS = {
 
 def simulate(root, *arguments, only):
     chosen = [argument for fault in only for argument in ('--only', fault)]
-    command = [sys.executable, '-m', 'tests.faults', *arguments, *chosen]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    print(done.stdout, done.stderr)
-    return done.returncode
+    return run_module(root, 'tests.faults', *arguments, *chosen)
 
 
 @pytest.mark.parametrize('database', ['sqlite', 'postgresql'])

@@ -1,15 +1,12 @@
 """The kill harness: see tests/kills. With more kills and other seeds: ``python -m tests.kills --help``."""
 
-import subprocess
-import sys
-
 import pytest
+
+from tests.support.modules import run_module
 
 
 def kill(root, *arguments, module='tests.kills'):
-    done = subprocess.run([sys.executable, '-m', module, *arguments], cwd=root, capture_output=True, text=True)
-    print(done.stdout, done.stderr)
-    return done.returncode
+    return run_module(root, module, *arguments)
 
 
 @pytest.mark.parametrize('database', ['sqlite', 'postgresql'])

@@ -48,19 +48,25 @@ def frozen(world, chance):
 
 @contextmanager
 def frozen_in_tick(world, chance):
-    server, statements = chance.randrange(2), _statements(chance)
-    world.servers[server].order('after', statements=statements, then='freeze')
-    yield f'server {server} after {statements} statements'
-    world.servers[server].order('after', statements=0, then=None)
-    world.servers[server].thaw()
+    with _after_statements(world, chance, 'freeze') as (server, text):
+        yield text
+    server.thaw()
 
 
 @contextmanager
 def disconnected_in_tick(world, chance):
-    server, statements = chance.randrange(2), _statements(chance)
-    world.servers[server].order('after', statements=statements, then='disconnect')
-    yield f'server {server} after {statements} statements'
-    world.servers[server].order('after', statements=0, then=None)
+    with _after_statements(world, chance, 'disconnect') as (_, text):
+        yield text
+
+
+@contextmanager
+def _after_statements(world, chance, then):
+    """Let something happen to a server after some of its statements."""
+    number, statements = chance.randrange(2), _statements(chance)
+    server = world.servers[number]
+    server.order('after', statements=statements, then=then)
+    yield server, f'server {number} after {statements} statements'
+    server.order('after', statements=0, then=None)
 
 
 def _statements(chance):

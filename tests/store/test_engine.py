@@ -99,11 +99,10 @@ SERIALIZABLE = {
 }
 
 
+@pytest.mark.each_server
 @pytest.mark.parametrize('of', ['url', 'engine'])
 def test_each_statement_has_the_isolation_level_of_the_store(url, engines, of):
     plain = engines(create_engine(url, isolation_level='AUTOCOMMIT'))
-    if plain.dialect.name == 'sqlite':
-        pytest.skip('SQLite has one isolation level')
     begin, end, show = (text(sql.format(plain.url.database)) for sql in SERIALIZABLE[plain.dialect.name])
     value = url if of == 'url' else engines(create_engine(url, isolation_level='SERIALIZABLE'))
     database = Database(engines(make_engine(value, None)), 'app', create_tables=True)

@@ -11,7 +11,7 @@ from pyramid_cron import TaskReport
 from pyramid_cron.claims import Pause
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store import renames
+from pyramid_cron.store.renames import Renames
 from pyramid_cron.store.schema import pauses, runs, tasks, ticks
 from tests.support.servers import INSTANT
 
@@ -217,7 +217,7 @@ def test_a_row_that_changes_meanwhile_is_not_taken_over(servers, pair):
     new.ready()
     other = new.store.states()['old']
     servers.hold('old')
-    made = renames.Renames(new.claims.database)
+    made = Renames(new.claims.database)
     assert made.take_over(new.task('new'), other).task == 'old'
     servers.start().add('new', min=0).tick(1)
     assert made.take_over(new.task('new'), other).task == 'new'
@@ -238,17 +238,16 @@ def test_another_task_may_have_the_old_name_later(servers, pair):
     assert sorted(both.ran) == [('new', 2), ('new', 3), ('old', 2), ('old', 3)]
 
 
-def test_a_long_history_is_renamed_in_batches(servers, pair, monkeypatch):
+def test_a_long_history_is_renamed_in_batches(servers, pair):
     old, new = pair
     for minute in range(8):
         old.tick(minute)
-    monkeypatch.setattr(renames, 'MOST_RENAMED', 3)
-    monkeypatch.setattr(renames, 'MOST_BATCHES', 2)
-    new.tick(8)
-    assert [minute for name, minute in servers.minutes('ok') if name == 'old'] == [0, 1]
-    for minute in range(9, 29):
-        new.tick(minute)
-    assert {name for name, _ in servers.minutes('ok')} == {'new'}
+    renames = Renames(new.claims.database, batch=3, batches=2)
+    left = []
+    for _ in range(2):
+        renames.take_over_history([new.task('new')])
+        left.append([minute for name, minute in servers.minutes('ok') if name == 'old'])
+    assert left == [[0, 1], []]
 
 
 def test_a_history_that_cannot_be_renamed_fails_no_tick(servers, pair, warnings):

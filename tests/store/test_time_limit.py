@@ -1,7 +1,6 @@
 """The end of waits for a server that does not answer: real PostgreSQL, whose process for a connection is frozen."""
 
 import contextlib
-import importlib.util
 import os
 import signal
 import socket
@@ -23,8 +22,6 @@ DRIVERS = ['psycopg', 'psycopg2']
 @pytest.fixture(params=DRIVERS)
 def hasty(request, postgresql, engines):
     """An engine whose connections wait for less than half a second."""
-    if importlib.util.find_spec(request.param) is None:
-        pytest.skip(f'{request.param} is not installed')
     engine = engines(create_engine(postgresql.replace('+psycopg', f'+{request.param}')))
     limit_waits(engine, Watchdog(looks=4, interval=0.1))
     return engine

@@ -48,11 +48,14 @@ def pytest_generate_tests(metafunc):
     """Choose the databases of a test that uses :func:`engine` or :func:`empty_url`.
 
     Each such test runs on SQLite. One that is marked with ``each_database``, or each with ``--thorough``, runs on
-    PostgreSQL as well, and on MariaDB with ``--mariadb``.
+    PostgreSQL as well, and on MariaDB with ``--mariadb``. One that is marked with ``each_server`` leaves SQLite out.
     """
     option = metafunc.config.getoption
     each = ['sqlite', 'postgresql', 'mariadb'] if option('mariadb') else ['sqlite', 'postgresql']
-    marked = option('thorough') or metafunc.definition.get_closest_marker('each_database')
+    marker = metafunc.definition.get_closest_marker
+    marked = option('thorough') or marker('each_database')
+    if marker('each_server'):
+        marked, each = True, each[1:]
     for name in ('engine', 'empty_url'):
         if name in metafunc.fixturenames and not parametrized(metafunc.definition, name):
             metafunc.parametrize(name, each if marked else ['sqlite'], indirect=True)
