@@ -343,7 +343,7 @@ def test_a_miss_that_another_server_found_is_not_sent(servers, warnings):
     for each in (server, other):
         each.add('idle', min='*/2', idle=True)
     server.tick(-1)
-    with server.overtaken(of=tasks, kind=('lock', 'update'), by=lambda: other.tick(2)):
+    with server.overtaken(of=tasks, kind='update', sets='retry_reason', by=lambda: other.tick(2)):
         server.tick(2)
     assert servers.minutes('missed') == [('idle', 0)]
     assert len([warning for warning in warnings() if 'was missed' in warning]) == 1

@@ -54,7 +54,7 @@ def test_a_server_that_comes_second_sends_nothing(start, sent, servers):
     one.tick(11)
     sent.clear()
     one.tick(16)
-    with other.overtaken(of=tasks, kind='update', by=lambda: one.tick(21)):
+    with other.overtaken(of=tasks, kind='update', sets='retry_reason', by=lambda: one.tick(21)):
         other.tick(21)
     assert [event.minutes for event in sent] == [(INSTANT + 15 * MINUTE,), (INSTANT + 20 * MINUTE,)]
     assert len(servers.minutes('missed')) == 4
