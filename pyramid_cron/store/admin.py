@@ -85,8 +85,9 @@ class Store:
         if state is None or state.problem is not None:
             return state
         after = state.last if state.done is None else state.done
-        # not those that a clock that was ahead has refused for ever
-        return state._replace(problem=self._failed_ticks.reason(after + clock.MINUTE, now + clock.MINUTE))
+        # not those of a clock that was ahead, which count again when their minute comes
+        problem = self._failed_ticks.reason(after + clock.MINUTE, now + clock.MINUTE, ahead=False)
+        return state._replace(problem=problem)
 
     @contextmanager
     def queries(self) -> Iterator[Queries | None]:

@@ -97,7 +97,10 @@ class StoreClaims:
         """Record that a tick has done its work, or what it could not do, and delete what is too old."""
         problem = work.problem
         if problem is not None:
-            self.failed_ticks.add(work.failed_minute, problem)
+            present = work.minute_by_database
+            self.failed_ticks.add(work.minute, problem, ahead=present is not None)
+            if present is not None:
+                self.failed_ticks.add(present, problem)
         # other processes need to know what this one could not do because of a lock
         self.database.breaker.close_if_locked()
         try:

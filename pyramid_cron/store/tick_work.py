@@ -16,8 +16,8 @@ class TickWork:
 
     def __init__(self, minute: datetime) -> None:
         self.minute = minute
-        #: the minute that counts if it fails: the database's, if this machine's clock is ahead of that
-        self.failed_minute = minute
+        #: the database's minute if its clock had not reached that of the tick
+        self.minute_by_database: datetime | None = None
         #: whether the row of the ticks shows it as done already
         self.is_recorded = False
         self._problems: list[str] = []

@@ -50,7 +50,7 @@ class WrongClock:
         """
         ahead = work.minute.timestamp() - tick.clock
         if ahead > MOST_AHEAD:
-            work.failed_minute = clock.minute_of(tick.now)
+            work.minute_by_database = clock.minute_of(tick.now)
             raise Unavailable(
                 f"the minute {self._options.shown(work.minute)} is {duration(ahead)} ahead of the database's clock: "
                 'set the clock of this machine, or that of the database'

@@ -23,3 +23,20 @@ def test_only_the_newest_minutes_are_kept():
         failed.add(at(minute), str(minute))
     assert failed.reason(at(0), at(0)) is None
     assert failed.reason(at(1), at(1)) == '1'
+
+
+def test_a_minute_ahead_counts_where_it_is_wanted():
+    failed = FailedTicks()
+    failed.add(at(5), 'ahead', ahead=True)
+    assert failed.reason(at(0), at(9)) == 'ahead'
+    assert failed.reason(at(0), at(9), ahead=False) is None
+    failed.add(at(5), 'away')
+    assert failed.reason(at(0), at(9), ahead=False) == 'away'
+
+
+def test_minutes_far_ahead_do_not_stay_for_ever():
+    failed = FailedTicks()
+    failed.add(at(10**6), 'ahead', ahead=True)
+    for minute in range(MOST_MINUTES):
+        failed.add(at(minute), 'away')
+    assert failed.reason(at(0), at(10**6)) == 'away'

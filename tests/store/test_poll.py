@@ -169,8 +169,12 @@ def test_a_minute_ahead_of_the_database_is_refused(servers, warnings, first):
     assert re.search("is [23] h .* min ahead of the database's clock: set the clock of this machine", report.problem)
     assert server.ran == [('free', ahead)]
     assert [task.name for task in report.tasks] == ['free']
-    # of the present, and not of a minute to come
-    assert server.claims.failed_ticks.reason(now - MINUTE, now + MINUTE) == report.problem
+    # of the present for health, and of both where it is recorded why a minute was missed
+    refused = INSTANT + ahead * MINUTE
+    for minute, counted in ((now, True), (refused, False)):
+        of_minute = server.claims.failed_ticks.reason(minute - MINUTE, minute + MINUTE, ahead=False)
+        assert (of_minute == report.problem) == counted
+    assert server.claims.failed_ticks.reason(refused, refused) == report.problem
     # a tick that comes in time is neither late nor after a gap
     warnings()
     server.tick(1)
