@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from pyramid_cron.store.dialects import Dialect, database_clock, dialect_of
+from pyramid_cron.store.dialects import Dialect, database_clock, dialect_of, skips_locked
 from pyramid_cron.store.errors import unavailable
 from pyramid_cron.store.schema import processes
 from pyramid_cron.store.time_limit import limited
@@ -56,6 +56,11 @@ class StoreConnection:
     def dialect(self) -> Dialect:
         """The differences of the database."""
         return dialect_of(self._connection.dialect.name)
+
+    @property
+    def skips_locked(self) -> bool:
+        """Whether rows that other transactions have locked can be skipped."""
+        return skips_locked(self._connection.dialect)
 
     @property
     def driver_connection(self) -> Any:

@@ -28,8 +28,8 @@ class Dialect:
     :param isolation_level: that of the store's transactions, ``None`` for the database's only one. With READ COMMITTED
         a transaction waits for the row of another one; with a stricter level it would fail.
     :param insert: the INSERT that can also do something with a row whose key exists, ``None`` if there is none.
-    :param skips_locked: whether a row that another transaction has locked can be skipped. A process that is frozen in
-        its claim, or in the commit of its task, then makes no other process wait.
+    :param skips_locked_since: the version from which on a row that another transaction has locked can be skipped, empty
+        for none. A process that is frozen in its claim, or in the commit of its task, then makes no other process wait.
     :param has_lateral: whether a subquery in FROM can refer to the tables before it.
     :param has_partial_indexes: whether an index can be limited to some of the rows.
     :param rolls_back_schema: whether a rollback undoes changes of the schema, which otherwise commit by themselves.
@@ -43,7 +43,7 @@ class Dialect:
     connect_args: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     isolation_level: str | None = 'READ COMMITTED'
     insert: Callable[[Any], Any] | None = None
-    skips_locked: bool = False
+    skips_locked_since: tuple[int, ...] = ()
     has_lateral: bool = False
     has_partial_indexes: bool = True
     rolls_back_schema: bool = False
@@ -81,7 +81,7 @@ POSTGRESQL = Dialect(
     ),
     connect_args={'psycopg': LIBPQ, 'psycopg2': LIBPQ},
     insert=postgresql.insert,
-    skips_locked=True,
+    skips_locked_since=(9, 5),
     has_lateral=True,
     rolls_back_schema=True,
     read_only_errors=('25006',),
@@ -103,15 +103,31 @@ MYSQL = Dialect(
     },
     # read_only, super_read_only, a read-only transaction; and a node of Galera that has left its cluster
     read_only_errors=(1290, 1836, 1792, 1047),
+    skips_locked_since=(8, 0, 1),
     has_partial_indexes=False,
 )
-MARIADB = replace(MYSQL, shown='MariaDB')
+MARIADB = replace(MYSQL, shown='MariaDB', skips_locked_since=(10, 6))
 BY_NAME = {'sqlite': SQLITE, 'postgresql': POSTGRESQL, 'mysql': MYSQL, 'mariadb': MARIADB}
 
 
 def dialect_of(name: str) -> Dialect:
     """Return the differences of a database by SQLAlchemy's name of it; one that is not known here has none."""
     return BY_NAME.get(name) or Dialect(name, has_partial_indexes=False)
+
+
+def skips_locked(dialect: Any) -> bool:
+    """Return whether rows that other transactions have locked can be skipped.
+
+    :param dialect: SQLAlchemy's dialect of an engine that has connected.
+    """
+    name = 'mariadb' if _is_mariadb(dialect) else dialect.name
+    since = dialect_of(name).skips_locked_since
+    return bool(since) and (dialect.server_version_info or ()) >= since
+
+
+def _is_mariadb(dialect: Any) -> bool:
+    # a URL of MySQL can lead to MariaDB
+    return getattr(dialect, 'is_mariadb', False)
 
 
 # of an instant in UTC without its zone, which not every database has
@@ -130,9 +146,9 @@ TABLE_OPTIONS: dict[str, Any] = {
 def collation_of(dialect: Any) -> str | None:
     """Return the collation of the tables, ``None`` for a database that always compares by bytes.
 
-    :param dialect: SQLAlchemy's dialect of an engine that has connected: a URL of MySQL can lead to MariaDB.
+    :param dialect: SQLAlchemy's dialect of an engine that has connected.
     """
-    return COLLATIONS.get('mariadb' if getattr(dialect, 'is_mariadb', False) else dialect.name)
+    return COLLATIONS.get('mariadb' if _is_mariadb(dialect) else dialect.name)
 
 
 class database_clock(GenericFunction[float]):

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import case, literal
+from sqlalchemy import case, literal, or_
 
 from pyramid_cron.reports import RUNNING
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.errors import Locked
-from pyramid_cron.store.schema import runs
+from pyramid_cron.store.schema import runs, tasks
 
 NAMESPACE = UUID('6f3c1f0e-5b1f-4a1e-9d0a-3f6a4f0c9c53')
 
@@ -49,10 +49,11 @@ class History:
         :raises Locked: if it is locked, and not waited for.
         """
         row = runs.c.id == run_id
-        skips = self._connection.dialect.skips_locked and not wait
+        skips = self._connection.skips_locked and not wait
         if skips:
-            free = self._connection.select(runs, runs.c.id).where(row).with_for_update(skip_locked=True)
-            row = runs.c.id.in_(free)
+            free = self._connection.select(runs, runs.c.id).where(row).with_for_update(skip_locked=True).subquery()
+            # from a subquery of its own, because MySQL updates no table that it selects from
+            row = runs.c.id.in_(free.select())
         changed = self._connection.execute(self._connection.update(runs).where(row), values | {'finished': clock.now()})
         if skips and changed == 0 and self.outcome_of(run_id) is not None:
             raise Locked
@@ -115,13 +116,16 @@ class History:
         self._connection.execute(self._connection.update(runs).where(ahead).values(started=now, finished=finished))
 
     def prune(self, before: datetime, limit: int) -> int:
-        """Delete the oldest of the runs that began before an instant and have ended, and return how many.
+        """Delete the oldest of the runs that began before an instant and are not in progress, and return how many.
 
         :param limit: how many at most.
         """
-        ended = self._connection.select(runs, runs.c.id).where(runs.c.started < before, runs.c.finished.is_not(None))
-        oldest = ended.order_by(runs.c.started).limit(limit)
-        if self._connection.dialect.skips_locked:
+        in_progress = self._connection.select(tasks, tasks.c.run_id).where(tasks.c.run_id.is_not(None))
+        # without an end as well: see run_columns.py
+        ended = or_(runs.c.finished.is_not(None), runs.c.id.not_in(in_progress))
+        oldest = self._connection.select(runs, runs.c.id).where(runs.c.started < before, ended)
+        oldest = oldest.order_by(runs.c.started).limit(limit)
+        if self._connection.skips_locked:
             oldest = oldest.with_for_update(skip_locked=True)
         # as a list, because MySQL has no LIMIT in a subquery
         keys = self._connection.scalars(oldest)

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, true
 from pyramid_cron.reports import FAILED, LOST, MISSED, PastRun
 from pyramid_cron.schedules.clock import EPOCH
 from pyramid_cron.store.connection import StoreConnection
+from pyramid_cron.store.run_columns import JOINED, OUTCOME, PAST_RUN
 from pyramid_cron.store.schema import NOT_GOOD, runs, tasks
 from pyramid_cron.store.ticks import Gap, Ticks
 
@@ -19,8 +20,6 @@ FAULTS = (FAILED, LOST)
 
 # how long after its minute the record of a run is looked for
 LONGEST_DELAY = timedelta(days=7)
-
-COLUMNS = [runs.c[name] for name in PastRun._fields]
 
 
 class Missed(NamedTuple):
@@ -61,7 +60,7 @@ class Queries:
         :param since: the instant at which they began at the earliest.
         :param faults: only runs that a person on call has to look at.
         """
-        query = self._runs(names, *COLUMNS)
+        query = self._past_runs(names)
         query = query.where(NOT_GOOD, runs.c.outcome.in_(FAULTS)) if faults else query.where(runs.c.outcome != MISSED)
         if since is not None:
             query = query.where(runs.c.started >= since)
@@ -92,12 +91,12 @@ class Queries:
     def for_minute(self, names: Collection[str], minute: datetime) -> list[PastRun]:
         """Return the runs of tasks for a minute in which they were due, as far as they were recorded within a week."""
         within = and_(runs.c.started >= minute, runs.c.started < minute + LONGEST_DELAY)
-        query = self._runs((), *COLUMNS).where(runs.c.task.in_(names), within, runs.c.scheduled_for == minute)
+        query = self._past_runs().where(runs.c.task.in_(names), within, runs.c.scheduled_for == minute)
         return [PastRun(*row) for row in self._connection.rows(query.order_by(runs.c.task, runs.c.started))]
 
     def became_of(self, name: str, minute: datetime) -> list[PastRun]:
         """Return the runs of a task for a minute, or the record that it did not run, the newest last."""
-        query = self._runs([name], *COLUMNS).where(runs.c.started >= minute, runs.c.scheduled_for == minute)
+        query = self._past_runs([name]).where(runs.c.started >= minute, runs.c.scheduled_for == minute)
         return [PastRun(*row) for row in self._connection.rows(query.order_by(runs.c.started))]
 
     def by_hand_since(self, name: str, since: datetime) -> datetime | None:
@@ -123,7 +122,7 @@ class Queries:
 
     def _strips_by_lateral(self, limit: int) -> Select[Any]:
         """Return the query of :meth:`strips` for PostgreSQL, which would read whole tables to join them."""
-        last = self._connection.select(runs, runs.c.outcome, runs.c.started, runs.c.scheduled_for)
+        last = self._connection.select(runs, OUTCOME.label('outcome'), runs.c.started, runs.c.scheduled_for)
         last = last.where(self._connection.same_task(runs, tasks))
         newest = last.order_by(runs.c.started.desc()).fetch(limit, with_ties=True).correlate(tasks).lateral()
         query = self._connection.select(tasks, tasks.c.task, newest.c.outcome).join_from(tasks, newest, true())
@@ -139,8 +138,12 @@ class Queries:
         # distinct, or else SQLite would begin with all runs and look for the time once for each of them
         known = self._connection.select(tasks, tasks.c.app, tasks.c.task, since).distinct().subquery()
         of_known = and_(same(runs, known), runs.c.started >= known.c.since)
-        query = self._connection.select(known, known.c.task, runs.c.outcome).join_from(known, runs, of_known)
+        query = self._connection.select(known, known.c.task, OUTCOME).join_from(known, runs, of_known)
+        query = query.outerjoin(tasks, same(runs, tasks))
         return query.order_by(known.c.task, runs.c.started, runs.c.scheduled_for)
+
+    def _past_runs(self, names: Collection[str] = ()) -> Select[Any]:
+        return self._runs(names, *PAST_RUN).select_from(JOINED)
 
     def _runs(self, names: Collection[str], *columns: ColumnElement[Any]) -> Select[Any]:
         query = self._connection.select(runs, *columns)

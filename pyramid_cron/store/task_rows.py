@@ -307,7 +307,7 @@ class TaskStates:
 
     def _unlocked(self, condition: ColumnElement[bool]) -> ColumnElement[bool]:
         """Return a condition without rows that other transactions have locked, where the database can skip them."""
-        if not self._connection.dialect.skips_locked:
+        if not self._connection.skips_locked:
             return condition
         query = self._connection.select(tasks, tasks.c.task).where(condition).with_for_update(skip_locked=True)
         return tasks.c.task.in_(self._connection.scalars(query))
@@ -317,7 +317,7 @@ class TaskStates:
 
         :raises Locked: if the row is as expected, and locked.
         """
-        if self._connection.dialect.skips_locked:
+        if self._connection.skips_locked:
             query = self._connection.select(tasks, tasks.c.task).where(condition)
             if self._connection.scalar(query.with_for_update(skip_locked=True)) is None:
                 if self._connection.scalar(query) is None:

@@ -24,7 +24,7 @@ def locked_is_run():
     """Take a row that is locked for one that has run."""
 
     def change(states, condition, **values):
-        if states._connection.dialect.skips_locked:
+        if states._connection.skips_locked:
             query = states._connection.select(task_rows.tasks, task_rows.tasks.c.task).where(condition)
             if states._connection.scalar(query.with_for_update(skip_locked=True)) is None:
                 return False

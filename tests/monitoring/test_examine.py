@@ -156,7 +156,7 @@ def test_a_failure_stays_while_the_next_run_goes_on(shop):
     failed = {'last_outcome': 'failed', 'last_outcome_for': TICK - timedelta(minutes=10), 'last_finished': ten_minutes}
     running = in_progress(NOW - timedelta(seconds=20))
     shop.change('hourly', **failed, last_error='Timeout', failures_in_a_row=1, **running)
-    shop.remember('hourly', TICK, outcome='running', started=NOW - timedelta(seconds=20))
+    shop.remember('hourly', TICK, outcome='running', id='token', started=NOW - timedelta(seconds=20))
     health = shop.health()
     assert (health.status_int, health.text) == (503, 'fail: last tick 30 s ago; failed: hourly')
     assert 'pyramid_cron_task_problem{problem="failed",task="hourly"} 1.0' in shop.metrics()
@@ -196,7 +196,7 @@ def test_a_week_is_not_too_long_for_a_miss(shop):
 def test_a_run_of_two_hours_is_stuck_everywhere(shop):
     began = NOW - timedelta(hours=2)
     shop.change('hourly', **in_progress(began))
-    shop.remember('hourly', TICK - timedelta(hours=2), outcome='running', started=began)
+    shop.remember('hourly', TICK - timedelta(hours=2), outcome='running', id='token', started=began)
     assert shop.health().text == 'fail: last tick 30 s ago; stuck: hourly (running for 2 h 0 min)'
     assert 'pyramid_cron_task_problem{problem="stuck",task="hourly"} 1.0' in shop.metrics()
     assert 'pyramid_cron_task_running_seconds{task="hourly"} 7200.0' in shop.metrics()

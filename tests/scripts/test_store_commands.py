@@ -333,6 +333,7 @@ def test_show_has_skipped_running_and_lost_runs(ticked):
         connection.exec_driver_sql(
             "UPDATE cron_runs SET outcome = 'running', attempt = 1, reason = NULL, seconds = NULL"
         )
+        connection.exec_driver_sql("UPDATE cron_tasks SET run_id = (SELECT max(id) FROM cron_runs) WHERE task = 'fail'")
     assert re.fullmatch(r'  last runs  .*, running for \d+ s', ticked('show fail')[1].splitlines()[-1])
     # how long a lost run took is unknown
     with ticked.store().database.engine.begin() as connection:

@@ -109,6 +109,16 @@ def test_gaps_and_processes_are_deleted_as_well(servers):
     assert servers.gaps() == []
 
 
+def test_a_run_in_progress_is_not_deleted(servers, server):
+    for run_id in ('one', 'other'):
+        record(servers, 1, INSTANT - 100 * DAYS, outcome='running')
+        servers.execute(update(runs).where(runs.c.outcome == 'running').values(id=run_id, finished=None, outcome='old'))
+    server.tick(-1)
+    servers.change(run_id='one')
+    Pruning(server.claims.database, KEEP).prune(INSTANT)
+    assert [row['id'] for row in servers.rows(runs) if row['outcome'] == 'old'] == ['one']
+
+
 def test_a_failed_deletion_does_not_fail_the_tick(servers, warnings):
     server = servers.start(keep_history='2').add(min='*')
     record(servers, 1, INSTANT - 3 * DAYS)
@@ -133,7 +143,7 @@ def test_a_database_that_did_not_answer_is_not_pruned(servers, server, warnings)
     assert [warning for warning in warnings() if 'pruned' in warning] == []
 
 
-@pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
+@pytest.mark.each_server
 def test_a_record_that_another_transaction_holds_is_left(servers):
     record(servers, 2, INSTANT - DAYS)
     held = servers.rows(runs)[0]['id']

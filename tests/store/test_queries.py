@@ -58,9 +58,10 @@ def shown(past):
     return [(run.task, run.outcome, round((run.scheduled_for - INSTANT) / MINUTE)) for run in past]
 
 
-def test_past_runs_are_the_newest_first(query, record):
+def test_past_runs_are_the_newest_first(servers, query, record):
     for minute, outcome in enumerate(['ok', 'failed', 'skipped', 'paused', 'running', 'lost']):
         record(outcome, minute)
+    servers.change('task', run_id='0005')
     record('missed', 7)
     record('ok', 2, 'other')
     record('ok', 9, app='another')

@@ -194,7 +194,7 @@ def test_an_outcome_without_a_claim_needs_an_idle_task(states):
 
 
 # SQLite has one lock for all
-@pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
+@pytest.mark.each_server
 def test_a_locked_row_is_not_waited_for(servers):
     with servers.begin() as connection:
         states = TaskStates(connection)
@@ -218,7 +218,7 @@ def test_a_locked_row_is_not_waited_for(servers):
                 change(TaskStates(connection))
 
 
-@pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
+@pytest.mark.each_server
 @pytest.mark.parametrize(
     'change', [TaskStates.release, functools.partial(TaskStates.claim_enqueued, run_id='theirs', process='they')]
 )

@@ -77,7 +77,7 @@ def record(registry, *rows):
         connection.execute(insert(runs), values)
         renew_results(connection, [row['task'] for row in values])
         for row in values:
-            if row['outcome'] == 'running':
+            if row['outcome'] in ('running', 'queued'):
                 claimed = {'run_id': row['id'], 'started_at': row['started'].timestamp()}
                 connection.execute(update(tasks).where(tasks.c.task == row['task']).values(**claimed))
 
