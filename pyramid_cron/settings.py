@@ -15,7 +15,8 @@ from pyramid.exceptions import ConfigurationError
 from pyramid.settings import asbool, aslist, falsey, truthy
 
 from pyramid_cron import callables
-from pyramid_cron.access.rules import METHODS, Network, parse_network
+from pyramid_cron.access.addresses import Network, parse_network
+from pyramid_cron.access.rules import METHODS, READING_METHODS, Rules
 from pyramid_cron.external_url import BaseURL
 from pyramid_cron.schedules import clock
 from pyramid_cron.tasks import LONGEST, dotted_path, parse_catch_up
@@ -30,7 +31,7 @@ PREFIX = 'cron.'
 SHORTEST_SECRET = 16
 
 # neither a message nor a repr shows their values
-SECRETS = ('secret', 'store')
+SECRETS = ('secret', 'monitor_secret', 'store')
 MAKE_SECRET = 'python3 -c "import secrets; print(secrets.token_urlsafe())" makes one'
 
 
@@ -51,7 +52,7 @@ def _networks(value: Any) -> tuple[Network, ...]:
     listed = [item.split(',') if isinstance(item, str) else [item] for item in aslist(value)]
     networks = tuple(parse_network(item) for items in listed for item in items if item != '')
     if not networks:
-        raise ValueError('it is empty, so that no address could trigger a run')
+        raise ValueError('it is empty, so that no address would be allowed')
     return networks
 
 
@@ -143,6 +144,9 @@ TABLE: dict[str, tuple[str | None, Callable[[Any], Any]]] = {
     'method': ('GET', _method),
     'allowed_ips': ('127.0.0.1 ::1', _networks),
     'secret': (None, _secret),
+    'peer_check': ('true', _boolean),
+    'monitor_secret': (None, _secret),
+    'monitor_ips': (None, _networks),
     'window': ('60', _seconds),
     'timezone': (None, clock.parse_zone),
     'transaction': (None, _wrapper),
@@ -171,6 +175,9 @@ class Settings:
     :param path: as it is written.
     :param allowed_ips: networks; ``None`` for any address, if ``cron.secret`` is set and ``cron.allowed_ips`` is not.
     :param secret: encoded in UTF-8.
+    :param peer_check: ``True`` or ``False``.
+    :param monitor_secret: encoded in UTF-8.
+    :param monitor_ips: networks.
     :param window: seconds.
     :param timezone: a :class:`zoneinfo.ZoneInfo`.
     :param transaction: a callable that takes ``system`` and returns a context manager.
@@ -192,6 +199,9 @@ class Settings:
     method: str
     allowed_ips: tuple[Network, ...] | None
     secret: bytes | None = field(repr=False)
+    peer_check: bool
+    monitor_secret: bytes | None = field(repr=False)
+    monitor_ips: tuple[Network, ...] | None
     window: float
     timezone: ZoneInfo | None
     transaction: Wrapper | None
@@ -228,9 +238,26 @@ class Settings:
                 shown = '' if name in SECRETS else f' = {value!r}'
                 # the exception itself may show a secret; its cause is that of an import
                 raise ConfigurationError(f'bad setting {key}{shown}: {exc}') from exc.__cause__
-        if values['secret'] is not None and PREFIX + 'allowed_ips' not in settings:
-            values['allowed_ips'] = None
+        if values['secret'] is not None:
+            if values['secret'] == values['monitor_secret']:
+                raise ConfigurationError(
+                    f'cron.monitor_secret is the same as cron.secret, and would run tasks; {MAKE_SECRET}'
+                )
+            if PREFIX + 'allowed_ips' not in settings:
+                values['allowed_ips'] = None
         return cls(**values)
+
+    def rules(self) -> Rules:
+        """Return the rules for a request that triggers a run."""
+        return Rules(self.secret, self.allowed_ips, self.peer_check)
+
+    def reading_rules(self) -> list[Rules]:
+        """Return the rules for a request for health or metrics, which has to comply with one of them."""
+        rules = [self.rules()]
+        if self.monitor_secret is not None or self.monitor_ips is not None:
+            # before the others, which may have to look up an account
+            rules.insert(0, Rules(self.monitor_secret, self.monitor_ips, False, of_settings='cron.monitor_'))
+        return [each._replace(methods=READING_METHODS, purpose='for health or metrics') for each in rules]
 
 
 def app_name(settings: Settings, registry: Any) -> str:

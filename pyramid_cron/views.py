@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyramid.response import Response
 from webob.acceptparse import create_accept_header
 
 from pyramid_cron import isolation, runner
-from pyramid_cron.access import rules
+from pyramid_cron.access.addresses import parse_address
 from pyramid_cron.access.log import RefusalLog
+from pyramid_cron.access.rules import Rules, refuse
 from pyramid_cron.external_url import seen_from_outside
 from pyramid_cron.orders import Order, PendingOrder, pending_order
 from pyramid_cron.reports import RunReport
 from pyramid_cron.schedules import clock
-from pyramid_cron.settings import Settings
+from pyramid_cron.settings import Settings, app_name
 
 # the key of the environ that holds the report of a run, for the debug toolbar's panel
 REPORT_KEY = 'pyramid_cron.report'
@@ -27,8 +28,9 @@ PATH_INFO = r'[^\n]*\Z'
 
 TEXT, JSON = 'text/plain; charset=UTF-8', 'application/json'
 
-# headers that the status of a refusal requires (RFC 9110)
-REFUSAL_HEADERS = {401: ('WWW-Authenticate', 'Bearer'), 405: ('Allow', ', '.join(rules.METHODS))}
+# for a request that is to run nothing, and one that is to be answered only if something is wrong
+CHECK, QUIET = 'check', 'quiet'
+WOULD_RUN = 'ok: this request may run tasks, and has run none because of ?check'
 
 
 class CronView:
@@ -53,11 +55,15 @@ class CronView:
         # the minute of the tick is the one in which the request arrived
         instant = clock.current_minute()
         request = self.request
+        settings: Settings = request.registry['cron_settings']
         pending = pending_order(request.environ)
         if pending is None:
-            refusal = refused(request)
+            refusal = refused(request, [settings.rules()])
             if refusal is not None:
                 return refusal
+            if has_flag(request, CHECK):
+                name = app_name(settings, request.registry)
+                return respond(200, TEXT, f'{WOULD_RUN}; application {name}')
             pending = PendingOrder(Order(request.registry, instant, exits=isolation.OF_SERVERS))
         elif pending.order.registry is not request.registry:
             pending.strayed = True
@@ -79,24 +85,34 @@ class CronView:
             return RunReport(order.instant, settings.timezone, 0.0, ())
 
 
-def refused(request: Any) -> Response | None:
-    """Return the answer to a request that may not trigger a run, ``None`` if it may."""
-    settings: Settings = request.registry['cron_settings']
+def refused(request: Any, alternatives: Sequence[Rules]) -> Response | None:
+    """Return the answer to a request that complies with none of the rules, ``None`` if it does with one of them."""
     refusals: RefusalLog = request.registry['cron_refusals']
-    refusal = rules.refuse(
-        request.method,
-        request.remote_addr,
-        _wsgi_headers(request),
-        secret=settings.secret,
-        allowed_ips=settings.allowed_ips,
-        unchecked=refusals.unchecked,
-    )
-    refusals.note(refusal, time.monotonic())
-    if refusal is None:
+    environ = _wsgi_headers(request)
+    first = None
+    for rules in alternatives:
+        refusal = refuse(rules, request.method, request.remote_addr, environ, refusals.unchecked)
+        if refusal is None:
+            first = None
+            break
+        first = first or refusal
+    refusals.note(first, time.monotonic())
+    if first is None:
         return None
-    address = rules.parse_address(request.remote_addr)
-    headers = [REFUSAL_HEADERS[refusal.status]] if refusal.status in REFUSAL_HEADERS else []
-    return respond(refusal.status, TEXT, f'fail {address}' if address else 'fail', *headers)
+    # required by RFC 9110
+    headers = {401: ('WWW-Authenticate', 'Bearer'), 405: ('Allow', ', '.join(alternatives[0].methods))}
+    if has_flag(request, CHECK) or has_flag(request, QUIET):
+        text = f'fail: refused a request {first.kind}: {first.remedy}'
+    else:
+        address = parse_address(request.remote_addr)
+        text = f'fail {address}' if address else 'fail'
+    return respond(first.status, TEXT, text, *[headers[first.status]] if first.status in headers else [])
+
+
+def has_flag(request: Any, name: str) -> bool:
+    """Return whether a name is in the query, with or without a value."""
+    query: str = request.environ.get('QUERY_STRING', '')
+    return bool(query) and any(part.partition('=')[0] == name for part in query.split('&'))
 
 
 def _wsgi_headers(request: Any) -> Mapping[str, Any]:

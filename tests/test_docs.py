@@ -37,7 +37,10 @@ from pyramid.request import Request
 from webtest import TestApp
 
 from pyramid_cron import Schedule, ScheduleWarning, Task, events, perform
-from pyramid_cron.access import peers, rules
+from pyramid_cron.access import peers
+from pyramid_cron.access.addresses import parse_network
+from pyramid_cron.access.log import HINT
+from pyramid_cron.access.rules import Rules, refuse
 from pyramid_cron.memory_claims import MemoryClaims
 from pyramid_cron.monitoring.examine import Examination
 from pyramid_cron.monitoring.problems import find_problems
@@ -53,6 +56,7 @@ from pyramid_cron.store.queries import Queries
 from pyramid_cron.store.schema import gaps, runs
 from pyramid_cron.store.ticks import TickState
 from pyramid_cron.testing import tick
+from tests.support import tcp_tables
 
 DOCS = Path(__file__).parent.parent / 'docs'
 MINUTE = timedelta(minutes=1)
@@ -397,24 +401,26 @@ REFUSALS = [
 def test_refusals_are_logged_as_shown(environ, settings, start, caplog):
     answer = Request.blank('/cron', {**LOCAL, **environ}).get_response(application(**settings).make_wsgi_app())
     assert answer.status_int == (401 if settings else 403)
-    assert caplog.messages[-1] == one_line(block('troubleshooting', start))
+    assert caplog.messages[-1].removesuffix(HINT) == one_line(block('troubleshooting', start))
 
 
-def test_a_refusal_of_another_account_is_worded_as_shown(tmp_path):
+@pytest.mark.parametrize(
+    ('uid', 'port', 'euid', 'start'),
+    [
+        (33, '4711', 1000, 'it comes from this machine, but'),
+        (0, '40312', 1000, 'it comes from this machine and from the account root'),
+        (1000, None, 1000, 'it comes from this machine, and the server does not'),
+    ],
+)
+def test_refusals_of_accounts_are_worded_as_shown(tmp_path, monkeypatch, uid, port, euid, start):
+    monkeypatch.setattr(os, 'geteuid', lambda: euid)
     table = tmp_path / 'tcp'
-    host = '0100007F' if sys.byteorder == 'little' else '7F000001'
-    table.write_text(f'0: {host}:1267 {host}:198F 01 0:0 00:0 0 33 0 12345 1', encoding='ascii')
-    refusal = rules.refuse(
-        'GET',
-        '127.0.0.1',
-        {'REMOTE_PORT': '4711', 'SERVER_PORT': '6543'},
-        secret=None,
-        allowed_ips=(rules.parse_network('127.0.0.1'),),
-        unchecked=print,
-        tables=(str(table),),
-    )
-    shown = one_line(block('troubleshooting', 'refused a request to run cron tasks: it comes from this machine, but'))
-    for written, real in (('www-data (33)', peers.account_name(33)), ('shop (1000)', peers.account_name(os.geteuid()))):
+    table.write_text(tcp_tables.line(uid, port=int(port or 4711)))
+    environ = {'wsgi.version': (1, 0), 'REMOTE_PORT': port}
+    rules = Rules(None, (parse_network('127.0.0.1'),))
+    refusal = refuse(rules, 'GET', '127.0.0.1', environ, print, (str(table),))
+    shown = one_line(block('troubleshooting', f'refused a request to run cron tasks: {start}'))
+    for written, real in (('www-data (33)', peers.account_name(33)), ('shop (1000)', peers.account_name(1000))):
         shown = shown.replace(written, real)
     assert f'refused a request to run cron tasks: {refusal.why}; to allow it, {refusal.remedy}' == shown
 
@@ -731,7 +737,7 @@ def test_a_schedule_of_beat_is_due_when_it_was_after_it_has_moved():
 
 
 def test_the_map_for_contributors_names_every_module():
-    package = Path(rules.__file__).parents[1]
+    package = Path(peers.__file__).parents[1]
     modules = {path.relative_to(package).as_posix() for path in package.rglob('*.py')}
     named = [name for cell, _ in rows('contributing', 'Where things are') for name in re.findall('``(.*?)``', cell)]
     # a package's own file has nothing but its docstring

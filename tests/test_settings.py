@@ -18,7 +18,7 @@ from tests.support.ids import shown
 from tests.support.requests import request_cron
 
 #: settings whose values may hold a password, and are not shown
-SECRETS = {'secret', 'store'}
+SECRETS = {'secret', 'monitor_secret', 'store'}
 LOOPBACK = (ip_network('127.0.0.1'), ip_network('::1'))
 
 
@@ -44,6 +44,7 @@ def test_what_is_left_out_has_its_default():
     assert (settings.store, settings.app, settings.session) == (None,) * 3
     assert (settings.catch_up, settings.keep_history) == (timedelta(minutes=5), timedelta(days=30))
     assert (settings.lease, settings.create_tables, settings.method) == (90.0, True, 'GET')
+    assert (settings.peer_check, settings.monitor_secret, settings.monitor_ips) == (True, None, None)
 
 
 def test_settings_of_others_do_not_matter():
@@ -74,6 +75,10 @@ def test_settings_of_others_do_not_matter():
         ('secret', 'sixteen chars 16', b'sixteen chars 16'),
         ('secret', 'x' * 500, b'x' * 500),
         ('secret', '16 Zeichen für 1', '16 Zeichen für 1'.encode()),
+        ('peer_check', 'off', False),
+        ('peer_check', 'on', True),
+        ('monitor_secret', 'sixteen chars 16', b'sixteen chars 16'),
+        ('monitor_ips', '10.0.0.0/8 ::1', (ip_network('10.0.0.0/8'), ip_network('::1'))),
         ('store', 'sqlite:///cron.sqlite', 'sqlite:///cron.sqlite'),
         ('app', 'My shop', 'My shop'),
         ('app', 'x' * 100, 'x' * 100),
@@ -138,6 +143,9 @@ BAD = {
         (['sixteen chars 1 ', ' ixteen chars 16', ' ' * 16, 'sixteen chars 16\n', 'sixteen\nchars 16'], ''),
         (['sixteen\tchars 16', 'sixteen\x00chars 16', 'sixteen\udcffchars 16'], ''),
     ],
+    'peer_check': [(['', 'perhaps', None], 'it has to be true or false')],
+    'monitor_secret': [(['', None, 'fifteen chars15'], MAKE_SECRET)],
+    'monitor_ips': [([''], 'it is empty'), ([None, 'localhost', '0.0.0.0'], '')],
     'store': [(['', None], 'it is empty; write the URL of a database')],
     'app': [(['', 'x' * 101, 'two\nlines', None], '')],
     'session': [(['', 'request.dbsession', None], '')],
@@ -256,6 +264,12 @@ def test_a_tool_that_records_the_variables_of_a_failed_task_does_not_record_the_
 
 def test_a_secret_alone_allows_any_address():
     assert Settings.parse({'cron.secret': 'sixteen chars 16'}).allowed_ips is None
+
+
+def test_the_secret_of_a_monitor_must_not_trigger():
+    with pytest.raises(ConfigurationError, match=r'cron\.monitor_secret is the same as cron\.secret') as caught:
+        Settings.parse({'cron.secret': 'sixteen chars 16', 'cron.monitor_secret': 'sixteen chars 16'})
+    assert 'sixteen' not in str(caught.value)
 
 
 def test_a_secret_with_addresses_allows_only_them():

@@ -1249,7 +1249,8 @@ with Configurator() as config:
     config.include('pyramid_cron')
     config.add_cron_task(task, min='*')
     config.add_cron_task(failing, min='*')
-response = Request.blank('/cron', environ={'REMOTE_ADDR': '127.0.0.1'}).get_response(config.make_wsgi_app())
+request = Request.blank('/cron', environ={'REMOTE_ADDR': '127.0.0.1', 'paste.testing': True})
+response = request.get_response(config.make_wsgi_app())
 print(response.status_int, sorted({'transaction', 'pyramid_tm', 'sqlalchemy'} & set(sys.modules)))
 """
 

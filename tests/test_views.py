@@ -1,10 +1,10 @@
 import json
-import logging
 import socket
 
 import pytest
 from pyramid import testing
 from pyramid.config import Configurator
+from pyramid.request import Request
 from webtest import TestApp
 
 from pyramid_cron import CronView
@@ -102,35 +102,66 @@ def test_a_task_cannot_change_the_answer(make_app):
 def connection():
     """Return a connection of this process to itself, and the environ of a server that takes a request from it."""
     with socket.create_server(('127.0.0.1', 0)) as server, socket.create_connection(server.getsockname()) as client:
-        accepted, (_, port) = server.accept()
+        accepted, (address, port) = server.accept()
         with accepted:
-            yield client, {'REMOTE_PORT': str(port), 'SERVER_PORT': str(server.getsockname()[1])}
+            yield client, {'REMOTE_ADDR': address, 'REMOTE_PORT': str(port)}
+
+
+def serve(app, **environ):
+    """Return the answer to a request of a server, and not of WebTest, which sets no port."""
+    return Request.blank('/cron', environ).get_response(app.app)
 
 
 def test_a_connection_of_the_own_account_is_served(make_app, connection, caplog):
-    _, ports = connection
-    assert make_app(noop).get('/cron', extra_environ=ports, status=200).text == 'ok'
+    _, environ = connection
+    assert serve(make_app(noop), **environ).text == 'ok'
     assert caplog.records == []
 
 
 def test_a_connection_without_an_owner_is_refused(make_app, connection, caplog):
-    client, ports = connection
+    client, environ = connection
     client.close()
     ran = []
-    assert make_app(ran.append).get('/cron', extra_environ=ports, status=403).text == 'fail 127.0.0.1'
+    answer = serve(make_app(ran.append), **environ)
+    assert (answer.status_int, answer.text) == (403, 'fail 127.0.0.1')
     assert ran == []
     [record] = caplog.records
     assert 'no process of this machine holds that connection open' in record.getMessage()
 
 
-def test_a_server_without_remote_port_is_logged_once(make_app, caplog):
-    for app in (make_app(), make_app()):
-        caplog.clear()
-        app.get('/cron', status=200)
-        app.get('/cron', status=200)
-        [record] = caplog.records
-        assert record.levelno == logging.WARNING
-        assert 'REMOTE_PORT' in record.getMessage()
+def test_a_server_without_remote_port_is_refused(make_app, caplog):
+    ran = []
+    answer = serve(make_app(ran.append), REMOTE_ADDR='127.0.0.1')
+    assert (answer.status_int, ran) == (403, [])
+    [record] = caplog.records
+    assert 'REMOTE_PORT' in record.getMessage()
+    assert record.getMessage().endswith("; pyramid_cron 0.1 allowed it, and 'pcron doctor' shows what a set-up lacks")
+
+
+def test_the_check_of_the_account_is_a_setting(make_app):
+    app = make_app(noop, **{'cron.peer_check': 'off'})
+    assert serve(app, REMOTE_ADDR='127.0.0.1').text == 'ok'
+
+
+def test_a_request_that_checks_runs_nothing(make_app):
+    ran = []
+    app = make_app(ran.append, **{'cron.app': 'shop'})
+    answer = app.get('/cron?check', status=200)
+    assert answer.text == 'ok: this request may run tasks, and has run none because of ?check; application shop'
+    assert answer.headers['Cache-Control'] == 'no-store'
+    assert app.get('/cron?a=1&check=', status=200).text == answer.text
+    assert ran == []
+    for query in ('?checks', '?a=check', '?', ''):
+        assert app.get(f'/cron{query}', status=200).text.startswith('ok')
+    assert len(ran) == 1
+
+
+@pytest.mark.parametrize('query', ['check', 'quiet', 'a=1&quiet=&b'])
+def test_a_refusal_shows_its_kind_on_request(make_app, query):
+    answer = make_app().get(f'/cron?{query}', headers={'Via': '1.1 secret-proxy'}, status=403)
+    assert answer.text == (
+        'fail: refused a request through a proxy: request the application server itself, or set cron.secret and send it'
+    )
 
 
 def test_each_application_logs_ten_refusals_of_a_kind(make_app, caplog):

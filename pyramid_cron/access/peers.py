@@ -5,39 +5,43 @@ from __future__ import annotations
 import os
 import struct
 from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
 
 TABLES = ('/proc/net/tcp', '/proc/net/tcp6')
 ROOT = 0
-ESTABLISHED = b'01'
+ESTABLISHED, CLOSE_WAIT = b'01', b'08'
+OWN_FILES = '/proc/self/fd'
 
 
-def owner_uids(
-    address: IPv4Address | IPv6Address, port: int, server_port: int, tables: tuple[str, ...] = TABLES
-) -> set[int]:
-    """Return the uids that own the peer's end of its open connections to a port of this machine.
+class Owners(NamedTuple):
+    """The accounts at a peer's end of its connections.
 
-    Usually that is one uid. The set is empty after the peer has closed its socket, which the kernel then shows with the
-    uid of root and without an inode. The set has several uids where the same port of the peer is connected to the same
-    port of several addresses.
+    :param uids: those of open connections, usually one.
+    :param has_ended: whether the peer has ended one of them, of which the kernel then shows root's uid or nothing.
+    """
+
+    uids: frozenset[int]
+    has_ended: bool
+
+
+def find_owners(address: IPv4Address | IPv6Address, port: int, tables: tuple[str, ...] = TABLES) -> Owners:
+    """Return the accounts at a peer's end of its connections.
+
+    Connections to different servers can share a port of the peer. If this process holds the server's end of some of
+    them, these are meant. Otherwise, as where Apache takes the requests of mod_wsgi, all of them are.
 
     :param address: the address of the peer.
     :param port: the port of the peer.
-    :param server_port: the port of the server. Linux may use a local port again for connections to other ends.
-    :param tables: the files to read, in order, in the format of ``/proc/net/tcp``; unreadable files are skipped.
+    :param tables: the files to read, in the format of ``/proc/net/tcp``; unreadable files are skipped.
     :raises OSError: if no file can be read.
     """
-    # an IPv4 connection is in the second table if the client opened it with a socket for IPv6
-    ends = {_end(address, port)}
-    if isinstance(address, IPv4Address):
-        ends.add(_end(IPv6Address(b'\0' * 10 + b'\xff\xff' + address.packed), port))
-    far_port = b':%04X' % server_port
+    peer = _end(address, port)
     near_port = b':%04X ' % port
-    found: set[int] = set()
+    # both ends of each connection, by the end of the server
+    uids: list[tuple[bytes, int]] = []
+    servers: list[tuple[bytes, bytes, bytes]] = []
     failures = []
     for table in tables:
-        if found:
-            # for each of these files the kernel walks through its whole hash table, which takes milliseconds
-            break
         try:
             with open(table, 'rb') as lines:
                 for line in lines:
@@ -45,13 +49,44 @@ def owner_uids(
                     if near_port not in line:
                         continue
                     _, local, remote, state, _, _, _, uid, _, inode, *_ = line.split()
-                    if local in ends and remote.endswith(far_port) and state == ESTABLISHED and inode != b'0':
-                        found.add(int(uid))
+                    local, remote = _unmapped(local), _unmapped(remote)
+                    if local == peer and state == ESTABLISHED and inode != b'0':
+                        uids.append((remote, int(uid)))
+                    if remote == peer and state in (ESTABLISHED, CLOSE_WAIT):
+                        servers.append((local, state, inode))
         except OSError as exc:
             failures.append(exc)
     if len(failures) == len(tables):
         raise failures[0]
+    meant = {end for end, *_ in (*uids, *servers)}
+    if len(meant) > 1:
+        own = _own_sockets()
+        meant = {end for end, _, inode in servers if inode in own} or meant
+    has_ended = any(end in meant and state == CLOSE_WAIT for end, state, _ in servers)
+    return Owners(frozenset(uid for end, uid in uids if end in meant), has_ended)
+
+
+def _own_sockets() -> set[bytes]:
+    """Return the inodes of the sockets that this process holds."""
+    found = set()
+    try:
+        names = os.listdir(OWN_FILES)
+    except OSError:
+        names = []
+    for name in names:
+        try:
+            link = os.readlink(f'{OWN_FILES}/{name}')
+        except OSError:
+            # closed meanwhile by another thread, or that of the listing itself
+            continue
+        if link.startswith('socket:['):
+            found.add(link[8:-1].encode())
     return found
+
+
+def _unmapped(end: bytes) -> bytes:
+    """Return an end of a connection, that of IPv4 if it is mapped into IPv6, as of a socket for both."""
+    return end.removeprefix(MAPPED)
 
 
 def _end(address: IPv4Address | IPv6Address, port: int) -> bytes:
@@ -60,9 +95,8 @@ def _end(address: IPv4Address | IPv6Address, port: int) -> bytes:
     return b''.join(b'%08X' % word for word in words) + b':%04X' % port
 
 
-def trusted_uids() -> set[int]:
-    """Return the uids that control the server process anyway: root's, and the server's own."""
-    return {ROOT, os.geteuid()}
+# the words of an IPv4 address that is mapped into IPv6, before the address itself
+MAPPED = _end(IPv6Address(b'\0' * 10 + b'\xff\xff' + b'\0' * 4), 0)[:24]
 
 
 def account_name(uid: int) -> str:

@@ -19,7 +19,7 @@ NOT_INSTALLED = "the metrics need a package that is not installed: pip install '
 
 
 def includeme(config: Any) -> None:
-    """Add the routes ``cron_health`` and ``cron_metrics`` below that of the trigger, with its rules of access."""
+    """Add the routes ``cron_health`` and ``cron_metrics`` below that of the trigger."""
     path = Settings.parse(config.get_settings()).path.rstrip('/')
     for name, view in (('health', health), ('metrics', metrics)):
         config.add_route(f'cron_{name}', f'{path}/{name}', path_info=PATH_INFO)
@@ -28,7 +28,7 @@ def includeme(config: Any) -> None:
 
 def health(request: Any) -> Response:
     """Return 200 if nothing is wrong, or 503 with what is. No task runs."""
-    refusal = refused(request)
+    refusal = refused(request, request.registry['cron_settings'].reading_rules())
     if refusal is not None:
         return refusal
     found = health_of(request.registry)
@@ -40,7 +40,7 @@ def health(request: Any) -> Response:
 
 def metrics(request: Any) -> Response:
     """Return the metrics of the tasks as Prometheus reads them."""
-    refusal = refused(request)
+    refusal = refused(request, request.registry['cron_settings'].reading_rules())
     if refusal is not None:
         return refusal
     registry = request.registry

@@ -2,7 +2,8 @@ import logging
 
 import pytest
 
-from pyramid_cron.access.log import Refusal, RefusalLog
+from pyramid_cron.access.log import RefusalLog
+from pyramid_cron.access.refusal import Refusal
 from tests.support.threads import call_meanwhile
 
 PROXY = Refusal(403, 'through a proxy', 'it came through a proxy', 'go without one')

@@ -2,47 +2,43 @@
 
 import base64
 import logging
-import socket
-from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
 
 import pytest
 from paste.deploy.config import PrefixMiddleware
 from pyramid import testing
 from pyramid.config import Configurator
+from pyramid.request import Request
 from pyramid.security import Denied
 from webtest import TestApp
 
 from pyramid_cron import CronView
-from pyramid_cron.access import rules
+from tests.support.access_cases import (
+    BROWSER,
+    HOST,
+    LAN,
+    METHOD,
+    NO_SECRET,
+    OK,
+    PEER,
+    PREFIX,
+    PROXY,
+    SECRET,
+    STRANGER,
+    UTF8_SECRET,
+    Case,
+    allow,
+    bearer,
+    judge,
+    make_app,
+    row,
+    run_case,
+    send,
+    warnings_of,
+)
 
-SECRET = 'correct-horse-battery'
-UTF8_SECRET = 'schlüssel-für-die-uhr-✓'
-STRANGER = '203.0.113.7'
-LOOPBACK = (ip_network('127.0.0.1'), ip_network('::1'))
+pytestmark = pytest.mark.usefixtures('no_name_is_looked_up')
+
 MALICIOUS = 'x\r\n\t\x00\x1b[31m\x7f\x85forged'
-
-# the status of the answer, a part of the reason in the warning, and a part of its remedy
-OK = (200, None, None)
-PEER = (403, 'is not in cron.allowed_ips', 'add its address there, or set cron.secret')
-PROXY = (403, 'it came through a proxy', 'request the application server itself, or set cron.secret')
-PREFIX = (403, 'it carries the header SCRIPT_NAME', "the server's own configuration")
-HOST = (403, 'its header Host is', 'request http://localhost instead, or set cron.secret')
-BROWSER = (403, 'a browser made it', 'set cron.secret')
-NO_SECRET = (401, 'does not carry the secret', "'Authorization: Bearer' or 'Cron-Secret:' with cron.secret's value")
-METHOD = (405, 'the method is', 'use GET or POST')
-
-EXTRA_HEADERS = {401: {'WWW-Authenticate': 'Bearer'}, 405: {'Allow': 'GET, POST'}}
-
-
-@pytest.fixture(autouse=True)
-def no_name_is_looked_up(monkeypatch):
-    # replaced, because a look-up in the DNS cannot be seen in the answer; the original looked up the header Host
-    def refuse_to_look_up(*args, **kwargs):
-        raise AssertionError(f'looked up {args}')
-
-    for name in ('getaddrinfo', 'gethostbyname', 'gethostbyname_ex', 'gethostbyaddr', 'getnameinfo', 'getfqdn'):
-        monkeypatch.setattr(socket, name, refuse_to_look_up)
 
 
 class PermitNothing:
@@ -65,70 +61,8 @@ def guard_with_csrf_token(config):
     config.set_default_csrf_options(require_csrf=True)
 
 
-@dataclass
-class Case:
-    status: int
-    why: str
-    remedy: str
-    settings: dict = field(default_factory=dict)
-    peer: str = '127.0.0.1'
-    host: str = 'localhost:6543'
-    method: str = 'GET'
-    query: str = ''
-    body: str = None
-    configure: object = None
-    headers: dict = field(default_factory=dict)
-
-
-def row(name, outcome, headers=None, **case):
-    return pytest.param(Case(*outcome, headers=headers or {}, **case), id=name)
-
-
-def make_app(settings, ran=None, configure=None):
-    config = Configurator(settings=settings)
-    if configure is not None:
-        configure(config)
-    config.include('pyramid_cron')
-    config.add_cron_task(([] if ran is None else ran).append, min='*')
-    # lint would refuse some requests that servers pass on
-    return TestApp(config.make_wsgi_app(), lint=False)
-
-
-def send(app, case):
-    request = app.RequestClass.blank('/cron' + case.query, method=case.method)
-    del request.environ['HTTP_HOST']
-    request.environ.pop('REMOTE_ADDR', None)
-    if case.host is not None:
-        request.environ['HTTP_HOST'] = case.host
-    if case.peer is not None:
-        request.environ['REMOTE_ADDR'] = case.peer
-    for name, value in case.headers.items():
-        request.environ['HTTP_' + name.upper().replace('-', '_')] = value
-    return app.do_request(request, status='*')
-
-
-def judge(environ, peer='127.0.0.1', secret=None, allowed_ips=LOOPBACK, **more):
-    arguments = {'secret': secret, 'allowed_ips': allowed_ips, 'unchecked': [].append}
-    return rules.refuse('GET', peer, environ, **{**arguments, **more})
-
-
-def warnings_of(caplog):
-    """Return the warnings, except that WebTest sets no port to look up the account by."""
-    records = [(r.name, r.levelno, r.getMessage()) for r in caplog.records if r.levelno >= logging.WARNING]
-    return [record for record in records if 'REMOTE_PORT' not in record[2]]
-
-
-def bearer(secret):
-    # as a server decodes the bytes that curl sent
-    return {'Authorization': 'Bearer ' + secret.encode().decode('latin-1')}
-
-
 def basic(credentials):
     return {'Authorization': 'Basic ' + base64.b64encode(credentials.encode()).decode()}
-
-
-def allow(networks):
-    return {'cron.allowed_ips': networks}
 
 
 PEERS = [
@@ -173,7 +107,6 @@ PEERS = [
     row('peer: unix:', PEER, peer='unix:', body='fail'),
 ]
 
-LAN = allow('10.0.0.0/8 fd00::/8')
 NETWORKS = [
     row('network: inside', OK, settings=LAN, peer='10.1.2.3', host='app.internal'),
     row('network: inside, mapped', OK, settings=LAN, peer='::ffff:10.1.2.3', host='app.internal'),
@@ -191,164 +124,6 @@ NETWORKS = [
     row('network: all of loopback, another host', HOST, settings=allow('127.0.0.0/8'), peer='127.0.0.6', host='a.b'),
     row('network: secret sent, none set', OK, bearer(SECRET)),
     row('network: secret sent by a stranger, none set', PEER, bearer(SECRET), peer=STRANGER),
-]
-
-HOSTS = [
-    # the original resolved these and compared the result with the peer
-    row('host: stranger, own address', PEER, peer=STRANGER, host='203.0.113.7'),
-    row('host: stranger, own address in decimal', PEER, peer=STRANGER, host='3405803783'),
-    row('host: stranger, own address in hex', PEER, peer=STRANGER, host='0xcb007107'),
-    row('host: stranger, own address in octal', PEER, peer=STRANGER, host='0313.0.0161.7'),
-    row('host: stranger, own address with a port', PEER, peer=STRANGER, host='203.0.113.7:80'),
-    row('host: stranger, own address in IPv6', PEER, peer='2001:db8::7', host='[2001:db8::7]'),
-    row('host: stranger, a name that cannot resolve', PEER, peer=STRANGER, host='nowhere.invalid'),
-    row('host: stranger, localhost', PEER, peer=STRANGER, host='localhost'),
-    row('host: stranger, none', PEER, peer=STRANGER, host=None),
-    row('host: 127.0.0.1', OK, host='127.0.0.1'),
-    row('host: 127.0.0.1 with a port', OK, host='127.0.0.1:6543'),
-    row('host: ::1', OK, host='[::1]'),
-    row('host: ::1 with a port', OK, host='[::1]:6543'),
-    row('host: ::1 without brackets', HOST, host='::1'),
-    row('host: upper case', OK, host='LOCALHOST'),
-    row('host: mixed case with a port', OK, host='LocalHost:6543'),
-    row('host: a site, as a proxy passes it on', HOST, host='www.example.com'),
-    row('host: a site, peer in IPv6', HOST, peer='::1', host='www.example.com'),
-    row('host: a site, peer mapped', HOST, peer='::ffff:127.0.0.1', host='www.example.com', body='fail 127.0.0.1'),
-    row('host: begins with localhost', HOST, host='localhost.evil.example'),
-    row('host: ends with localhost', HOST, host='evil-localhost'),
-    row('host: below localhost', HOST, host='evil.localhost'),
-    row('host: a name that points at this machine', HOST, host='127.0.0.1.nip.io'),
-    row('host: cannot resolve', HOST, host='nowhere.invalid:6543'),
-    row('host: decimal loopback', HOST, host='2130706433'),
-    row('host: hex loopback', HOST, host='0x7f000001'),
-    row('host: short loopback', HOST, host='127.1'),
-    row('host: another loopback address', HOST, host='127.0.0.6'),
-    row('host: 0.0.0.0, which browsers connect to this machine', HOST, host='0.0.0.0:6543'),
-    row('host: mapped loopback', HOST, host='[::ffff:127.0.0.1]'),
-    row('host: dots that are no dots', HOST, host='127x0x0x1'),
-    row('host: empty', HOST, host=''),
-    row('host: only a port', HOST, host=':6543'),
-    row('host: a port that is none', HOST, host='localhost:http'),
-    row('host: a port too long', HOST, host='localhost:123456'),
-    row('host: user information', HOST, host='localhost:6543@evil.example'),
-    row('host: two', HOST, host='localhost, evil.example'),
-    row('host: a blank before', HOST, host=' localhost'),
-    row('host: a line end after', HOST, host='localhost\n'),
-]
-
-# no header of a proxy opens access, and each of them closes it, whatever its value
-PROXIES = [
-    row(f'proxy: {header}: {value or "empty"}', PROXY, {header: value})
-    for header in (
-        'CDN-Loop',
-        'CF-Connecting-IP',
-        'Fastly-Client-IP',
-        'Fly-Client-IP',
-        'Forwarded',
-        'Forwarded-For',
-        'True-Client-IP',
-        'Via',
-        'X-Client-IP',
-        'X-Cluster-Client-IP',
-        'X-Envoy-External-Address',
-        'X-Forwarded',
-        'X-Forwarded-Anything',
-        'X-Forwarded-For',
-        'X-Forwarded-Host',
-        'X-Forwarded-Port',
-        'X-Forwarded-Prefix',
-        'X-Forwarded-Proto',
-        'X-Forwarded-Server',
-        'X-Original-Forwarded-For',
-        'X-Real-IP',
-    )
-    for value in ('127.0.0.1', 'for=127.0.0.1', STRANGER, '')
-]
-PROXIES += [
-    row('proxy: of a stranger', PEER, {'X-Forwarded-For': '127.0.0.1', 'X-Real-IP': '127.0.0.1'}, peer=STRANGER),
-    row('proxy: on the network', PROXY, {'X-Forwarded-For': '10.9.9.9'}, settings=LAN, peer='10.1.2.3', host='a.b'),
-    row('proxy: names like those of proxies', OK, {'X-Forward': 'x', 'Viable': 'x', 'X-Request-Id': 'x'}),
-    row('proxy: the header SCRIPT_NAME', PREFIX, {'SCRIPT_NAME': '/shop'}),
-    row('proxy: the header SCRIPT_NAME, empty', PREFIX, {'SCRIPT_NAME': ''}),
-]
-
-BROWSERS = [
-    row(f'browser: Sec-Fetch-Site is {value or "empty"}', outcome, {'Sec-Fetch-Site': value})
-    for value, outcome in (
-        ('none', OK),
-        ('same-origin', OK),
-        ('same-site', BROWSER),
-        ('cross-site', BROWSER),
-        ('', BROWSER),
-        ('None', BROWSER),
-        ('same-origin, cross-site', BROWSER),
-    )
-]
-BROWSERS += [
-    row(f'browser: {header} is {value or "empty"}', outcome, {header: value})
-    for header in ('Origin', 'Referer')
-    for value, outcome in (
-        ('http://localhost:6543', OK),
-        ('HTTP://LOCALHOST:6543', OK),
-        ('http://localhost', BROWSER),
-        ('http://localhost:6544', BROWSER),
-        ('http://127.0.0.1:6543', BROWSER),
-        ('http://evil.example', BROWSER),
-        ('http://evil.example:6543', BROWSER),
-        ('http://localhost.evil.example:6543', BROWSER),
-        ('http://localhost:6543.evil.example', BROWSER),
-        ('http://localhost:6543@evil.example', BROWSER),
-        ('http://localhost:6543@evil.example:6543', BROWSER),
-        ('http://evil.example#@localhost:6543', BROWSER),
-        ('http://evil.example?@localhost:6543', BROWSER),
-        ('http://evil.example/@localhost:6543', BROWSER),
-        ('http://localhost:6543 http://evil.example', BROWSER),
-        ('http://localhost:port', BROWSER),
-        ('http://localhost:65536', BROWSER),
-        ('http://[::1', BROWSER),
-        ('http://', BROWSER),
-        ('localhost:6543', BROWSER),
-        ('file:///x.html', BROWSER),
-        ('null', BROWSER),
-        ('', BROWSER),
-    )
-]
-BROWSERS += [
-    row('browser: Referer is a page of the same site', OK, {'Referer': 'http://localhost:6543/admin?x=//evil.example'}),
-    row('browser: Referer is a page of another site', BROWSER, {'Referer': 'http://evil.example/localhost:6543/cron'}),
-    row(
-        'browser: Origin is the same, Referer is not',
-        BROWSER,
-        {'Origin': 'http://localhost:6543', 'Referer': 'http://evil.example/'},
-    ),
-    row(
-        'browser: a form on another site',
-        BROWSER,
-        {'Origin': 'http://evil.example', 'Sec-Fetch-Site': 'cross-site'},
-        method='POST',
-    ),
-    row('browser: Origin with the default port', OK, {'Origin': 'http://localhost:80'}, host='localhost'),
-    row('browser: Host with the default port', OK, {'Origin': 'http://localhost'}, host='localhost:80'),
-    row('browser: Origin in IPv6', OK, {'Origin': 'http://[::1]:6543'}, host='[::1]:6543'),
-    row('browser: on the network', OK, {'Origin': 'http://a.b'}, settings=LAN, peer='10.1.2.3', host='a.b'),
-    row('browser: on the network, other site', BROWSER, {'Origin': 'http://c.b'}, settings=LAN, peer='10.1.2.3'),
-    row('browser: Origin without a Host', BROWSER, {'Origin': 'http://localhost'}, host=None),
-    row('browser: Origin is null without a Host', BROWSER, {'Origin': 'null'}, host=None),
-    row('browser: Origin malformed without a Host', BROWSER, {'Origin': 'http://[::1'}, host=None),
-    row('browser: Referer malformed without a Host', BROWSER, {'Referer': 'x:y'}, host=None),
-    row('browser: Origin is null, Host port is none', BROWSER, {'Origin': 'null'}, host='localhost:99999'),
-    row('browser: Origin malformed like Host', BROWSER, {'Origin': 'http://[::1'}, host='localhost:99999'),
-    row('browser: Origin is null, Host is none', BROWSER, {'Origin': 'null'}, settings=LAN, peer='10.1.2.3', host='::'),
-    row('browser: prefetch', BROWSER, {'Sec-Purpose': 'prefetch'}),
-    row('browser: prerender', BROWSER, {'Sec-Purpose': 'prefetch;prerender', 'Sec-Fetch-Site': 'none'}),
-    row('browser: prefetch in upper case', BROWSER, {'Sec-Purpose': 'PREFETCH'}),
-    row('browser: another purpose', OK, {'Sec-Purpose': 'else'}),
-    row('browser: prefetch in an old header', BROWSER, {'Purpose': 'prefetch', 'Sec-Fetch-Site': 'none'}),
-    row('browser: prefetch in an old header of Firefox', BROWSER, {'X-Moz': 'prefetch', 'Sec-Fetch-Site': 'none'}),
-    row('browser: an old one, without Sec-Fetch-Site', BROWSER, {'Accept-Language': 'de'}),
-    row('browser: an old one, without a language', BROWSER, {'Accept-Language': ''}),
-    row('browser: the address is typed', OK, {'Accept-Language': 'de', 'Sec-Fetch-Site': 'none'}),
-    row('browser: on the network, by http', BROWSER, {'Accept-Language': 'de'}, settings=LAN, peer='10.1.2.3'),
 ]
 
 WITH_SECRET = {'cron.secret': SECRET}
@@ -492,9 +267,6 @@ DEFAULTS = [
 TABLE = [
     *PEERS,
     *NETWORKS,
-    *HOSTS,
-    *PROXIES,
-    *BROWSERS,
     *SECRETS,
     *METHODS,
     *DEFAULTS,
@@ -503,36 +275,7 @@ TABLE = [
 
 @pytest.mark.parametrize('case', TABLE)
 def test_tasks_run_only_for_allowed_requests(case, caplog):
-    caplog.set_level(logging.DEBUG)
-    ran = []
-    answer = send(make_app(case.settings, ran, case.configure), case)
-    assert answer.status_int == case.status
-    assert len(ran) == (1 if case.status == 200 else 0)
-
-    expected = 'ok' if case.status == 200 else f'fail {case.peer}'
-    assert answer.text == (expected if case.body is None else case.body)
-    assert answer.content_type == 'text/plain'
-    assert 'no-store' in answer.headers['Cache-Control']
-    extra = {name: answer.headers[name] for name in ('Allow', 'WWW-Authenticate') if name in answer.headers}
-    assert extra == EXTRA_HEADERS.get(case.status, {})
-
-    warned = warnings_of(caplog)
-    if case.status == 200:
-        assert warned == []
-    else:
-        ((logger, level, message),) = warned
-        assert (logger, level) == ('pyramid_cron.access.log', logging.WARNING)
-        reason, remedy = message.split('; to allow it, ')
-        assert case.why in reason
-        assert case.remedy in remedy
-        assert message.isprintable()
-
-    sent = case.headers.get('Authorization', '').partition(' ')[2]
-    other = case.headers.get('Cron-Secret')
-    logged = f'{caplog.text} {[vars(record) for record in caplog.records]}'
-    for secret in filter(None, (SECRET, UTF8_SECRET, sent, other)):
-        assert secret not in logged
-        assert secret not in answer.text
+    run_case(case, caplog)
 
 
 @pytest.mark.parametrize(
@@ -593,9 +336,9 @@ def test_a_percent_sign_in_a_header_is_logged_unchanged(caplog):
 def test_the_prefix_filter_forges_a_peer_but_no_connection(networks, forged, status):
     # docs/production.rst names the second as a limit
     filtered = PrefixMiddleware(make_app(allow(networks)).app, None)
-    environ = {'REMOTE_ADDR': STRANGER, 'REMOTE_PORT': '1', 'SERVER_PORT': '80', 'HTTP_HOST': 'localhost'}
-    app = TestApp(filtered, extra_environ=environ)
-    assert app.get('/cron', headers={'X-Forwarded-For': forged}, status='*').status_int == status
+    environ = {'REMOTE_ADDR': STRANGER, 'REMOTE_PORT': '1', 'HTTP_HOST': 'localhost', 'HTTP_X_FORWARDED_FOR': forged}
+    # not by WebTest, for which no account is looked up
+    assert Request.blank('/cron', environ).get_response(filtered).status_int == status
 
 
 def test_a_sent_secret_is_never_logged(caplog):
@@ -656,93 +399,14 @@ def test_headers_of_a_dummy_request_count_in_any_case(name):
 
 def test_without_networks_the_secret_alone_decides():
     environ = {'HTTP_AUTHORIZATION': f'Bearer {SECRET}'}
-    rules = {'secret': SECRET.encode(), 'allowed_ips': None}
-    assert judge(environ, peer=None, **rules) is None
-    assert judge({}, **rules).status == 401
+    only = {'secret': SECRET.encode(), 'allowed_ips': None}
+    assert judge(environ, peer=None, **only) is None
+    assert judge({}, **only).status == 401
 
 
 def test_without_networks_and_secret_only_headers_decide():
     assert judge({}, peer=None, allowed_ips=None) is None
     assert judge({'HTTP_VIA': '1.1 p'}, peer=None, allowed_ips=None).status == 403
-
-
-@pytest.mark.parametrize(
-    ('text', 'network'),
-    [
-        ('127.0.0.1', '127.0.0.1/32'),
-        ('10.0.0.0/8', '10.0.0.0/8'),
-        ('10.0.0.0/255.0.0.0', '10.0.0.0/8'),
-        ('::1', '::1/128'),
-        ('fd00::/8', 'fd00::/8'),
-        ('::ffff:10.1.2.3', '10.1.2.3/32'),
-        ('::ffff:10.0.0.0/104', '10.0.0.0/8'),
-        ('::ffff:0:0/96', '0.0.0.0/0'),
-        ('::/0', '::/0'),
-    ],
-)
-def test_a_network_is_read_from_its_text(text, network):
-    assert rules.parse_network(text) == ip_network(network)
-
-
-@pytest.mark.parametrize(
-    'value',
-    [
-        '',
-        '0.0.0.0',
-        '::',
-        'fe80::1%eth0',
-        '10.0.0.1/8',
-        '10.0.0.0/33',
-        'localhost',
-        '10.0.0.',
-        '::1/129',
-        5,
-        None,
-        b'::1',
-    ],
-)
-def test_a_text_that_is_no_network_is_refused(value):
-    with pytest.raises(ValueError, match=r'address|network|host bits|has a scope'):
-        rules.parse_network(value)
-
-
-@pytest.mark.parametrize(
-    ('text', 'address'),
-    [('127.0.0.1', '127.0.0.1'), ('::1', '::1'), ('::ffff:10.1.2.3', '10.1.2.3'), ('fe80::1', 'fe80::1')],
-)
-def test_an_address_is_read_from_its_text(text, address):
-    assert rules.parse_address(text) == ip_address(address)
-
-
-@pytest.mark.parametrize(
-    'text',
-    [
-        None,
-        '',
-        'localhost',
-        '::1%lo',
-        'fe80::1%eth0',
-        '::ffff:127.0.0.1%1',
-        '0.0.0.0',
-        '::',
-        '::ffff:0.0.0.0',
-        '127.1',
-        '1',
-        '10.0.0.0/8',
-    ],
-)
-def test_a_text_that_names_no_peer_is_refused(text):
-    assert rules.parse_address(text) is None
-
-
-def test_a_text_too_long_for_an_address_is_not_parsed():
-    class Text(str):
-        def __contains__(self, part):
-            raise AssertionError('looked into')
-
-    assert rules.parse_address(Text('1' * 65)) is None
-    with pytest.raises(AssertionError):
-        rules.parse_address(Text('1' * 64))
 
 
 @pytest.mark.parametrize(

@@ -166,10 +166,13 @@ def test_curl_gets_in_as_the_servers_account_and_as_root_and_not_as_anybody(serv
     assert f'from the account {ANYBODY} (' in served.log
     assert f'the server runs as {APPLICATION} (' in served.log
     assert f'make it as {APPLICATION} (' in served.log
+    # as a forwarder of root does
+    refused = curl(f'{served.url}/cron?quiet')
+    assert (refused.status, 'by root from a port of 1024 or above: ' in refused.body) == (403, True)
     assert served.journal == ''
-    for account in (APPLICATION, None):
+    for account, options in ((APPLICATION, []), (None, ['--local-port', '600-1023'])):
         # the second one may be for the same minute
-        assert curl(f'{served.url}/cron', '-fsS', account=account).body.startswith('ok')
+        assert curl(f'{served.url}/cron', '-fsS', *options, account=account).body.startswith('ok')
     assert 'sent the mail' in served.journal
     assert 'judged by their address' not in served.log
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -64,3 +65,23 @@ def test_prometheus_accepts_the_metrics(program, tmp_path):
     done = subprocess.run([program('promtool'), 'check', 'metrics'], input=text, capture_output=True, text=True)
     assert (done.returncode, done.stdout + done.stderr) == (0, '')
     config.registry['cron_store'].database.engine.dispose()
+
+
+def test_prometheus_scrapes_with_the_secret_of_a_monitor(program, serve, start, until, free_port, root, tmp_path):
+    secret = 'sixteen characters and more'
+    settings = {'cron.store': f'sqlite:///{tmp_path}/cron.sqlite', 'cron.monitor_secret': secret}
+    served = serve('waitress', settings=settings)
+    text = (root / 'docs' / 'deploy' / 'prometheus.yml').read_text()
+    (tmp_path / 'secret').write_text(secret)
+    for shown, used in (
+        ('/etc/prometheus/shop.secret', tmp_path / 'secret'),
+        ('app1.internal:6543', f'127.0.0.1:{served.port}'),
+    ):
+        assert shown in text
+        text = text.replace(shown, str(used))
+    (tmp_path / 'prometheus.yml').write_text(f'global: {{scrape_interval: 1s}}\n{text}')
+    port = free_port()
+    arguments = '--config.file=prometheus.yml', '--storage.tsdb.path=data', f'--web.listen-address=127.0.0.1:{port}'
+    start(program('prometheus'), *arguments, listen=('127.0.0.1', port))
+    url = f'http://127.0.0.1:{port}/api/v1/query?query=pyramid_cron_no_tick'
+    until(lambda: '"metric"' in urlopen(url).read().decode(), 'a scrape')

@@ -35,7 +35,7 @@ def nginx(start, program, root, free_port, tmp_path):
             assert text.count(documented) == 1, documented
             text = text.replace(documented, real)
         if headers is not None:
-            text, count = re.subn(r'location = /cron \{[^}]*\}', '', text)
+            text, count = re.subn(r'location ~ \^/cron\(/\|\$\) \{[^}]*\}', '', text)
             assert count == 1
             text = re.sub(r' +proxy_set_header .*\n', '', text)
             text = re.sub(r'(proxy_pass .*;)', '\n'.join([r'\1', *headers]), text)
@@ -51,7 +51,17 @@ def test_behind_nginx_only_the_local_curl_gets_in(serve, server_kind, nginx, cur
     server = serve(server_kind)
     proxy = nginx(server.port)
     assert curl(f'{proxy}/', *OUTSIDER).body == 'Request /cron to run what is due.\n'
-    for path in ('/cron', '/cron?', '//cron', '/%63ron', '/./cron', '/x/../cron'):
+    for path in (
+        '/cron',
+        '/cron?',
+        '/cron/health',
+        '/cron/metrics',
+        '/cron/',
+        '//cron',
+        '/%63ron',
+        '/./cron',
+        '/x/../cron',
+    ):
         for host in ('example.com', 'localhost', f'127.0.0.1:{server.port}'):
             answer = curl(f'{proxy}{path}', *OUTSIDER, '--path-as-is', '-H', f'Host: {host}')
             assert answer.status == 404

@@ -6,6 +6,7 @@ import sys
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pyramid.config import Configurator
+from pyramid.request import Request
 from webtest import TestApp
 
 from pyramid_cron.schedules.clock import current_minute
@@ -100,13 +101,15 @@ def test_a_database_without_tables_is_503(make_app, postgresql):
 
 
 @routes
-@pytest.mark.parametrize(('method', 'status'), [('GET', 200), ('POST', 200), ('HEAD', 405), ('PUT', 405)])
-def test_methods_are_those_of_the_trigger(make_app, path, method, status):
+@pytest.mark.parametrize(('method', 'status'), [('GET', 200), ('HEAD', 200), ('POST', 405), ('PUT', 405)])
+def test_methods_are_those_of_reading(make_app, path, method, status):
     app = make_app()
     app.get('/cron')
     answer = app.request(path, method=method, status=status)
     if status == 405:
-        assert answer.headers['Allow'] == 'GET, POST'
+        assert answer.headers['Allow'] == 'GET, HEAD'
+    elif method == 'HEAD':
+        assert (answer.body, answer.content_length > 0) == (b'', True)
 
 
 @routes
@@ -125,6 +128,70 @@ def test_only_the_secret_opens(make_app, path):
     assert answer.headers['WWW-Authenticate'] == 'Bearer'
     app.get(path, headers={'Cron-Secret': 'another'}, status=401)
     app.get(path, headers={'Cron-Secret': SECRET}, status=200)
+
+
+MONITOR_SECRET = 'incorrect horse battery'
+
+
+def send(app, path, peer='192.0.2.1', secret=None, **headers):
+    """Return the status of the answer to a request of a peer."""
+    headers |= {} if secret is None else {'Authorization': f'Bearer {secret}'}
+    return app.get(path, headers=headers, extra_environ={'REMOTE_ADDR': peer}, status='*').status_int
+
+
+@routes
+@pytest.mark.parametrize('secret', [{}, {'cron.secret': SECRET}], ids=['addresses', 'secret'])
+def test_the_secret_of_a_monitor_only_reads(make_app, path, secret):
+    app = make_app(**{'cron.monitor_secret': MONITOR_SECRET}, **secret)
+    app.get('/cron', headers={'Authorization': f'Bearer {SECRET}'})
+    assert send(app, path, secret=MONITOR_SECRET) == 200
+    assert send(app, '/cron', secret=MONITOR_SECRET) == (401 if secret else 403)
+    assert send(app, path, secret='another') == 401
+    assert send(app, path) == 401
+    # what may trigger may read
+    assert send(app, path, peer='127.0.0.1', secret=SECRET) == 200
+    assert len(app.ran) == 1
+
+
+@routes
+def test_the_addresses_of_a_monitor_only_read(make_app, path):
+    app = make_app(**{'cron.monitor_ips': '192.0.2.0/24', 'cron.secret': SECRET})
+    app.get('/cron', headers={'Authorization': f'Bearer {SECRET}'})
+    assert send(app, path) == 200
+    assert send(app, '/cron') == 401
+    assert send(app, path, Via='1.1 p') == 403
+    assert send(app, path, peer='198.51.100.1') == 403
+    assert send(app, path, peer='198.51.100.1', secret=SECRET) == 200
+
+
+@routes
+def test_both_of_a_monitor_are_needed_if_both_are_set(make_app, path):
+    app = make_app(**{'cron.monitor_ips': '192.0.2.0/24', 'cron.monitor_secret': MONITOR_SECRET})
+    app.get('/cron')
+    assert send(app, path) == 401
+    assert send(app, path, peer='198.51.100.1', secret=MONITOR_SECRET) == 403
+    assert send(app, path, secret=MONITOR_SECRET) == 200
+
+
+@routes
+def test_a_local_monitor_needs_no_account(make_app, path):
+    app = make_app(**{'cron.monitor_ips': '127.0.0.1'})
+    app.get('/cron')
+    # by a server that does not set the port of its peer
+    for target, status in ((path, 200), ('/cron', 403)):
+        request = Request.blank(target, {'REMOTE_ADDR': '127.0.0.1', 'HTTP_HOST': 'localhost'})
+        assert request.get_response(app.app).status_int == status
+    assert send(app, path, peer='127.0.0.1', Host='example.com') == 403
+
+
+def test_a_refused_monitor_is_logged_with_its_setting(make_app, caplog):
+    app = make_app(**{'cron.monitor_ips': '192.0.2.0/24'})
+    send(app, '/cron/health?check', peer='198.51.100.1')
+    [record] = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert record.getMessage() == (
+        "refused a request for health or metrics: the peer '198.51.100.1' is not in cron.monitor_ips; to allow it, "
+        'add its address to cron.monitor_ips, or set cron.monitor_secret and send it'
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,7 +226,7 @@ def test_neither_a_permission_nor_a_token_is_needed(make_app, path):
 
     app = make_app(change=strict)
     app.post('/cron', status=200)
-    app.post(path, status=200)
+    app.get(path, status=200)
 
 
 def test_without_prometheus_client_metrics_are_501(make_app, monkeypatch):
