@@ -33,7 +33,7 @@ def refuse_other_account(
     :param unchecked: called with the reason if this system has no tables of connections; then the address decides.
     :param tables: the files to find the account in, see :func:`.peers.find_owners`.
     """
-    if _is_of_test(environ):
+    if _has_no_connection(environ):
         return None
     port = _parse_port(environ.get('REMOTE_PORT'))
     try:
@@ -99,9 +99,9 @@ def _unknown_port(why: str) -> Refusal:
     )
 
 
-def _is_of_test(environ: Mapping[str, Any]) -> bool:
-    """Return whether a test made the request: by WebTest, or as a ``DummyRequest``, which is of no server."""
-    return bool(environ.get('paste.testing')) or 'wsgi.version' not in environ
+def _has_no_connection(environ: Mapping[str, Any]) -> bool:
+    """Return whether the request was made in this process: by WebTest, as a ``DummyRequest``, or by ``prequest``."""
+    return 'paste.testing' in environ or 'wsgi.version' not in environ or 'paste.command_request' in environ
 
 
 def _parse_port(value: object) -> int | None:

@@ -127,8 +127,12 @@ def test_without_a_table_the_address_decides_with_a_warning(tmp_path, port):
     assert 'nowhere' in reason
 
 
-@pytest.mark.parametrize('environ', [{'paste.testing': True}, {'wsgi.version': None}], ids=['WebTest', 'DummyRequest'])
-def test_a_request_of_a_test_goes_by_its_address(write, environ):
+@pytest.mark.parametrize(
+    'environ',
+    [{'paste.testing': True}, {'wsgi.version': None}, {'paste.command_request': True}],
+    ids=['WebTest', 'DummyRequest', 'prequest'],
+)
+def test_a_request_without_a_connection_goes_by_its_address(write, environ):
     assert judge(write([]), REMOTE_PORT=None, **environ) == (None, [])
 
 
