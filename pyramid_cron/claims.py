@@ -120,11 +120,13 @@ class Unavailable(CronError):
     """The store is not available: nothing that depends on it runs.
 
     :param disconnected: whether the connection to it is lost, and another one may work.
+    :param brief: the message without words of the database, for answers and mails; ``None`` if it has none.
     """
 
-    def __init__(self, message: str, disconnected: bool = False) -> None:
+    def __init__(self, message: str, disconnected: bool = False, brief: str | None = None) -> None:
         super().__init__(message)
         self.disconnected = disconnected
+        self.brief = message if brief is None else brief
 
 
 class EngineNotAnswering(CronError):

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pyramid_cron.claims import Delivery, Found, NotClaimed, too_late
-from pyramid_cron.reports import ALREADY_RUN, TaskReport
+from pyramid_cron.reports import ALREADY_RUN, FAILED, Failures, TaskReport
 from pyramid_cron.schedules import clock
 from pyramid_cron.tasks import Engine, Task, Tasks
 
@@ -50,6 +50,7 @@ class MemoryRun:
         return NOT_JOINED
 
     def release(self, report: TaskReport) -> TaskReport:
+        report = self._claims.with_failures(self.task, report, self.minute)
         self._claims.release(self.task)
         return report
 
@@ -72,6 +73,8 @@ class MemoryClaims:
         self._running: dict[Task, tuple[float, datetime | None]] = {}
         # the last minute that each task has begun for
         self._begun: dict[Task, datetime] = {}
+        # of each task whose last run here has failed
+        self._failures: dict[Task, Failures] = {}
         self._lock = threading.Lock()
 
     def due(self, tasks: Tasks, instant: datetime, trigger: str) -> Found:
@@ -121,6 +124,18 @@ class MemoryClaims:
         """Release a task; its minute stays claimed."""
         with self._lock:
             del self._running[task]
+
+    def with_failures(self, task: Task, report: TaskReport, minute: datetime | None) -> TaskReport:
+        """Return the report of a run that has ended, with the failures in a row of its task in this process.
+
+        :param minute: the minute that the run was for, ``None`` for a run by name.
+        """
+        if report.outcome != FAILED:
+            self._failures.pop(task, None)
+            return report
+        before = self._failures.get(task) or Failures(0, minute or clock.current_minute())
+        failures = self._failures[task] = before._replace(number=before.number + 1)
+        return report._replace(failures=failures)
 
     def interrupt(self, task: Task) -> None:
         """Release a task together with its minute."""

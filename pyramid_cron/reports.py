@@ -37,6 +37,19 @@ ALARMING = {
 ALREADY_RUN, NO_TIME_LEFT, STOPPING = 'already run', 'no time left', 'stopping'
 
 
+class Failures(NamedTuple):
+    """The failures of a task in a row, the last of which is that of a report.
+
+    :param number: how many.
+    :param first: the minute of the first one; ``None`` if that is not known, as with a store.
+    :param last_success: when the task last succeeded; ``None`` if it never did, and without a store.
+    """
+
+    number: int
+    first: datetime | None = None
+    last_success: datetime | None = None
+
+
 class TaskReport(NamedTuple):
     """The outcome of one task that was due.
 
@@ -50,6 +63,8 @@ class TaskReport(NamedTuple):
     :param exception: the exception that it raised.
     :param attempt: how many times it had then begun for its minute.
     :param scheduled_for: that minute, if it is not the one of the run.
+    :param failures: the failures in a row that it ended with, by the store or by this process: ``number``, ``first`` and
+        ``last_success``, as far as they are known.
     """
 
     name: str
@@ -59,6 +74,7 @@ class TaskReport(NamedTuple):
     exception: BaseException | None = None
     attempt: int = 1
     scheduled_for: datetime | None = None
+    failures: Failures | None = None
 
     @property
     def error(self) -> str | None:
@@ -138,6 +154,7 @@ class RunReport(NamedTuple):
     :param seconds: how long it took.
     :param tasks: a report for each task that was due, in their order.
     :param problem: why other tasks may have been due that did not run.
+    :param brief_problem: the same without words of the database, which only the log should hold.
     """
 
     instant: datetime
@@ -145,6 +162,7 @@ class RunReport(NamedTuple):
     seconds: float
     tasks: tuple[TaskReport, ...]
     problem: str | None = None
+    brief_problem: str | None = None
 
     @property
     def minute(self) -> datetime:

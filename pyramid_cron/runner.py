@@ -72,13 +72,14 @@ def _run_found(request: Any, order: Order, started: float, found: Found) -> RunR
     minute = clock.to_zone(instant, settings.timezone)
     if found.problem is not None:
         log_error(log, found.problem.__cause__, 'run for %s: %s', minute, problem)
+    brief = None if found.problem is None else found.problem.brief
     if not found.runs:
-        return RunReport(instant, settings.timezone, order.monotonic() - started, (), problem)
+        return RunReport(instant, settings.timezone, order.monotonic() - started, (), problem, brief)
     due = sorted(found.runs, key=lambda run: run.task.idle)
     log.info('run for %s begins, tasks due: %d', minute, len(due))
     notify(registry, RunStarted(request, minute, tuple(run.task for run in due)), order.exits)
     reports = _Runner(request, order, started, window).run_all(due)
-    result = RunReport(instant, settings.timezone, order.monotonic() - started, tuple(reports), problem)
+    result = RunReport(instant, settings.timezone, order.monotonic() - started, tuple(reports), problem, brief)
     _log_end(result, window)
     notify(registry, RunFinished(request, result), order.exits)
     return result

@@ -16,6 +16,7 @@ from pyramid_cron.access.log import RefusalLog
 from pyramid_cron.access.rules import Rules, refuse
 from pyramid_cron.external_url import seen_from_outside
 from pyramid_cron.orders import Order, PendingOrder, pending_order
+from pyramid_cron.quiet import is_quiet, quiet_text
 from pyramid_cron.reports import RunReport
 from pyramid_cron.schedules import clock
 from pyramid_cron.settings import Settings, app_name
@@ -73,7 +74,7 @@ class CronView:
         status = 500 if report.failed else 200
         if prefers_json(request):
             return respond(status, JSON, json.dumps(report.as_dict()))
-        return respond(status, TEXT, str(report))
+        return respond(status, TEXT, quiet_text(report) if is_quiet(request) else str(report))
 
     def execute(self, order: Order) -> RunReport:
         """Execute an order, with a request that looks as it does from outside."""

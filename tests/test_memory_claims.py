@@ -6,9 +6,9 @@ import pytest
 
 from pyramid_cron import Task
 from pyramid_cron.claims import Delivery, NotClaimed
-from pyramid_cron.memory_claims import MemoryClaims
-from pyramid_cron.reports import TaskReport
-from pyramid_cron.schedules.clock import MINUTE
+from pyramid_cron.memory_claims import MemoryClaims, MemoryRun
+from pyramid_cron.reports import Failures, TaskReport
+from pyramid_cron.schedules.clock import MINUTE, current_minute
 from pyramid_cron.tasks import Tasks
 from tests.support.threads import call_meanwhile
 
@@ -174,3 +174,27 @@ def test_a_delivery_runs_here_and_claims_no_minute(tasks):
 def test_a_late_delivery_does_not_run(tasks):
     [run] = MemoryClaims().delivered(tasks, Delivery('task', INSTANT - timedelta(days=4000)), timedelta(0)).runs
     assert run.not_claimed.outcome == 'missed'
+
+
+def test_failures_in_a_row_are_counted_until_a_success(task):
+    claims = MemoryClaims()
+
+    def end(outcome, minute):
+        run = MemoryRun(claims, task, minute)
+        run.claim()
+        return run.release(TaskReport('task', outcome)).failures
+
+    assert end('ok', INSTANT) is None
+    assert end('failed', INSTANT + MINUTE) == Failures(1, INSTANT + MINUTE)
+    assert end('failed', INSTANT + 2 * MINUTE) == Failures(2, INSTANT + MINUTE)
+    assert end('ok', None) is None
+    assert end('failed', INSTANT + 3 * MINUTE) == Failures(1, INSTANT + 3 * MINUTE)
+
+
+def test_a_failure_by_name_counts_from_now_on(task):
+    run = MemoryRun(MemoryClaims(), task, None)
+    run.claim()
+    before = current_minute()
+    failures = run.release(TaskReport('task', 'failed')).failures
+    assert failures.number == 1
+    assert before <= failures.first <= current_minute()

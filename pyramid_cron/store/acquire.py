@@ -32,7 +32,8 @@ class NotSent(CronError):
         # engines wrap the error of the database, and only the innermost message helps
         while exc.__cause__ is not None:
             exc = exc.__cause__
-        super().__init__(f'it cannot be enqueued: {class_name(exc)}: {one_line(exc)}')
+        self.brief = f'it cannot be enqueued: {class_name(exc)}'
+        super().__init__(f'{self.brief}: {one_line(exc)}')
 
 
 def acquire(connection: StoreConnection, process: Process, run: StoredRun, failed_ticks: FailedTicks) -> bool:

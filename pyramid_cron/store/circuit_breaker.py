@@ -70,12 +70,12 @@ class CircuitBreaker:
                 raise
             self._of_thread.opened = ended
             self._of_thread.was_locked = any(code in LOCK_ERRORS for code in error_codes(exc.__cause__))
-            raise NotAnswering(_message(exc, ended - began)) from exc.__cause__
+            brief = f'the store is not available: it did not answer within {ended - began:.0f} s'
+            raise NotAnswering(_message(exc, brief), brief=brief) from exc.__cause__
 
 
-def _message(exc: Unavailable, seconds: float) -> str:
-    text = f'the store is not available: it did not answer within {seconds:.0f} s'
+def _message(exc: Unavailable, brief: str) -> str:
     if exc.disconnected or exc.__cause__ is None:
         # the driver reports that the server has closed the connection, which time_limit.py has
-        return text
-    return f'{text}: {one_line(exc.__cause__)}'
+        return brief
+    return f'{brief}: {one_line(exc.__cause__)}'

@@ -21,7 +21,7 @@ from pyramid_cron.store.database import Database
 from pyramid_cron.store.errors import Locked, Refused
 from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.history import History
-from pyramid_cron.store.last_result import of_unsent
+from pyramid_cron.store.last_result import of_unsent, with_failures
 from pyramid_cron.store.leases import Heartbeat, Process
 from pyramid_cron.store.missed import notify_missed, skip_minutes
 from pyramid_cron.store.options import Options
@@ -168,7 +168,7 @@ class StoreClaims:
                     return why_not_free(connection, self.options, run, self._late)
         except NotSent as exc:
             self._record_not_sent(run, exc)
-            raise Unavailable(str(exc)) from exc.__cause__
+            raise Unavailable(str(exc), brief=exc.brief) from exc.__cause__
         except Locked as exc:
             run.work.add_problem(f'task {run.task.name}: {exc}')
             return NotClaimed(str(exc), level=logging.ERROR, outcome=LOCKED)
@@ -237,7 +237,7 @@ class StoreClaims:
             raise
         finally:
             self._end_heartbeat()
-        return report
+        return report if run.state is None else with_failures(report, run.state)
 
     def _end_heartbeat(self) -> None:
         """End the heartbeat of a run, after a beat that writes what is left: no other process does for a living one."""

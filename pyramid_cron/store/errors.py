@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from pyramid_cron.claims import Unavailable
-from pyramid_cron.printable import message
+from pyramid_cron.printable import class_name, message
 
 # classes of PEP 249. An OperationalError is none, because of outages and locks, nor is an InternalError, because of
 # servers that are read-only for a while
@@ -64,7 +64,8 @@ def unavailable(exc: Exception, disconnected: bool = False) -> Unavailable:
         return exc
     disconnected = disconnected or (isinstance(exc, DBAPIError) and exc.connection_invalidated)
     kind = Refused if not disconnected and _is_refusal(exc) else Unavailable
-    return kind(f'the store is not available: {one_line(exc)}', disconnected)
+    brief = f'the store is not available: {class_name(original(exc))}'
+    return kind(f'the store is not available: {one_line(exc)}', disconnected, brief)
 
 
 def _is_refusal(exc: BaseException | None) -> bool:
@@ -81,7 +82,12 @@ def _is_refusal(exc: BaseException | None) -> bool:
 
 def one_line(exc: BaseException) -> str:
     """Return the message of the database in an error, without the statement."""
-    return message(getattr(exc, 'orig', None) or exc)
+    return message(original(exc))
+
+
+def original(exc: BaseException) -> BaseException:
+    """Return the driver's error in an error of SQLAlchemy, or the error itself."""
+    return getattr(exc, 'orig', None) or exc
 
 
 def error_codes(exc: BaseException | None) -> list[Any]:

@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import func
 
-from pyramid_cron.reports import FAILED, LOST, MISSED, OK
+from pyramid_cron.reports import FAILED, LOST, MISSED, OK, Failures, TaskReport
 from pyramid_cron.store.run_end import RunEnd
 from pyramid_cron.store.schema import tasks
+from pyramid_cron.store.task_state import TaskState
 
 
 def of_end(end: RunEnd, minute: datetime | None, now: datetime) -> dict[str, Any]:
@@ -62,3 +63,13 @@ def of_unbegun(minute: datetime | None, now: datetime) -> dict[str, Any]:
 def of_unsent(minute: datetime | None, now: datetime, error: str | None) -> dict[str, Any]:
     """Return the values for a run that could not be enqueued."""
     return of_failure(FAILED, minute, now, error)
+
+
+def with_failures(report: TaskReport, before: TaskState) -> TaskReport:
+    """Return the report of a run that has ended, with the failures in a row that the row of its task then has.
+
+    :param before: the row as the tick has found it.
+    """
+    if report.outcome != FAILED:
+        return report
+    return report._replace(failures=Failures((before.failures_in_a_row or 0) + 1, last_success=before.last_success_at))

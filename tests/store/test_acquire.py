@@ -83,3 +83,4 @@ def test_the_first_cause_is_shown_for_an_engine():
     first, wrapped, outermost = LookupError('no\ntable'), RuntimeError('wrapped'), RuntimeError('wrapped again')
     wrapped.__cause__, outermost.__cause__ = first, wrapped
     assert str(NotSent(outermost)) == 'it cannot be enqueued: LookupError: no table'
+    assert NotSent(outermost).brief == 'it cannot be enqueued: LookupError'

@@ -60,6 +60,7 @@ def test_a_wait_in_vain_is_reported_and_not_repeated(breaker, clock, exc, end):
     with pytest.raises(NotAnswering) as caught:
         use(breaker, clock, 4, exc)
     assert str(caught.value) == f'the store is not available: it did not answer within 4 s{end}'
+    assert caught.value.brief == 'the store is not available: it did not answer within 4 s'
     assert caught.value.__cause__ is exc
     for _ in range(2):
         with pytest.raises(CircuitOpen, match='is not waited for again in this run'):

@@ -16,6 +16,7 @@ from pyramid_cron import runner
 from pyramid_cron.events import ITaskMissed
 from pyramid_cron.isolation import OF_SERVERS
 from pyramid_cron.orders import Order
+from pyramid_cron.reports import Failures
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.schema import processes, runs, tasks, ticks
 from tests.support.servers import INSTANT
@@ -51,6 +52,38 @@ def failing(times):
             raise ValueError('no luck')
 
     return body
+
+
+def test_a_report_counts_the_failures_in_a_row(servers):
+    server = servers.start().add(body=failing(2), min='*')
+    counted = [server.tick(minute).tasks[0].failures for minute in range(3)]
+    assert counted == [Failures(1), Failures(2), None]
+    assert servers.row()['failures_in_a_row'] == 0
+
+
+def test_a_failure_after_a_success_shows_when_that_was(servers):
+    outcomes = iter([None, ValueError('no luck')])
+
+    def body(system):
+        exc = next(outcomes)
+        if exc is not None:
+            raise exc
+
+    server = servers.start().add(body=body, min='*')
+    assert server.tick(0).tasks[0].failures is None
+    succeeded = servers.row()['last_success_at']
+    assert server.tick(1).tasks[0].failures == Failures(1, last_success=succeeded)
+    # a run by name was found without its row
+    outcomes = iter([ValueError('no luck')])
+    assert server.tick(2, ['task']).tasks[0].failures is None
+
+
+def test_an_outage_is_shown_without_words_of_the_database(servers):
+    server = servers.start().add()
+    with server.outage():
+        report = server.tick()
+    assert report.problem == GONE
+    assert report.brief_problem == 'the store is not available: Exception'
 
 
 def test_a_failed_run_is_retried_at_following_ticks(servers, caplog):

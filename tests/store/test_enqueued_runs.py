@@ -387,6 +387,7 @@ def test_a_claim_that_is_rolled_back_is_the_last_outcome(servers, warnings):
     web.task().engine = EngineWithinClaim()
     (task,) = web.tick(0).tasks
     assert (task.outcome, str(task.exception)) == ('failed', 'it cannot be enqueued: ConnectionError: no broker')
+    assert task.exception.brief == 'it cannot be enqueued: ConnectionError'
     row = servers.row()
     assert (row['last_outcome'], row['last_outcome_for'], row['last_error']) == ('failed', INSTANT, 'ConnectionError')
     assert (row['run_id'], row['last_minute'], row['failures_in_a_row']) == (None, None, 1)

@@ -33,6 +33,13 @@ def test_an_error_is_shown_without_its_statement():
     assert one_line(Refused()) == 'its message cannot be shown'
 
 
+def test_a_brief_message_has_no_words_of_the_database():
+    assert str(unavailable(GONE)) == 'the store is not available: gone away'
+    assert unavailable(GONE).brief == 'the store is not available: Exception'
+    assert unavailable(ValueError('no luck')).brief == 'the store is not available: ValueError'
+    assert Unavailable('set the clock').brief == 'set the clock'
+
+
 def test_a_lost_connection_is_known():
     assert unavailable(GONE).disconnected
     assert unavailable(ValueError('x'), disconnected=True).disconnected
