@@ -63,8 +63,8 @@ class TaskReport(NamedTuple):
     :param exception: the exception that it raised.
     :param attempt: how many times it had then begun for its minute.
     :param scheduled_for: that minute, if it is not the one of the run.
-    :param failures: the failures in a row that it ended with, by the store or by this process: ``number``, ``first`` and
-        ``last_success``, as far as they are known.
+    :param failures: the failures in a row that it ended with, by the store or by this process: ``number``, ``first``
+        and ``last_success``, as far as they are known.
     """
 
     name: str

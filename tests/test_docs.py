@@ -36,7 +36,7 @@ from pyramid.exceptions import ConfigurationError
 from pyramid.request import Request
 from webtest import TestApp
 
-from pyramid_cron import Schedule, ScheduleWarning, Task, events, perform
+from pyramid_cron import RunReport, Schedule, ScheduleWarning, Task, TaskReport, events, perform
 from pyramid_cron.access import peers
 from pyramid_cron.access.addresses import parse_network
 from pyramid_cron.access.log import HINT
@@ -45,6 +45,8 @@ from pyramid_cron.memory_claims import MemoryClaims
 from pyramid_cron.monitoring.examine import Examination
 from pyramid_cron.monitoring.problems import find_problems
 from pyramid_cron.queues.handover import write_key
+from pyramid_cron.quiet import quiet_text
+from pyramid_cron.reports import ALARMING, Failures
 from pyramid_cron.schedules.clock import current_minute
 from pyramid_cron.scripts.history import format_history, read_history
 from pyramid_cron.scripts.pcron import PCronCommand
@@ -745,6 +747,30 @@ def test_the_map_for_contributors_names_every_module():
 
 
 HIDDEN = re.compile(r'^( *)\.\. invisible-code-block: python\n(?:\n|\1    .*\n)*', re.MULTILINE)
+
+
+def test_the_mail_of_cron_is_the_quiet_answer():
+    body = block('troubleshooting', 'From: root').partition('500\n')[2]
+    at = datetime(2026, 3, 1, 9, 30, tzinfo=timezone.utc)
+    tasks = (
+        TaskReport('shop.tasks.report', 'failed', exception=KeyError(), failures=Failures(2)),
+        TaskReport('shop.tasks.send_mail', 'ok'),
+        TaskReport(
+            'shop.tasks.sync', 'failed', exception=ConnectionError(), failures=Failures(2, None, at - 2 * MINUTE)
+        ),
+    )
+    assert quiet_text(RunReport(at, ZoneInfo('UTC'), 1.0, tasks)) == body + '\n'
+    alone = TaskReport('sync', 'failed', exception=ConnectionError(), failures=Failures(2, at - MINUTE))
+    known = quiet_text(RunReport(at, ZoneInfo('UTC'), 1.0, (alone,))).partition('; ')[2].strip()
+    assert known in one_line(section('troubleshooting', 'What cron mails'))
+
+
+def test_each_phrase_of_a_mail_has_a_row():
+    said = ' '.join(cells[0] for cells in rows('troubleshooting', 'What cron mails'))
+    for outcome in ALARMING:
+        task = TaskReport('task', outcome, reason='running for 12 min')
+        [_, line] = quiet_text(RunReport(current_minute(), None, 1.0, (task,))).splitlines()
+        assert line.removeprefix('task: ').partition(';')[0] in said
 
 
 def test_the_pages_hide_few_lines():

@@ -2,6 +2,9 @@
 is, and every account reaches them.
 """
 
+import pwd
+import re
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -175,6 +178,21 @@ def test_curl_gets_in_as_the_servers_account_and_as_root_and_not_as_anybody(serv
         assert curl(f'{served.url}/cron', '-fsS', *options, account=account).body.startswith('ok')
     assert 'sent the mail' in served.journal
     assert 'judged by their address' not in served.log
+
+
+def test_roots_documented_line_gets_in_from_a_port_of_root(served, root):
+    lines = re.findall(
+        r'(?m)^ +\* \* \* \* \* (curl .*--local-port.*)$', (root / 'docs' / 'production.rst').read_text()
+    )
+    [line] = lines
+    assert 'http://localhost:6543/cron' in line
+    command = line.replace('http://localhost:6543', served.url)
+    assert subprocess.check_output(['sh', '-c', command], stderr=subprocess.STDOUT) == b''
+    assert 'sent the mail' in served.journal
+    # which no other account may have
+    entry = pwd.getpwnam(ANYBODY)
+    refused = subprocess.run(['sh', '-c', command], user=entry.pw_uid, group=entry.pw_gid, extra_groups=[])
+    assert refused.returncode == 45
 
 
 def test_the_path_and_the_prefix_that_get_past_a_proxys_rule_are_not_the_triggers(served, curl, server_kind):

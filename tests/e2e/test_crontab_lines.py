@@ -9,12 +9,24 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-ADDRESS = 'http://localhost:6543/cron'
-WAYS = {'redirect': 301, 'other': 308, 'error': 500, 'refused': 403, 'fine': 200}
+ADDRESS = "'http://localhost:6543/cron?quiet'"
+FAILED = 'fail: 1 of 2 tasks due at 2026-11-23 09:08+00:00\n'
+LOGIN = '<p>Please log in.</p>\n'
+# the status, the body or the place of a redirect
+WAYS = {
+    'fine': (200, ''),
+    'failed': (500, FAILED),
+    'refused': (403, 'fail\n'),
+    'login': (200, LOGIN),
+    'to-login': (302, '/login'),
+    'to-https': (301, 'https://localhost:{port}/fine'),
+    'to-itself': (307, '/to-itself'),
+    'moved': (308, '/fine'),
+}
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers with the status in the path, and never if there is none."""
+    """Answers in the way that the path names, and never if there is none. Redirects have no body."""
 
     def do_GET(self):
         self.server.requested.append(self.path)
@@ -22,11 +34,14 @@ class Handler(BaseHTTPRequestHandler):
         if way not in WAYS:
             self.server.over.wait(60)
             return
-        self.send_response(WAYS[way])
-        if 300 <= WAYS[way] < 400:
-            self.send_header('Location', '/fine')
-        self.send_header('Content-Length', '0')
+        status, text = WAYS[way]
+        self.send_response(status)
+        if 300 <= status < 400:
+            self.send_header('Location', text.format(port=self.server.server_port))
+            text = ''
+        self.send_header('Content-Length', str(len(text)))
         self.end_headers()
+        self.wfile.write(text.encode())
 
     def log_message(self, *arguments):
         pass
@@ -57,8 +72,16 @@ def documented(root):
 def test_each_has_the_same_options(root):
     lines = documented(root)
     assert {name for name, _ in lines} >= {'README.rst', 'quickstart.rst', 'production.rst', 'unix-socket.crontab'}
-    options = 'curl -fsSL --max-redirs 0 --max-time 300 -o /dev/null '
+    options = 'curl -sSLm 300 --fail-with-body '
     assert [name for name, command in lines if not command.startswith(options)] == []
+    assert [name for name, command in lines if not command.endswith("/cron?quiet'")] == []
+    # which has a meaning of its own in a crontab
+    assert [name for name, command in lines if '%' in command] == []
+
+
+def test_the_line_of_the_readme_fits_a_terminal(root):
+    [line] = re.findall(r'(?m)^ +\* \* \* \* \* .*$', (root / 'README.rst').read_text())
+    assert len(line) <= 80
 
 
 @pytest.fixture
@@ -69,8 +92,8 @@ def line(program, root, server):
 
     def run(path, max_time=300):
         program('curl')
-        address = f'http://localhost:{server.server_port}/{path}'
-        changed = command.replace(ADDRESS, address).replace('--max-time 300', f'--max-time {max_time}')
+        address = f"'http://localhost:{server.server_port}/{path}'"
+        changed = command.replace(ADDRESS, address).replace('m 300', f'm {max_time}')
         environ = {'PATH': os.environ['PATH'], 'HOME': '/nonexistent', 'NO_PROXY': '*'}
         done = subprocess.run(['sh', '-c', changed], env=environ, capture_output=True, text=True, timeout=60)
         return done.returncode, done.stdout, done.stderr
@@ -82,19 +105,27 @@ def test_they_print_nothing_when_all_is_well(line):
     assert line('fine') == (0, '', '')
 
 
-@pytest.mark.parametrize('path', ['redirect', 'other'])
-def test_they_notice_a_redirect_and_do_not_follow_it(line, server, path):
+@pytest.mark.parametrize(('path', 'body'), [('failed', FAILED), ('refused', 'fail\n')])
+def test_they_print_the_reason_of_an_error(line, path, body):
     status, out, err = line(path)
-    assert (status, out) == (47, '')
-    assert err.startswith('curl: (47) ')
-    assert server.requested == [f'/{path}']
+    assert (status, out) == (22, body)
+    assert f'error: {WAYS[path][0]}' in err
 
 
-@pytest.mark.parametrize('path', ['error', 'refused'])
-def test_they_notice_an_error(line, path):
+def test_they_print_the_page_behind_a_redirect(line):
+    assert line('to-login') == (0, LOGIN, '')
+
+
+@pytest.mark.parametrize(('path', 'error'), [('to-https', 35), ('to-itself', 47)])
+def test_they_notice_a_redirect_that_leads_nowhere(line, path, error):
     status, out, err = line(path)
-    assert (status, out) == (22, '')
-    assert f'error: {WAYS[path]}' in err
+    assert (status, out) == (error, '')
+    assert err.startswith(f'curl: ({error}) ')
+
+
+def test_they_request_a_trigger_that_has_moved(line, server):
+    assert line('moved') == (0, '', '')
+    assert server.requested == ['/moved', '/fine']
 
 
 def test_they_notice_a_server_that_hangs(line):
