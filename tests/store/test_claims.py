@@ -75,15 +75,17 @@ def test_a_failure_after_a_success_shows_when_that_was(servers):
     assert server.tick(1).tasks[0].failures == Failures(1, last_success=succeeded)
     # a run by name was found without its row
     outcomes = iter([ValueError('no luck')])
-    assert server.tick(2, ['task']).tasks[0].failures is None
+    (by_name,) = server.tick(2, ['task']).tasks
+    assert (by_name.error, by_name.failures) == ('ValueError', None)
 
 
 def test_an_outage_is_shown_without_words_of_the_database(servers):
-    server = servers.start().add()
-    with server.outage():
-        report = server.tick()
-    assert report.problem == GONE
-    assert report.brief_problem == 'the store is not available: Exception'
+    for server in (servers.start().add(), servers.start().add().add('in this process', store=False)):
+        with server.outage():
+            report = server.tick()
+        assert report.problem == GONE
+        assert report.brief_problem == 'the store is not available: Exception'
+    assert report.names('ok') == ['in this process']
 
 
 def test_a_failed_run_is_retried_at_following_ticks(servers, caplog):
