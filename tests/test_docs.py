@@ -766,11 +766,11 @@ def test_the_mail_of_cron_is_the_quiet_answer():
 
 
 def test_each_phrase_of_a_mail_has_a_row():
-    said = ' '.join(cells[0] for cells in rows('troubleshooting', 'What cron mails'))
+    shown = ' '.join(cells[0] for cells in rows('troubleshooting', 'What cron mails'))
     for outcome in ALARMING:
         task = TaskReport('task', outcome, reason='running for 12 min')
         [_, line] = quiet_text(RunReport(current_minute(), None, 1.0, (task,))).splitlines()
-        assert line.removeprefix('task: ').partition(';')[0] in said
+        assert line.removeprefix('task: ').partition(';')[0] in shown
 
 
 def test_the_pages_hide_few_lines():
