@@ -7,13 +7,10 @@ and accounts are in the log only.
 from __future__ import annotations
 
 from datetime import datetime, tzinfo
-from typing import Any
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.reports import ALARMING, LOCKED, LOST, STUCK, RunReport, TaskReport
 from pyramid_cron.schedules import clock
-
-PARAMETER = 'quiet'
 
 # in place of reasons that have the process, its host, or the message of an exception
 PHRASES = {
@@ -21,18 +18,6 @@ PHRASES = {
     LOST: 'lost: the process that ran it has died',
 }
 IN_THE_LOG = 'the log has the reason'
-
-
-def is_quiet(request: Any) -> bool:
-    """Return whether the query of a request has the parameter, whatever its value.
-
-    A query that cannot be decoded has it or not, like any other: a tick does not fail because of it.
-    """
-    query: str | None = request.environ.get('QUERY_STRING')
-    if query is None:
-        # a DummyRequest has no such key
-        return PARAMETER in request.GET
-    return any(part.partition('=')[0] == PARAMETER for part in query.split('&'))
 
 
 def quiet_text(report: RunReport) -> str:

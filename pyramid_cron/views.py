@@ -16,7 +16,8 @@ from pyramid_cron.access.log import RefusalLog
 from pyramid_cron.access.rules import Rules, refuse
 from pyramid_cron.external_url import seen_from_outside
 from pyramid_cron.orders import Order, PendingOrder, pending_order
-from pyramid_cron.quiet import is_quiet, quiet_text
+from pyramid_cron.parameters import CHECK, QUIET, has_parameter
+from pyramid_cron.quiet import quiet_text
 from pyramid_cron.reports import RunReport
 from pyramid_cron.schedules import clock
 from pyramid_cron.settings import Settings, app_name
@@ -29,8 +30,6 @@ PATH_INFO = r'[^\n]*\Z'
 
 TEXT, JSON = 'text/plain; charset=UTF-8', 'application/json'
 
-# for a request that is to run nothing, and one that is to be answered only if something is wrong
-CHECK, QUIET = 'check', 'quiet'
 WOULD_RUN = 'ok: this request may run tasks, and has run none because of ?check'
 
 
@@ -62,9 +61,9 @@ class CronView:
             refusal = refused(request, [settings.rules()])
             if refusal is not None:
                 return refusal
-            if has_flag(request, CHECK):
+            if has_parameter(request, CHECK):
                 name = app_name(settings, request.registry)
-                return respond(200, TEXT, f'{WOULD_RUN}; application {name}')
+                return respond(200, TEXT, f'{WOULD_RUN}; application {name}\n')
             pending = PendingOrder(Order(request.registry, instant, exits=isolation.OF_SERVERS))
         elif pending.order.registry is not request.registry:
             pending.strayed = True
@@ -74,7 +73,7 @@ class CronView:
         status = 500 if report.failed else 200
         if prefers_json(request):
             return respond(status, JSON, json.dumps(report.as_dict()))
-        return respond(status, TEXT, quiet_text(report) if is_quiet(request) else str(report))
+        return respond(status, TEXT, quiet_text(report) if has_parameter(request, QUIET) else str(report))
 
     def execute(self, order: Order) -> RunReport:
         """Execute an order, with a request that looks as it does from outside."""
@@ -102,18 +101,13 @@ def refused(request: Any, alternatives: Sequence[Rules]) -> Response | None:
         return None
     # required by RFC 9110
     headers = {401: ('WWW-Authenticate', 'Bearer'), 405: ('Allow', ', '.join(alternatives[0].methods))}
-    if has_flag(request, CHECK) or has_flag(request, QUIET):
-        text = f'fail: refused a request {first.kind}: {first.remedy}'
+    if has_parameter(request, CHECK) or has_parameter(request, QUIET):
+        # with an end of its line, after which curl prints its own message
+        text = f'fail: refused a request {first.kind}: {first.remedy}\n'
     else:
         address = parse_address(request.remote_addr)
         text = f'fail {address}' if address else 'fail'
     return respond(first.status, TEXT, text, *[headers[first.status]] if first.status in headers else [])
-
-
-def has_flag(request: Any, name: str) -> bool:
-    """Return whether a name is in the query, with or without a value."""
-    query: str = request.environ.get('QUERY_STRING', '')
-    return bool(query) and any(part.partition('=')[0] == name for part in query.split('&'))
 
 
 def _wsgi_headers(request: Any) -> Mapping[str, Any]:

@@ -147,7 +147,7 @@ def test_a_request_that_checks_runs_nothing(make_app):
     ran = []
     app = make_app(ran.append, **{'cron.app': 'shop'})
     answer = app.get('/cron?check', status=200)
-    assert answer.text == 'ok: this request may run tasks, and has run none because of ?check; application shop'
+    assert answer.text == 'ok: this request may run tasks, and has run none because of ?check; application shop\n'
     assert answer.headers['Cache-Control'] == 'no-store'
     assert app.get('/cron?a=1&check=', status=200).text == answer.text
     assert ran == []
@@ -160,7 +160,8 @@ def test_a_request_that_checks_runs_nothing(make_app):
 def test_a_refusal_shows_its_kind_on_request(make_app, query):
     answer = make_app().get(f'/cron?{query}', headers={'Via': '1.1 secret-proxy'}, status=403)
     assert answer.text == (
-        'fail: refused a request through a proxy: request the application server itself, or set cron.secret and send it'
+        'fail: refused a request through a proxy: request the application server itself, '
+        'or set cron.secret and send it\n'
     )
 
 
