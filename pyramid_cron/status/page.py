@@ -19,7 +19,7 @@ class StatusPage(NamedTuple):
 
     :param path: its path, with the prefix that it is registered under.
     :param permission: the permission to see it.
-    :param write_permission: the permission to run, pause and resume tasks.
+    :param write_permission: the permission to run, pause and resume tasks; ``None`` for a page without buttons.
     """
 
     path: str

@@ -11,7 +11,7 @@ from urllib.parse import quote_plus
 
 from markupsafe import Markup, escape
 from pyramid.csrf import get_csrf_token
-from pyramid.httpexceptions import HTTPBadRequest, HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPBadRequest, HTTPForbidden, HTTPNotFound, HTTPSeeOther
 from pyramid.interfaces import IDefaultCSRFOptions
 from pyramid.path import AssetResolver
 from pyramid.security import NO_PERMISSION_REQUIRED
@@ -30,7 +30,11 @@ from pyramid_cron.times import TimeError, parse_minute
 
 HEADERS = {
     'Cache-Control': 'no-store',
-    'Content-Security-Policy': "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'",
+    # the last two do not follow from default-src
+    'Content-Security-Policy': (
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; "
+        "base-uri 'none'"
+    ),
     'X-Content-Type-Options': 'nosniff',
     # a page of another site, with this one in a frame, could make users press its buttons
     'X-Frame-Options': 'DENY',
@@ -56,6 +60,12 @@ def with_security_headers(view: Callable[[Any, Any], Any]) -> Callable[[Any, Any
         return response
 
     return add_headers
+
+
+def refuse(context: Any, request: Any) -> Any:
+    """Return the refusal of what a button requests, for a page without buttons."""
+    # not raised, so that no view for it sends a visitor to a login that would not help
+    return HTTPForbidden('this page has no buttons, because add_cron_status has no write_permission')
 
 
 class StatusViews:
@@ -122,6 +132,8 @@ class StatusViews:
 
     def _may_write(self, request: Any) -> bool:
         permission = self.page.write_permission
+        if permission is None:
+            return False
         # security policies do not know NO_PERMISSION_REQUIRED, for which views never call them
         return permission == NO_PERMISSION_REQUIRED or bool(request.has_permission(permission))
 
@@ -145,7 +157,8 @@ class StatusViews:
                 'stylesheet': stylesheet,
                 'breakable': breakable,
                 'zone': str(request.registry['cron_settings'].timezone or LOCAL_TIME),
-                'flash': read_flash(request),
+                # which needs a token, and so do buttons only
+                'flash': '' if self.page.write_permission is None else read_flash(request),
                 **values,
             }
         }
@@ -181,7 +194,7 @@ def _text(form: Any, name: str) -> str:
 
 def _token_name(registry: Any) -> str:
     options = registry.queryUtility(IDefaultCSRFOptions)
-    return getattr(options, 'token', None) or 'csrf_token'
+    return 'csrf_token' if options is None else str(options.token)
 
 
 def _stylesheet_version() -> str:

@@ -69,7 +69,7 @@ def address(tmp_path_factory):
     config.set_csrf_storage_policy(CookieCSRFStoragePolicy())
     config.include('pyramid_cron')
     config.include('pyramid_cron.status')
-    config.add_cron_status('/admin/cron', permission=NO_PERMISSION_REQUIRED)
+    config.add_cron_status('/admin/cron', permission=NO_PERMISSION_REQUIRED, write_permission=NO_PERMISSION_REQUIRED)
     # which a browser requests from the application
     config.add_route('icon', '/favicon.ico')
     config.add_view(lambda request: HTTPNoContent(), route_name='icon')

@@ -129,6 +129,7 @@ def test_a_pause_ends_at_the_next_such_time(ticked, until, shown):
             "--until 'noon' is not a time such as '2026-12-24 00:00' or 02:00",
         ),
         ("pause purge --reason ' '", 'the reason is empty: write why'),
+        (f'pause purge --reason {"x" * 1001}', 'the reason has 1001 characters: write 1000 at most'),
         ('pause --reason why', "name the tasks to pause; 'pcron list' shows their names"),
         ('resume', "name the tasks to resume; 'pcron list' shows their names"),
         ('pause purges --reason why', "no cron task is named 'purges'; is purge meant?"),

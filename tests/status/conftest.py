@@ -6,6 +6,7 @@ from webtest import TestApp
 
 from pyramid_cron.schedules.clock import current_minute
 
+FOR_EVERYBODY = {'permission': NO_PERMISSION_REQUIRED, 'write_permission': NO_PERMISSION_REQUIRED}
 PERMISSIONS = {'ada': {'read', 'write'}, 'bob': {'read'}}
 
 
@@ -30,7 +31,7 @@ class Page:
         self.config.include('pyramid_cron')
         self.config.include('pyramid_cron.status')
         configure(self.config)
-        self.config.add_cron_status('/admin/cron', **({'permission': NO_PERMISSION_REQUIRED} | options))
+        self.config.add_cron_status('/admin/cron', **(options or FOR_EVERYBODY))
         self.registry = self.config.registry
         self.browser = TestApp(self.config.make_wsgi_app())
 

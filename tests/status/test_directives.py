@@ -42,6 +42,7 @@ def configurator(policy=True, storage=True, **settings):
         ({'permission': None}, 'permission is None'),
         ({'permission': ''}, "permission is ''"),
         ({'permission': 'admin', 'write_permission': 5}, 'write_permission is 5'),
+        ({'permission': EVERYBODY, 'write_permission': ''}, "write_permission is ''"),
     ],
 )
 def test_a_permission_has_to_be_named(options, message):
@@ -101,6 +102,65 @@ def test_csrf_tokens_need_a_place():
     config.add_cron_status('/admin/cron', permission='open')
     config.set_session_factory(SignedCookieSessionFactory('secret'))
     assert TestApp(config.make_wsgi_app()).get('/admin/cron').status_int == 200
+
+
+def test_a_page_without_buttons_needs_no_csrf_tokens():
+    config = configurator(policy=False, storage=False)
+    config.set_default_csrf_options(token=None)
+    config.add_cron_status('/admin/cron', permission=EVERYBODY)
+    browser = TestApp(config.make_wsgi_app())
+    assert browser.get('/admin/cron?flash=You+won&signature=0').status_int == 200
+
+
+def test_csrf_tokens_need_a_field_of_the_form():
+    config = configurator()
+    config.set_default_csrf_options(token=None)
+    config.add_cron_status('/admin/cron', permission='open')
+    with pytest.raises(ConfigurationError) as caught:
+        config.make_wsgi_app()
+    assert '(token=None) takes them from a header only; leave token= out, or set it to the name of a field' in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize(
+    ('trigger', 'page', 'refused'),
+    [
+        ('/cron', '/cron', '/cron'),
+        ('/cron', '/cron/status', '/cron/status'),
+        ('cron/', '/cron/', '/cron'),
+        ('/ops/tick', '/ops/tick/page', '/ops/tick/page'),
+        # its button would be the trigger
+        ('/ops/run', '/ops', '/ops/run'),
+        ('/ops/static', '/ops', '/ops/static'),
+    ],
+)
+def test_a_page_below_the_trigger_is_refused(trigger, page, refused):
+    config = configurator(**{'cron.path': trigger})
+    config.add_cron_status(page, permission='open')
+    with pytest.raises(ConfigurationError) as caught:
+        config.make_wsgi_app()
+    message = str(caught.value)
+    assert f'{refused} is the path of the trigger, /{trigger.strip("/")} (cron.path), or below it' in message
+    assert 'choose a path outside of it, such as /admin/cron' in message
+
+
+@pytest.mark.parametrize(('trigger', 'page'), [('/cron', '/cron-tasks'), ('/admin/cron/tick', '/admin/cron')])
+def test_a_page_beside_the_trigger_is_not(trigger, page):
+    config = configurator(**{'cron.path': trigger})
+    config.add_cron_status(page, permission='open')
+    assert TestApp(config.make_wsgi_app()).get(page).status_int == 200
+
+
+def test_the_prefix_of_the_trigger_counts():
+    config = Configurator()
+    config.set_security_policy(Policy())
+    config.set_csrf_storage_policy(CookieCSRFStoragePolicy())
+    config.include('pyramid_cron', route_prefix='/shop')
+    config.include('pyramid_cron.status')
+    config.add_cron_status('/shop/cron/tasks', permission='open')
+    with pytest.raises(ConfigurationError, match=r'is the path of the trigger, /shop/cron \(cron.path\)'):
+        config.make_wsgi_app()
 
 
 def test_an_application_has_several_pages_but_one_at_a_path():

@@ -10,10 +10,13 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.testing import DummyRequest
 
 from pyramid_cron.status.views import StatusViews
+from tests.status.conftest import FOR_EVERYBODY
 from tests.support.filling import fill
 from tests.support.status import recording, token
 
-CSP = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'"
+CSP = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
 
 
 @pytest.mark.parametrize('path', ['', '/task?name=shop.task', '/due', '/due?at=2026-11-24T02:00'])
@@ -67,8 +70,28 @@ def test_the_write_permission_may_be_the_other(make_page):
     assert 'ran: ok' in page.press('run', user='bob')
 
 
-def test_a_page_without_permission_has_buttons_for_everybody(make_page):
-    assert 'Run now' in make_page(policy=True, permission=NO_PERMISSION_REQUIRED).task()
+@pytest.mark.parametrize('policy', [False, True])
+def test_a_page_for_everybody_has_no_buttons(make_page, store, now, policy):
+    ran = []
+    page = make_page(recording(ran), settings=store, policy=policy, permission=NO_PERMISSION_REQUIRED)
+    fill(page.registry, 1, now, most=1)
+    with_buttons = make_page(settings=store)
+    assert '<form method="post"' in with_buttons.task()
+    assert '<form' not in page.task(user='ada')
+    page.browser.set_cookie('csrf_token', 'x' * 40)
+    fields = {'name': 'shop.task', 'loaded_at': '0', 'reason': 'r', 'csrf_token': 'x' * 40}
+    for action in ('run', 'pause', 'resume'):
+        refused = page.browser.post(f'/admin/cron/{action}', fields, headers={'User': 'ada'}, status=403)
+        assert 'add_cron_status has no write_permission' in refused
+        assert refused.headers['Content-Security-Policy'] == CSP
+    assert ran == []
+    assert page.registry['cron_store'].paused() == {}
+    # and none of their messages
+    assert 'role="status"' not in page.task(flash='You+won', signature='0')
+
+
+def test_everybody_has_buttons_where_the_page_allows_it(make_page):
+    assert 'Run now' in make_page(policy=True, **FOR_EVERYBODY).task()
 
 
 @pytest.mark.parametrize('loaded_at', ['', 'x', '1e18', '-1e18', '1e99', 'nan', 'inf', '-62135596801', '9' * 5000])
