@@ -90,11 +90,21 @@ def _wrapper(value: Any) -> Wrapper:
     wrapper: Wrapper = callables.resolve(value)
     if inspect.isgeneratorfunction(wrapper):
         raise ValueError('it is a generator function; write @contextlib.contextmanager above it')
-    try:
-        callables.check(wrapper, class_too=True)
-    except ValueError as exc:
-        raise ValueError(f'{dotted_path(wrapper) if callable(wrapper) else repr(wrapper)} {exc}') from exc
+    _check_callable(wrapper, class_too=True)
     return wrapper
+
+
+def _scrub(value: Any) -> Callable[[str], str]:
+    function: Callable[[str], str] = callables.resolve(value)
+    _check_callable(function, argument='text')
+    return function
+
+
+def _check_callable(function: Any, **options: Any) -> None:
+    try:
+        callables.check(function, **options)
+    except ValueError as exc:
+        raise ValueError(f'{dotted_path(function) if callable(function) else repr(function)} {exc}') from exc
 
 
 def _store(value: Any) -> Any:
@@ -159,6 +169,8 @@ TABLE: dict[str, tuple[str | None, Callable[[Any], Any]]] = {
     'keep_history': ('30', _days),
     'create_tables': ('true', _boolean),
     'unregistered': ('warn', _warn_or_fail),
+    'scrub': (None, _scrub),
+    'keep_parameters': ('false', _boolean),
     'via': (None, _dotted_name),
     'celery': (None, _dotted_name),
     'config_uri': (None, _text),
@@ -190,6 +202,8 @@ class Settings:
     :param keep_history: a :class:`~datetime.timedelta`.
     :param create_tables: ``True`` or ``False``.
     :param unregistered: ``'warn'`` or ``'fail'``.
+    :param scrub: a callable that takes a text and returns it without what is not to be kept.
+    :param keep_parameters: ``True`` or ``False``.
     :param via: the name of an engine with its options, a callable, or the dotted name of one.
     :param celery: an application of Celery, or the dotted name of one.
     :param config_uri: as it is written.
@@ -214,6 +228,8 @@ class Settings:
     keep_history: timedelta
     create_tables: bool
     unregistered: str
+    scrub: Callable[[str], str] | None
+    keep_parameters: bool
     via: Any
     celery: Any
     config_uri: str | None

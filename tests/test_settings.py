@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 import sys
+import textwrap
 from datetime import timedelta
 from ipaddress import ip_network
 from zoneinfo import ZoneInfo
@@ -45,6 +46,7 @@ def test_what_is_left_out_has_its_default():
     assert (settings.catch_up, settings.keep_history) == (timedelta(minutes=5), timedelta(days=30))
     assert (settings.lease, settings.create_tables, settings.method) == (90.0, True, 'GET')
     assert (settings.peer_check, settings.monitor_secret, settings.monitor_ips) == (True, None, None)
+    assert (settings.scrub, settings.keep_parameters) == (None, False)
 
 
 def test_settings_of_others_do_not_matter():
@@ -93,6 +95,10 @@ def test_settings_of_others_do_not_matter():
         ('keep_history', 7, timedelta(days=7)),
         ('create_tables', 'false', False),
         ('unregistered', 'fail', 'fail'),
+        ('keep_parameters', 'true', True),
+        ('scrub', 'textwrap.dedent', textwrap.dedent),
+        ('scrub', 'textwrap:dedent', textwrap.dedent),
+        ('scrub', textwrap.dedent, textwrap.dedent),
         ('create_tables', True, True),
         ('create_tables', ' Yes ', True),
         ('window', '90', 90.0),
@@ -168,6 +174,15 @@ BAD = {
     ],
     'create_tables': [(['', 'perhaps', None], '')],
     'unregistered': [(['', 'true', None], 'it has to be warn or fail')],
+    'keep_parameters': [(['', 'no parameters', None], 'it has to be true or false')],
+    'scrub': [
+        (['textwrap.dedents'], "textwrap has no 'dedents'; is 'dedent' meant?"),
+        ([''], 'it is empty'),
+        ([None], 'None is not callable'),
+        ([str], 'builtins.str is a class'),
+        ([lambda: ''], 'does not take one argument, text'),
+        ([uncommitted], 'coroutine or generator function'),
+    ],
     'window': [
         (['', None, 'a minute', '60s', 0, '0', '-1', -0.5, True, False, [60], 10**400], ''),
         (['nan', float('nan'), 'inf', '-inf', float('inf'), '1e999', '1e18'], ''),

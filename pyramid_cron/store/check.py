@@ -15,8 +15,8 @@ from pyramid_cron.claims import Unavailable
 from pyramid_cron.orders import NotRun
 from pyramid_cron.printable import class_name
 from pyramid_cron.schedules import clock
+from pyramid_cron.scrub import Scrubbed
 from pyramid_cron.store.admin import Store
-from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.errors import one_line
 from pyramid_cron.store.history import History
@@ -72,7 +72,7 @@ def _of_database(database: Database) -> Generator[Finding, None, bool]:
     try:
         began = time.monotonic()
         with database.engine.connect() as connection:
-            scoped = StoreConnection(connection, database.app)
+            scoped = database.of_app(connection)
             ahead = clock.now().timestamp() - scoped.clock()
             milliseconds = (time.monotonic() - began) * 1000
             version = '.'.join(map(str, connection.dialect.server_version_info or ()))
@@ -156,8 +156,8 @@ def _of_texts(database: Database) -> Finding:
     run_id = uuid4().hex
     try:
         with database.engine.connect() as connection:
-            scoped = StoreConnection(connection, database.app)
-            History(scoped).begin(id=run_id, task='', attempt=0, trigger='none', reason=EMOJI)
+            scoped = database.of_app(connection)
+            History(scoped).begin(id=run_id, task='', attempt=0, trigger='none', reason=Scrubbed(EMOJI))
             stored = scoped.scalar(scoped.select(runs, runs.c.reason).where(runs.c.id == run_id))
             connection.rollback()
         problem = None if stored == EMOJI else f'{EMOJI!a} is read back as {stored!a}'

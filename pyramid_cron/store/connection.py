@@ -30,9 +30,11 @@ from sqlalchemy import (
     update,
 )
 
+from pyramid_cron.scrub import WITHOUT_PARAMETERS, Scrubber
 from pyramid_cron.store.dialects import Dialect, database_clock, dialect_of, skips_locked
 from pyramid_cron.store.errors import unavailable
 from pyramid_cron.store.schema import processes
+from pyramid_cron.store.storable import scrubbed_by
 from pyramid_cron.store.time_limit import limited
 
 # or else the count of an INSERT is not known
@@ -44,13 +46,15 @@ class StoreConnection:
 
     :param connection: a connection to the database of the store.
     :param app: the name of the application.
+    :param scrub: scrubs the texts that are stored, see :meth:`.Database.of_app`.
     """
 
-    __slots__ = ('_connection', 'app')
+    __slots__ = ('_connection', '_scrub', 'app')
 
-    def __init__(self, connection: Connection, app: str) -> None:
+    def __init__(self, connection: Connection, app: str, scrub: Scrubber = WITHOUT_PARAMETERS) -> None:
         self._connection = connection
         self.app = app
+        self._scrub = scrub
 
     @property
     def dialect(self) -> Dialect:
@@ -121,18 +125,24 @@ class StoreConnection:
         :param values: values of its columns by their names, or a sequence of these, one for each row of an INSERT.
         :raises Unavailable: for any error of the database.
         """
-        try:
-            return int(self._connection.execute(statement, values, execution_options=COUNTED).rowcount)
-        except Exception as exc:
-            raise unavailable(exc, self._connection.invalidated) from exc
+        return int(self._execute(statement, values, execution_options=COUNTED).rowcount)
 
     def rows(self, statement: Any) -> Sequence[Any]:
         """Return the rows of a SELECT, or of another statement that returns some.
 
         :raises Unavailable: for any error of the database, and for a value that cannot be read.
         """
+        result = self._execute(statement)
         try:
-            return self._connection.execute(statement).all()
+            rows: Sequence[Any] = result.all()
+        except Exception as exc:
+            raise unavailable(exc, self._connection.invalidated) from exc
+        return rows
+
+    def _execute(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            with scrubbed_by(self._scrub):
+                return self._connection.execute(*arguments, **options)
         except Exception as exc:
             raise unavailable(exc, self._connection.invalidated) from exc
 

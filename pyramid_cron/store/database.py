@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 
 from pyramid_cron.printable import message
+from pyramid_cron.scrub import WITHOUT_PARAMETERS, Scrubber
 from pyramid_cron.store.circuit_breaker import CircuitBreaker
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import SQLITE, dialect_of
@@ -28,12 +29,14 @@ class Database:
     :param engine: an engine that nothing else uses.
     :param app: the name of the application.
     :param create_tables: create the tables, and upgrade older ones, at the first use.
+    :param scrub: scrubs the texts that are stored.
     """
 
-    def __init__(self, engine: Engine, app: str, create_tables: bool) -> None:
+    def __init__(self, engine: Engine, app: str, create_tables: bool, scrub: Scrubber = WITHOUT_PARAMETERS) -> None:
         self.engine = engine
         self.app = app
         self.creates_tables = create_tables
+        self.scrub = scrub
         self.breaker = CircuitBreaker()
         self._ready = self._readable = False
         self._process = os.getpid()
@@ -44,6 +47,10 @@ class Database:
             self._file = OpenFile(path)
             event.listen(engine, 'connect', self._file.opened)
 
+    def of_app(self, connection: Connection) -> StoreConnection:
+        """Return a connection for the rows of the application, also one of the application's own session."""
+        return StoreConnection(connection, self.app, self.scrub)
+
     @contextmanager
     def begin(self) -> Iterator[StoreConnection]:
         """Return a connection with a transaction, which is committed at the end of the ``with``.
@@ -53,7 +60,7 @@ class Database:
         with self.breaker.guard(), self._connected() as connection:
             with database_errors():
                 transaction = connection.begin()
-            yield StoreConnection(connection, self.app)
+            yield self.of_app(connection)
             with database_errors(), transaction:
                 # commits here, and rolls back if that fails
                 pass
@@ -68,13 +75,13 @@ class Database:
         """
         with self.breaker.guard(), self._connected(isolation_level='AUTOCOMMIT') as connection:
             if dialect_of(connection.dialect.name) is not SQLITE:
-                yield StoreConnection(connection, self.app)
+                yield self.of_app(connection)
                 return
             # the row of a tick is not worth a wait for the disk: lost with the machine, it makes a gap of a minute
             driver: Any = connection.connection.driver_connection
             driver.execute('PRAGMA synchronous = NORMAL')
             try:
-                yield StoreConnection(connection, self.app)
+                yield self.of_app(connection)
             finally:
                 # an exit within a statement has closed it
                 if not connection.invalidated:
@@ -98,7 +105,7 @@ class Database:
             if not self._readable:
                 with database_errors():
                     self._readable = has_tables(connection, self.creates_tables)
-            yield StoreConnection(connection, self.app) if self._readable else None
+            yield self.of_app(connection) if self._readable else None
 
     @contextmanager
     def _connected(self, **options: Any) -> Iterator[Connection]:

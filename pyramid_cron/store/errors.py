@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.printable import class_name, message
+from pyramid_cron.statement_parameters import leave_out_parameters
 
 # classes of PEP 249. An OperationalError is none, because of outages and locks, nor is an InternalError, because of
 # servers that are read-only for a while
@@ -62,6 +63,9 @@ def unavailable(exc: Exception, disconnected: bool = False) -> Unavailable:
     """
     if isinstance(exc, Unavailable):
         return exc
+    if isinstance(exc, StatementError):
+        # those of our statement in the application's session are in no traceback of the log either
+        exc.hide_parameters = True
     disconnected = disconnected or (isinstance(exc, DBAPIError) and exc.connection_invalidated)
     kind = Refused if not disconnected and _is_refusal(exc) else Unavailable
     brief = f'the store is not available: {class_name(original(exc))}'
@@ -81,8 +85,8 @@ def _is_refusal(exc: BaseException | None) -> bool:
 
 
 def one_line(exc: BaseException) -> str:
-    """Return the message of the database in an error, without the statement."""
-    return message(original(exc))
+    """Return the message of the database in an error, without the statement and its parameters."""
+    return leave_out_parameters(message(original(exc)))
 
 
 def original(exc: BaseException) -> BaseException:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.printable import class_name, encodable
 from pyramid_cron.reports import RUNNING, TaskReport
+from pyramid_cron.scrub import Scrubbed, Scrubber
 from pyramid_cron.store.circuit_breaker import CircuitOpen, NotAnswering
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
@@ -29,7 +30,7 @@ class RunEnd(NamedTuple):
     :param seconds: how long it took.
     :param reason: why it did not run, or not to its end.
     :param error: the class of the exception that it raised.
-    :param traceback: the end of the traceback.
+    :param traceback: the traceback, of which the end is kept.
     """
 
     outcome: str
@@ -42,14 +43,21 @@ class RunEnd(NamedTuple):
     def of(cls, report: TaskReport) -> RunEnd:
         """Return the values of a report."""
         exc = report.exception
-        shown = None if exc is None else _traceback(exc)[-MOST_CHARACTERS:]
+        shown = None if exc is None else _traceback(exc)
         return cls(report.outcome, report.seconds, report.reason, report.error, shown)
+
+    def scrubbed(self, scrub: Scrubber) -> RunEnd:
+        """Return the values as they may be kept, of a traceback the end."""
+        reason, shown = (text and scrub(text) for text in (self.reason, self.traceback))
+        # cut afterwards, because what is to be taken out may stand at the cut
+        return self._replace(reason=reason, traceback=shown and Scrubbed(shown[-MOST_CHARACTERS:]))
 
     def smaller(self) -> RunEnd | None:
         """Return the values in less detail, ``None`` if there is none: without traceback, in ASCII, without texts."""
         if self.traceback is not None:
             return self._replace(traceback=None)
-        reason, error = (text and encodable(text, 'ascii') for text in (self.reason, self.error))
+        # of the same type, because a text that is scrubbed stays so
+        reason, error = (text and type(text)(encodable(text, 'ascii')) for text in (self.reason, self.error))
         if (reason, error) != (self.reason, self.error):
             return self._replace(reason=reason, error=error)
         if reason is not None or error is not None:
@@ -107,6 +115,8 @@ class Ending:
 
         :raises Unavailable: if the database does not take it now.
         """
+        # before it is written in less detail: what is to be taken out is not found in a text with escapes
+        self.end = self.end.scrubbed(database.scrub)
         waited = False
         refused: Refused | None = None
         while not self.is_done and not (waited and self.is_released):

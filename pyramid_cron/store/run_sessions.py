@@ -50,12 +50,12 @@ class RunSessions:
 
         :param process_id: this process, as the store knows it.
         """
-        name, app = self._options.session, self._options.app
+        name = self._options.session
         if name is None:
             return NOT_JOINED
 
         def scoped(connection: Connection) -> StoreConnection:
-            scoped = StoreConnection(connection, app)
+            scoped = self._database.of_app(connection)
             if self._checked_process != process_id:
                 require_same_database(scoped, name, process_id)
                 self._checked_process = process_id

@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import registry
 
 from pyramid_cron.schedules import clock
-from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.leases import Process
 from pyramid_cron.store.schema import processes
@@ -94,7 +93,7 @@ class SessionCheck:
         return row
 
     def _refuse(self, connection: Connection, seconds: float) -> None:
-        scoped = StoreConnection(connection, self._database.app)
+        scoped = self._database.of_app(connection)
         require_same_database(scoped, self._session, self._process.id)
         scoped.execute(scoped.update(processes).where(processes.c.id == self._process.id).values(lease_until=0.0))
         raise RolledBack

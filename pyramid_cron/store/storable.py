@@ -1,14 +1,20 @@
-"""Texts that come from outside, such as the message of an exception, in a form that the database takes."""
+"""Texts that come from outside, such as the message of an exception: scrubbed, and in a form that the database takes.
+
+Each of them passes through the type of its column. Of those that may hold more than a name, that type is
+:class:`StorableText`, which scrubs them: no statement can store one as it comes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
 from sqlalchemy import Dialect, String, Text, TypeDecorator
 
 from pyramid_cron.printable import encodable
+from pyramid_cron.scrub import WITHOUT_PARAMETERS, Scrubber
 from pyramid_cron.store.errors import Refused
 
 # of a text without a limit of its own: MySQL's type holds 65,535 bytes
@@ -17,6 +23,8 @@ MOST_CHARACTERS = 16_000
 Written = TypeVar('Written')
 
 _only_ascii: ContextVar[bool] = ContextVar('only_ascii', default=False)
+# that of the application whose statement is executed
+_scrubber: ContextVar[Scrubber] = ContextVar('scrubber', default=WITHOUT_PARAMETERS)
 
 
 class Storable(TypeDecorator[str]):
@@ -35,10 +43,24 @@ class Storable(TypeDecorator[str]):
 
 
 class StorableText(Storable):
-    """A text of any length, of which the column keeps the beginning."""
+    """A text of any length, which is scrubbed, and of which the column keeps the beginning."""
 
     impl = Text
     cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        # before it is cut, which might leave a part of what is to be taken out
+        return super().process_bind_param(None if value is None else _scrubber.get()(value), dialect)
+
+
+@contextmanager
+def scrubbed_by(scrubber: Scrubber) -> Iterator[None]:
+    """Scrub the texts of the statements in the body of a ``with`` by this scrubber."""
+    token = _scrubber.set(scrubber)
+    try:
+        yield
+    finally:
+        _scrubber.reset(token)
 
 
 def storable(text: str) -> str:

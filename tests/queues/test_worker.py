@@ -226,3 +226,22 @@ def test_a_message_from_another_store_fails_in_its_queue(make_app, tmp_path):
     app = make_app(settings={'store': f'sqlite:///{tmp_path}/cron.sqlite'})
     with pytest.raises(TaskFailed, match=r'^task task failed: it was not enqueued by way of this store'):
         LazyApplication.of(lambda: app).perform(key())
+
+
+def test_a_failure_is_scrubbed_for_the_engine(configure):
+    def insert(system):
+        raise RuntimeError("s3cr3t\n[SQL: INSERT]\n[parameters: ('bob@example.com',)]")
+
+    def fail(**settings):
+        config = configure(**settings)
+        config.add_cron_task(insert, name='insert')
+        app = config.make_wsgi_app()
+        with pytest.raises(TaskFailed) as caught:
+            LazyApplication.of(lambda: app).perform(key('insert'))
+        (text,) = caught.value.args
+        assert type(text) is str
+        return text.removeprefix('task insert failed: RuntimeError: ')
+
+    assert fail() == 's3cr3t [SQL: INSERT] [parameters: left out]'
+    assert fail(keep_parameters=True) == "s3cr3t [SQL: INSERT] [parameters: ('bob@example.com',)]"
+    assert fail(scrub=lambda text: text.replace('s3cr3t', '***')) == '*** [SQL: INSERT] [parameters: left out]'

@@ -31,6 +31,19 @@ def test_an_error_is_shown_without_its_statement():
     assert one_line(GONE) == 'gone away'
     assert one_line(ValueError('no\nluck')) == 'no luck'
     assert one_line(Refused()) == 'its message cannot be shown'
+    # also of an error that a listener has replaced
+    shown = str(OperationalError('SELECT 1', {'password': 's3cr3t'}, Exception('gone')))
+    assert 's3cr3t' in shown
+    assert 's3cr3t' not in one_line(ErrorOfApplication(shown))
+
+
+def test_no_log_shows_the_parameters_of_an_error():
+    failed = OperationalError('SELECT 1', {'password': 's3cr3t'}, Exception('gone'))
+    assert 's3cr3t' in str(failed)
+    with pytest.raises(OperationalError) as caught, original_errors():
+        raise unavailable(failed) from failed
+    assert caught.value is failed
+    assert 's3cr3t' not in str(failed)
 
 
 def test_a_brief_message_has_no_words_of_the_database():

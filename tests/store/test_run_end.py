@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
 from pyramid_cron import TaskReport
+from pyramid_cron.scrub import Scrubber
 from pyramid_cron.store.circuit_breaker import CircuitBreaker
 from pyramid_cron.store.errors import Locked
 from pyramid_cron.store.late import HISTORY_LOCKED
@@ -23,7 +24,7 @@ def test_a_failure_keeps_the_class_and_the_tracebacks_end():
     try:
         raise Wrong('at last ' + 'x' * 9000 + 'the end')
     except Wrong as exc:
-        end = RunEnd.of(TaskReport('task', 'failed', 1.5, exception=exc))
+        end = RunEnd.of(TaskReport('task', 'failed', 1.5, exception=exc)).scrubbed(Scrubber())
     assert (end.outcome, end.seconds, end.reason) == ('failed', 1.5, None)
     assert end.error.endswith('<locals>.Wrong')
     assert len(end.traceback) == 8000
