@@ -7,20 +7,24 @@ from typing import Any
 
 from pyramid.exceptions import ConfigurationError
 from pyramid.path import DottedNameResolver
-from sqlalchemy import URL, Engine, create_engine, event, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy.exc import NoSuchModuleError
 
 from pyramid_cron.store.dialects import MOST_SECONDS, SQLITE, dialect_of
 from pyramid_cron.store.errors import error_codes
 from pyramid_cron.store.sqlite_file import is_in_memory, sqlite_file
 from pyramid_cron.store.time_limit import limit_waits
+from pyramid_cron.store.url import EXAMPLE, conceal, parse_url
 from pyramid_cron.tasks import dotted_path
 
-EXAMPLE = 'postgresql+psycopg://user@host/name'
+BAD_OPTION = (
+    'bad setting cron.store: SQLAlchemy or the driver refuses an option in its URL, behind the ?: compare names and '
+    'values of the options with the documentation of the driver'
+)
 # after which a connection is replaced: it may lead to a server that its name does not lead to any more
 RECYCLE_SECONDS = 600
-# with a colon only after a dot, so that it is not taken for the beginning of a URL
-DOTTED_NAME = re.compile(r'\w+(\.\w+)*|\w+(\.\w+)+:\w+(\.\w+)*')
+# of an attribute of a module; with a colon only after a dot, so that it is not taken for the beginning of a URL
+DOTTED_NAME = re.compile(r'\w+(\.\w+)+|\w+(\.\w+)+:\w+(\.\w+)*')
 
 
 def make_engine(value: Any, registry: Any) -> Engine:
@@ -50,6 +54,7 @@ def make_engine(value: Any, registry: Any) -> Engine:
         if any(code in dialect.read_only_errors for code in error_codes(context.original_exception)):
             context.is_disconnect = True
 
+    conceal(engine)
     event.listen(engine, 'connect', limit)
     if dialect is not SQLITE:
         event.listen(engine, 'handle_error', disconnect)
@@ -58,13 +63,7 @@ def make_engine(value: Any, registry: Any) -> Engine:
 
 
 def _of_url(value: URL | str) -> Engine:
-    try:
-        url = make_url(value)
-    except (SQLAlchemyError, ValueError):
-        raise ConfigurationError(
-            f'bad setting cron.store: it is no URL such as {EXAMPLE}; '
-            'its port has to be a number, and in a password @ is written %40, / %2F and : %3A'
-        ) from None
+    url = parse_url(value)
     options: dict[str, Any] = {
         'pool_size': 2,
         'max_overflow': 3,
@@ -83,8 +82,13 @@ def _of_url(value: URL | str) -> Engine:
         )
     except ImportError as exc:
         raise ConfigurationError(f'bad setting cron.store: {exc}; install the driver of {url.drivername}') from exc
-    except SQLAlchemyError as exc:
+    except NoSuchModuleError as exc:
+        if 'plugin' in url.query:
+            raise ConfigurationError(BAD_OPTION) from None
         raise ConfigurationError(f'bad setting cron.store: {exc}') from None
+    except Exception:
+        # of an option that cannot be converted, which the message shows
+        raise ConfigurationError(BAD_OPTION) from None
 
 
 def _resolve(name: str) -> Any:

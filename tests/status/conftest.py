@@ -1,12 +1,11 @@
 import pytest
 from pyramid.config import Configurator
 from pyramid.csrf import CookieCSRFStoragePolicy
-from pyramid.security import NO_PERMISSION_REQUIRED
 from webtest import TestApp
 
 from pyramid_cron.schedules.clock import current_minute
+from tests.support.status import FOR_EVERYBODY
 
-FOR_EVERYBODY = {'permission': NO_PERMISSION_REQUIRED, 'write_permission': NO_PERMISSION_REQUIRED}
 PERMISSIONS = {'ada': {'read', 'write'}, 'bob': {'read'}}
 
 

@@ -10,9 +10,8 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.testing import DummyRequest
 
 from pyramid_cron.status.views import StatusViews
-from tests.status.conftest import FOR_EVERYBODY
 from tests.support.filling import fill
-from tests.support.status import recording, token
+from tests.support.status import FOR_EVERYBODY, recording, token
 
 CSP = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"

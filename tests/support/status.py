@@ -1,4 +1,9 @@
-"""Tasks for the tests of the status page, and the token of its forms."""
+"""Tasks for the tests of the status page, its permissions, and the token of its forms."""
+
+from pyramid.security import NO_PERMISSION_REQUIRED
+
+# a page with buttons for all visitors
+FOR_EVERYBODY = {'permission': NO_PERMISSION_REQUIRED, 'write_permission': NO_PERMISSION_REQUIRED}
 
 
 def add_tasks(config):
