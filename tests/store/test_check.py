@@ -28,6 +28,12 @@ def test_a_good_store_has_status_0(check, made_url):
     ]
 
 
+def test_a_function_that_scrubs_does_not_matter(check, made_url):
+    # whatever text it returns, the check compares the one that it has written
+    status, lines = check(made_url, **{'cron.scrub': 'builtins.ascii'})
+    assert (status, lines[-2]) == (0, TEXTS)
+
+
 def test_the_output_fits_a_terminal(check, made_url, monkeypatch):
     monkeypatch.setenv('COLUMNS', '80')
     assert max(map(len, check(made_url, **{'cron.session': 'nothing'})[1][1:])) <= 80

@@ -55,6 +55,17 @@ def test_an_end_has_less_and_less_detail():
     ]
 
 
+def test_an_end_is_scrubbed_once():
+    scrub = Scrubber(lambda shown: f'{shown}!\xe9')
+    end = RunEnd('failed', 1.5, 'why', 'Wrong').scrubbed(scrub)
+    assert end.reason == 'why!\xe9'
+    assert end.scrubbed(scrub) == end
+    # not with escapes either, in which the function would not find what it looks for
+    less = end.smaller()
+    assert less.reason == r'why!\xe9'
+    assert less.scrubbed(scrub) == less
+
+
 def test_an_end_without_texts_has_no_less_detail():
     assert RunEnd('ok', 1.5).smaller() is None
     assert RunEnd('lost', 1.5, 'why').smaller() == RunEnd('lost', 1.5)
