@@ -97,6 +97,8 @@ class StoreClaims:
         """Record that a tick has done its work, or what it could not do, and delete what is too old."""
         problem = work.problem
         if problem is not None:
+            # health shows it from the memory of this process too
+            problem = self.database.scrub(problem)
             present = work.minute_by_database
             self.failed_ticks.add(work.minute, problem, ahead=present is not None)
             if present is not None:

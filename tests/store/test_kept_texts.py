@@ -118,6 +118,7 @@ def test_what_a_tick_could_not_do_is_scrubbed(servers):
     assert server.tick(11).failed
     (row,) = servers.rows(ticks)
     assert row['problem'] == 'task task: LookupError: column ***'
+    assert server.claims.failed_ticks.reason(INSTANT, INSTANT + 11 * MINUTE) == row['problem']
     assert SECRET not in kept(servers)
 
 
