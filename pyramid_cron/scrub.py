@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 
 from pyramid_cron.isolation import OF_SERVERS, ends_process
-from pyramid_cron.statement_parameters import leave_out_parameters
 from pyramid_cron.printable import log_error
+from pyramid_cron.statement_parameters import leave_out_parameters
 from pyramid_cron.tasks import dotted_path
 
 log = logging.getLogger(__name__)

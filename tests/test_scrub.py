@@ -5,8 +5,8 @@ import functools
 import pytest
 from gevent import GreenletExit
 
-from pyramid_cron.statement_parameters import LEFT_OUT
 from pyramid_cron.scrub import NOT_SCRUBBED, WITHOUT_PARAMETERS, Scrubbed, Scrubber
+from pyramid_cron.statement_parameters import LEFT_OUT
 from tests.support.servers import Clock
 
 SHOWN = "UNIQUE constraint failed\n[SQL: INSERT]\n[parameters: ('bob@example.com',)]"
