@@ -20,6 +20,7 @@ RETRY_POLICY = {'max_retries': 1, 'interval_start': 0.2, 'interval_step': 0, 'in
 # in seconds, unless the application sets its own: Celery waits for ever for a Redis that accepts and does not answer.
 # For one message it waits up to three times: on an open connection, and on two new ones
 SOCKET_TIMEOUTS = {'socket_timeout': 2, 'socket_connect_timeout': 2}
+CHECK_SECONDS = 5
 
 
 class CeleryQueue:
@@ -52,6 +53,12 @@ class CeleryQueue:
             retry_policy=RETRY_POLICY,
             **self._options,
         )
+
+    def check(self) -> str:
+        """Connect to the broker, for ``pcron doctor``, and return what was found."""
+        with self._app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0.2, interval_step=0, timeout=CHECK_SECONDS)
+            return f'the broker answers, {connection.as_uri()}'
 
 
 def make_enqueue(options: dict[str, Any], registry: Any) -> CeleryQueue:

@@ -28,6 +28,11 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+def is_url(word: str) -> bool:
+    """Return whether a word is meant as the URL of ``pcron doctor``, and not as a variable."""
+    return word.startswith(('http:', 'https:', 'unix:'))
+
+
 def _positive(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= LARGEST:
         raise argparse.ArgumentTypeError(f'{text!r} is not a number from 1 to {LARGEST}')
@@ -124,6 +129,15 @@ def make_parser() -> argparse.ArgumentParser:
         several,
         more=' Their history stays. Needs cron.store.',
     )
+    command = add(
+        'doctor',
+        'check the whole set-up from here: what keeps tasks from running, and what to do',
+        'URL',
+        'the address that the trigger requests, as in http://localhost:6543/cron or unix:/run/app.sock, if it is not '
+        f'to be taken from the section [server:main] or from cron.url; and {VARIABLES}',
+        more=' It sends a request that is checked as any other and runs nothing. Run it as the account of the crontab.',
+    )
+    command.add_argument('--json', action='store_true', help='print JSON')
     text = 'manage cron.store'
     actions = commands.add_parser('store', help=text, description=f'{text[0].upper()}{text[1:]}.').add_subparsers(
         dest='action', metavar='ACTION', required=True

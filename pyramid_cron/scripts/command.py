@@ -14,7 +14,7 @@ from pyramid.scripts.common import get_config_loader, parse_vars
 
 from pyramid_cron.printable import encodable, printable_lines
 from pyramid_cron.schedules import clock
-from pyramid_cron.scripts.arguments import make_parser, require_known
+from pyramid_cron.scripts.arguments import is_url, make_parser, require_known
 from pyramid_cron.scripts.loading import UsageError, load
 from pyramid_cron.scripts.work_loop import Shutdown
 from pyramid_cron.settings import Settings
@@ -79,6 +79,8 @@ class Command:
             words = words[1:]
         elif self.args.command in TASK_COMMANDS:
             words = [word for word in words if '=' in word]
+        elif self.args.command == 'doctor':
+            words = [word for word in words if not is_url(word)]
         try:
             config_vars = parse_vars(words)
             # one loader, because plaster reads the entry points of all installed packages for each
@@ -95,6 +97,7 @@ class Command:
             logging.getLogger('pyramid_cron').setLevel(logging.INFO)
         loader.setup_logging(config_vars)
         self.app, self.registry, self.remedy = load(loader, uri, config_vars)
+        self.loader, self.config_vars = loader, config_vars
         self.tasks: Tasks = self.registry['cron_tasks']
         self.settings: Settings = self.registry['cron_settings']
         self.zone: tzinfo | None = self.settings.timezone

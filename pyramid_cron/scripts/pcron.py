@@ -14,6 +14,7 @@ from pyramid_cron.claims import Unavailable
 from pyramid_cron.monitoring.problems import OF_TICKS
 from pyramid_cron.orders import NotRun, cron_path
 from pyramid_cron.schedules import clock
+from pyramid_cron.scripts.doctor import DoctorCommand
 from pyramid_cron.scripts.listing import (
     format_due,
     format_problem,
@@ -29,7 +30,8 @@ from pyramid_cron.task_summary import LOCAL_TIME, Summaries
 
 
 def main(argv: Sequence[str] = sys.argv, quiet: bool = False) -> int:
-    """Run the command and return its exit status: 0, 1 if a task did not succeed, 2 if the command was used wrongly.
+    """Run the command and return its exit status: 0, 1 if a task did not succeed or a check
+    failed, 2 if the command was used wrongly.
 
     After a signal that interrupted it, the status is 128 and the number of the signal, as in shells.
     """
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] = sys.argv, quiet: bool = False) -> int:
     return PCronCommand(argv, quiet).run()
 
 
-class PCronCommand(RunCommands, StoreCommands):
+class PCronCommand(RunCommands, StoreCommands, DoctorCommand):
     """All commands; those that show tasks are here."""
 
     def run(self) -> int:
@@ -56,6 +58,7 @@ class PCronCommand(RunCommands, StoreCommands):
             'work': self.work,
             'perform': self.perform,
             'history': self.history,
+            'doctor': self.examine,
             'store': self.manage_store,
         }
         try:

@@ -1,0 +1,82 @@
+"""The lines of a crontab: schedule, account, command and variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+ASSIGNMENT = re.compile(r"""\s*(?:"(?P<dq>\w+)"|'(?P<sq>\w+)'|(?P<name>\w+))\s*=\s*(?P<value>.*?)\s*""")
+# the rest of a command after it is its input
+PERCENT = re.compile(r'(?<!\\)%')
+EACH_MINUTE = ('*', '*/1')
+
+
+class Crontab(NamedTuple):
+    """A crontab as a text.
+
+    :param place: its name for people, such as ``/etc/cron.d/shop``.
+    :param text: its text.
+    :param account: the account of its lines; ``None`` if the lines name one.
+    :param ignored: the reason why cron does not read it, ``None`` if it does.
+    """
+
+    place: str
+    text: str
+    account: str | None
+    ignored: str | None = None
+
+
+class Line(NamedTuple):
+    """One line of a crontab that runs a command.
+
+    :param place: the crontab, and the number of the line.
+    :param schedule: its five fields, or a nickname such as ``@hourly``.
+    :param account: the account that runs it.
+    :param command: the command, up to the first percent sign.
+    :param variables: what the crontab has set before it.
+    :param problem: the reason why cron does not run it, ``None`` if it does.
+    """
+
+    place: str
+    schedule: str
+    account: str
+    command: str
+    variables: Mapping[str, str]
+    problem: str | None = None
+
+    @property
+    def is_each_minute(self) -> bool:
+        """Whether it runs in each minute."""
+        return all(field in EACH_MINUTE for field in self.schedule.split())
+
+
+def lines_of(crontab: Crontab) -> Iterator[Line]:
+    """Yield the lines that run a command. What is no line of a crontab is left out."""
+    variables: dict[str, str] = {}
+    texts = crontab.text.split('\n')
+    for number, text in enumerate(texts, 1):
+        text = text.strip()
+        if not text or text.startswith('#'):
+            continue
+        assignment = ASSIGNMENT.fullmatch(text)
+        if assignment is not None:
+            name = assignment['dq'] or assignment['sq'] or assignment['name']
+            variables[name] = assignment['value'].strip('"\'')
+            continue
+        count = 1 if text.startswith('@') else 5
+        words = text.split(None, count + (crontab.account is None))
+        *head, command = words
+        if len(words) != count + 1 + (crontab.account is None):
+            continue
+        problem = crontab.ignored
+        if problem is None and number == len(texts):
+            problem = 'cron ignores a last line without a newline: end it with one'
+        yield Line(
+            f'{crontab.place}, line {number}',
+            ' '.join(head[:count]),
+            crontab.account or head[count],
+            PERCENT.split(command)[0].replace(r'\%', '%'),
+            dict(variables),
+            problem,
+        )

@@ -1,0 +1,56 @@
+"""The engines of ``via=``: whether their brokers answer, and whether procrastinate has its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from pyramid_cron.doctor.findings import FAIL, OK, WARN, Finding
+from pyramid_cron.printable import class_name, message
+
+TOPIC = 'queue'
+
+
+class Trial(NamedTuple):
+    """A run that is enqueued and rolled back.
+
+    :param task: the task.
+    :param token: identifies it.
+    :param minute: it is for no minute.
+    """
+
+    task: Any
+    token: str
+    minute: None = None
+
+
+def examine_queues(registry: Any) -> Iterator[Finding]:
+    """Yield a finding for each engine of the application's tasks."""
+    engines = {str(task.engine): (task, task.engine) for task in registry['cron_tasks'] if task.engine is not None}
+    for name, (task, engine) in engines.items():
+        check = getattr(engine.call, 'check', None)
+        if not engine.within_claim and check is None:
+            yield Finding(WARN, TOPIC, f'{name}: a function of the application, which is not called to try it')
+            continue
+        try:
+            answered = _enqueue_and_roll_back(registry, task) if check is None else check()
+        except Exception as exc:
+            yield Finding(FAIL, TOPIC, f'{name}: {class_name(exc)}: {message(exc)}', _remedy(exc))
+        else:
+            yield Finding(OK, TOPIC, f'{name}: {answered}')
+
+
+def _remedy(exc: Exception) -> str:
+    return '' if isinstance(exc, LookupError) else 'start the broker, or correct its URL; no run is enqueued until then'
+
+
+def _enqueue_and_roll_back(registry: Any, task: Any) -> str:
+    """Enqueue a run in the database of the store, and take it back."""
+    database = registry['cron_store'].database
+    with database.engine.connect() as connection, connection.begin() as transaction:
+        try:
+            task.engine.enqueue(Trial(task, uuid4().hex), connection.connection.driver_connection)
+        finally:
+            transaction.rollback()
+    return 'a job can be written, and was rolled back'

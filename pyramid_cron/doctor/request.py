@@ -1,0 +1,94 @@
+"""The request of the doctor: the one of a trigger, with ``?check``, after which nothing runs."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import random
+import socket
+import ssl
+from typing import NamedTuple
+
+from pyramid_cron.doctor.address import Address
+
+QUERY = '?check'
+SECONDS = 10.0
+# root's own ports, as curl --local-port 600-1023 takes them
+LOW_PORTS = range(600, 1024)
+# ports of which are tried, in case some are taken
+MOST_PORTS = 20
+TAKEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
+MAX_BODY = 65536
+
+
+class Answer(NamedTuple):
+    """What a server answered.
+
+    :param status: the HTTP status.
+    :param body: the first part of its body.
+    :param location: the header ``Location``, ``None`` without one.
+    :param server: the header ``Server``, empty without one.
+    """
+
+    status: int
+    body: str
+    location: str | None = None
+    server: str = ''
+
+
+def send(address: Address, secret: bytes | None = None, *, from_low_port: bool = False) -> Answer:
+    """Send the request, through no proxy and following no redirect, and return the answer.
+
+    :param secret: the secret to send.
+    :param from_low_port: connect from a port below 1024, which only root may do.
+    :raises OSError: if there is no connection or no answer in time.
+    :raises http.client.HTTPException: if the answer is not one of HTTP.
+    """
+    headers = {'Accept': 'text/plain, */*', 'User-Agent': 'pcron doctor'}
+    if secret is not None:
+        headers['Authorization'] = f'Bearer {secret.decode("latin-1")}'
+    connection: http.client.HTTPConnection
+    sock = _connect(address, from_low_port)
+    try:
+        if address.scheme == 'https':
+            context = ssl.create_default_context()
+            sock = context.wrap_socket(sock, server_hostname=address.host)
+            connection = http.client.HTTPSConnection(address.host, address.port, context=context)
+        else:
+            connection = http.client.HTTPConnection(address.host, address.port)
+        connection.sock = sock
+        connection.request('GET', address.path + QUERY, headers=headers)
+        response = connection.getresponse()
+        body = response.read(MAX_BODY).decode('utf-8', 'replace')
+        return Answer(response.status, body, response.getheader('Location'), response.getheader('Server') or '')
+    finally:
+        sock.close()
+
+
+def _connect(address: Address, from_low_port: bool) -> socket.socket:
+    if address.unix_socket is not None:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(SECONDS)
+        try:
+            sock.connect(address.unix_socket)
+        except OSError:
+            sock.close()
+            raise
+        return sock
+    failure: OSError | None = None
+    sources: list[int] = random.sample(LOW_PORTS, MOST_PORTS) if from_low_port else []
+    for family, kind, protocol, _, end in socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM):
+        # in the end any port, for a root that may not use these, as in some containers
+        for source in (*sources, 0):
+            sock = socket.socket(family, kind, protocol)
+            sock.settimeout(SECONDS)
+            try:
+                sock.bind(('', source))
+                sock.connect(end)
+                return sock
+            except OSError as exc:
+                sock.close()
+                failure = exc
+                if exc.errno not in TAKEN:
+                    break
+    raise failure or OSError(f'{address.host} has no address')

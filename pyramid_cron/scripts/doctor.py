@@ -1,0 +1,67 @@
+"""The command ``pcron doctor``: what keeps the tasks of an application from running, and what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pyramid_cron.orders import call_through, cron_path
+from pyramid_cron.scripts.arguments import is_url
+from pyramid_cron.scripts.command import Command
+from pyramid_cron.scripts.listing import wrap
+from pyramid_cron.scripts.loading import UsageError
+
+if TYPE_CHECKING:
+    from pyramid_cron.doctor.address import Address
+
+SERVER = 'server:main'
+
+
+class DoctorCommand(Command):
+    """The command that checks a set-up."""
+
+    def examine(self) -> int:
+        """Check the set-up, and print what is found."""
+        # slow to import, and needed by no other command
+        from pyramid_cron.doctor.findings import FAIL
+        from pyramid_cron.doctor.setup import Setup, examine
+
+        found = []
+        for finding in examine(Setup(self.registry, *self._addresses(), self._config_uri(), self._through, self.now())):
+            found.append(finding)
+            if not self.args.json:
+                start = f'{finding.status:4}  {finding.topic:8}  '
+                self.out('\n'.join(wrap(start, str(finding), self.width())))
+        failed = any(finding.status == FAIL for finding in found)
+        if self.args.json:
+            self.out(json.dumps({'ok': not failed, 'findings': [finding._asdict() for finding in found]}, indent=2))
+        return 1 if failed else 0
+
+    def _config_uri(self) -> str:
+        uri: str = self.args.config_uri
+        return os.path.abspath(uri)
+
+    def _through(self, call: Callable[[Any], None]) -> None:
+        call_through(self.app, self.registry, call)
+
+    def _addresses(self) -> tuple[Address | None, Address | None]:
+        """Return where the request is sent to, and where the application server listens.
+
+        :raises UsageError: for a bad URL, and for several.
+        """
+        from pyramid_cron.doctor.address import of_base_url, of_server, parse_url, prefix_of
+
+        url = self.settings.url
+        path = prefix_of(url) + cron_path(self.registry)
+        section = self.loader.get_settings(SERVER, self.config_vars) if SERVER in self.loader.get_sections() else {}
+        own = of_server(section, path)
+        urls = [word for word in self.args.words if is_url(word)]
+        if len(urls) > 1:
+            raise UsageError(f'name one URL, not {len(urls)}')
+        try:
+            given = parse_url(urls[0], path) if urls else None
+        except ValueError as exc:
+            raise UsageError(exc) from None
+        return given or own or (None if url is None else of_base_url(url, cron_path(self.registry))), own
