@@ -93,10 +93,13 @@ def _address(url: str, options: Options, path: str) -> Address | None:
     return address._replace(unix_socket=options.last('unix-socket'))
 
 
-def examine(triggers: Sequence[Trigger], application: Application, unreadable: Sequence[str] = ()) -> Iterator[Finding]:
+def examine(
+    triggers: Sequence[Trigger], application: Application, unreadable: Sequence[str] = (), has_mail: bool = True
+) -> Iterator[Finding]:
     """Yield what is found about the lines that trigger an application.
 
     :param unreadable: the names of crontabs that could not be read.
+    :param has_mail: whether cron has a program to send its mail with.
     """
     if not triggers:
         where = f'; not readable: {", ".join(unreadable)}' if unreadable else ''
@@ -113,6 +116,13 @@ def examine(triggers: Sequence[Trigger], application: Application, unreadable: S
         if not problems:
             what = trigger.command.program if trigger.address else 'pcron tick'
             yield Finding(OK, TOPIC, f'{trigger.line.place}: {what} as {trigger.line.account}')
+    if not has_mail and not all(trigger.command.errors for trigger in triggers):
+        yield Finding(
+            WARN,
+            TOPIC,
+            'there is no /usr/sbin/sendmail, by which cron would mail errors',
+            'install a mail server, or write 2>>FILE at the end of the line',
+        )
     kinds = {trigger.address is None for trigger in triggers}
     if len(kinds) == 2 and not application.has_store:
         yield Finding(
@@ -136,7 +146,7 @@ def _of_trigger(trigger: Trigger, application: Application) -> Iterator[Finding]
         yield finding(
             WARN, f'it runs at {line.schedule}, and what is due at other minutes is late or missed', 'write * * * * *'
         )
-    if command.hides_errors:
+    if command.errors == NULL:
         yield finding(FAIL, 'it throws errors away', 'leave out what redirects 2 or & to /dev/null')
     elif line.variables.get('MAILTO') == '':
         yield finding(WARN, 'MAILTO is empty, so that cron mails no error', 'set it to an address')
@@ -165,7 +175,7 @@ def _of_curl(trigger: Trigger) -> Judged:
         yield FAIL, 'curl -s shows no error, and cron mails nothing', 'write -sS'
     if options.has('location') and options.last('max-redirs') != '0':
         yield WARN, 'curl -L follows a redirect, and takes a page for success', 'add --max-redirs 0'
-    elif not options.has('location') and (trigger.command.hides_output or options.last('output') == NULL):
+    elif not options.has('location') and (trigger.command.output == NULL or options.last('output') == NULL):
         yield WARN, 'curl -f takes a redirect for success, and shows no answer', 'add -L --max-redirs 0'
 
 

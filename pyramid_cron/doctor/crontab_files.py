@@ -7,9 +7,11 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from pyramid_cron.doctor.crontab_lines import Crontab
+from pyramid_cron.doctor.crontab_lines import Crontab, variables_of
 from pyramid_cron.printable import message
 
+ROOT = Path('/')
+CRONTAB = 'crontab'
 SECONDS = 10
 # of Debian, which leaves out files with other names
 NAME = re.compile('[A-Za-z0-9_-]+')
@@ -17,7 +19,7 @@ SPOOLS = ('var/spool/cron/crontabs', 'var/spool/cron')
 WRITABLE_BY_OTHERS = 0o022
 
 
-def read_crontabs(account: str, root: Path = Path('/'), command: str = 'crontab') -> tuple[list[Crontab], list[str]]:
+def read_crontabs(account: str, root: Path = ROOT, command: str = CRONTAB) -> tuple[list[Crontab], list[str]]:
     """Return the crontabs, and the names of those that cannot be read.
 
     :param account: the account whose own crontab is read.
@@ -45,6 +47,20 @@ def read_crontabs(account: str, root: Path = Path('/'), command: str = 'crontab'
         if not path.name.startswith('.'):
             read(path, None, _reason_to_ignore(path))
     return found, unreadable
+
+
+def read_environment(root: Path = ROOT) -> dict[str, str]:
+    """Return the variables of ``/etc/environment``, which Debian's cron passes to all commands."""
+    try:
+        text = (root / 'etc/environment').read_text(errors='replace')
+    except OSError:
+        return {}
+    return variables_of(text)
+
+
+def has_mail(root: Path = ROOT) -> bool:
+    """Return whether cron has a program to send its mail with."""
+    return (root / 'usr/sbin/sendmail').exists()
 
 
 def _own(account: str, command: str) -> Iterator[Crontab]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 ASSIGNMENT = re.compile(r"""\s*(?:"(?P<dq>\w+)"|'(?P<sq>\w+)'|(?P<name>\w+))\s*=\s*(?P<value>.*?)\s*""")
 # the rest of a command after it is its input
 PERCENT = re.compile(r'(?<!\\)%')
+NO_VARIABLES: Mapping[str, str] = {}
 EACH_MINUTE = ('*', '*/1')
 
 
@@ -34,7 +35,7 @@ class Line(NamedTuple):
     :param schedule: its five fields, or a nickname such as ``@hourly``.
     :param account: the account that runs it.
     :param command: the command, up to the first percent sign.
-    :param variables: what the crontab has set before it.
+    :param variables: what cron and the crontab have set before it.
     :param problem: the reason why cron does not run it, ``None`` if it does.
     """
 
@@ -51,24 +52,40 @@ class Line(NamedTuple):
         return all(field in EACH_MINUTE for field in self.schedule.split())
 
 
-def lines_of(crontab: Crontab) -> Iterator[Line]:
-    """Yield the lines that run a command. What is no line of a crontab is left out."""
-    variables: dict[str, str] = {}
+def variables_of(text: str) -> dict[str, str]:
+    """Return the variables that a text sets, one in a line."""
+    found: dict[str, str] = {}
+    for line in text.split('\n'):
+        _add_variable(line, found)
+    return found
+
+
+def _add_variable(text: str, variables: dict[str, str]) -> bool:
+    """Add the variable that a line sets, and return whether it sets one."""
+    assignment = ASSIGNMENT.fullmatch(text)
+    if assignment is None:
+        return False
+    name = assignment['dq'] or assignment['sq'] or assignment['name']
+    variables[name] = assignment['value'].strip('"\'')
+    return True
+
+
+def lines_of(crontab: Crontab, environment: Mapping[str, str] = NO_VARIABLES) -> Iterator[Line]:
+    """Yield the lines that run a command. What is no line of a crontab is left out.
+
+    :param environment: the variables that cron sets.
+    """
+    variables = dict(environment)
     texts = crontab.text.split('\n')
     for number, text in enumerate(texts, 1):
         text = text.strip()
-        if not text or text.startswith('#'):
-            continue
-        assignment = ASSIGNMENT.fullmatch(text)
-        if assignment is not None:
-            name = assignment['dq'] or assignment['sq'] or assignment['name']
-            variables[name] = assignment['value'].strip('"\'')
+        if not text or text.startswith('#') or _add_variable(text, variables):
             continue
         count = 1 if text.startswith('@') else 5
         words = text.split(None, count + (crontab.account is None))
-        *head, command = words
         if len(words) != count + 1 + (crontab.account is None):
             continue
+        *head, command = words
         problem = crontab.ignored
         if problem is None and number == len(texts):
             problem = 'cron ignores a last line without a newline: end it with one'

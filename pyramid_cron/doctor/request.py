@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import http.client
+import itertools
 import random
 import socket
 import ssl
@@ -75,20 +76,24 @@ def _connect(address: Address, from_low_port: bool) -> socket.socket:
             sock.close()
             raise
         return sock
-    failure: OSError | None = None
-    sources: list[int] = random.sample(LOW_PORTS, MOST_PORTS) if from_low_port else []
-    for family, kind, protocol, _, end in socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM):
-        # in the end any port, for a root that may not use these, as in some containers
-        for source in (*sources, 0):
-            sock = socket.socket(family, kind, protocol)
-            sock.settimeout(SECONDS)
-            try:
-                sock.bind(('', source))
-                sock.connect(end)
-                return sock
-            except OSError as exc:
-                sock.close()
-                failure = exc
-                if exc.errno not in TAKEN:
-                    break
-    raise failure or OSError(f'{address.host} has no address')
+    failure = OSError(f'{address.host} has no address')
+    # in the end any port, for a root that may not use these, as in some containers
+    sources = [*(random.sample(LOW_PORTS, MOST_PORTS) if from_low_port else ()), 0]
+    ends = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    failed = None
+    for end, source in itertools.product(ends, sources):
+        if end is failed:
+            continue
+        family, kind, protocol, _, where = end
+        sock = socket.socket(family, kind, protocol)
+        sock.settimeout(SECONDS)
+        try:
+            sock.bind(('', source))
+            sock.connect(where)
+            return sock
+        except OSError as exc:
+            sock.close()
+            failure = exc
+            if exc.errno not in TAKEN:
+                failed = end
+    raise failure

@@ -6,11 +6,12 @@ import http.client
 import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyramid_cron.doctor import answers, crontab_check, machine, request
 from pyramid_cron.doctor.address import Address
-from pyramid_cron.doctor.crontab_files import read_crontabs
+from pyramid_cron.doctor.crontab_files import CRONTAB, ROOT, has_mail, read_crontabs, read_environment
 from pyramid_cron.doctor.crontab_lines import lines_of
 from pyramid_cron.doctor.findings import FAIL, OK, Finding
 from pyramid_cron.doctor.queues import examine_queues
@@ -28,6 +29,8 @@ class Setup(NamedTuple):
     :param config_uri: the ini file, as an absolute path.
     :param through: calls a function with a request that goes through the application.
     :param now: the current instant.
+    :param root: the folder that has ``etc`` and ``var``.
+    :param crontab: the command that prints the account's own crontab with ``-l``.
     """
 
     registry: Any
@@ -36,6 +39,8 @@ class Setup(NamedTuple):
     config_uri: str
     through: Callable[[Callable[[Any], None]], None]
     now: datetime
+    root: Path = ROOT
+    crontab: str = CRONTAB
 
     @property
     def settings(self) -> Settings:
@@ -107,10 +112,11 @@ def _of_crontabs(setup: Setup, account: str, triggers: list[crontab_check.Trigge
         account,
         setup.registry['cron_store'] is not None,
     )
-    crontabs, unreadable = read_crontabs(account)
-    lines = [line for crontab in crontabs for line in lines_of(crontab)]
+    crontabs, unreadable = read_crontabs(account, setup.root, setup.crontab)
+    environment = read_environment(setup.root)
+    lines = [line for crontab in crontabs for line in lines_of(crontab, environment)]
     triggers += crontab_check.triggers_of(lines, application)
-    yield from crontab_check.examine(triggers, application, unreadable)
+    yield from crontab_check.examine(triggers, application, unreadable, has_mail(setup.root))
     yield from _of_their_addresses(setup, account, triggers)
 
 

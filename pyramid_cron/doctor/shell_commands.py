@@ -10,6 +10,7 @@ from typing import NamedTuple
 PROGRAMS = ('curl', 'wget', 'pcron')
 SHELLS = ('sh', 'bash', 'dash')
 SEPARATORS = (';', '&', '&&', '||', '|', '|&', '(', ')')
+PIPES = ('|', '|&')
 REDIRECTIONS = ('>', '>>', '>&', '&>', '&>>', '>|')
 NULL = '/dev/null'
 
@@ -71,14 +72,14 @@ class ShellCommand(NamedTuple):
 
     :param program: its name.
     :param words: its arguments.
-    :param hides_output: whether its standard output is thrown away.
-    :param hides_errors: whether its standard error is thrown away.
+    :param output: where its standard output goes: a file, ``'|'``, or ``''`` for the mail of cron.
+    :param errors: the same for its standard error.
     """
 
     program: str
     words: Sequence[str]
-    hides_output: bool = False
-    hides_errors: bool = False
+    output: str = ''
+    errors: str = ''
 
 
 def commands_of(text: str) -> Iterator[ShellCommand]:
@@ -93,12 +94,13 @@ def commands_of(text: str) -> Iterator[ShellCommand]:
         if token not in SEPARATORS:
             words.append(token)
             continue
-        yield from _simple(words)
+        yield from _simple(words, token)
         words = []
 
 
-def _simple(words: list[str]) -> Iterator[ShellCommand]:
-    targets = {'1': '', '2': ''}
+def _simple(words: list[str], separator: str) -> Iterator[ShellCommand]:
+    # a pipe is there before the redirections
+    targets = {'1': '|' if separator in PIPES else '', '2': '|' if separator == '|&' else ''}
     kept: list[str] = []
     pending = iter(words)
     for word in pending:
@@ -120,7 +122,7 @@ def _simple(words: list[str]) -> Iterator[ShellCommand]:
         return
     index = next((index for index, name in enumerate(names) if name in PROGRAMS), None)
     if index is not None:
-        yield ShellCommand(names[index], kept[index + 1 :], targets['1'] == NULL, targets['2'] == NULL)
+        yield ShellCommand(names[index], kept[index + 1 :], targets['1'], targets['2'])
 
 
 class Options(NamedTuple):

@@ -119,6 +119,12 @@ def test_the_worker_runs_a_message_delivered_twice_once(made, broker):
     assert statuses(app) == ['ok']
 
 
+def test_a_check_sends_nothing(broker, redis_server):
+    assert CeleryQueue(broker).check() == f'the broker answers, {redis_server.url}'
+    with broker.connection_for_write() as connection:
+        assert connection.default_channel.client.keys('celery') == []
+
+
 def test_messages_are_acknowledged_before_their_tasks(broker):
     broker.conf.task_acks_late = True
     add_perform(broker, print)

@@ -1,0 +1,119 @@
+import os
+from datetime import datetime, timezone
+
+import pytest
+from pyramid.config import Configurator
+
+from pyramid_cron.doctor.address import parse_url
+from pyramid_cron.doctor.setup import Setup, examine
+from tests.support.answering import answering
+
+NOW = datetime(2026, 12, 24, tzinfo=timezone.utc)
+SECRET = 'a secret of some length'
+ALLOWED = 'ok: this request may run tasks, and has run none because of ?check; application shop'
+NO_SECRET = 'fail: refused a request without the secret: send it'
+
+
+@pytest.fixture
+def found(tmp_path, engines):
+    """Return a function that returns the findings of an application, by default without any crontab."""
+
+    def run(url=None, lines='', settings=(), own=None, now=NOW):
+        config = Configurator(settings={'cron.app': 'shop', 'cron.timezone': 'UTC', **dict(settings)})
+        config.include('pyramid_cron')
+        config.commit()
+        if config.registry['cron_store'] is not None:
+            engines(config.registry['cron_store'].database.engine)
+        (tmp_path / 'usr/sbin').mkdir(parents=True)
+        (tmp_path / 'usr/sbin/sendmail').touch()
+        command = tmp_path / 'crontab'
+        command.write_text(f"#!/bin/sh\ncat <<'END'\n{lines}\nEND\n")
+        command.chmod(0o755)
+        address = None if url is None else parse_url(url, '/cron')
+        other = None if own is None else parse_url(own, '/cron')
+        setup = Setup(config.registry, address, other, '/shop.ini', print, now, tmp_path, str(command))
+        return list(examine(setup))
+
+    return run
+
+
+def of(findings, topic):
+    return [(finding.status, finding.text) for finding in findings if finding.topic == topic]
+
+
+def url_of(server):
+    return f'http://localhost:{server.server_port}/cron'
+
+
+def test_an_address_is_needed(found):
+    [finding] = [finding for finding in found() if finding.topic == 'request']
+    assert (finding.status, 'http://localhost:6543/cron' in finding.remedy) == ('fail', True)
+
+
+def test_a_sound_setup_is_ok(found):
+    with answering(ALLOWED) as server:
+        findings = found(url_of(server), f'* * * * * curl -f --local-port 600-1023 {url_of(server)}')
+    assert {finding.status for finding in findings} == {'ok'}
+    assert [finding.topic for finding in findings] == ['request', 'crontab', 'account', 'zone', 'store']
+    assert len(server.seen) == 1
+    assert (server.seen[0][2][1] < 1024) == (os.geteuid() == 0)
+
+
+def test_no_server_is_found(found):
+    with answering(ALLOWED) as server:
+        pass
+    assert of(found(url_of(server)), 'request') == [('fail', f'nothing listens at {url_of(server)}')]
+
+
+def test_the_secret_is_sent_and_not_shown(found):
+    with answering(ALLOWED) as server:
+        findings = found(url_of(server), settings={'cron.secret': SECRET})
+    assert server.seen[0][1]['Authorization'] == f'Bearer {SECRET}'
+    assert of(findings, 'request')[0][0] == 'ok'
+    assert SECRET not in str(findings)
+
+
+def test_the_secret_is_not_sent_in_the_clear(found):
+    [(status, text)] = of(found('http://192.0.2.1/cron', settings={'cron.secret': SECRET}), 'request')
+    assert status == 'fail'
+    assert text.startswith('http://192.0.2.1/cron is http to another machine')
+
+
+def test_the_addresses_of_lines_are_requested(found):
+    refusal = 'fail: refused a request through a proxy: request the application server itself'
+    with answering(ALLOWED) as server, answering(refusal, 403) as proxy:
+        lines = f'* * * * * curl -f {url_of(proxy)}\n' * 2 + '* * * * * pcron tick other.ini'
+        findings = found(url_of(server), lines, own=url_of(server))
+    assert len(proxy.seen) == 1
+    [ok, failed] = [finding for finding in findings if finding.topic == 'request']
+    assert ok.status == 'ok'
+    assert failed.text.endswith(f'line 1: {url_of(proxy)} refuses requests through a proxy (403)')
+    assert failed.remedy == f'request the application server itself: {url_of(server)}'
+
+
+def test_lines_get_no_secret_of_this_application(found):
+    with answering(NO_SECRET, 401) as server:
+        lines = f'* * * * * curl -f -H @.cron-header {url_of(server)}\n* * * * * pcron tick /shop.ini'
+        findings = found(None, lines, settings={'cron.secret': SECRET})
+    assert 'Authorization' not in server.seen[0][1]
+    _, (status, text) = of(findings, 'request')
+    assert status == 'ok'
+    assert text.endswith(f'{url_of(server)} requires a secret, and the line sends a header')
+
+
+def test_other_machines_of_lines_are_not_requested(found):
+    findings = found(None, '* * * * * curl -f https://192.0.2.1/cron')
+    assert len(of(findings, 'request')) == 1
+
+
+def test_a_store_is_checked(found, tmp_path):
+    findings = found(settings={'cron.store': f'sqlite:///{tmp_path}/cron.sqlite'})
+    assert of(findings, 'database')[0][0] == 'ok'
+    assert of(findings, 'ticks') == [('fail', 'no tick has come yet')]
+
+
+def test_a_check_that_ends_with_an_error_is_a_finding(found):
+    # no instant, which stands for a mistake of ours
+    findings = found(now=None)
+    assert of(findings, 'zone')[0][1].startswith('it cannot be checked: AttributeError: ')
+    assert findings[-1].topic == 'store'

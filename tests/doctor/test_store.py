@@ -1,0 +1,99 @@
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from pyramid_cron.doctor.store import REMEDIES, examine_store
+from pyramid_cron.monitoring.problems import KINDS, OF_TICKS
+from pyramid_cron.store.schema import tasks, ticks
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def examined(servers):
+    """Return a function that returns status, topic and text of the findings about a server that ticked just now."""
+
+    def run(server, ago=timedelta(0)):
+        server.ready()
+        last = datetime.now(timezone.utc) - ago
+        servers.execute(ticks.update().values(last_minute=last, done_minute=last))
+        return list(examine_store(server.registry, lambda call: None))
+
+    return run
+
+
+def of(findings, *topics):
+    return [(finding.status, finding.text) for finding in findings if finding.topic in topics]
+
+
+def test_there_is_a_remedy_for_each_problem():
+    assert set(REMEDIES) == {*KINDS, *OF_TICKS}
+
+
+def test_a_sound_store_is_ok(server, examined):
+    server.tick()
+    found = examined(server)
+    assert {finding.status for finding in found} == {'ok'}
+    assert [finding.topic for finding in found] == [
+        'database',
+        'clock',
+        'tables',
+        'writing',
+        'texts',
+        'session',
+        'ticks',
+        'tasks',
+    ]
+    assert of(found, 'ticks')[0][1] in ('the last tick was 0 s ago', 'the last tick was 1 s ago')
+
+
+def test_an_old_tick_is_a_failure(server, examined):
+    server.tick()
+    assert of(examined(server, timedelta(hours=3)), 'ticks') == [('fail', 'no tick for 3 h 0 min')]
+
+
+def test_before_the_first_tick_there_is_none(server):
+    server.ready()
+    found = list(examine_store(server.registry, lambda call: None))
+    assert of(found, 'ticks') == [('fail', 'no tick has come yet')]
+
+
+def test_a_failed_task_is_a_failure(servers, examined):
+    server = servers.start().add(body=lambda system: 1 / 0)
+    server.tick()
+    [found] = [finding for finding in examined(server) if finding.topic == 'tasks']
+    assert found.status == 'fail'
+    assert found.text.startswith('task: failed: ZeroDivisionError, ')
+    assert 'traceback' in found.remedy
+
+
+def test_pauses_are_warnings(server, examined):
+    server.add('other')
+    server.tick()
+    server.store.pause(['task'], reason='the disk is full', requested_by='me')
+    server.store.pause(['other'], reason='why', until=datetime(2100, 1, 1, tzinfo=timezone.utc))
+    assert of(examined(server), 'tasks') == [
+        ('warn', 'other: paused until Fri 2100-01-01 00:00: why'),
+        ('warn', 'task: paused by me until it is resumed: the disk is full'),
+    ]
+
+
+@pytest.mark.parametrize(('unregistered', 'status'), [('warn', 'warn'), ('fail', 'fail')])
+def test_an_unregistered_task_is_what_the_setting_says(servers, examined, unregistered, status):
+    server = servers.start(unregistered=unregistered).add()
+    server.tick()
+    servers.execute(ticks.update().values(minute_before=LONG_AGO + timedelta(days=1)))
+    servers.execute(tasks.update().values(task='gone', last_seen=LONG_AGO))
+    assert of(examined(server), 'tasks') == [(status, 'gone: unregistered, Wed 2020-01-01 00:00')]
+
+
+def test_an_unavailable_store_is_found_once(server, tmp_path):
+    server.tick()
+    server.engine.dispose()
+    (tmp_path / 'cron.sqlite').write_text('no database, but long enough for a header of one' * 100)
+    found = list(examine_store(server.registry, lambda call: None))
+    assert of(found, 'database')[0][0] == 'fail'
+    [(status, text)] = of(found, 'ticks')
+    assert status == 'warn'
+    assert text.startswith('the last tick is not known: ')
+    assert of(found, 'tasks') == []
