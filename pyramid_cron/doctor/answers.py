@@ -34,6 +34,7 @@ class Question(NamedTuple):
     :param account: the account that sent it.
     :param sent_secret: whether it carried the secret.
     :param own: the address of the application server, if it is known and another one.
+    :param line_sends_header: whether it stands for a line of a crontab with a header, which may be the secret.
     """
 
     address: Address
@@ -42,6 +43,7 @@ class Question(NamedTuple):
     account: str
     sent_secret: bool = False
     own: Address | None = None
+    line_sends_header: bool = False
 
     @property
     def instead(self) -> str:
@@ -106,6 +108,8 @@ def _of_allowed(question: Question, name: str) -> Finding:
 
 def _of_refused(question: Question, answer: Answer, kind: str, remedy: str) -> Finding:
     text = f'{question.address} refuses requests {kind} ({answer.status})'
+    if kind == WITHOUT_SECRET and question.line_sends_header:
+        return Finding(OK, TOPIC, f'{question.address} requires a secret, and the line sends a header')
     if kind == WITHOUT_SECRET and question.sent_secret:
         return _failed(
             f'{question.address} refuses the secret of this configuration ({answer.status})',
@@ -114,7 +118,7 @@ def _of_refused(question: Question, answer: Answer, kind: str, remedy: str) -> F
     if kind == OTHER_ACCOUNTS:
         text += f', and this is the account {question.account}'
     if kind == THROUGH_PROXY and question.own is not None:
-        remedy += f': {question.own}'
+        remedy += f'; it listens at {question.own}'
     return _failed(text, remedy)
 
 

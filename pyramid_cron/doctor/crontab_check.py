@@ -26,6 +26,7 @@ class Application(NamedTuple):
     :param secret: ``cron.secret``.
     :param account: the account that examines them.
     :param has_store: whether ``cron.store`` is set.
+    :param is_root: whether that account can send requests as others.
     """
 
     path: str
@@ -33,6 +34,7 @@ class Application(NamedTuple):
     secret: bytes | None
     account: str
     has_store: bool
+    is_root: bool = False
 
 
 class Trigger(NamedTuple):
@@ -208,7 +210,7 @@ def _of_request(trigger: Trigger, address: Address, application: Application) ->
         )
     elif line.account == 'root' and not options.has('local-port'):
         yield FAIL, 'root is trusted from ports below 1024 only', 'add --local-port 600-1023'
-    elif line.account != application.account:
+    elif line.account != application.account and not application.is_root:
         yield (
             WARN,
             f'it runs as {line.account}, and {application.account} cannot check that',

@@ -26,6 +26,22 @@ def account_name() -> str:
         return str(os.geteuid())
 
 
+def is_root() -> bool:
+    """Return whether this process may act as any account."""
+    return hasattr(os, 'geteuid') and os.geteuid() == 0
+
+
+def uid_of(account: str) -> int:
+    """Return the uid of an account.
+
+    :raises LookupError: if there is no such account.
+    """
+    # not a module of every system; only root on a system that has it gets here
+    import pwd
+
+    return pwd.getpwnam(account).pw_uid
+
+
 def examine_account(account: str, others: Collection[str]) -> Finding:
     """Return what is found about the account.
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import http.client
 import itertools
+import os
 import random
 import socket
 import ssl
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from pyramid_cron.doctor.address import Address
@@ -37,11 +40,14 @@ class Answer(NamedTuple):
     server: str = ''
 
 
-def send(address: Address, secret: bytes | None = None, *, from_low_port: bool = False) -> Answer:
+def send(
+    address: Address, secret: bytes | None = None, *, from_low_port: bool = False, uid: int | None = None
+) -> Answer:
     """Send the request, through no proxy and following no redirect, and return the answer.
 
     :param secret: the secret to send.
     :param from_low_port: connect from a port below 1024, which only root may do.
+    :param uid: connect as this account, which only root may do.
     :raises OSError: if there is no connection or no answer in time.
     :raises http.client.HTTPException: if the answer is not one of HTTP.
     """
@@ -49,7 +55,7 @@ def send(address: Address, secret: bytes | None = None, *, from_low_port: bool =
     if secret is not None:
         headers['Authorization'] = f'Bearer {secret.decode("latin-1")}'
     connection: http.client.HTTPConnection
-    sock = _connect(address, from_low_port)
+    sock = connect(address, from_low_port=from_low_port, uid=uid)
     try:
         if address.scheme == 'https':
             context = ssl.create_default_context()
@@ -66,12 +72,27 @@ def send(address: Address, secret: bytes | None = None, *, from_low_port: bool =
         sock.close()
 
 
-def _connect(address: Address, from_low_port: bool) -> socket.socket:
+@contextlib.contextmanager
+def _acting_as(uid: int | None) -> Iterator[None]:
+    if uid is None:
+        yield
+        return
+    before = os.geteuid()
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def connect(address: Address, *, from_low_port: bool = False, uid: int | None = None) -> socket.socket:
+    """Return a connection to a server, see :func:`send`."""
     if address.unix_socket is not None:
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(SECONDS)
         try:
-            sock.connect(address.unix_socket)
+            with _acting_as(uid):
+                sock.connect(address.unix_socket)
         except OSError:
             sock.close()
             raise
@@ -85,7 +106,9 @@ def _connect(address: Address, from_low_port: bool) -> socket.socket:
         if end is failed:
             continue
         family, kind, protocol, _, where = end
-        sock = socket.socket(family, kind, protocol)
+        with _acting_as(uid):
+            # belongs to the account for good, as the table of connections shows it
+            sock = socket.socket(family, kind, protocol)
         sock.settimeout(SECONDS)
         try:
             sock.bind(('', source))

@@ -77,24 +77,33 @@ def _of_request(setup: Setup, account: str) -> Iterator[Finding]:
             'name it, as in pcron doctor CONFIG_URI http://localhost:6543/cron',
         )
         return
-    yield _ask(setup, setup.address, account, setup.settings.secret)
+    question = _question(setup, setup.address, account)
+    yield _ask(question._replace(sent_secret=setup.settings.secret is not None), setup.settings.secret, account)
 
 
-def _ask(setup: Setup, address: Address, account: str, secret: bytes | None) -> Finding:
-    question = answers.Question(
+def _question(setup: Setup, address: Address, account: str) -> answers.Question:
+    return answers.Question(
         address,
         app_name(setup.settings, setup.registry),
         cron_path(setup.registry),
         account,
-        sent_secret=secret is not None,
         own=setup.own if setup.own is not None and setup.own.end != address.end else None,
     )
+
+
+def _ask(question: answers.Question, secret: bytes | None, account: str) -> Finding:
+    """Send a request as the account that it names.
+
+    :param account: the account of this process, which has to be root for another one.
+    """
+    address = question.address
     if secret is not None and address.scheme == 'http' and not address.is_own:
         return answers.not_sent(question)
+    uid = None if question.account == account else machine.uid_of(question.account)
     # as the crontab line of root
-    low = address.is_loopback and hasattr(os, 'geteuid') and os.geteuid() == 0
+    low = uid is None and address.is_loopback and machine.is_root()
     try:
-        answer = request.send(address, secret, from_low_port=low)
+        answer = request.send(address, secret, from_low_port=low, uid=uid)
     except (OSError, http.client.HTTPException) as exc:
         return answers.no_answer(question, exc)
     return answers.judge(question, answer)
@@ -111,6 +120,7 @@ def _of_crontabs(setup: Setup, account: str, triggers: list[crontab_check.Trigge
         setup.settings.secret,
         account,
         setup.registry['cron_store'] is not None,
+        machine.is_root(),
     )
     crontabs, unreadable = read_crontabs(account, setup.root, setup.crontab)
     environment = read_environment(setup.root)
@@ -121,17 +131,24 @@ def _of_crontabs(setup: Setup, account: str, triggers: list[crontab_check.Trigge
 
 
 def _of_their_addresses(setup: Setup, account: str, triggers: Sequence[crontab_check.Trigger]) -> Iterator[Finding]:
-    seen = set() if setup.address is None else {setup.address.end}
+    """Yield what the servers of this machine answer that lines request: as root, to the accounts of the lines."""
+    by_account = machine.is_root() and setup.settings.secret is None
+    seen = set() if setup.address is None else {(setup.address.end, account)}
     for trigger in triggers:
-        address = trigger.address
-        if address is None or not address.is_loopback or address.end in seen:
+        line, address = trigger.line, trigger.address
+        if address is None or not address.is_loopback:
             continue
-        seen.add(address.end)
+        sender = line.account if by_account else account
+        if (address.end, sender) in seen:
+            continue
+        seen.add((address.end, sender))
         # without the secret, which another application could be there to read
-        found = _ask(setup, address, account, None)
-        if trigger.sends_header and found.text.startswith(f'{address} refuses requests {answers.WITHOUT_SECRET}'):
-            found = Finding(OK, answers.TOPIC, f'{address} requires a secret, and the line sends a header')
-        yield found._replace(text=f'{trigger.line.place}: {found.text}')
+        question = _question(setup, address, sender)._replace(line_sends_header=trigger.sends_header)
+        try:
+            found = _ask(question, None, account)
+        except LookupError:
+            found = Finding(FAIL, crontab_check.TOPIC, f'there is no account {sender}, and cron ignores the line')
+        yield found._replace(text=f'{line.place}: {found.text}')
 
 
 def _of_store(setup: Setup) -> Iterator[Finding]:

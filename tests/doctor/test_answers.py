@@ -39,7 +39,11 @@ def test_an_allowed_request_is_ok():
         (Answer(403, refused('by a browser')), 'refuses requests by a browser (403)', 'do something'),
         (Answer(401, refused('without the secret')), 'refuses requests without the secret (401)', 'do something'),
         (Answer(403, refused('from other accounts')), '(403), and this is the account me', 'do something'),
-        (Answer(403, refused('through a proxy')), 'refuses requests through a proxy (403)', f'do something: {OWN}'),
+        (
+            Answer(403, refused('through a proxy')),
+            'refuses requests through a proxy (403)',
+            f'do something; it listens at {OWN}',
+        ),
         (Answer(302, '', 'https://example.com/login'), 'redirects (302) to https://example.com/login', OWN),
         (Answer(304, ''), 'redirects (304) to nowhere', OWN),
         (Answer(403, 'fail 127.0.0.1'), 'refuses the request (403)', 'restart the server if it runs an older'),
@@ -72,6 +76,12 @@ def test_a_wrong_secret_is_not_a_missing_one():
     found = judge(ask(sent_secret=True), Answer(401, refused('without the secret')))
     assert 'refuses the secret of this configuration (401)' in found.text
     assert 'WSGIPassAuthorization' in found.remedy
+
+
+def test_a_line_with_a_header_may_send_the_secret():
+    found = judge(ask(line_sends_header=True), Answer(401, refused('without the secret')))
+    assert (found.status, found.text) == ('ok', f'{URL} requires a secret, and the line sends a header')
+    assert judge(ask(line_sends_header=True), Answer(403, refused('by a browser'))).status == 'fail'
 
 
 @pytest.mark.parametrize(

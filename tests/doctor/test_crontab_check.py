@@ -149,6 +149,8 @@ def test_root_needs_a_low_port(check):
 def test_another_account_cannot_be_checked(check):
     [found] = check('* * * * * curl -f localhost/cron\n', account='www-data')
     assert (found.status, found.remedy) == ('warn', 'check it as www-data or set cron.secret')
+    [found] = check('* * * * * curl -f localhost/cron\n', account='www-data', is_root=True)
+    assert found.status == 'ok'
 
 
 @pytest.mark.parametrize('options', ['-H @.cron-header', '--header @h', '-K config', '--oauth2-bearer @x'])

@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from pyramid_cron.doctor.machine import account_name, examine_account, examine_zone
+from pyramid_cron.doctor.machine import account_name, examine_account, examine_zone, is_root, uid_of
 from pyramid_cron.settings import Settings
 
 NOW = datetime(2026, 12, 24, 11, 0, tzinfo=timezone.utc)
@@ -19,6 +19,15 @@ def test_the_account_has_a_name(monkeypatch):
     assert account_name() == '4242424'
     monkeypatch.delattr(os, 'geteuid')
     assert account_name() == getpass.getuser()
+
+
+def test_root_and_uids_are_known(monkeypatch):
+    assert is_root() == (os.geteuid() == 0)
+    assert uid_of('root') == 0
+    with pytest.raises(LookupError):
+        uid_of('no-such-account')
+    monkeypatch.delattr(os, 'geteuid')
+    assert not is_root()
 
 
 def test_the_account_is_not_that_of_all_lines():

@@ -9,7 +9,7 @@ import pytest
 
 from pyramid_cron.doctor import request
 from pyramid_cron.doctor.address import Address
-from pyramid_cron.doctor.request import LOW_PORTS, send
+from pyramid_cron.doctor.request import LOW_PORTS, connect, send
 from tests.support.answering import answering
 from tests.support.requirements import lacking
 
@@ -47,6 +47,17 @@ def test_root_comes_from_a_low_port(server):
     send(address_of(server), from_low_port=True)
     send(address_of(server))
     assert [client[1] in LOW_PORTS for _, _, client in server.seen] == [True, False]
+
+
+def test_root_connects_as_another_account(server):
+    own = os.geteuid()
+    # only root may become another one
+    other = 65534 if own == 0 else own
+    for uid, owner in {other: other, None: own}.items():
+        with connect(address_of(server), uid=uid) as sock:
+            # as the kernel shows it in its table of connections
+            assert os.fstat(sock.fileno()).st_uid == owner
+    assert os.geteuid() == own
 
 
 def test_a_taken_port_is_not_the_end(server, monkeypatch):

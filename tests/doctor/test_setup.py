@@ -4,6 +4,7 @@ from datetime import datetime, timezone
 import pytest
 from pyramid.config import Configurator
 
+from pyramid_cron.doctor import machine
 from pyramid_cron.doctor.address import parse_url
 from pyramid_cron.doctor.setup import Setup, examine
 from tests.support.answering import answering
@@ -88,7 +89,45 @@ def test_the_addresses_of_lines_are_requested(found):
     [ok, failed] = [finding for finding in findings if finding.topic == 'request']
     assert ok.status == 'ok'
     assert failed.text.endswith(f'line 1: {url_of(proxy)} refuses requests through a proxy (403)')
-    assert failed.remedy == f'request the application server itself: {url_of(server)}'
+    assert failed.remedy == f'request the application server itself; it listens at {url_of(server)}'
+
+
+@pytest.fixture
+def spool(tmp_path):
+    """Return a function that writes the crontab of an account, as root reads it, and returns its path."""
+
+    def write(account, url):
+        folder = tmp_path / 'var/spool/cron/crontabs'
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / account).write_text(f'* * * * * curl -f --local-port 600-1023 {url}\n' * 2)
+        return folder / account
+
+    return write
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root can act as another account')
+def test_root_requests_as_the_accounts_of_lines(found, spool):
+    with answering(ALLOWED) as server:
+        spool('root', url_of(server))
+        path = spool('nobody', url_of(server))
+        findings = found(url_of(server))
+    assert [client[1] < 1024 for _, _, client in server.seen] == [True, False]
+    assert of(findings, 'request')[1] == (
+        'ok',
+        f'{path}, line 1: {url_of(server)} lets nobody run the tasks of shop',
+    )
+
+
+def test_cron_ignores_lines_of_no_account(found, spool, monkeypatch):
+    monkeypatch.setattr(machine, 'is_root', lambda: True)
+    with answering(ALLOWED) as server:
+        path = spool('no-such-account', url_of(server))
+        findings = found()
+    assert server.seen == []
+    assert of(findings, 'crontab')[-1] == (
+        'fail',
+        f'{path}, line 1: there is no account no-such-account, and cron ignores the line',
+    )
 
 
 def test_lines_get_no_secret_of_this_application(found):
