@@ -19,8 +19,6 @@ QUERY = '?check'
 SECONDS = 10.0
 # root's own ports, as curl --local-port 600-1023 takes them
 LOW_PORTS = range(600, 1024)
-# ports of which are tried, in case some are taken
-MOST_PORTS = 20
 TAKEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 MAX_BODY = 65536
 
@@ -99,7 +97,7 @@ def connect(address: Address, *, from_low_port: bool = False, uid: int | None = 
         return sock
     failure = OSError(f'{address.host} has no address')
     # in the end any port, for a root that may not use these, as in some containers
-    sources = [*(random.sample(LOW_PORTS, MOST_PORTS) if from_low_port else ()), 0]
+    sources = [*(random.sample(LOW_PORTS, len(LOW_PORTS)) if from_low_port else ()), 0]
     ends = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     failed = None
     for end, source in itertools.product(ends, sources):
@@ -110,6 +108,8 @@ def connect(address: Address, *, from_low_port: bool = False, uid: int | None = 
             # belongs to the account for good, as the table of connections shows it
             sock = socket.socket(family, kind, protocol)
         sock.settimeout(SECONDS)
+        # a port of a connection that has ended is free for another server
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind(('', source))
             sock.connect(where)
