@@ -41,6 +41,11 @@ from pyramid_cron.access import peers
 from pyramid_cron.access.addresses import parse_network
 from pyramid_cron.access.log import HINT
 from pyramid_cron.access.rules import Rules, refuse
+from pyramid_cron.doctor import crontab_check
+from pyramid_cron.doctor.address import parse_url
+from pyramid_cron.doctor.answers import Question, judge
+from pyramid_cron.doctor.crontab_lines import Crontab, lines_of
+from pyramid_cron.doctor.request import Answer
 from pyramid_cron.memory_claims import MemoryClaims
 from pyramid_cron.monitoring.examine import Examination
 from pyramid_cron.monitoring.problems import find_problems
@@ -49,6 +54,7 @@ from pyramid_cron.quiet import quiet_text
 from pyramid_cron.reports import ALARMING, Failures
 from pyramid_cron.schedules.clock import current_minute
 from pyramid_cron.scripts.history import format_history, read_history
+from pyramid_cron.scripts.listing import wrap
 from pyramid_cron.scripts.pcron import PCronCommand
 from pyramid_cron.settings import PREFIX, TABLE
 from pyramid_cron.store import metadata
@@ -276,11 +282,32 @@ def test_the_message_of_a_bad_setting_is_the_one_that_is_shown():
 def test_the_commands_of_the_table_are_understood():
     commands = [re.match('``pcron (.*?)``', row[0]) for row in rows('pcron', 'The command pcron')]
     commands = [found[1] for found in commands if found]
-    assert len(commands) == 23
+    assert len(commands) == 25
     for command in commands:
         PCronCommand(['pcron', *shlex.split(command)])
-    shown = set(re.findall(r'^ +pcron (show|list|history) ', page('troubleshooting'), re.MULTILINE))
-    assert shown == {'show', 'list', 'history'}
+    shown = set(re.findall(r'^ +pcron (doctor|show|list|history) ', page('troubleshooting'), re.MULTILINE))
+    assert shown == {'doctor', 'show', 'list', 'history'}
+
+
+def test_the_findings_about_the_line_of_the_old_release_are_those_that_are_shown():
+    own, proxy = 'http://localhost:6543/cron', 'http://localhost/cron'
+    config = Configurator(settings={'cron.app': 'shop'})
+    config.include('pyramid_cron')
+    app = TestApp(config.make_wsgi_app(), extra_environ={'REMOTE_ADDR': '127.0.0.1', 'HTTP_HOST': 'localhost'})
+    [line] = lines_of(Crontab('the crontab of shop', f'* * * * * curl -o /dev/null {proxy}\n', 'shop'))
+    checked = crontab_check.Application('/cron', '/shop.ini', None, 'shop', has_store=False)
+    findings = list(crontab_check.examine(list(crontab_check.triggers_of([line], checked)), checked))
+    for url, headers in {own: {}, proxy: {'Via': '1.1 proxy'}}.items():
+        response = app.get('/cron?check', headers=headers, expect_errors=True)
+        question = Question(parse_url(url, '/cron'), 'shop', '/cron', 'shop', own=parse_url(own, '/cron'))
+        findings.append(judge(question, Answer(response.status_int, response.text)))
+    findings[2] = findings[2]._replace(text=f'{line.place}: {findings[2].text}')
+    lines = [
+        part
+        for finding in (findings[1], findings[0], findings[2])
+        for part in wrap(f'{finding.status:4}  {finding.topic:8}  ', str(finding), 80)
+    ]
+    assert [part.rstrip() for part in lines] == block('upgrading', 'ok    request').splitlines()
 
 
 # the first two runs of 2026, and how many there are in its first 13 weeks

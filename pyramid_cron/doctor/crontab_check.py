@@ -175,10 +175,9 @@ def _of_curl(trigger: Trigger) -> Judged:
         return
     if options.has('silent') and not options.has('show-error'):
         yield FAIL, 'curl -s shows no error, and cron mails nothing', 'write -sS'
-    if options.has('location') and options.last('max-redirs') != '0':
-        yield WARN, 'curl -L follows a redirect, and takes a page for success', 'add --max-redirs 0'
-    elif not options.has('location') and (trigger.command.output == NULL or options.last('output') == NULL):
-        yield WARN, 'curl -f takes a redirect for success, and shows no answer', 'add -L --max-redirs 0'
+    hides_output = trigger.command.output == NULL or options.last('output') == NULL
+    if hides_output and not (options.has('location') and options.last('max-redirs') == '0'):
+        yield WARN, 'curl takes a redirect for success, and shows no answer', 'add -L --max-redirs 0'
 
 
 def _of_wget(trigger: Trigger) -> Judged:

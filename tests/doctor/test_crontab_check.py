@@ -6,7 +6,9 @@ from pyramid_cron.doctor.crontab_lines import Crontab, lines_of
 SECRET = b'a secret of some length'
 DOCUMENTED = [
     '* * * * *   curl -fsSL --max-redirs 0 --max-time 300 -o /dev/null http://localhost:6543/cron',
-    "* * * * *   curl -sS --fail-with-body 'http://localhost:6543/cron?quiet'",
+    "* * * * * curl -sS --fail-with-body 'http://localhost:6543/cron?quiet'",
+    "* * * * * curl -sSLm 300 --fail-with-body 'http://localhost:6543/cron?quiet'",
+    "* * * * * curl -sSLm 300 --fail-with-body -H @h --unix-socket /run/demo/demo.sock 'http://localhost/cron?quiet'",
     '* * * * *   /srv/shop/.venv/bin/pcron tick /srv/shop/shop.ini >/dev/null',
     '* * * * *   cd /srv/shop && .venv/bin/pcron tick shop.ini#main',
     '* * * * *   wget -nv -O /dev/null --max-redirect=0 http://localhost:6543/cron',
@@ -74,9 +76,9 @@ def test_a_missing_line_is_no_failure(check):
         # that of 0.1
         ('curl -o /dev/null http://localhost/cron', 'fail curl has no -f', 'add --fail-with-body'),
         ('curl -fs http://localhost/cron', 'fail curl -s shows no error', 'write -sS'),
-        ('curl -fL http://localhost/cron', 'warn curl -L follows a redirect', 'add --max-redirs 0'),
-        ('curl -f -o /dev/null http://localhost/cron', 'warn curl -f takes a redirect', 'add -L --max-redirs 0'),
-        ('curl -f http://localhost/cron >/dev/null', 'warn curl -f takes a redirect', 'add -L --max-redirs 0'),
+        ('curl -fL http://localhost/cron >/dev/null', 'warn curl takes a redirect', 'add -L --max-redirs 0'),
+        ('curl -f -o /dev/null http://localhost/cron', 'warn curl takes a redirect', 'add -L --max-redirs 0'),
+        ('curl -f http://localhost/cron >/dev/null', 'warn curl takes a redirect', 'add -L --max-redirs 0'),
         ('curl -f http://localhost/cron 2>/dev/null', 'fail it throws errors away', 'leave out'),
         ('pcron tick shop.ini >/dev/null 2>&1', 'fail it throws errors away', 'leave out'),
         ('wget -q -O x --max-redirect=0 localhost/cron', 'fail wget -q shows no error', 'wget -nv'),

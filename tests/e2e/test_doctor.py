@@ -150,6 +150,16 @@ def test_each_account_is_answered_for_itself(program, serve, server_kind, doctor
     assert served.journal == ''
 
 
+def test_root_asks_for_the_accounts_of_lines(serve, server_kind, doctor, cron_file, tmp_path):
+    served = serve(server_kind, account=APPLICATION)
+    line = f'curl -f http://localhost:{served.port}/cron'
+    path = cron_file('pyramid-cron-test', f'* * * * * {ANYBODY} {line}\n* * * * * {APPLICATION} {line}\n')
+    told = [f'{status} {text}' for status, text in doctor(tmp_path / 'demo.ini') if str(path) in text]
+    assert f'fail {path}, line 1: http://localhost:{served.port}/cron refuses requests from other accounts' in told[0]
+    assert told[1].startswith(f'ok {path}, line 2: http://localhost:{served.port}/cron lets {APPLICATION} run')
+    assert served.journal == ''
+
+
 def test_another_application_is_told_by_its_name(serve, doctor, ini, tmp_path):
     served = serve('waitress', settings={'cron.app': 'other'})
     [(status, told)] = doctor(ini(), f'http://localhost:{served.port}')
