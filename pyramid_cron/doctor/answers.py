@@ -144,6 +144,8 @@ def no_answer(question: Question, exc: Exception) -> Finding:
         return _failed(f'{address}: {message(exc)}', 'curl refuses it as well: correct the certificate or the URL')
     if isinstance(exc, PermissionError):
         return _failed(f'{address}: {message(exc)}', f'give the account {question.account} access to the socket')
+    if isinstance(exc, OSError) and not isinstance(exc, ConnectionError):
+        return _failed(f'{address} cannot be reached: {message(exc)}', 'correct the URL, or the network')
     # an error of HTTP, or of a connection that was closed
     return _failed(f'{address} answers no HTTP: {class_name(exc)}: {message(exc)}', 'is it https, or another program?')
 

@@ -93,6 +93,8 @@ def test_a_line_with_a_header_may_send_the_secret():
         (socket.gaierror(-2, 'Name or service not known'), 'its name has no address', 'the URL'),
         (ssl.SSLCertVerificationError('self-signed'), 'self-signed', 'curl refuses it as well'),
         (PermissionError(13, 'Permission denied'), 'Permission denied', 'the account me'),
+        (OSError(113, 'No route to host'), 'cannot be reached: [Errno 113] No route to host', 'the network'),
+        (http.client.RemoteDisconnected('closed'), 'answers no HTTP: RemoteDisconnected', 'https'),
         (http.client.BadStatusLine('SSH-2.0'), 'answers no HTTP: BadStatusLine: SSH-2.0', 'https'),
         (ConnectionResetError(104, 'reset'), 'answers no HTTP: ConnectionResetError', 'https'),
     ],

@@ -94,13 +94,12 @@ def test_the_addresses_of_lines_are_requested(found):
 
 @pytest.fixture
 def spool(tmp_path):
-    """Return a function that writes the crontab of an account, as root reads it, and returns its path."""
+    """Return a function that writes the crontab of an account, as root reads it."""
 
     def write(account, url):
         folder = tmp_path / 'var/spool/cron/crontabs'
         folder.mkdir(parents=True, exist_ok=True)
         (folder / account).write_text(f'* * * * * curl -f --local-port 600-1023 {url}\n' * 2)
-        return folder / account
 
     return write
 
@@ -109,24 +108,24 @@ def spool(tmp_path):
 def test_root_requests_as_the_accounts_of_lines(found, spool):
     with answering(ALLOWED) as server:
         spool('root', url_of(server))
-        path = spool('nobody', url_of(server))
+        spool('nobody', url_of(server))
         findings = found(url_of(server))
     assert [client[1] < 1024 for _, _, client in server.seen] == [True, False]
     assert of(findings, 'request')[1] == (
         'ok',
-        f'{path}, line 1: {url_of(server)} lets nobody run the tasks of shop',
+        f'the crontab of nobody, line 1: {url_of(server)} lets nobody run the tasks of shop',
     )
 
 
 def test_cron_ignores_lines_of_no_account(found, spool, monkeypatch):
     monkeypatch.setattr(machine, 'is_root', lambda: True)
     with answering(ALLOWED) as server:
-        path = spool('no-such-account', url_of(server))
+        spool('no-such-account', url_of(server))
         findings = found()
     assert server.seen == []
     assert of(findings, 'crontab')[-1] == (
         'fail',
-        f'{path}, line 1: there is no account no-such-account, and cron ignores the line',
+        'the crontab of no-such-account, line 1: there is no account no-such-account, and cron ignores the line',
     )
 
 
