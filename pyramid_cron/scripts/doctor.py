@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from configparser import InterpolationError
 from typing import TYPE_CHECKING, Any
 
+from pyramid.router import Router
+
 from pyramid_cron.orders import call_through, cron_path
+from pyramid_cron.printable import message
 from pyramid_cron.scripts.arguments import is_url
 from pyramid_cron.scripts.command import Command
 from pyramid_cron.scripts.listing import wrap
@@ -49,14 +53,14 @@ class DoctorCommand(Command):
     def _addresses(self) -> tuple[Address | None, Address | None]:
         """Return where the request is sent to, and where the application server listens.
 
-        :raises UsageError: for a bad URL, and for several.
+        :raises UsageError: for a bad URL, for several, and if a variable of the section is missing.
         """
         from pyramid_cron.doctor.address import of_base_url, of_server, parse_url, prefix_of
 
         url = self.settings.url
-        path = prefix_of(url) + cron_path(self.registry)
-        section = self.loader.get_settings(SERVER, self.config_vars) if SERVER in self.loader.get_sections() else {}
-        own = of_server(section, path)
+        # one that is not mounted by Paste's urlmap finds the path that its proxy has cut
+        path = ('' if isinstance(self.app, Router) else prefix_of(url)) + cron_path(self.registry)
+        own = of_server(self._server_section(), path)
         urls = [word for word in self.args.words if is_url(word)]
         if len(urls) > 1:
             raise UsageError(f'name one URL, not {len(urls)}')
@@ -65,3 +69,12 @@ class DoctorCommand(Command):
         except ValueError as exc:
             raise UsageError(exc) from None
         return given or own or (None if url is None else of_base_url(url, cron_path(self.registry))), own
+
+    def _server_section(self) -> Mapping[str, str]:
+        if SERVER not in self.loader.get_sections():
+            return {}
+        try:
+            section: Mapping[str, str] = self.loader.get_settings(SERVER, self.config_vars)
+        except InterpolationError as exc:
+            raise UsageError(f'{message(exc)}; name the variable, as in http_port=8080') from None
+        return section

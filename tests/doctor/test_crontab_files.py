@@ -84,6 +84,13 @@ def test_cron_ignores_files_that_others_may_write(tmp_path, system):
     assert 'others may write' in found.ignored
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason='the files are of another account in any case')
+def test_cron_ignores_files_of_other_accounts(tmp_path, system):
+    os.chown(system('etc/cron.d/shop'), 65534, 65534)
+    [found], _ = read(tmp_path)
+    assert 'not of root' in found.ignored
+
+
 def test_what_cannot_be_read_is_named(tmp_path, system, monkeypatch):
     path = system('etc/cron.d/shop')
     if os.geteuid() == 0:

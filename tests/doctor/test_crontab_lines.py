@@ -47,6 +47,8 @@ def test_cron_passes_its_environment():
     assert environment == {'A': '1', 'B': '2'}
 
 
-@pytest.mark.parametrize('line', ['http_proxy="http://proxy:3128"', "http_proxy='http://proxy:3128'"])
+@pytest.mark.parametrize(
+    'line', ['http_proxy="http://proxy:3128"', '"http_proxy" = http://proxy:3128', "http_proxy='http://proxy:3128'"]
+)
 def test_variables_lose_their_quotes(line):
     assert variables_of(f'# a comment\n\n{line}\n') == {'http_proxy': 'http://proxy:3128'}

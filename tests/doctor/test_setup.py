@@ -33,7 +33,9 @@ def found(tmp_path, engines):
         address = None if url is None else parse_url(url, '/cron')
         other = None if own is None else parse_url(own, '/cron')
         setup = Setup(config.registry, address, other, '/shop.ini', print, now, tmp_path, str(command))
-        return list(examine(setup))
+        findings = list(examine(setup))
+        assert now is None or 'it cannot be checked' not in str(findings)
+        return findings
 
     return run
 
@@ -80,10 +82,17 @@ def test_the_secret_is_not_sent_in_the_clear(found):
     assert text.startswith('http://192.0.2.1/cron is http to another machine')
 
 
+def test_without_a_secret_another_machine_is_requested(found):
+    # no connection leads there
+    [(status, text)] = of(found('http://255.255.255.255/cron'), 'request')
+    assert status == 'fail'
+    assert text.startswith('http://255.255.255.255/cron cannot be reached: ')
+
+
 def test_the_addresses_of_lines_are_requested(found):
     refusal = 'fail: refused a request through a proxy: request the application server itself'
     with answering(ALLOWED) as server, answering(refusal, 403) as proxy:
-        lines = f'* * * * * curl -f {url_of(proxy)}\n' * 2 + '* * * * * pcron tick other.ini'
+        lines = f'* * * * * curl -f {url_of(proxy)}\n' * 2 + '* * * * * pcron tick /shop.ini'
         findings = found(url_of(server), lines, own=url_of(server))
     assert len(proxy.seen) == 1
     [ok, failed] = [finding for finding in findings if finding.topic == 'request']
@@ -115,6 +124,14 @@ def test_root_requests_as_the_accounts_of_lines(found, spool):
         'ok',
         f'the crontab of nobody, line 1: {url_of(server)} lets nobody run the tasks of shop',
     )
+
+
+def test_with_a_secret_the_account_does_not_matter(found, spool):
+    with answering(ALLOWED) as server:
+        spool('nobody', url_of(server))
+        spool('root', url_of(server))
+        found(url_of(server), settings={'cron.secret': SECRET})
+    assert len(server.seen) == 1
 
 
 def test_cron_ignores_lines_of_no_account(found, spool, monkeypatch):

@@ -13,6 +13,8 @@ from pyramid_cron.doctor.shell_commands import commands_of, options_of
         ('curl x &>/dev/null', 'curl', ['x'], '/dev/null', '/dev/null'),
         ('curl x >& /dev/null', 'curl', ['x'], '/dev/null', '/dev/null'),
         ('curl x 1>>log 2>>errors', 'curl', ['x'], 'log', 'errors'),
+        ('>/dev/null curl x', 'curl', ['x'], '/dev/null', ''),
+        ('curl 1 &>log', 'curl', ['1'], 'log', 'log'),
         ('curl x >', 'curl', ['x'], '', ''),
         ("flock -n /tmp/l curl 'x?a&b'", 'curl', ['x?a&b'], '', ''),
         ('cd / && A=1 wget -q x || date', 'wget', ['-q', 'x'], '', ''),

@@ -47,6 +47,13 @@ def test_a_sound_store_is_ok(server, examined):
     assert of(found, 'ticks')[0][1] in ('the last tick was 0 s ago', 'the last tick was 1 s ago')
 
 
+def test_a_recent_tick_has_its_age(server, examined):
+    server.tick()
+    [(status, text)] = of(examined(server, timedelta(seconds=100)), 'ticks')
+    assert status == 'ok'
+    assert text in [f'the last tick was {seconds} s ago' for seconds in (100, 101, 102)]
+
+
 def test_an_old_tick_is_a_failure(server, examined):
     server.tick()
     assert of(examined(server, timedelta(hours=3)), 'ticks') == [('fail', 'no tick for 3 h 0 min')]

@@ -1,4 +1,6 @@
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -6,6 +8,15 @@ from tests.support.answering import answering
 
 ALLOWED = 'ok: this request may run tasks, and has run none because of ?check; application shop'
 SETTINGS = 'cron.app = shop\ncron.timezone = UTC\n'
+
+
+# as urlmap does
+MOUNT = """
+
+def mount(loader, global_conf):
+    app = loader.get_app('shop', global_conf=global_conf)
+    return lambda environ, start_response: app(environ, start_response)
+"""
 
 
 @pytest.fixture
@@ -64,7 +75,7 @@ def test_json_has_the_same_findings(run):
         ('[server:main]\nlisten = 127.0.0.1:1\n', (), 'http://127.0.0.1:1/cron'),
         ('[server:main]\nlisten = 127.0.0.1:%(port)s\n', ('port=1',), 'http://127.0.0.1:1/cron'),
         ('cron.url = http://localhost:1/shop\n', (), 'http://localhost:1/shop/cron'),
-        ('cron.url = http://localhost:2/shop\n[server:main]\nport = 1\n', (), 'http://localhost:1/shop/cron'),
+        ('cron.url = http://localhost:2/shop\n[server:main]\nport = 1\n', (), 'http://localhost:1/cron'),
         ('[server:main]\nport = 2\n', ('http://localhost:1/x',), 'http://localhost:1/x'),
         ('cron.path = /tick\n', ('http://localhost:1',), 'http://localhost:1/tick'),
     ],
@@ -80,6 +91,18 @@ def test_the_session_is_checked_with_a_request_of_the_application(run, ini, pcro
     _, out = run('--json', 'http://localhost:1', settings=settings)
     [found] = [finding for finding in json.loads(out)['findings'] if finding['topic'] == 'session']
     assert (found['status'], 'dbsession' in found['text']) == ('fail', True)
+
+
+def test_a_mounted_application_is_below_its_path(ini, pcron):
+    mounts = '[composite:main]\nuse = call:{0}:mount\n[server:main]\nport = 1\n'
+    path = Path(ini("plain, min='*'", settings='cron.url = http://example.com/shop'))
+    text = path.read_text()
+    module = re.search('call:(.*):main', text)[1]
+    path.write_text(text.replace('[app:main]', '[app:shop]') + mounts.format(module))
+    source = path.parent / f'{module}.py'
+    source.write_text(source.read_text() + MOUNT)
+    _, out, _ = pcron('doctor', str(path), '--json')
+    assert requests(out)[0]['text'] == 'nothing listens at http://localhost:1/shop/cron'
 
 
 def test_without_an_address_it_has_to_be_named(run):
@@ -100,6 +123,14 @@ def test_a_wrong_use_is_one_line_and_status_2(ini, pcron, words, message):
     status, out, err = pcron('doctor', ini("plain, min='*'"), *words)
     assert (status, out, err.count('\n')) == (2, '', 1)
     assert message in err
+
+
+def test_a_missing_variable_is_status_2(ini, pcron):
+    path = ini("plain, min='*'", settings='[server:main]\nlisten = localhost:%(http_port)s')
+    status, out, err = pcron('doctor', path)
+    assert (status, out, err.count('\n')) == (2, '', 1)
+    assert err.endswith('; name the variable, as in http_port=8080\n')
+    assert pcron('doctor', path, 'http_port=1')[0] == 1
 
 
 def test_an_application_that_cannot_be_made_is_status_2(ini, pcron):
