@@ -23,7 +23,7 @@ MALFORMED = (
 # of a host name that is a part of a password, because that has an @ or a / of its own
 NO_HOST = re.compile(r'[\s@/?#"\'\[\]]')
 # options in the query of a URL whose values are no secrets, and which errors have to name
-PLAIN_OPTIONS = frozenset({'host', 'hostaddr', 'port', 'unix_socket'})
+PLAIN_OPTIONS = frozenset({'host', 'hostaddr', 'unix_socket'})
 PASSWORDS = frozenset({'password', 'passwd', 'pwd'})
 # an option behind a path, of which the value has the last @
 OPTION = re.compile(r'/[^?]*\?[^=]*=')
@@ -113,8 +113,20 @@ def _secrets(url: URL) -> set[str]:
     if not PASSWORDS.isdisjoint(map(str.lower, url.query)):
         # what looks like another option may be the rest of a password with an &
         found.update(name for name in url.query if name.lower() not in PLAIN_OPTIONS | PASSWORDS)
-    written = {form for secret in found for form in (secret, repr(secret)[1:-1], quote(secret), quote_plus(secret))}
-    return written - {''}
+    return {form for secret in found for form in _written(secret) if form}
+
+
+def _written(secret: str) -> tuple[str, ...]:
+    """Return the forms in which errors may show a secret."""
+    # SQLAlchemy has a form of its own, which depends on its release
+    in_url = URL.create('x', 'x', secret).render_as_string(hide_password=False)
+    return (
+        secret,
+        repr(secret)[1:-1],
+        quote(secret),
+        quote_plus(secret),
+        in_url.removeprefix('x://x:').removesuffix('@'),
+    )
 
 
 def _whole(secret: str) -> str:
