@@ -56,6 +56,8 @@ def test_an_allowed_request_is_ok():
         (Answer(500, 'Internal Server Error'), 'answers 500', 'traceback'),
         (Answer(200, 'okay, ' + 'a page\n' * 99), "answers 200 'okay, a page", 'include pyramid_cron before'),
         (Answer(200, ''), "answers 200 '', and that is not this application", 'the port of shop'),
+        (Answer(400, 'fail'), "answers 400 'fail', and that is not", 'the port of shop'),
+        (Answer(203, ALLOWED + 'shop'), 'and that is not this application', 'the port of shop'),
         (Answer(400, 'Bad Request'), "answers 400 'Bad Request'", 'the port of shop'),
     ],
 )
@@ -76,6 +78,13 @@ def test_a_wrong_secret_is_not_a_missing_one():
     found = judge(ask(sent_secret=True), Answer(401, refused('without the secret')))
     assert 'refuses the secret of this configuration (401)' in found.text
     assert 'WSGIPassAuthorization' in found.remedy
+    found = judge(ask(sent_secret=True), Answer(403, refused('from other addresses')))
+    assert found.text == f'{URL} refuses requests from other addresses (403)'
+
+
+def test_the_server_is_named_for_a_proxy_alone():
+    found = judge(ask(own=parse_url(OWN, '/cron')), Answer(403, refused('by a browser')))
+    assert found.remedy == 'do something'
 
 
 def test_a_line_with_a_header_may_send_the_secret():

@@ -76,6 +76,7 @@ def test_a_missing_line_is_no_failure(check):
         # that of 0.1
         ('curl -o /dev/null http://localhost/cron', 'fail curl has no -f', 'add --fail-with-body'),
         ('curl -fs http://localhost/cron', 'fail curl -s shows no error', 'write -sS'),
+        ('curl -f --max-redirs 0 -o /dev/null localhost/cron', 'warn curl takes a redirect', 'add -L --max-redirs 0'),
         ('curl -fL http://localhost/cron >/dev/null', 'warn curl takes a redirect', 'add -L --max-redirs 0'),
         ('curl -f -o /dev/null http://localhost/cron', 'warn curl takes a redirect', 'add -L --max-redirs 0'),
         ('curl -f http://localhost/cron >/dev/null', 'warn curl takes a redirect', 'add -L --max-redirs 0'),
