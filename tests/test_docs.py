@@ -445,7 +445,7 @@ def test_refusals_of_accounts_are_worded_as_shown(tmp_path, monkeypatch, uid, po
     monkeypatch.setattr(os, 'geteuid', lambda: euid)
     table = tmp_path / 'tcp'
     table.write_text(tcp_tables.line(uid, port=int(port or 4711)))
-    environ = {'wsgi.version': (1, 0), 'REMOTE_PORT': port}
+    environ = {'wsgi.version': (1, 0), 'REMOTE_PORT': port, 'SERVER_PORT': '6543'}
     rules = Rules(None, (parse_network('127.0.0.1'),))
     refusal = refuse(rules, 'GET', '127.0.0.1', environ, print, (str(table),))
     shown = one_line(block('troubleshooting', f'refused a request to run cron tasks: {start}'))

@@ -104,7 +104,8 @@ def connection():
     with socket.create_server(('127.0.0.1', 0)) as server, socket.create_connection(server.getsockname()) as client:
         accepted, (address, port) = server.accept()
         with accepted:
-            yield client, {'REMOTE_ADDR': address, 'REMOTE_PORT': str(port)}
+            server_port = str(server.getsockname()[1])
+            yield client, {'REMOTE_ADDR': address, 'REMOTE_PORT': str(port), 'SERVER_PORT': server_port}
 
 
 def serve(app, **environ):

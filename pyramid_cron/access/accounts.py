@@ -28,17 +28,18 @@ def refuse_other_account(
     """Refuse a connection of this machine that another account has opened, or of which that cannot be seen.
 
     :param address: the loopback address of the peer.
-    :param environ: a WSGI environ, of which ``REMOTE_PORT`` is used and ``SERVER_PORT`` is not: Apache sets that by the
-        header ``Host``, by which a stranger could lead the look-up to another connection.
+    :param environ: a WSGI environ, of which the ports of both ends are used.
     :param unchecked: called with the reason if this system has no tables of connections; then the address decides.
     :param tables: the files to find the account in, see :func:`.peers.find_owners`.
     """
     if _has_no_connection(environ):
         return None
     port = _parse_port(environ.get('REMOTE_PORT'))
+    # Apache sets SERVER_PORT by the header Host
+    server_port = _parse_port(environ.get('mod_wsgi.listener_port', environ.get('SERVER_PORT')))
     try:
         # without a port, to see whether there are tables
-        owners = peers.find_owners(address, port or 0, tables)
+        owners = peers.find_owners(address, port or 0, server_port, tables)
     except OSError as exc:
         unchecked(f'there is no table of connections ({exc})')
         return None
@@ -46,7 +47,7 @@ def refuse_other_account(
         return _unknown_port('the server does not set its port (REMOTE_PORT), by which its account is looked up')
     if 'uwsgi.version' in environ:
         swapped = port >> 8 | (port & 0xFF) << 8
-        if swapped != port and any(peers.find_owners(address, swapped, tables)):
+        if swapped != port and any(peers.find_owners(address, swapped, server_port, tables)):
             # the port that is set may be that of another connection
             return _unknown_port(
                 f'the server sets its port (REMOTE_PORT) to {port}, which is {swapped} with its two bytes swapped, as '

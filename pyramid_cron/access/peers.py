@@ -24,14 +24,18 @@ class Owners(NamedTuple):
     has_ended: bool
 
 
-def find_owners(address: IPv4Address | IPv6Address, port: int, tables: tuple[str, ...] = TABLES) -> Owners:
+def find_owners(
+    address: IPv4Address | IPv6Address, port: int, server_port: int | None, tables: tuple[str, ...] = TABLES
+) -> Owners:
     """Return the accounts at a peer's end of its connections.
 
     Connections to different servers can share a port of the peer. If this process holds the server's end of some of
-    them, these are meant. Otherwise, as where Apache takes the requests of mod_wsgi, all of them are.
+    them, these are meant. Otherwise, as where Apache takes the requests of mod_wsgi, all of them are. There is none if
+    none leads to the port of the server: after a peer has reset its connection, those to other servers are left.
 
     :param address: the address of the peer.
     :param port: the port of the peer.
+    :param server_port: the port of the server. It does not narrow the connections, because a header may have set it.
     :param tables: the files to read, in the format of ``/proc/net/tcp``; unreadable files are skipped.
     :raises OSError: if no file can be read.
     """
@@ -58,7 +62,9 @@ def find_owners(address: IPv4Address | IPv6Address, port: int, tables: tuple[str
             failures.append(exc)
     if len(failures) == len(tables):
         raise failures[0]
-    meant = {end for end, *_ in (*uids, *servers)}
+    meant = {end for end, _ in uids} | {end for end, _, _ in servers}
+    if server_port is None or not any(end.endswith(b':%04X' % server_port) for end in meant):
+        return Owners(frozenset(), False)
     if len(meant) > 1:
         own = _own_sockets()
         meant = {end for end, _, inode in servers if inode in own} or meant

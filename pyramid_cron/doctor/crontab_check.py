@@ -207,8 +207,12 @@ def _of_request(trigger: Trigger, address: Address, application: Application) ->
             f'it requests {address.host}, and without cron.secret this machine is only allowed as localhost',
             'request http://localhost with the port of the application server',
         )
-    elif line.account == 'root' and not options.has('local-port'):
-        yield FAIL, 'root is trusted from ports below 1024 only', 'add --local-port 600-1023'
+    elif line.account == 'root' and not options.has('local-port') and not application.is_root:
+        yield (
+            WARN,
+            'root is trusted from ports below 1024 only, unless the server runs as root',
+            'add --local-port 600-1023',
+        )
     elif line.account != application.account and not application.is_root:
         yield (
             WARN,

@@ -91,17 +91,17 @@ def _question(setup: Setup, address: Address, account: str) -> answers.Question:
     )
 
 
-def _ask(question: answers.Question, secret: bytes | None, account: str) -> Finding:
+def _ask(question: answers.Question, secret: bytes | None, account: str, from_low_port: bool = True) -> Finding:
     """Send a request as the account that it names.
 
     :param account: the account of this process, which has to be root for another one.
+    :param from_low_port: whether root connects from a port below 1024.
     """
     address = question.address
     if secret is not None and address.scheme == 'http' and not address.is_own:
         return answers.not_sent(question)
     uid = None if question.account == account else machine.uid_of(question.account)
-    # as the crontab line of root
-    low = uid is None and address.is_loopback and machine.is_root()
+    low = from_low_port and uid is None and address.is_loopback and machine.is_root()
     try:
         answer = request.send(address, secret, from_low_port=low, uid=uid)
     except (OSError, http.client.HTTPException) as exc:
@@ -133,19 +133,21 @@ def _of_crontabs(setup: Setup, account: str, triggers: list[crontab_check.Trigge
 def _of_their_addresses(setup: Setup, account: str, triggers: Sequence[crontab_check.Trigger]) -> Iterator[Finding]:
     """Yield what the servers of this machine answer that lines request: as root, to the accounts of the lines."""
     by_account = machine.is_root() and setup.settings.secret is None
-    seen = set() if setup.address is None else {(setup.address.end, account)}
+    seen = set() if setup.address is None else {(setup.address.end, account, True)}
     for trigger in triggers:
         line, address = trigger.line, trigger.address
         if address is None or not address.is_loopback:
             continue
         sender = line.account if by_account else account
-        if (address.end, sender) in seen:
+        # any other account than root has no such port
+        low = sender != 'root' or trigger.options.has('local-port')
+        if (address.end, sender, low) in seen:
             continue
-        seen.add((address.end, sender))
+        seen.add((address.end, sender, low))
         # without the secret, which another application could be there to read
         question = _question(setup, address, sender)._replace(line_sends_header=trigger.sends_header)
         try:
-            found = _ask(question, None, account)
+            found = _ask(question, None, account, low)
         except LookupError:
             found = Finding(FAIL, crontab_check.TOPIC, f'there is no account {sender}, and cron ignores the line')
         yield found._replace(text=f'{line.place}: {found.text}')

@@ -77,7 +77,9 @@ def test_another_account_may_not_trigger_and_is_named(write):
 
 @pytest.mark.parametrize('trusted', [[OURS], [OURS, 0], [0]])
 def test_another_account_beside_trusted_ones_may_not_trigger(write, trusted):
-    refusal, _ = judge(write([line(uid, to_port=5000 + uid % 10) for uid in [*trusted, STRANGER]]))
+    refusal, _ = judge(
+        write([line(uid, to_port=SERVER_PORT if uid == STRANGER else 5432) for uid in [*trusted, STRANGER]])
+    )
     assert f'account {STRANGER}' in refusal.why
 
 
@@ -85,6 +87,19 @@ def test_the_port_of_the_server_is_not_believed(write):
     """Apache takes it from the header ``Host``."""
     tables = write([line(STRANGER), line(OURS, to_port=5432)])
     assert judge(tables, SERVER_PORT='5432')[0].kind == 'from other accounts'
+
+
+@pytest.mark.parametrize(
+    'environ',
+    [{}, {'SERVER_PORT': None}, {'SERVER_PORT': '5432', 'mod_wsgi.listener_port': str(SERVER_PORT)}],
+    ids=['another port', 'no port', 'mod_wsgi'],
+)
+def test_a_connection_to_another_server_is_no_proof(write, environ):
+    """It is what is left after a stranger has reset a connection from the same port."""
+    tables = write([line(OURS, to_port=5432)])
+    assert 'no process of this machine' in judge(tables, **environ)[0].why
+    assert judge(tables, SERVER_PORT='5432') == (None, [])
+    assert judge(tables, **{'mod_wsgi.listener_port': '5432'}) == (None, [])
 
 
 @pytest.mark.parametrize('lines', [[], [line(STRANGER, port=PORT + 1)], [line(0, state='05')], [line(0, inode=0)]])

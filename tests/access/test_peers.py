@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import struct
 from ipaddress import ip_address
 
 import pytest
@@ -31,51 +32,51 @@ def owner_uids(*where):
 @pytest.mark.parametrize('uid', [0, 1, 1000, 65534, 4294967294])
 def test_the_owner_of_the_peers_end_is_found_among_others(write, uid):
     tables = write([*OTHERS, line(uid), *OTHERS], [])
-    assert owner_uids(LOCAL, PORT, tables) == {uid}
+    assert owner_uids(LOCAL, PORT, SERVER_PORT, tables) == {uid}
 
 
 def test_an_ipv4_connection_may_belong_to_an_ipv6_socket(write):
     tables = write(OTHERS, [line(7, address=MAPPED)])
-    assert owner_uids(LOCAL, PORT, tables) == {7}
+    assert owner_uids(LOCAL, PORT, SERVER_PORT, tables) == {7}
 
 
 def test_connections_of_both_tables_count(write):
     tables = write([line(7)], [line(STRANGER, address=MAPPED)])
-    assert owner_uids(LOCAL, PORT, tables) == {7, STRANGER}
+    assert owner_uids(LOCAL, PORT, SERVER_PORT, tables) == {7, STRANGER}
 
 
 def test_a_missing_table_is_skipped(write, tmp_path):
     address = ip_address('::1')
     (table,) = write([line(STRANGER, address=MAPPED), line(7, address=address)])
-    assert owner_uids(address, PORT, (str(tmp_path / 'none'), table)) == {7}
+    assert owner_uids(address, PORT, SERVER_PORT, (str(tmp_path / 'none'), table)) == {7}
 
 
 @pytest.mark.parametrize('state', ['02', '03', '04', '05', '06', '07', '08', '09', '0A', '0B', '0C'])
 def test_a_connection_that_is_not_open_has_no_owner(write, state):
-    assert owner_uids(LOCAL, PORT, write([line(0, state=state)])) == set()
+    assert owner_uids(LOCAL, PORT, SERVER_PORT, write([line(0, state=state)])) == set()
 
 
 def test_a_socket_without_a_process_is_not_roots(write):
-    assert owner_uids(LOCAL, PORT, write([line(0, inode=0)])) == set()
+    assert owner_uids(LOCAL, PORT, SERVER_PORT, write([line(0, inode=0)])) == set()
 
 
 @pytest.mark.parametrize('other', [{'to': ip_address('127.0.0.2')}, {'to_port': 5432}], ids=['address', 'port'])
 def test_every_connection_of_the_port_counts(write, other):
     tables = write([line(0), line(STRANGER, **other)])
-    assert owner_uids(LOCAL, PORT, tables) == {0, STRANGER}
+    assert owner_uids(LOCAL, PORT, SERVER_PORT, tables) == {0, STRANGER}
 
 
 @pytest.mark.parametrize('ended', [[line(0, state='05', inode=0)], []], ids=['closing', 'gone'])
 def test_an_ended_connection_hides_behind_no_other(write, ended):
-    assert owner_uids(LOCAL, PORT, write([*ended, HUNG_UP, line(0, to_port=5432)])) == set()
+    assert owner_uids(LOCAL, PORT, SERVER_PORT, write([*ended, HUNG_UP, line(0, to_port=5432)])) == set()
     # also if the server listens for IPv6
     hung_up = line(0, address=MAPPED, port=SERVER_PORT, to_port=PORT, state='08')
-    assert owner_uids(LOCAL, PORT, write([*ended, line(0, to_port=5432)], [hung_up])) == set()
+    assert owner_uids(LOCAL, PORT, SERVER_PORT, write([*ended, line(0, to_port=5432)], [hung_up])) == set()
 
 
 def test_without_any_table_the_error_names_one(tmp_path):
     with pytest.raises(OSError, match='nowhere'):
-        owner_uids(LOCAL, PORT, (str(tmp_path / 'nowhere'), str(tmp_path / 'neither')))
+        owner_uids(LOCAL, PORT, SERVER_PORT, (str(tmp_path / 'nowhere'), str(tmp_path / 'neither')))
 
 
 @pytest.mark.parametrize(
@@ -93,11 +94,12 @@ def test_the_kernel_shows_our_account_for_our_connection(family, listening, targ
         server.listen()
         client = socket.create_connection((target, server.getsockname()[1]))
         accepted, (peer, port, *_) = server.accept()
+        server_port = server.getsockname()[1]
         with client, accepted:
-            assert owner_uids(parse_address(peer), port) == {os.geteuid()}
+            assert owner_uids(parse_address(peer), port, server_port) == {os.geteuid()}
             # a client that does not wait for the answer: from here on the kernel may show uid 0
             end(client)
-            assert owner_uids(parse_address(peer), port) == set()
+            assert owner_uids(parse_address(peer), port, server_port) == set()
 
 
 @pytest.fixture
@@ -130,23 +132,34 @@ def test_the_connection_that_this_process_serves_is_meant(shared, write):
             line(STRANGER, port=other, to_port=port, inode=1),
         ]
     )
-    assert owner_uids(LOCAL, port, tables) == {7}
+    assert owner_uids(LOCAL, port, mine, tables) == {7}
 
 
 def test_an_ended_connection_of_the_kernel_hides_behind_no_other(shared):
-    clients, _ = shared
+    clients, ends = shared
     port = clients[0].getsockname()[1]
-    assert owner_uids(LOCAL, port) == {os.geteuid()}
+    server_port = ends[1].getsockname()[1]
+    assert owner_uids(LOCAL, port, server_port) == {os.geteuid()}
     clients[1].close()
     # the other one is open, and is of this account too
-    assert peers.find_owners(LOCAL, port) == ({os.geteuid()}, True)
+    assert peers.find_owners(LOCAL, port, server_port) == ({os.geteuid()}, True)
+
+
+def test_a_reset_connection_hides_behind_no_other(shared):
+    """Nothing is left of it, and the other one is open and of this account."""
+    clients, ends = shared
+    port, server_port = clients[1].getsockname()[1], ends[1].getsockname()[1]
+    clients[1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+    clients[1].close()
+    assert peers.find_owners(LOCAL, port, server_port) == (frozenset(), False)
+    assert owner_uids(LOCAL, port, ends[0].getsockname()[1]) == {os.geteuid()}
 
 
 @pytest.mark.parametrize('files', [peers.OWN_FILES, '/nowhere'])
 def test_where_this_process_serves_none_all_are_meant(write, monkeypatch, files):
     monkeypatch.setattr(peers, 'OWN_FILES', files)
     tables = write([line(7), line(STRANGER, to_port=5432), line(0, port=5432, to_port=PORT)])
-    assert owner_uids(LOCAL, PORT, tables) == {7, STRANGER}
+    assert owner_uids(LOCAL, PORT, SERVER_PORT, tables) == {7, STRANGER}
 
 
 def test_an_account_is_shown_with_its_name_if_it_has_one():

@@ -138,8 +138,10 @@ def test_two_kinds_of_triggers_need_a_store(check):
 
 def test_root_needs_a_low_port(check):
     line = '* * * * * curl -f {} localhost/cron\n'
-    [found] = check(line.format(''), account='root', **{})
-    assert (found.status, found.remedy) == ('fail', 'add --local-port 600-1023')
+    [found] = check(line.format(''), account='root')
+    assert (found.status, found.remedy) == ('warn', 'add --local-port 600-1023')
+    # root requests as the line does, and sees it
+    assert texts(check(line.format(''), account='root', is_root=True)) == ['ok mine, line 1: curl as root']
     assert texts(check(line.format('--local-port 600-1023'), account='root')) == [
         'warn mine, line 1: it runs as root, and me cannot check that'
     ]

@@ -113,6 +113,14 @@ def spool(tmp_path):
     return write
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root has such ports')
+def test_root_requests_from_the_ports_of_its_lines(found):
+    with answering(ALLOWED) as server:
+        url = url_of(server)
+        found(url, f'* * * * * curl -f {url}\n* * * * * curl -f --local-port 600-1023 {url}\n')
+    assert [client[1] < 1024 for _, _, client in server.seen] == [True, False]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason='only root can act as another account')
 def test_root_requests_as_the_accounts_of_lines(found, spool):
     with answering(ALLOWED) as server:
