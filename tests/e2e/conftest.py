@@ -16,8 +16,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
+from tests.support.proxies import write_proxy
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
+# the account of proxies, as on Debian
+PROXY = 'www-data'
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get('PATH', ''), '/usr/sbin', '/sbin'])
 
 # of a browser that requests nothing by itself
@@ -244,6 +248,20 @@ def serve(start, program, ini, free_port, tmp_path):
         name, *arguments = map(str, commands[kind])
         process = start(program(name), *arguments, listen=('127.0.0.1', port))
         return Server(port, tmp_path, process)
+
+    return run
+
+
+@pytest.fixture
+def proxy(program, start, free_port, tmp_path):
+    """Start a proxy under an account of its own in front of an application server, and return its URL."""
+
+    def run(kind, backend):
+        port = free_port()
+        name, *arguments = write_proxy(kind, tmp_path, account=PROXY, port=port, backend=backend)
+        executable = program(name, superuser=True)
+        start(executable, *arguments, listen=('127.0.0.1', port), account=PROXY if kind == 'caddy' else None)
+        return f'http://127.0.0.1:{port}'
 
     return run
 

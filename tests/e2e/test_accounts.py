@@ -10,71 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.proxies import PROXIES
+
 OUTSIDER = ('--interface', '127.0.0.2')
-APPLICATION, PROXY, ANYBODY = 'daemon', 'www-data', 'nobody'
-
-NGINX = """
-user {account};
-pid {folder}/nginx.pid;
-error_log stderr;
-events {{}}
-http {{
-    access_log off;
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{ proxy_pass http://127.0.0.1:{backend}; }}
-    }}
-}}
-"""
-
-APACHE = """
-LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
-LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
-LoadModule proxy_module /usr/lib/apache2/modules/mod_proxy.so
-LoadModule proxy_http_module /usr/lib/apache2/modules/mod_proxy_http.so
-User {account}
-Group {account}
-ServerName localhost
-PidFile {folder}/pid
-ErrorLog /dev/stderr
-Listen 127.0.0.1:{port}
-ProxyPass / http://127.0.0.1:{backend}/
-"""
-
-HAPROXY = """
-global
-    user {account}
-    group {account}
-defaults
-    mode http
-    timeout connect 20s
-    timeout client 20s
-    timeout server 20s
-frontend everybody
-    bind 127.0.0.1:{port}
-    default_backend application
-backend application
-    server application 127.0.0.1:{backend}
-"""
-
-CADDY = """
-{{
-    admin off
-    auto_https off
-}}
-:{port} {{
-    bind 127.0.0.1
-    reverse_proxy 127.0.0.1:{backend}
-}}
-"""
-
-PROXIES = {
-    'nginx': (NGINX, ['nginx', '-p', '.', '-c', 'proxy.conf', '-e', 'stderr', '-g', 'daemon off;']),
-    'apache': (APACHE, ['apache2', '-d', '.', '-f', 'proxy.conf', '-DFOREGROUND']),
-    'haproxy': (HAPROXY, ['haproxy', '-db', '-f', 'proxy.conf']),
-    # the only one that is started under its account
-    'caddy': (CADDY, ['caddy', 'run', '--adapter', 'caddyfile', '--config', 'proxy.conf']),
-}
+APPLICATION, ANYBODY = 'daemon', 'nobody'
 
 # what an outsider can add to a request, each by itself
 LIES = [
@@ -120,22 +59,6 @@ def tmp_path():
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)
         yield Path(folder)
-
-
-@pytest.fixture
-def proxy(program, start, free_port, tmp_path):
-    """Start a proxy in front of an application server, and return its URL."""
-
-    def run(kind, backend):
-        text, (name, *arguments) = PROXIES[kind]
-        executable = program(name, superuser=True)
-        port = free_port()
-        text = text.format(account=PROXY, folder=tmp_path, port=port, backend=backend)
-        (tmp_path / 'proxy.conf').write_text(text)
-        start(executable, *arguments, listen=('127.0.0.1', port), account=PROXY if kind == 'caddy' else None)
-        return f'http://127.0.0.1:{port}'
-
-    return run
 
 
 @pytest.fixture

@@ -1,0 +1,160 @@
+"""One server of the matrix: what stands in front of it, the requests, and the attacks on the look-up of accounts."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from .accounts import OWN, STRANGER
+from .clients import CLIENTS, ask_alive, request
+from .processes import NotStarted, Processes, free_port, wait_for
+from .verdict import Cell
+
+STEERING = [sys.executable, str(Path(__file__).with_name('steering.py'))]
+# connections of the server's account, and of the stranger: of some 14,000 ports each of these hits one with 3 %
+HELD = 400
+# seconds
+LONGEST_ATTACK = 120
+ATTACKS = ('steer', 'reset', 'both')
+
+
+class Matrix:
+    """The answers of all servers.
+
+    :param fronts: the fronts to try.
+    :param settings: the names of the settings to try.
+    :param tries: the number of connections of an attack.
+    :param control: the name of a protection to take out, or ``None``.
+    """
+
+    def __init__(self, folder, fronts, settings, tries, control):
+        self.folder, self.fronts, self.settings = folder, fronts, settings
+        self._tries, self._control = tries, control
+        self.cells = []
+        self.ports = {}
+        self.attacks = {}
+        self.not_started = {}
+
+    def try_server(self, server):
+        """Start a server with everything in front of it, and request all that is to be requested."""
+        folder = self.folder / server.name
+        folder.mkdir()
+        folder.chmod(0o777)
+        journal = folder / 'journal'
+        journal.touch()
+        journal.chmod(0o666)
+        environ = {'DOORS_SETTINGS': ' '.join(self.settings), 'DOORS_JOURNAL': str(journal)}
+        if self._control:
+            environ['DOORS_CONTROL'] = self._control
+        with Processes(folder) as processes:
+            port = free_port()
+            try:
+                wait_for(processes.start('server', lambda own: server.command(own, port), OWN, environ), port, 30)
+                told = ask_alive(OWN, f'http://127.0.0.1:{port}')
+                if told is None:
+                    raise NotStarted('it does not answer')
+            except NotStarted as exc:
+                self.not_started[server.name] = str(exc)
+                return
+            self.ports[server.name] = _describe(*told)
+            reached = list(self._start_fronts(server, processes, port))
+            self._request_all(server, reached, told[0] == told[1])
+            if 'default' in self.settings and self._tries:
+                self.attacks[server.name] = {kind: self._attack(processes, kind, port, journal) for kind in ATTACKS}
+
+    def _start_fronts(self, server, processes, backend):
+        """Start all fronts at once, and yield those that work, with their URLs."""
+        started = []
+        for front in self.fronts:
+            if front.command is None:
+                yield front, f'http://127.0.0.1:{backend}'
+                continue
+            port = free_port()
+            process = processes.start(
+                front.name, lambda own, f=front, p=port: f.command(own, p, backend), front.starts_as
+            )
+            started.append((front, port, process))
+        for front, port, process in started:
+            url = f'{front.scheme}://127.0.0.1:{port}'
+            try:
+                wait_for(process, port)
+                if ask_alive(STRANGER, url) is None:
+                    raise NotStarted('the server is not reached through it')
+            except NotStarted as exc:
+                self.not_started[f'{front.name} in front of {server.name}'] = str(exc)
+            else:
+                yield front, url
+
+    def _request_all(self, server, reached, tells_port):
+        planned = [
+            (setting, front, url, client)
+            for setting in self.settings
+            for front, url in reached
+            for client in CLIENTS[setting]
+            # the ports below 1024 would run out, since each waits for a minute after its use
+            if front.account is None or not client.low_port
+        ]
+        with ThreadPoolExecutor(2) as pool:
+            statuses = pool.map(lambda plan: request(plan[3], plan[2], f'/{plan[0]}/cron'), planned)
+            for (setting, front, _, client), status in zip(planned, statuses, strict=True):
+                self.cells.append(Cell(server.name, front.name, front.account, setting, client, status, tells_port))
+
+    def _attack(self, processes, kind, port, journal):
+        """Return how many of a stranger's connections were let in, while the server's account has others."""
+        with OtherService() as other:
+            holder = processes.start(f'hold-{kind}', lambda own: [*STEERING, 'hold', other.port, HELD], OWN)
+            other.wait(HELD)
+            before = journal.read_text().count('default')
+            attacker = processes.start(
+                kind, lambda own: [*STEERING, kind, port, '/default/cron', other.port, self._tries], STRANGER
+            )
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                attacker.wait(LONGEST_ATTACK)
+            if ask_alive(OWN, f'http://127.0.0.1:{port}') is None:
+                self.not_started[f'{kind} of port {port}'] = 'the server does not answer after it'
+            holder.terminate()
+        return journal.read_text().count('default') - before
+
+
+class OtherService:
+    """Another service of this machine, such as a database, which accepts connections."""
+
+    def __enter__(self):
+        self._server = socket.create_server(('0.0.0.0', 0), backlog=500)
+        self.port = self._server.getsockname()[1]
+        self._accepted = []
+        self._enough = threading.Condition()
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                with self._enough:
+                    self._accepted.append(client)
+                    self._enough.notify()
+
+    def wait(self, count):
+        with self._enough:
+            self._enough.wait_for(lambda: len(self._accepted) >= count, timeout=20)
+
+    def __exit__(self, *exc):
+        # wakes accept() up
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        for client in self._accepted:
+            client.close()
+
+
+def _describe(told, real):
+    if told == real:
+        return 'the real one'
+    if not told:
+        return 'none'
+    number = int(real)
+    swapped = number >> 8 | (number & 0xFF) << 8
+    return 'with swapped bytes' if told == str(swapped) else f'{told} in place of {real}'
