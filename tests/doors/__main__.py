@@ -31,7 +31,7 @@ nobody.
 """
 PROGRAMS = ['curl', 'setpriv']
 #: connections of each attack
-TRIES, QUICK_TRIES = 250, 60
+TRIES, QUICK_TRIES = 250, 50
 
 
 def main():
@@ -84,7 +84,7 @@ def main():
         finally:
             end_orphans()
     findings = Counter(finding for finding in (cell.finding() for cell in matrix.cells) if finding)
-    attacks = Counter(kind for found in matrix.attacks.values() for kind, let_in in found.items() if let_in)
+    attacks = Counter(kind for found in matrix.attacks.values() for kind, let_in in found.items() if let_in is not None)
     wrong = {name: number for name, number in findings.items() if name in WRONG}
     wrong |= {f'let in by an attack: {kind}': number for kind, number in attacks.items()}
     if matrix.not_started:

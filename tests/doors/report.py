@@ -42,8 +42,9 @@ def print_lists(result):
     if result['attacks']:
         print('\nattacks on the look-up of accounts by a stranger, while the server has connections to another service')
         for server, attacks in result['attacks'].items():
-            for name, text in attacks.items():
-                print(f'  {server}, {name}: {text}')
+            for name, connection in attacks.items():
+                within = 'not let in' if connection is None else f'let in within {connection} connections (wrong)'
+                print(f'  {server}, {name}: {within}')
     for kind in ('servers', 'fronts', 'settings'):
         for name, why in result['left out'][kind].items():
             print(f'left out: {name}: {why}')

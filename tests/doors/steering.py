@@ -29,12 +29,12 @@ def hold(port, count):
         client.bind(('127.0.0.1', 0))
         client.connect((f'127.0.{1 + number // 250}.{1 + number % 250}', port))
         held.append(client)
-    print('held', flush=True)
     time.sleep(600)
 
 
 def steer(port, path, other_port, count):
-    for _ in range(count):
+    for number in range(count):
+        print(number, flush=True)
         with contextlib.suppress(OSError), socket.create_connection(('127.0.0.1', port), timeout=10) as client:
             client.sendall(request(path, other_port))
             client.recv(4096)
@@ -46,6 +46,7 @@ def reset(port, path, other_port, count):
 
 def both(port, path, other_port, count):
     for number in range(count):
+        print(number, flush=True)
         with contextlib.suppress(OSError), socket.create_connection(('127.0.0.1', port), timeout=10) as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             client.sendall(request(path, other_port))
