@@ -1,5 +1,6 @@
 """Clients of the matrix: curl under several accounts, with headers that a stranger may forge."""
 
+import sys
 from typing import NamedTuple
 
 from .accounts import OWN, ROOT, STRANGER, run_as
@@ -79,6 +80,8 @@ def request(client, url, path):
         # a proxy may have no connection left for a moment
         if status and status < 500:
             break
+    else:
+        print(f'{client.name}, {url}{path}: {status} {done.stderr.strip()}', file=sys.stderr)
     return status
 
 

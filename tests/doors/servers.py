@@ -24,6 +24,7 @@ Mutex file:{folder}
 Listen 127.0.0.1:{port}
 WSGISocketPrefix {folder}/wsgi
 WSGIPythonHome {home}
+WSGIPassAuthorization On
 {mode}
 WSGIScriptAlias / {folder}/served.wsgi
 <Location />
