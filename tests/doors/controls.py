@@ -21,7 +21,7 @@ def unknown_port():
 
 
 def any_match():
-    """Trust a connection if one of those that share its port is trusted."""
+    """Trust a connection if any one is trusted of those that share its port, whichever this process holds."""
     from pyramid_cron.access import peers
 
     find_owners = peers.find_owners
@@ -32,6 +32,7 @@ def any_match():
         return owners._replace(uids=own or owners.uids)
 
     peers.find_owners = find_trusted
+    peers._own_sockets = set
 
 
 def address_alone():

@@ -50,6 +50,10 @@ def print_lists(result):
             print(f'left out: {name}: {why}')
     for name, why in result['not started'].items():
         print(f'not started (wrong): {name}: {why}')
+    wrong = ', '.join(f'{name} {number}' for name, number in result['wrong'].items()) or 'nothing'
+    print(
+        f'\n{result["requests"]} requests to {result["set-ups"]} set-ups in {result["seconds"]} seconds; wrong: {wrong}'
+    )
 
 
 def as_json(result):
