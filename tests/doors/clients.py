@@ -63,11 +63,10 @@ WITH_SECRET = [
     forged('header', f'Cron-Secret: {SECRET}'),
     forged('forged+', f'Cron-Secret: {SECRET}', 'X-Forwarded-For: 192.0.2.1', 'Host: example.com'),
 ]
-CLIENTS = {
-    'default': ORDINARY,
-    'secret': [client for client in ORDINARY if not client.low_port] + WITH_SECRET,
-    'unchecked': [client for client in ORDINARY if not client.low_port],
-}
+# what only the look-up of the account may treat differently
+BY_DEFAULT = ('root low', 'localhost', '127.0.0.1', 'host:22', 'again')
+OTHERWISE = [client for client in ORDINARY if client.name not in BY_DEFAULT]
+CLIENTS = {'default': ORDINARY, 'secret': OTHERWISE + WITH_SECRET, 'unchecked': OTHERWISE}
 
 
 def request(client, url, path):

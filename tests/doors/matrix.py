@@ -65,7 +65,7 @@ class Matrix:
             # without a port there is nothing to lead astray
             if 'default' in self.settings and self._tries and told[0]:
                 try:
-                    self.attacks[server.name] = {kind: self._attack(processes, kind, port, journal) for kind in ATTACKS}
+                    self._attack_all(server, processes, port, journal)
                 except NotStarted as exc:
                     self.not_started[server.name] = str(exc)
 
@@ -105,6 +105,14 @@ class Matrix:
             statuses = pool.map(lambda plan: request(plan[3], plan[2], f'/{plan[0]}/cron'), planned)
             for (setting, front, _, client), status in zip(planned, statuses, strict=True):
                 self.cells.append(Cell(server.name, front.name, front.account, setting, client, status, tells_port))
+
+    def _attack_all(self, server, processes, port, journal):
+        found = self.attacks[server.name] = {}
+        for kind in ATTACKS:
+            found[kind] = self._attack(processes, kind, port, journal)
+            # one is enough to notice a control
+            if self._control and found[kind] is not None:
+                return
 
     def _attack(self, processes, kind, port, journal):
         """Return within how many connections of a stranger one was let in, ``None`` if none was.
