@@ -1,6 +1,6 @@
 """The application: one of each setting below a path of its own, and ``/alive``, which any request reaches.
 
-``/alive`` answers the port of the client as the server tells it. Variables of the environment name the settings to
+``/alive`` answers the port of the client as the server sets it. Variables of the environment name the settings to
 serve, a control, and a file that receives a line for each request that was let in.
 """
 

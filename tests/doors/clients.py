@@ -80,12 +80,16 @@ def request(client, url, path):
         if status and status < 500:
             break
     else:
-        print(f'{client.name}, {url}{path}: {status} {done.stderr.strip()}', file=sys.stderr)
+        if not client.closes:
+            print(f'{client.name}, {url}{path}: {status} {done.stderr.strip()}', file=sys.stderr)
     return status
 
 
-def ask_alive(account, url):
-    """Request ``/alive``, and return the port that the server tells, and the client's real one, or ``None``."""
+def request_alive(account, url):
+    """Request ``/alive``, and return the client's port as the server sets it, and its real one.
+
+    Without an answer return ``None``.
+    """
     command = [*CURL[:-2], '-w', ' %{local_port}', url + '/alive']
     for _ in range(3):
         words = run_as(account, command).stdout.split()

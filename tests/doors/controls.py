@@ -14,7 +14,7 @@ def root_from_any_port():
 
 
 def unknown_port():
-    """Let the address decide where the server does not tell the port."""
+    """Let the address decide where the server does not set the port."""
     from pyramid_cron.access import accounts
 
     accounts._unknown_port = lambda why: None
@@ -45,12 +45,12 @@ def no_secret():
     return {'secret': {}}
 
 
-def nobody_allowed():
+def all_refused():
     """Refuse the server's account as well."""
     return {'default': {'cron.allowed_ips': '192.0.2.1'}}
 
 
 CONTROLS = {
     function.__name__: function
-    for function in (root_from_any_port, unknown_port, any_match, address_alone, no_secret, nobody_allowed)
+    for function in (root_from_any_port, unknown_port, any_match, address_alone, no_secret, all_refused)
 }

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .accounts import OWN, STRANGER
-from .clients import CLIENTS, ask_alive, request
+from .clients import CLIENTS, request, request_alive
 from .processes import NotStarted, Processes, free_port, wait_for
 from .verdict import Cell
 
@@ -53,17 +53,17 @@ class Matrix:
             port = free_port()
             try:
                 wait_for(processes.start('server', lambda own: server.command(own, port), OWN, environ), port, 30)
-                told = ask_alive(OWN, f'http://127.0.0.1:{port}')
-                if told is None:
+                ports = request_alive(OWN, f'http://127.0.0.1:{port}')
+                if ports is None:
                     raise NotStarted('it does not answer')
             except NotStarted as exc:
                 self.not_started[server.name] = str(exc)
                 return
-            self.ports[server.name] = _describe(*told)
+            self.ports[server.name] = _describe(*ports)
             reached = list(self._start_fronts(server, processes, port))
-            self._request_all(server, reached, told[0] == told[1])
+            self._request_all(server, reached, ports[0] == ports[1])
             # without a port there is nothing to lead astray
-            if 'default' in self.settings and self._tries and told[0]:
+            if 'default' in self.settings and self._tries and ports[0]:
                 try:
                     self._attack_all(server, processes, port, journal)
                 except NotStarted as exc:
@@ -85,14 +85,14 @@ class Matrix:
             url = f'{front.scheme}://127.0.0.1:{port}'
             try:
                 wait_for(process, port)
-                if ask_alive(STRANGER, url) is None:
+                if request_alive(STRANGER, url) is None:
                     raise NotStarted('the server is not reached through it')
             except NotStarted as exc:
                 self.not_started[f'{front.name} in front of {server.name}'] = str(exc)
             else:
                 yield front, url
 
-    def _request_all(self, server, reached, tells_port):
+    def _request_all(self, server, reached, sets_port):
         planned = [
             (setting, front, url, client)
             for setting in self.settings
@@ -104,7 +104,7 @@ class Matrix:
         with ThreadPoolExecutor(2) as pool:
             statuses = pool.map(lambda plan: request(plan[3], plan[2], f'/{plan[0]}/cron'), planned)
             for (setting, front, _, client), status in zip(planned, statuses, strict=True):
-                self.cells.append(Cell(server.name, front.name, front.account, setting, client, status, tells_port))
+                self.cells.append(Cell(server.name, front.name, front.account, setting, client, status, sets_port))
 
     def _attack_all(self, server, processes, port, journal):
         found = self.attacks[server.name] = {}
@@ -131,8 +131,8 @@ class Matrix:
                 time.sleep(0.02)
             attacker.terminate()
             holder.terminate()
-            # the server may have been left with requests that nobody waits for
-            if ask_alive(OWN, f'http://127.0.0.1:{port}') is None:
+            # the server may still have to answer the requests of the attack
+            if request_alive(OWN, f'http://127.0.0.1:{port}') is None:
                 raise NotStarted('it does not answer after an attack')
         connections = len(attacker.log.read_text().splitlines())
         return connections if journal.stat().st_size > before else None
@@ -173,11 +173,11 @@ class OtherService:
             client.close()
 
 
-def _describe(told, real):
-    if told == real:
+def _describe(port, real):
+    if port == real:
         return 'the real one'
-    if not told:
+    if not port:
         return 'none'
     number = int(real)
     swapped = number >> 8 | (number & 0xFF) << 8
-    return 'with swapped bytes' if told == str(swapped) else f'{told} in place of {real}'
+    return 'with swapped bytes' if port == str(swapped) else f'{port} in place of {real}'

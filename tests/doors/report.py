@@ -36,7 +36,7 @@ def print_lists(result):
         ):
             clients = ', '.join(f'{cell.client.name} {cell.status}' for cell in group)
             print(f'  {TITLES[setting]}: {server} behind {front}: {clients}')
-    print('\nservers, and the port of the client that they tell')
+    print('\nthe port of the client as each server sets it')
     for server, port in result['ports'].items():
         print(f'  {server}: {port}')
     if result['attacks']:

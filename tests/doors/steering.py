@@ -1,8 +1,8 @@
-"""A stranger who leads the look-up of accounts to another connection, one of the server's account with the same port.
+"""Attacks of a stranger on the look-up of accounts, which lead it to a connection of the server's account.
 
 ``steering.py hold PORT COUNT`` opens connections to another service, under the server's account, and keeps them open.
 ``steering.py KIND PORT PATH OTHER_PORT COUNT`` requests a tick so many times under the stranger's, each from a port
-that the kernel chooses, which now and then is that of one of these connections. KIND is ``steer``, with the port of the
+that the kernel chooses, which now and then is that of one of these. KIND is ``steer``, with the port of the
 other service in the header ``Host``, from which some servers take their own, ``reset``, which ends the connection
 before the server has looked the account up, or ``both``.
 """

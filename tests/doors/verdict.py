@@ -20,7 +20,7 @@ class Cell(NamedTuple):
     """A request, and the status of its answer.
 
     :param through: the account of what connects to the server in place of the client, or ``None`` if nothing does.
-    :param tells_port: whether the server tells the client's real port.
+    :param sets_port: whether the server sets the client's real port.
     """
 
     server: str
@@ -29,7 +29,7 @@ class Cell(NamedTuple):
     setting: str
     client: Client
     status: int
-    tells_port: bool
+    sets_port: bool
 
     def finding(self):
         """Return what is to be reported about this, or ``None``."""
@@ -56,4 +56,4 @@ class Cell(NamedTuple):
             return self.client.sends_secret
         if self.through is not None or not self.client.trusted:
             return False
-        return self.setting == 'unchecked' or self.tells_port
+        return self.setting == 'unchecked' or self.sets_port

@@ -24,7 +24,7 @@ def tmp_path():
 
 
 @pytest.mark.parametrize('secret', [None, SECRET], ids=['by default', 'with the secret'])
-def test_each_door_of_the_quick_start_opens_as_documented(serve, server_kind, proxy, curl, secret):
+def test_the_doors_of_the_quick_start_open_as_documented(serve, server_kind, proxy, curl, secret):
     server = serve(server_kind, account=SERVER, settings={} if secret is None else {'cron.secret': secret})
     url = f'{server.url}/cron'
     behind_nginx = f'{proxy("nginx", server.port)}/cron'
@@ -47,7 +47,7 @@ def test_each_door_of_the_quick_start_opens_as_documented(serve, server_kind, pr
         assert '--local-port 600-1023' in server.log
 
 
-def test_nobody_gets_in_by_the_doors_of_three_servers(root, program):
+def test_no_other_account_gets_in_on_three_servers(root, program):
     for name in ('curl', 'nginx'):
         program(name, superuser=True)
     assert run_module(root, 'tests.doors', '--quick') == 0
@@ -60,7 +60,7 @@ def test_nobody_gets_in_by_the_doors_of_three_servers(root, program):
         ('unknown_port', 'wsgiref', 'nothing', 0),
         ('any_match', 'waitress', 'nothing', 250),
         ('no_secret', 'waitress', 'nothing', 0),
-        ('nobody_allowed', 'waitress', 'nothing', 0),
+        ('all_refused', 'waitress', 'nothing', 0),
     ],
 )
 def test_the_matrix_finds_a_protection_that_is_taken_out(root, program, control, server, front, tries):
