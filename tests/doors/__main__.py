@@ -90,7 +90,7 @@ def parse_arguments():
         '--front', action='append', choices=FRONTS, metavar='FRONT', help=f'which can be repeated: {", ".join(FRONTS)}'
     )
     parser.add_argument('--setting', action='append', choices=SETTINGS, help='which can be repeated')
-    parser.add_argument('--quick', action='store_true', help='a few servers and fronts, in half a minute')
+    parser.add_argument('--quick', action='store_true', help='a few servers, fronts and connections, in half a minute')
     parser.add_argument('--tries', type=int, help=f'connections of each attack (default: {TRIES})')
     parser.add_argument('--json', action='store_true', help='print everything as JSON')
     parser.add_argument('--control', choices=CONTROLS, help='take out a protection, which has to be found')
