@@ -52,7 +52,7 @@ def test_partial_indexes_are_wanted_where_they_exist(made):
     change(made, 'DROP INDEX cron_tasks_needing_attention', 'DROP INDEX cron_runs_not_good')
     assert len(found(made)) == 2
     with made.connect() as connection:
-        inspector = inspect(connection)
+        inspector = MySQLInspector(connection)
         texts = [text for table in (tasks, runs) for text in differences(inspector, table, mysql.dialect())]
         assert not any('index' in text for text in texts)
 

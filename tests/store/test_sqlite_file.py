@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 
 from pyramid_cron.store.sqlite_file import OpenFile, identity, is_in_memory, sqlite_file
 
@@ -14,7 +14,6 @@ from pyramid_cron.store.sqlite_file import OpenFile, identity, is_in_memory, sql
         ('sqlite:////var/cron.sqlite', '/var/cron.sqlite'),
         ('sqlite:///cron.sqlite', 'cron.sqlite'),
         ('sqlite:///file:/var/cron.sqlite?mode=ro&uri=true', '/var/cron.sqlite'),
-        ('sqlite:///file:///var/cron%2520x.sqlite?uri=true', '/var/cron x.sqlite'),
         ('sqlite:///file://localhost/var/cron.sqlite?uri=true', '/var/cron.sqlite'),
         ('sqlite:///file:cron.sqlite?uri=true', 'cron.sqlite'),
         ('sqlite:///file:/var/cron.sqlite', 'file:/var/cron.sqlite'),
@@ -25,6 +24,12 @@ from pyramid_cron.store.sqlite_file import OpenFile, identity, is_in_memory, sql
 )
 def test_a_database_of_sqlite_has_a_file(url, name):
     assert sqlite_file(make_url(url)) == (None if name is None else Path(name))
+
+
+def test_escapes_in_a_uri_of_sqlite_are_resolved():
+    # SQLAlchemy 2.1 resolves those of its own URLs, 2.0 does not
+    url = URL.create('sqlite', database='file:///var/cron%20x.sqlite', query={'uri': 'true'})
+    assert sqlite_file(url) == Path('/var/cron x.sqlite')
 
 
 @pytest.mark.parametrize(
