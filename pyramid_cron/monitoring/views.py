@@ -15,7 +15,7 @@ from pyramid_cron.schedules import clock
 from pyramid_cron.settings import Settings
 from pyramid_cron.views import JSON, PATH_INFO, TEXT, prefers_json, refused, respond
 
-NOT_INSTALLED = "the metrics need a package that is not installed: pip install 'pyramid_cron[metrics]'"
+NOT_INSTALLED = "prometheus_client is not installed, or too old: run: pip install 'pyramid_cron[metrics]'"
 
 
 def includeme(config: Any) -> None:

@@ -170,6 +170,6 @@ def test_without_prometheus_client_the_answer_is_501(tmp_path):
     command = [sys.executable, '-c', WITHOUT, f'sqlite:///{tmp_path}/cron.sqlite']
     ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.stdout.splitlines() == [
-        "501 fail: the metrics need a package that is not installed: pip install 'pyramid_cron[metrics]'",
+        "501 fail: prometheus_client is not installed, or too old: run: pip install 'pyramid_cron[metrics]'",
         '503',
     ], ended.stderr

@@ -235,7 +235,7 @@ def test_without_prometheus_client_metrics_are_501(make_app, monkeypatch):
     monkeypatch.setitem(sys.modules, 'prometheus_client', None)
     answer = app.get('/cron/metrics', status=501)
     assert answer.text == (
-        "fail: the metrics need a package that is not installed: pip install 'pyramid_cron[metrics]'"
+        "fail: prometheus_client is not installed, or too old: run: pip install 'pyramid_cron[metrics]'"
     )
 
 
