@@ -14,6 +14,7 @@ TESTING = [
     'gunicorn',
     'huey',
     'hypothesis',
+    'packaging',
     'playwright',
     'procrastinate',
     'prometheus_client',
@@ -38,12 +39,16 @@ TESTING = [
     'WebTest',
     'zope.sqlalchemy',
 ]
-STORE = ['SQLAlchemy >= 2']
-STATUS = ['pyramid_jinja2']
-METRICS = ['prometheus_client >= 0.22', *STORE]
-COMPLETION = ['argcomplete']
-# the first that can write a job on a connection that it is given
-PROCRASTINATE = ['procrastinate >= 3.8', 'psycopg[binary,pool]', *STORE]
+# Lower bounds are the first versions with which all tests pass: ``tox -e oldest`` installs exactly these.
+# the first that tells how many rows an INSERT has added on PostgreSQL (preserve_rowcount)
+STORE = ['SQLAlchemy >= 2.0.28']
+# 2.0 does not find the template that another one extends
+STATUS = ['pyramid_jinja2 >= 2.0.1']
+# 0.22 does not have the name of the format in which metrics are sent, and there is no 0.23.0
+METRICS = ['prometheus_client >= 0.23.1', *STORE]
+COMPLETION = ['argcomplete >= 1.12']
+# the first that can write a job on a connection that it is given, and the first with wheels for Python 3.10 and 3.11
+PROCRASTINATE = ['procrastinate >= 3.8', 'psycopg[binary,pool] >= 3.1.4', *STORE]
 CELERY = ['celery >= 5.3']
 BENCHMARKS = [
     *PROCRASTINATE,
@@ -93,7 +98,7 @@ setup(
     zip_safe=False,
     python_requires='>=3.10',
     # Windows has no time zone database of its own
-    install_requires=['pyramid>=2.0', 'tzdata; sys_platform == "win32"'],
+    install_requires=['pyramid >= 2.0', 'tzdata; sys_platform == "win32"'],
     entry_points={'console_scripts': ['pcron = pyramid_cron.scripts.pcron:main']},
     extras_require={
         'store': STORE,
