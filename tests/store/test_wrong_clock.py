@@ -295,7 +295,7 @@ def test_only_what_a_false_gap_explains_is_corrected(servers):
     for gap in (true, {'first_minute': first, 'last_minute': AHEAD}):
         servers.execute(insert(gaps).values(app='app', **gap))
     servers.execute(update(ticks).values(last_minute=AHEAD + MINUTE))
-    server.tick(present())
+    server.tick(minute)
     assert servers.gaps() == [(minute - 9, minute - 8)]
     found = {row['id']: row for row in servers.rows(runs)}
     assert 'missed' not in found
