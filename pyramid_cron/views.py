@@ -13,7 +13,7 @@ from webob.acceptparse import create_accept_header
 from pyramid_cron import isolation, runner
 from pyramid_cron.access.addresses import parse_address
 from pyramid_cron.access.log import RefusalLog
-from pyramid_cron.access.rules import Rules, refuse
+from pyramid_cron.access.rules import Rules, Sender, refuse
 from pyramid_cron.external_url import seen_from_outside
 from pyramid_cron.orders import Order, PendingOrder, pending_order
 from pyramid_cron.parameters import CHECK, QUIET, has_parameter
@@ -88,10 +88,10 @@ class CronView:
 def refused(request: Any, alternatives: Sequence[Rules]) -> Response | None:
     """Return the answer to a request that complies with none of the rules, ``None`` if it does with one of them."""
     refusals: RefusalLog = request.registry['cron_refusals']
-    environ = _wsgi_headers(request)
+    sender = Sender(request.method, request.remote_addr, _wsgi_headers(request))
     first = None
     for rules in alternatives:
-        refusal = refuse(rules, request.method, request.remote_addr, environ, refusals.unchecked)
+        refusal = refuse(rules, sender, refusals.unchecked)
         if refusal is None:
             first = None
             break

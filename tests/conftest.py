@@ -7,11 +7,14 @@ import time
 
 import plaster.loaders
 import pytest
+from pyramid.config import Configurator
+from webtest import TestApp
 
 # a fixture is found by its name in a conftest
 from tests.support.mariadb import mariadb, mariadb_server  # noqa: F401
 from tests.support.postgresql import postgresql, postgresql_server, start_postgresql  # noqa: F401
 from tests.support.redis import redis_server  # noqa: F401
+from tests.support.requests import LOCAL
 from tests.support.store import (  # noqa: F401
     connection,
     empty_url,
@@ -78,3 +81,17 @@ def local_time():
 
     yield set_zone
     set_zone(before)
+
+
+@pytest.fixture
+def make_app():
+    """Return a function that makes a WebTest application with these tasks."""
+
+    def make(*tasks, **settings):
+        config = Configurator(settings=settings)
+        config.include('pyramid_cron')
+        for task in tasks:
+            config.add_cron_task(task)
+        return TestApp(config.make_wsgi_app(), extra_environ=LOCAL)
+
+    return make

@@ -40,7 +40,7 @@ from pyramid_cron import RunReport, Schedule, ScheduleWarning, Task, TaskReport,
 from pyramid_cron.access import peers
 from pyramid_cron.access.addresses import parse_network
 from pyramid_cron.access.log import HINT
-from pyramid_cron.access.rules import Rules, refuse
+from pyramid_cron.access.rules import Rules, Sender, refuse
 from pyramid_cron.doctor import crontab_check
 from pyramid_cron.doctor.address import parse_url
 from pyramid_cron.doctor.answers import Question, judge
@@ -447,7 +447,7 @@ def test_refusals_of_accounts_are_worded_as_shown(tmp_path, monkeypatch, uid, po
     table.write_text(tcp_tables.line(uid, port=int(port or 4711)))
     environ = {'wsgi.version': (1, 0), 'REMOTE_PORT': port, 'SERVER_PORT': '6543'}
     rules = Rules(None, (parse_network('127.0.0.1'),))
-    refusal = refuse(rules, 'GET', '127.0.0.1', environ, print, (str(table),))
+    refusal = refuse(rules, Sender('GET', '127.0.0.1', environ), print, (str(table),))
     shown = one_line(block('troubleshooting', f'refused a request to run cron tasks: {start}'))
     for written, real in (('www-data (33)', peers.account_name(33)), ('shop (1000)', peers.account_name(1000))):
         shown = shown.replace(written, real)

@@ -5,8 +5,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from pyramid import testing
-from pyramid.config import Configurator
-from webtest import TestApp
 
 from pyramid_cron import CronView, RunReport, TaskReport
 from pyramid_cron.claims import Unavailable
@@ -31,20 +29,6 @@ def fail(system):
 
 def text(*tasks, problem=None, brief=None, zone='UTC'):
     return quiet_text(RunReport(INSTANT, ZoneInfo(zone), 1.5, tasks, problem, brief))
-
-
-@pytest.fixture
-def make_app():
-    """Return a function that makes a WebTest application with these tasks."""
-
-    def make(*tasks, **settings):
-        config = Configurator(settings=settings)
-        config.include('pyramid_cron')
-        for task in tasks:
-            config.add_cron_task(task)
-        return TestApp(config.make_wsgi_app(), extra_environ=LOCAL)
-
-    return make
 
 
 def test_it_is_empty_when_all_is_well(make_app):

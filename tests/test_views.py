@@ -3,9 +3,7 @@ import socket
 
 import pytest
 from pyramid import testing
-from pyramid.config import Configurator
 from pyramid.request import Request
-from webtest import TestApp
 
 from pyramid_cron import CronView
 
@@ -17,20 +15,6 @@ def noop(system): ...
 
 def fail(system):
     raise LookupError('a secret')
-
-
-@pytest.fixture
-def make_app():
-    """Return a function that makes a WebTest application with these tasks."""
-
-    def make(*tasks, **settings):
-        config = Configurator(settings=settings)
-        config.include('pyramid_cron')
-        for task in tasks:
-            config.add_cron_task(task)
-        return TestApp(config.make_wsgi_app(), extra_environ=LOCAL)
-
-    return make
 
 
 @pytest.mark.parametrize('method', ['get', 'post'])

@@ -38,24 +38,29 @@ class Rules(NamedTuple):
     of_settings: str = 'cron.'
 
 
-def refuse(
-    rules: Rules,
-    method: str,
-    peer: str | None,
-    environ: Mapping[str, Any],
-    unchecked: Callable[[str], object],
-    tables: tuple[str, ...] = peers.TABLES,
-) -> Refusal | None:
-    """Return the reason why a request is refused, or ``None`` for an allowed request.
+class Sender(NamedTuple):
+    """What a request shows of its sender.
 
     :param method: the HTTP method.
     :param peer: the address of the connection's other end, ``REMOTE_ADDR``.
-    :param environ: the request's headers as keys of a WSGI environ (``HTTP_HOST``), and the port of the connection's
-        other end (``REMOTE_PORT``); other keys have no effect.
+    :param environ: the headers as keys of a WSGI environ (``HTTP_HOST``), and what the server sets, such as the ports
+        of the connection (``REMOTE_PORT``, ``SERVER_PORT``).
+    """
+
+    method: str
+    peer: str | None
+    environ: Mapping[str, Any]
+
+
+def refuse(
+    rules: Rules, sender: Sender, unchecked: Callable[[str], object], tables: tuple[str, ...] = peers.TABLES
+) -> Refusal | None:
+    """Return the reason why a request is refused, or ``None`` for an allowed request.
+
     :param unchecked: called with the reason if this system does not show the account behind a connection.
     :param tables: the files to find the account in, see :func:`.peers.find_owners`.
     """
-    refusal = _refuse(rules, method, peer, environ, unchecked, tables)
+    refusal = _refuse(rules, sender, unchecked, tables)
     if refusal is None:
         return None
     remedy = refusal.remedy
@@ -65,13 +70,9 @@ def refuse(
 
 
 def _refuse(
-    rules: Rules,
-    method: str,
-    peer: str | None,
-    environ: Mapping[str, Any],
-    unchecked: Callable[[str], object],
-    tables: tuple[str, ...],
+    rules: Rules, sender: Sender, unchecked: Callable[[str], object], tables: tuple[str, ...]
 ) -> Refusal | None:
+    method, peer, environ = sender
     if method not in rules.methods:
         return Refusal(405, 'by another method', f'the method is {quoted(method)}', f'use {" or ".join(rules.methods)}')
     if rules.secret is not None and not _has_secret(environ, rules.secret):

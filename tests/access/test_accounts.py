@@ -6,7 +6,7 @@ import pytest
 
 from pyramid_cron.access import accounts, peers
 from pyramid_cron.access.addresses import parse_network
-from pyramid_cron.access.rules import Rules, refuse
+from pyramid_cron.access.rules import Rules, Sender, refuse
 from tests.support.tcp_tables import PORT, SERVER_PORT, STRANGER, line
 
 OURS = os.geteuid()
@@ -20,7 +20,7 @@ def judge(tables, peer='127.0.0.1', secret=None, checks_account=True, **environ)
     environ = SERVED | {'REMOTE_PORT': str(PORT), 'SERVER_PORT': str(SERVER_PORT)} | environ
     environ = {name: value for name, value in environ.items() if value is not None}
     rules = Rules(secret, tuple(map(parse_network, ('127.0.0.0/8', '10.0.0.0/8'))), checks_account)
-    return refuse(rules, 'GET', peer, environ, reasons.append, tables), reasons
+    return refuse(rules, Sender('GET', peer, environ), reasons.append, tables), reasons
 
 
 @pytest.fixture

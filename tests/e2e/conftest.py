@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -253,12 +254,20 @@ def serve(start, program, ini, free_port, tmp_path):
 
 
 @pytest.fixture
+def folder_of_all():
+    """A folder that every account can write to, unlike that of pytest."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
+
+
+@pytest.fixture
 def proxy(program, start, free_port, tmp_path):
     """Start a proxy under an account of its own in front of an application server, and return its URL."""
 
-    def run(kind, backend):
+    def run(kind, backend, more=''):
         port = free_port()
-        name, *arguments = write_proxy(kind, tmp_path, account=PROXY, port=port, backend=backend)
+        name, *arguments = write_proxy(kind, tmp_path, account=PROXY, port=port, backend=backend, more=more)
         executable = program(name, superuser=True)
         start(executable, *arguments, listen=('127.0.0.1', port), account=PROXY if kind == 'caddy' else None)
         return f'http://127.0.0.1:{port}'

@@ -5,8 +5,6 @@ is, and every account reaches them.
 import pwd
 import re
 import subprocess
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -54,11 +52,8 @@ PATHS = ['/cron', '//cron', '/cron%0a', '/cron%0A?', '/%63ron', '/x/../cron', '/
 
 
 @pytest.fixture
-def tmp_path():
-    """A folder that every account can write to, unlike that of pytest."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o777)
-        yield Path(folder)
+def tmp_path(folder_of_all):
+    return folder_of_all
 
 
 @pytest.fixture

@@ -3,9 +3,6 @@
 With every server and proxy of this machine: ``python -m tests.doors --help``.
 """
 
-import tempfile
-from pathlib import Path
-
 import pytest
 
 from tests.support.modules import run_module
@@ -16,11 +13,8 @@ SECRET = 'a secret of more than 16 characters'
 
 
 @pytest.fixture
-def tmp_path():
-    """A folder that every account can write to, unlike that of pytest."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o777)
-        yield Path(folder)
+def tmp_path(folder_of_all):
+    return folder_of_all
 
 
 @pytest.mark.parametrize('secret', [None, SECRET], ids=['by default', 'with the secret'])

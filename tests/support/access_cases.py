@@ -8,7 +8,7 @@ import pytest
 from pyramid.config import Configurator
 from webtest import TestApp
 
-from pyramid_cron.access.rules import Rules, refuse
+from pyramid_cron.access.rules import Rules, Sender, refuse
 
 SECRET = 'correct-horse-battery'
 UTF8_SECRET = 'schlüssel-für-die-uhr-✓'
@@ -75,7 +75,7 @@ def warnings_of(caplog):
 
 
 def judge(environ, peer='127.0.0.1', secret=None, allowed_ips=LOOPBACK):
-    return refuse(Rules(secret, allowed_ips), 'GET', peer, environ, [].append)
+    return refuse(Rules(secret, allowed_ips), Sender('GET', peer, environ), [].append)
 
 
 def bearer(secret):
