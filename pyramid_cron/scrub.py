@@ -6,11 +6,15 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from pyramid_cron.isolation import OF_SERVERS, ends_process
 from pyramid_cron.printable import log_error
 from pyramid_cron.statement_parameters import leave_out_parameters
 from pyramid_cron.tasks import dotted_path
+
+if TYPE_CHECKING:
+    from pyramid_cron.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +77,18 @@ class Scrubber:
         self._last_logged = now
         shown = dotted_path(self._function)
         log_error(log, exc, 'cron.scrub: %s %s: a text is not kept', shown, problem)
+
+
+def scrubber_of(registry: Any, settings: Settings | None = None) -> Scrubber:
+    """Return the scrubber of an application, which is made at the first call.
+
+    :param settings: its settings, if they are not in its registry yet.
+    """
+    made: Scrubber | None = registry.get('cron_scrubber')
+    if made is None:
+        settings = settings or registry['cron_settings']
+        made = registry['cron_scrubber'] = Scrubber(settings.scrub, settings.keep_parameters)
+    return made
 
 
 # without the settings of an application

@@ -16,7 +16,7 @@ from pyramid.settings import asbool, aslist, falsey, truthy
 
 from pyramid_cron import callables
 from pyramid_cron.access.addresses import Network, parse_network
-from pyramid_cron.access.rules import METHODS, READING_METHODS, Rules
+from pyramid_cron.access.rules import METHODS, READING_METHODS, TO_READ, Rules
 from pyramid_cron.external_url import BaseURL
 from pyramid_cron.schedules import clock
 from pyramid_cron.tasks import LONGEST, dotted_path, parse_catch_up
@@ -272,8 +272,15 @@ class Settings:
         rules = [self.rules()]
         if self.monitor_secret is not None or self.monitor_ips is not None:
             # before the others, which may have to look up an account
-            rules.insert(0, Rules(self.monitor_secret, self.monitor_ips, False, of_settings='cron.monitor_'))
-        return [each._replace(methods=READING_METHODS, purpose='for health or metrics') for each in rules]
+            of_monitor = Rules(
+                self.monitor_secret,
+                self.monitor_ips,
+                checks_account=False,
+                secret_setting='cron.monitor_secret',
+                ips_setting='cron.monitor_ips',
+            )
+            rules.insert(0, of_monitor)
+        return [each._replace(methods=READING_METHODS, purpose=TO_READ) for each in rules]
 
 
 def app_name(settings: Settings, registry: Any) -> str:

@@ -16,10 +16,11 @@ from pyramid_cron.access.refusal import Refusal
 
 PORT = re.compile('[0-9]{1,5}')
 
-# ports below this one can only be taken by root, and no forwarder of root's does without being told to
+# only root may bind a port below it; the forwarders of root that were tried do not
 FIRST_UNPRIVILEGED_PORT = 1024
-# what curl is told to
-LOCAL_PORTS = '600-1023'
+# for curl's --local-port
+LOW_PORTS = range(600, FIRST_UNPRIVILEGED_PORT)
+LOCAL_PORTS = f'{LOW_PORTS.start}-{LOW_PORTS.stop - 1}'
 
 
 def refuse_other_account(
@@ -56,7 +57,7 @@ def refuse_other_account(
     if owners.has_ended or not owners.uids:
         return Refusal(
             403,
-            'from other accounts',
+            'on a connection that has ended',
             f'it comes from {address} port {port}, and no process of this machine holds that connection open',
             'keep it open until the answer is there',
             was_allowed=True,
@@ -72,7 +73,7 @@ def _refuse_owners(uids: frozenset[int], port: int) -> Refusal | None:
             return None
         return Refusal(
             403,
-            'by root from a port of 1024 or above',
+            f'by root from a port of {FIRST_UNPRIVILEGED_PORT} or above',
             f'it comes from this machine and from the account root, but from port {port}, as the requests of a '
             f'forwarder of root do; the server runs as {own}',
             f'call curl with --local-port {LOCAL_PORTS} in a crontab line of root, or make the request as {own}',

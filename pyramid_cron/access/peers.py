@@ -29,13 +29,14 @@ def find_owners(
 ) -> Owners:
     """Return the accounts at a peer's end of its connections.
 
-    Connections to different servers can share a port of the peer. If this process holds the server's end of some of
-    them, these are meant. Otherwise, as where Apache takes the requests of mod_wsgi, all of them are. There is none if
-    none leads to the port of the server: after a peer has reset its connection, those to other servers are left.
+    If several connections share the port of the peer, those count that end in this process; if none does, as where
+    Apache takes the requests of mod_wsgi, all count. After a peer has reset its connection, only those to other servers
+    are left.
 
     :param address: the address of the peer.
     :param port: the port of the peer.
-    :param server_port: the port of the server. It does not narrow the connections, because a header may have set it.
+    :param server_port: the port of the server. Without a connection to it no owner is returned. It selects none among
+        several, because a header may have set it.
     :param tables: the files to read, in the format of ``/proc/net/tcp``; unreadable files are skipped.
     :raises OSError: if no file can be read.
     """

@@ -13,7 +13,7 @@ class Refusal(NamedTuple):
     :param why: the reason, with what this request sent.
     :param remedy: how to make a request of this kind allowed. Like the kind, it contains nothing that the request sent.
     :param was_allowed: whether pyramid_cron 0.1 allowed requests of this kind.
-    :param purpose: what the request is for.
+    :param purpose: what the request is for, by the rules that refuse it.
     """
 
     status: int
@@ -21,7 +21,7 @@ class Refusal(NamedTuple):
     why: str
     remedy: str
     was_allowed: bool = False
-    purpose: str = 'to run cron tasks'
+    purpose: str = ''
 
 
 def quoted(value: str | None) -> str:

@@ -17,6 +17,7 @@ from pyramid_cron.access.refusal import Refusal, quoted
 
 METHODS = ('GET', 'POST')
 READING_METHODS = ('GET', 'HEAD')
+TO_RUN, TO_READ = 'to run cron tasks', 'for health or metrics'
 
 
 class Rules(NamedTuple):
@@ -27,15 +28,17 @@ class Rules(NamedTuple):
     :param checks_account: whether the account at the other end of a connection of this machine decides as well.
     :param methods: the HTTP methods that it can have.
     :param purpose: what it is for, in the log.
-    :param of_settings: the beginning of the names of the settings that these rules are made of.
+    :param secret_setting: the name of the setting that the secret is from.
+    :param ips_setting: that of the addresses.
     """
 
     secret: bytes | None
     allowed_ips: tuple[Network, ...] | None
     checks_account: bool = True
     methods: tuple[str, ...] = METHODS
-    purpose: str = 'to run cron tasks'
-    of_settings: str = 'cron.'
+    purpose: str = TO_RUN
+    secret_setting: str = 'cron.secret'
+    ips_setting: str = 'cron.allowed_ips'
 
 
 class Sender(NamedTuple):
@@ -65,8 +68,10 @@ def refuse(
         return None
     remedy = refusal.remedy
     if rules.secret is None and refusal.status == 403:
-        remedy += f', or set {rules.of_settings}secret and send it'
-    return refusal._replace(remedy=remedy, purpose=rules.purpose)
+        remedy += f', or set {rules.secret_setting} and send it'
+    # 0.1 had no health and no metrics
+    was_allowed = refusal.was_allowed and rules.purpose == TO_RUN
+    return refusal._replace(remedy=remedy, purpose=rules.purpose, was_allowed=was_allowed)
 
 
 def _refuse(
@@ -80,7 +85,7 @@ def _refuse(
             401,
             'without the secret',
             'it does not carry the secret',
-            f"send 'Authorization: Bearer' or 'Cron-Secret:' with {rules.of_settings}secret's value",
+            f"send 'Authorization: Bearer' or 'Cron-Secret:' with {rules.secret_setting}'s value",
         )
     if 'HTTP_SCRIPT_NAME' in environ:
         # gunicorn cuts the path by this header, which would lead past the paths that a proxy refuses
@@ -92,9 +97,11 @@ def _refuse(
         )
     address = parse_address(peer)
     if rules.allowed_ips is not None and not any_contains(rules.allowed_ips, address):
-        setting = 'cron.allowed_ips' if rules.of_settings == 'cron.' else 'cron.monitor_ips'
         return Refusal(
-            403, 'from other addresses', f'the peer {quoted(peer)} is not in {setting}', f'add its address to {setting}'
+            403,
+            'from other addresses',
+            f'the peer {quoted(peer)} is not in {rules.ips_setting}',
+            f'add its address to {rules.ips_setting}',
         )
     if rules.secret is not None:
         return None

@@ -76,7 +76,7 @@ class Address(NamedTuple):
 def parse_url(text: str, path: str) -> Address:
     """Parse ``http://localhost:6543/cron``, ``http://localhost:6543`` or ``unix:/run/shop.sock``.
 
-    :param text: a URL, whose query is left out.
+    :param text: a URL; its query is left out.
     :param path: the path of the trigger where the URL has none.
     :raises ValueError: for any other text.
     """
@@ -93,6 +93,11 @@ def parse_url(text: str, path: str) -> Address:
         raise ValueError(f'{text!r} is no URL such as http://localhost:6543/cron')
     shown = parts.path if parts.path.strip('/') else path
     return Address(parts.scheme, parts.hostname, port or DEFAULT_PORTS[parts.scheme], quote(shown, safe=SAFE))
+
+
+def parameters_of(text: str) -> list[str]:
+    """Return the names of the parameters in the query of a URL."""
+    return [part.partition('=')[0] for part in text.partition('?')[2].split('&')]
 
 
 def of_base_url(url: BaseURL, path: str) -> Address:

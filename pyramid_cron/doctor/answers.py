@@ -103,7 +103,7 @@ def _of_allowed(question: Question, name: str) -> Finding:
             f'request the port and the path of {question.app}',
         )
     secret = ' with the secret' if question.sent_secret else ''
-    return Finding(OK, TOPIC, f'{question.address} lets {question.account} run the tasks of {name}{secret}')
+    return Finding(OK, TOPIC, f'{question.address} allows {question.account} to run the tasks of {name}{secret}')
 
 
 def _of_refused(question: Question, answer: Answer, kind: str, remedy: str) -> Finding:
@@ -136,7 +136,7 @@ def no_answer(question: Question, exc: Exception) -> Finding:
     if isinstance(exc, TimeoutError):
         return _failed(
             f'{address} does not answer',
-            'all threads of the server may be busy: look for "begins" without "ended"',
+            'look in the log for "begins" without "ended": all threads of the server may be busy',
         )
     if isinstance(exc, socket.gaierror):
         return _failed(f'{address}: its name has no address ({message(exc)})', 'correct the URL')
@@ -147,7 +147,9 @@ def no_answer(question: Question, exc: Exception) -> Finding:
     if isinstance(exc, OSError) and not isinstance(exc, ConnectionError):
         return _failed(f'{address} cannot be reached: {message(exc)}', 'correct the URL, or the network')
     # an error of HTTP, or of a connection that was closed
-    return _failed(f'{address} answers no HTTP: {class_name(exc)}: {message(exc)}', 'is it https, or another program?')
+    return _failed(
+        f'{address} answers no HTTP: {class_name(exc)}: {message(exc)}', 'correct the scheme or the port of the URL'
+    )
 
 
 def not_sent(question: Question) -> Finding:

@@ -6,12 +6,15 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from pyramid_cron.doctor.address import Address, parse_url
+from pyramid_cron.access.accounts import FIRST_UNPRIVILEGED_PORT, LOCAL_PORTS
+from pyramid_cron.doctor.address import Address, parameters_of, parse_url
 from pyramid_cron.doctor.crontab_lines import Line
 from pyramid_cron.doctor.findings import FAIL, OK, WARN, Finding
 from pyramid_cron.doctor.shell_commands import NULL, Options, ShellCommand, commands_of, options_of
+from pyramid_cron.parameters import QUIET
 
 TOPIC = 'crontab'
+CRONTAB_LINE = 'the line of docs/production.rst'
 FAIL_OPTIONS = ('fail', 'fail-with-body')
 SECRET_OPTIONS = ('header', 'config', 'oauth2-bearer')
 PROXY_VARIABLES = ('http_proxy', 'all_proxy', 'ALL_PROXY')
@@ -44,12 +47,19 @@ class Trigger(NamedTuple):
     :param command: the command.
     :param options: its options, if it is curl or wget.
     :param address: where its request is sent to, ``None`` for ``pcron tick``.
+    :param is_quiet: whether the answer is empty when all is well.
     """
 
     line: Line
     command: ShellCommand
     options: Options
     address: Address | None
+    is_quiet: bool = True
+
+    @property
+    def prints(self) -> bool:
+        """Whether it prints answers, which cron mails."""
+        return not self.command.output and self.options.last('output') is None
 
     @property
     def sends_header(self) -> bool:
@@ -73,7 +83,7 @@ def triggers_of(lines: Iterable[Line], application: Application) -> Iterator[Tri
             for url in options.urls:
                 address = _address(url, options, application.path)
                 if address is not None:
-                    yield Trigger(line, command, options, address)
+                    yield Trigger(line, command, options, address, QUIET in parameters_of(url))
 
 
 def _ticks(words: Sequence[str], config_uri: str) -> bool:
@@ -110,7 +120,7 @@ def examine(
             TOPIC,
             f'no line of a crontab that {application.account} can read requests {application.path} or calls '
             f'pcron tick{where}',
-            'add one (docs/quickstart.rst), unless something else triggers the application',
+            f'add {CRONTAB_LINE}, unless something else triggers the application',
         )
     for trigger in triggers:
         problems = list(_of_trigger(trigger, application))
@@ -118,12 +128,12 @@ def examine(
         if not problems:
             what = trigger.command.program if trigger.address else 'pcron tick'
             yield Finding(OK, TOPIC, f'{trigger.line.place}: {what} as {trigger.line.account}')
-    if not has_mail and not all(trigger.command.errors for trigger in triggers):
+    if not has_mail and any(trigger.prints or not trigger.command.errors for trigger in triggers):
         yield Finding(
             WARN,
             TOPIC,
             'there is no /usr/sbin/sendmail, by which cron would mail errors',
-            'install a mail server, or write 2>>FILE at the end of the line',
+            'install a mail server, or write >>FILE 2>&1 at the end of the line',
         )
     kinds = {trigger.address is None for trigger in triggers}
     if len(kinds) == 2 and not application.has_store:
@@ -149,7 +159,7 @@ def _of_trigger(trigger: Trigger, application: Application) -> Iterator[Finding]
             WARN, f'it runs at {line.schedule}, and what is due at other minutes is late or missed', 'write * * * * *'
         )
     if command.errors == NULL:
-        yield finding(FAIL, 'it throws errors away', 'leave out what redirects 2 or & to /dev/null')
+        yield finding(FAIL, 'it throws errors away', 'remove the redirection of standard error to /dev/null')
     elif line.variables.get('MAILTO') == '':
         yield finding(WARN, 'MAILTO is empty, so that cron mails no error', 'set it to an address')
     if trigger.address is None:
@@ -175,9 +185,12 @@ def _of_curl(trigger: Trigger) -> Judged:
         return
     if options.has('silent') and not options.has('show-error'):
         yield FAIL, 'curl -s shows no error, and cron mails nothing', 'write -sS'
-    hides_output = trigger.command.output == NULL or options.last('output') == NULL
-    if hides_output and not (options.has('location') and options.last('max-redirs') == '0'):
-        yield WARN, 'curl takes a redirect for success, and shows no answer', 'add -L --max-redirs 0'
+    if not options.has('location'):
+        yield WARN, 'curl takes a redirect for success', f'add -L, as in {CRONTAB_LINE}'
+    if not options.has('max-time'):
+        yield WARN, 'curl waits for ever for a server that hangs', f'add -m 300, as in {CRONTAB_LINE}'
+    if trigger.prints and not trigger.is_quiet:
+        yield WARN, 'cron mails the answer of each minute', f'request ?quiet, as in {CRONTAB_LINE}'
 
 
 def _of_wget(trigger: Trigger) -> Judged:
@@ -191,6 +204,8 @@ def _of_wget(trigger: Trigger) -> Judged:
 
 def _of_request(trigger: Trigger, address: Address, application: Application) -> Judged:
     line, options, secret = trigger.line, trigger.options, application.secret
+    if options.has('proxy'):
+        yield FAIL, 'the request goes to a proxy', 'remove -x or --proxy'
     proxies = [name for name in PROXY_VARIABLES if line.variables.get(name)]
     if proxies and not (options.has('noproxy') or any(map(line.variables.get, NO_PROXY_VARIABLES))):
         yield FAIL, f'{proxies[0]} is set, and the request goes to that proxy', "add --noproxy '*'"
@@ -210,8 +225,8 @@ def _of_request(trigger: Trigger, address: Address, application: Application) ->
     elif line.account == 'root' and not options.has('local-port') and not application.is_root:
         yield (
             WARN,
-            'root is trusted from ports below 1024 only, unless the server runs as root',
-            'add --local-port 600-1023',
+            f'root is trusted from ports below {FIRST_UNPRIVILEGED_PORT} only, unless the server runs as root',
+            f'add --local-port {LOCAL_PORTS}',
         )
     elif line.account != application.account and not application.is_root:
         yield (

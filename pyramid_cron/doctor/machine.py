@@ -49,7 +49,7 @@ def examine_account(account: str, others: Collection[str]) -> Finding:
     :param others: the accounts of the lines that trigger the application.
     """
     different = sorted(set(others) - {account})
-    text = f'the request was sent by {account}'
+    text = f'checked as {account}'
     if not different:
         return Finding(OK, 'account', text)
     return Finding(OK, 'account', f'{text}, and lines of crontabs are of {", ".join(different)}')

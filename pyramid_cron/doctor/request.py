@@ -13,12 +13,12 @@ import ssl
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from pyramid_cron.access.accounts import LOW_PORTS
 from pyramid_cron.doctor.address import Address
+from pyramid_cron.parameters import CHECK
 
-QUERY = '?check'
-SECONDS = 10.0
-# root's own ports, as curl --local-port 600-1023 takes them
-LOW_PORTS = range(600, 1024)
+QUERY = f'?{CHECK}'
+TIMEOUT_SECONDS = 10.0
 TAKEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 MAX_BODY = 65536
 
@@ -87,7 +87,7 @@ def connect(address: Address, *, from_low_port: bool = False, uid: int | None = 
     """Return a connection to a server, see :func:`send`."""
     if address.unix_socket is not None:
         sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(SECONDS)
+        sock.settimeout(TIMEOUT_SECONDS)
         try:
             with _acting_as(uid):
                 sock.connect(address.unix_socket)
@@ -107,7 +107,7 @@ def connect(address: Address, *, from_low_port: bool = False, uid: int | None = 
         with _acting_as(uid):
             # belongs to the account for good, as the table of connections shows it
             sock = socket.socket(family, kind, protocol)
-        sock.settimeout(SECONDS)
+        sock.settimeout(TIMEOUT_SECONDS)
         # a port of a connection that has ended is free for another server
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

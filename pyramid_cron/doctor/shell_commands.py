@@ -23,8 +23,8 @@ CURL_NAMES = {
     'o': 'output',
     'H': 'header',
     'K': 'config',
+    'm': 'max-time',
     'x': 'proxy',
-    'u': 'user',
 }
 WGET_NAMES = {'q': 'quiet', 'O': 'output-document'}
 # short options with a value, which may stand behind them or be the next word

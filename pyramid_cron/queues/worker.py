@@ -15,7 +15,7 @@ from pyramid_cron.orders import run_delivered
 from pyramid_cron.printable import message
 from pyramid_cron.queues.handover import read_key
 from pyramid_cron.reports import FAILED, TaskReport
-from pyramid_cron.scrub import Scrubber
+from pyramid_cron.scrub import scrubber_of
 from pyramid_cron.settings import app_name
 
 log = logging.getLogger(__name__)
@@ -72,8 +72,6 @@ class LazyApplication:
         if report.outcome == FAILED:
             exc = report.exception
             why = report.reason if exc is None else f'{report.error}: {message(exc)}'
-            settings = self._app.registry['cron_settings']
-            scrub = Scrubber(settings.scrub, settings.keep_parameters)
             # the engine may keep it as well
-            raise TaskFailed(str(scrub(f'task {report.name} failed: {why}')))
+            raise TaskFailed(str(scrubber_of(self._app.registry)(f'task {report.name} failed: {why}')))
         return report

@@ -8,7 +8,7 @@ from typing import Any
 from pyramid_cron.events import notify
 from pyramid_cron.isolation import OF_SERVERS
 from pyramid_cron.memory_claims import MemoryClaims
-from pyramid_cron.scrub import Scrubber
+from pyramid_cron.scrub import scrubber_of
 from pyramid_cron.settings import Settings, app_name
 from pyramid_cron.store.admin import Store
 from pyramid_cron.store.claims import StoreClaims
@@ -25,8 +25,8 @@ def use_store(registry: Any, settings: Settings) -> None:
     :raises pyramid.exceptions.ConfigurationError: if no engine can be made of the setting ``cron.store``.
     """
     app = app_name(settings, registry)
-    scrub = Scrubber(settings.scrub, settings.keep_parameters)
-    database = Database(make_engine(settings.store, registry), app, settings.create_tables, scrub)
+    engine = make_engine(settings.store, registry)
+    database = Database(engine, app, settings.create_tables, scrubber_of(registry, settings))
     options = Options(
         app=app,
         catch_up=settings.catch_up,

@@ -105,7 +105,7 @@ def test_a_connection_to_another_server_is_no_proof(write, environ):
 @pytest.mark.parametrize('lines', [[], [line(STRANGER, port=PORT + 1)], [line(0, state='05')], [line(0, inode=0)]])
 def test_a_connection_without_a_process_is_refused(write, lines):
     refusal, reasons = judge(write(lines, []))
-    assert (refusal.status, refusal.kind, reasons) == (403, 'from other accounts', [])
+    assert (refusal.status, refusal.kind, reasons) == (403, 'on a connection that has ended', [])
     assert 'comes from 127.0.0.1 port 4711, and no process' in refusal.why
     assert 'set cron.secret' in refusal.remedy
 

@@ -6,8 +6,8 @@ from pyramid_cron.access.log import RefusalLog
 from pyramid_cron.access.refusal import Refusal
 from tests.support.threads import call_meanwhile
 
-PROXY = Refusal(403, 'through a proxy', 'it came through a proxy', 'go without one')
-METHOD = Refusal(405, 'by another method', 'the method is HEAD', 'use GET or POST')
+PROXY = Refusal(403, 'through a proxy', 'it came through a proxy', 'go without one', purpose='to run cron tasks')
+METHOD = Refusal(405, 'by another method', 'the method is HEAD', 'use GET or POST', purpose='to run cron tasks')
 
 ONE = 'refused a request to run cron tasks: it came through a proxy; to allow it, go without one'
 

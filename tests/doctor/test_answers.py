@@ -13,7 +13,7 @@ OWN = 'http://localhost:6543/cron'
 ALLOWED = 'ok: this request may run tasks, and has run none because of ?check; application '
 
 
-def ask(**values):
+def sent(**values):
     return Question(**{'address': parse_url(URL, '/cron'), 'app': 'shop', 'path': '/cron', 'account': 'me'} | values)
 
 
@@ -22,14 +22,14 @@ def refused(kind, remedy='do something'):
 
 
 def test_an_allowed_request_is_ok():
-    assert judge(ask(), Answer(200, ALLOWED + 'shop\n')) == (
+    assert judge(sent(), Answer(200, ALLOWED + 'shop\n')) == (
         'ok',
         'request',
-        f'{URL} lets me run the tasks of shop',
+        f'{URL} allows me to run the tasks of shop',
         '',
     )
-    found = judge(ask(sent_secret=True), Answer(200, ALLOWED + 'shop'))
-    assert found.text == f'{URL} lets me run the tasks of shop with the secret'
+    found = judge(sent(sent_secret=True), Answer(200, ALLOWED + 'shop'))
+    assert found.text == f'{URL} allows me to run the tasks of shop with the secret'
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_an_allowed_request_is_ok():
     ],
 )
 def test_any_other_answer_fails_with_a_remedy(answer, text, remedy):
-    found = judge(ask(own=parse_url(OWN, '/cron')), answer)
+    found = judge(sent(own=parse_url(OWN, '/cron')), answer)
     assert found.status == 'fail'
     assert text in found.text
     assert remedy in found.remedy
@@ -70,27 +70,27 @@ def test_any_other_answer_fails_with_a_remedy(answer, text, remedy):
 
 
 def test_without_another_address_none_is_named():
-    assert judge(ask(), Answer(403, refused('through a proxy'))).remedy == 'do something'
-    assert judge(ask(), Answer(302, '', '/')).remedy.endswith('request the application server itself')
+    assert judge(sent(), Answer(403, refused('through a proxy'))).remedy == 'do something'
+    assert judge(sent(), Answer(302, '', '/')).remedy.endswith('request the application server itself')
 
 
 def test_a_wrong_secret_is_not_a_missing_one():
-    found = judge(ask(sent_secret=True), Answer(401, refused('without the secret')))
+    found = judge(sent(sent_secret=True), Answer(401, refused('without the secret')))
     assert 'refuses the secret of this configuration (401)' in found.text
     assert 'WSGIPassAuthorization' in found.remedy
-    found = judge(ask(sent_secret=True), Answer(403, refused('from other addresses')))
+    found = judge(sent(sent_secret=True), Answer(403, refused('from other addresses')))
     assert found.text == f'{URL} refuses requests from other addresses (403)'
 
 
 def test_the_server_is_named_for_a_proxy_alone():
-    found = judge(ask(own=parse_url(OWN, '/cron')), Answer(403, refused('by a browser')))
+    found = judge(sent(own=parse_url(OWN, '/cron')), Answer(403, refused('by a browser')))
     assert found.remedy == 'do something'
 
 
 def test_a_line_with_a_header_may_send_the_secret():
-    found = judge(ask(line_sends_header=True), Answer(401, refused('without the secret')))
+    found = judge(sent(line_sends_header=True), Answer(401, refused('without the secret')))
     assert (found.status, found.text) == ('ok', f'{URL} requires a secret, and the line sends a header')
-    assert judge(ask(line_sends_header=True), Answer(403, refused('by a browser'))).status == 'fail'
+    assert judge(sent(line_sends_header=True), Answer(403, refused('by a browser'))).status == 'fail'
 
 
 @pytest.mark.parametrize(
@@ -103,19 +103,19 @@ def test_a_line_with_a_header_may_send_the_secret():
         (ssl.SSLCertVerificationError('self-signed'), 'self-signed', 'curl refuses it as well'),
         (PermissionError(13, 'Permission denied'), 'Permission denied', 'the account me'),
         (OSError(113, 'No route to host'), 'cannot be reached: [Errno 113] No route to host', 'the network'),
-        (http.client.RemoteDisconnected('closed'), 'answers no HTTP: RemoteDisconnected', 'https'),
-        (http.client.BadStatusLine('SSH-2.0'), 'answers no HTTP: BadStatusLine: SSH-2.0', 'https'),
-        (ConnectionResetError(104, 'reset'), 'answers no HTTP: ConnectionResetError', 'https'),
+        (http.client.RemoteDisconnected('closed'), 'answers no HTTP: RemoteDisconnected', 'correct the scheme'),
+        (http.client.BadStatusLine('SSH-2.0'), 'answers no HTTP: BadStatusLine: SSH-2.0', 'correct the scheme'),
+        (ConnectionResetError(104, 'reset'), 'answers no HTTP: ConnectionResetError', 'correct the scheme'),
     ],
 )
 def test_no_answer_fails_with_a_remedy(exc, text, remedy):
-    found = no_answer(ask(), exc)
+    found = no_answer(sent(), exc)
     assert (found.status, found.topic) == ('fail', 'request')
     assert text in found.text
     assert remedy in found.remedy
 
 
 def test_a_secret_that_is_not_sent_is_a_failure():
-    found = not_sent(ask(address=parse_url('http://example.com', '/cron')))
+    found = not_sent(sent(address=parse_url('http://example.com', '/cron')))
     assert found.status == 'fail'
     assert found.text.startswith('http://example.com/cron is http to another machine')

@@ -6,13 +6,12 @@ from pyramid_cron.doctor.crontab_lines import Crontab, lines_of
 SECRET = b'a secret of some length'
 DOCUMENTED = [
     '* * * * *   curl -fsSL --max-redirs 0 --max-time 300 -o /dev/null http://localhost:6543/cron',
-    "* * * * * curl -sS --fail-with-body 'http://localhost:6543/cron?quiet'",
     "* * * * * curl -sSLm 300 --fail-with-body 'http://localhost:6543/cron?quiet'",
     "* * * * * curl -sSLm 300 --fail-with-body -H @h --unix-socket /run/demo/demo.sock 'http://localhost/cron?quiet'",
     '* * * * *   /srv/shop/.venv/bin/pcron tick /srv/shop/shop.ini >/dev/null',
     '* * * * *   cd /srv/shop && .venv/bin/pcron tick shop.ini#main',
     '* * * * *   wget -nv -O /dev/null --max-redirect=0 http://localhost:6543/cron',
-    "*/1 * * * * sh -c 'curl --fail localhost:6543/cron'",
+    "*/1 * * * * sh -c 'curl --fail -Lm 300 -o x localhost:6543/cron'",
 ]
 
 
@@ -75,17 +74,26 @@ def test_a_missing_line_is_no_failure(check):
     [
         # that of 0.1
         ('curl -o /dev/null http://localhost/cron', 'fail curl has no -f', 'add --fail-with-body'),
-        ('curl -fs http://localhost/cron', 'fail curl -s shows no error', 'write -sS'),
-        ('curl -f --max-redirs 0 -o /dev/null localhost/cron', 'warn curl takes a redirect', 'add -L --max-redirs 0'),
-        ('curl -fL http://localhost/cron >/dev/null', 'warn curl takes a redirect', 'add -L --max-redirs 0'),
-        ('curl -f -o /dev/null http://localhost/cron', 'warn curl takes a redirect', 'add -L --max-redirs 0'),
-        ('curl -f http://localhost/cron >/dev/null', 'warn curl takes a redirect', 'add -L --max-redirs 0'),
-        ('curl -f http://localhost/cron 2>/dev/null', 'fail it throws errors away', 'leave out'),
-        ('pcron tick shop.ini >/dev/null 2>&1', 'fail it throws errors away', 'leave out'),
+        ('curl -fsLm 300 -o x http://localhost/cron', 'fail curl -s shows no error', 'write -sS'),
+        ('curl -fm 300 -o x localhost/cron', 'warn curl takes a redirect for success', 'add -L'),
+        ('curl -fL --max-redirs 0 -o x localhost/cron', 'warn curl waits for ever', 'add -m 300'),
+        ('curl -fLm 300 localhost/cron', 'warn cron mails the answer of each minute', 'request ?quiet'),
+        ("curl -fLm 300 'localhost/cron?check=quiet'", 'warn cron mails the answer', 'request ?quiet'),
+        ('curl -fLm 300 -x http://p:3128 -o x localhost/cron', 'fail the request goes to a proxy', 'remove -x'),
+        (
+            'curl -fLm 300 -o x http://localhost/cron 2>/dev/null',
+            'fail it throws errors away',
+            'remove the redirection',
+        ),
+        ('pcron tick shop.ini >/dev/null 2>&1', 'fail it throws errors away', 'remove the redirection'),
         ('wget -q -O x --max-redirect=0 localhost/cron', 'fail wget -q shows no error', 'wget -nv'),
         ('wget --max-redirect=0 localhost/cron', 'warn wget writes a file', 'add -O /dev/null'),
         ('wget -O x http://localhost/cron', 'warn wget follows a redirect', 'add --max-redirect=0'),
-        ('curl -f http://www.example.com/cron', 'warn it requests www.example.com', 'http://localhost'),
+        (
+            'curl -fLm 300 -o /dev/null http://www.example.com/cron',
+            'warn it requests www.example.com',
+            'http://localhost',
+        ),
     ],
 )
 def test_what_hides_an_error_is_found(check, line, text, remedy):
@@ -97,27 +105,27 @@ def test_what_hides_an_error_is_found(check, line, text, remedy):
 
 
 def test_other_minutes_are_found(check):
-    assert texts(check('*/5 * * * * curl -f localhost/cron\n')) == [
+    assert texts(check('*/5 * * * * curl -fLm 300 -o /dev/null localhost/cron\n')) == [
         'warn mine, line 1: it runs at */5 * * * *, and what is due at other minutes is late or missed'
     ]
 
 
 def test_an_empty_mailto_is_found(check):
-    assert texts(check('MAILTO=""\n* * * * * curl -f localhost/cron\n')) == [
+    assert texts(check('MAILTO=""\n* * * * * curl -fLm 300 -o /dev/null localhost/cron\n')) == [
         'warn mine, line 2: MAILTO is empty, so that cron mails no error'
     ]
 
 
 def test_a_line_that_cron_ignores_is_found(check):
-    [found] = check('* * * * * curl -f localhost/cron')
+    [found] = check('* * * * * curl -fLm 300 -o /dev/null localhost/cron')
     assert (found.status, found.remedy) == ('fail', 'end it with one')
     assert found.text == 'mine, line 1: cron ignores a last line without a newline'
-    [found] = check('* * * * * curl -f localhost/cron\n', ignored='of its name: rename it')
+    [found] = check('* * * * * curl -fLm 300 -o /dev/null localhost/cron\n', ignored='of its name: rename it')
     assert (found.text, found.remedy) == ('mine, line 1: of its name', 'rename it')
 
 
 def test_a_mail_program_is_needed_for_errors(check):
-    line = '* * * * * curl -f localhost/cron'
+    line = '* * * * * curl -fLm 300 -o /dev/null localhost/cron'
     assert texts(check(f'{line}\n', has_mail=False)) == [
         'ok mine, line 1: curl as me',
         'warn there is no /usr/sbin/sendmail, by which cron would mail errors',
@@ -126,7 +134,7 @@ def test_a_mail_program_is_needed_for_errors(check):
 
 
 def test_two_kinds_of_triggers_need_a_store(check):
-    both = '* * * * * curl -f localhost/cron\n* * * * * pcron tick shop.ini\n'
+    both = '* * * * * curl -fLm 300 -o /dev/null localhost/cron\n* * * * * pcron tick shop.ini\n'
     *lines, found = check(both)
     assert (len(lines), found.status) == (2, 'fail')
     assert 'without a store each runs what is due' in found.text
@@ -137,7 +145,7 @@ def test_two_kinds_of_triggers_need_a_store(check):
 
 
 def test_root_needs_a_low_port(check):
-    line = '* * * * * curl -f {} localhost/cron\n'
+    line = '* * * * * curl -fLm 300 -o /dev/null {} localhost/cron\n'
     [found] = check(line.format(''), account='root')
     assert (found.status, found.remedy) == ('warn', 'add --local-port 600-1023')
     # root requests as the line does, and sees it
@@ -152,31 +160,33 @@ def test_root_needs_a_low_port(check):
 
 
 def test_another_account_cannot_be_checked(check):
-    [found] = check('* * * * * curl -f localhost/cron\n', account='www-data')
+    [found] = check('* * * * * curl -fLm 300 -o /dev/null localhost/cron\n', account='www-data')
     assert (found.status, found.remedy) == ('warn', 'check it as www-data or set cron.secret')
-    [found] = check('* * * * * curl -f localhost/cron\n', account='www-data', is_root=True)
+    [found] = check('* * * * * curl -fLm 300 -o /dev/null localhost/cron\n', account='www-data', is_root=True)
     assert found.status == 'ok'
 
 
 @pytest.mark.parametrize('options', ['-H @.cron-header', '--header @h', '-K config', '--oauth2-bearer @x'])
 def test_a_secret_needs_a_header(check, options):
-    [found] = check('* * * * * curl -f localhost/cron\n', secret=SECRET, account='root')
+    [found] = check('* * * * * curl -fLm 300 -o /dev/null localhost/cron\n', secret=SECRET, account='root')
     assert (found.status, found.text) == ('fail', 'mine, line 1: cron.secret is set, and it sends no header')
-    [found] = check(f'* * * * * curl -f {options} localhost/cron\n', secret=SECRET, account='root')
+    [found] = check(f'* * * * * curl -fLm 300 -o /dev/null {options} localhost/cron\n', secret=SECRET, account='root')
     assert found.status == 'ok'
 
 
 def test_a_secret_on_the_command_line_shows(check):
-    [found] = check(f"* * * * * curl -f -H 'Cron-Secret: {SECRET.decode()}' localhost/cron\n", secret=SECRET)
+    [found] = check(
+        f"* * * * * curl -fLm 300 -o /dev/null -H 'Cron-Secret: {SECRET.decode()}' localhost/cron\n", secret=SECRET
+    )
     assert found.status == 'warn'
     assert 'ps shows' in found.text
     assert SECRET.decode() not in str(found)
 
 
 def test_a_secret_needs_https_between_machines(check):
-    [found] = check('* * * * * curl -f -H @h http://example.com/cron\n', secret=SECRET)
+    [found] = check('* * * * * curl -fLm 300 -o /dev/null -H @h http://example.com/cron\n', secret=SECRET)
     assert (found.status, found.remedy) == ('fail', 'use https, or request localhost')
-    [found] = check('* * * * * curl -f -H @h https://example.com/cron\n', secret=SECRET)
+    [found] = check('* * * * * curl -fLm 300 -o /dev/null -H @h https://example.com/cron\n', secret=SECRET)
     assert found.status == 'ok'
 
 
@@ -192,5 +202,5 @@ def test_a_secret_needs_https_between_machines(check):
     ],
 )
 def test_a_proxy_of_curl_is_found(check, variables, options, status):
-    [found] = check(f'{variables}\n* * * * * curl -f {options} localhost/cron\n')
+    [found] = check(f'{variables}\n* * * * * curl -fLm 300 -o /dev/null {options} localhost/cron\n')
     assert found.status == status

@@ -25,7 +25,7 @@ def address_of(server, **values):
     return Address('http', 'localhost', server.server_port, '/cron')._replace(**values)
 
 
-def test_the_request_asks_for_a_check_alone(server, monkeypatch):
+def test_the_request_requests_only_a_check(server, monkeypatch):
     monkeypatch.setenv('http_proxy', 'http://127.0.0.1:1')
     answer = send(address_of(server))
     [(path, headers, _)] = server.seen

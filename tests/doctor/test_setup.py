@@ -55,7 +55,7 @@ def test_an_address_is_needed(found):
 
 def test_a_sound_setup_is_ok(found):
     with answering(ALLOWED) as server:
-        findings = found(url_of(server), f'* * * * * curl -f --local-port 600-1023 {url_of(server)}')
+        findings = found(url_of(server), f'* * * * * curl -fLm 300 -o /dev/null --local-port 600-1023 {url_of(server)}')
     assert {finding.status for finding in findings} == {'ok'}
     assert [finding.topic for finding in findings] == ['request', 'crontab', 'account', 'zone', 'store']
     assert len(server.seen) == 1
@@ -92,7 +92,7 @@ def test_without_a_secret_another_machine_is_requested(found):
 def test_the_addresses_of_lines_are_requested(found):
     refusal = 'fail: refused a request through a proxy: request the application server itself'
     with answering(ALLOWED) as server, answering(refusal, 403) as proxy:
-        lines = f'* * * * * curl -f {url_of(proxy)}\n' * 2 + '* * * * * pcron tick /shop.ini'
+        lines = f'* * * * * curl -fLm 300 -o /dev/null {url_of(proxy)}\n' * 2 + '* * * * * pcron tick /shop.ini'
         findings = found(url_of(server), lines, own=url_of(server))
     assert len(proxy.seen) == 1
     [ok, failed] = [finding for finding in findings if finding.topic == 'request']
@@ -108,7 +108,7 @@ def spool(tmp_path):
     def write(account, url):
         folder = tmp_path / 'var/spool/cron/crontabs'
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / account).write_text(f'* * * * * curl -f --local-port 600-1023 {url}\n' * 2)
+        (folder / account).write_text(f'* * * * * curl -fLm 300 -o /dev/null --local-port 600-1023 {url}\n' * 2)
 
     return write
 
@@ -117,7 +117,8 @@ def spool(tmp_path):
 def test_root_requests_from_the_ports_of_its_lines(found):
     with answering(ALLOWED) as server:
         url = url_of(server)
-        found(url, f'* * * * * curl -f {url}\n* * * * * curl -f --local-port 600-1023 {url}\n')
+        line = '* * * * * curl -fLm 300 -o /dev/null'
+        found(url, f'{line} {url}\n{line} --local-port 600-1023 {url}\n')
     assert [client[1] < 1024 for _, _, client in server.seen] == [True, False]
 
 
@@ -130,7 +131,7 @@ def test_root_requests_as_the_accounts_of_lines(found, spool):
     assert [client[1] < 1024 for _, _, client in server.seen] == [True, False]
     assert of(findings, 'request')[1] == (
         'ok',
-        f'the crontab of nobody, line 1: {url_of(server)} lets nobody run the tasks of shop',
+        f'the crontab of nobody, line 1: {url_of(server)} allows nobody to run the tasks of shop',
     )
 
 
@@ -156,7 +157,9 @@ def test_cron_ignores_lines_of_no_account(found, spool, monkeypatch):
 
 def test_lines_get_no_secret_of_this_application(found):
     with answering(NO_SECRET, 401) as server:
-        lines = f'* * * * * curl -f -H @.cron-header {url_of(server)}\n* * * * * pcron tick /shop.ini'
+        lines = (
+            f'* * * * * curl -fLm 300 -o /dev/null -H @.cron-header {url_of(server)}\n* * * * * pcron tick /shop.ini'
+        )
         findings = found(None, lines, settings={'cron.secret': SECRET})
     assert 'Authorization' not in server.seen[0][1]
     _, (status, text) = of(findings, 'request')
@@ -165,7 +168,7 @@ def test_lines_get_no_secret_of_this_application(found):
 
 
 def test_other_machines_of_lines_are_not_requested(found):
-    findings = found(None, '* * * * * curl -f https://192.0.2.1/cron')
+    findings = found(None, '* * * * * curl -fLm 300 -o /dev/null https://192.0.2.1/cron')
     assert len(of(findings, 'request')) == 1
 
 

@@ -44,7 +44,7 @@ def test_a_missing_quotation_mark_is_an_error():
     [
         ('curl -fsSL x', {'fail': [''], 'silent': [''], 'show-error': [''], 'location': ['']}, ['x']),
         ('curl -so/dev/null x', {'silent': [''], 'output': ['/dev/null']}, ['x']),
-        ('curl -o /dev/null -m 5 x', {'output': ['/dev/null'], 'm': ['5']}, ['x']),
+        ('curl -o /dev/null -m 5 x', {'output': ['/dev/null'], 'max-time': ['5']}, ['x']),
         ('curl -H a -H b x', {'header': ['a', 'b']}, ['x']),
         ('curl -o', {'output': ['']}, []),
         ('curl --max-redirs 0 --max-time=3 x', {'max-redirs': ['0'], 'max-time': ['3']}, ['x']),
@@ -56,7 +56,7 @@ def test_a_missing_quotation_mark_is_an_error():
         ('wget --max-redirect 0 x', {'max-redirect': ['0']}, ['x']),
     ],
 )
-def test_options_and_urls_are_told_apart(text, values, urls):
+def test_options_and_urls_are_distinguished(text, values, urls):
     [command] = commands_of(text)
     options = options_of(command)
     assert (options.values, options.urls) == (values, urls)

@@ -86,7 +86,7 @@ def test_pauses_are_warnings(server, examined):
 
 
 @pytest.mark.parametrize(('unregistered', 'status'), [('warn', 'warn'), ('fail', 'fail')])
-def test_an_unregistered_task_is_what_the_setting_says(servers, examined, unregistered, status):
+def test_an_unregistered_task_has_the_status_of_the_setting(servers, examined, unregistered, status):
     server = servers.start(unregistered=unregistered).add()
     server.tick()
     servers.execute(ticks.update().values(minute_before=LONG_AGO + timedelta(days=1)))

@@ -63,7 +63,7 @@ def test_the_demo_is_reached_and_runs_nothing(serve, server_kind, doctor, tmp_pa
     [(status, text)] = doctor(tmp_path / 'demo.ini')
     assert (status, text) == (
         'ok',
-        f'http://127.0.0.1:{served.port}/cron lets {account()} run the tasks of pyramid_cron_demo',
+        f'http://127.0.0.1:{served.port}/cron allows {account()} to run the tasks of pyramid_cron_demo',
     )
     assert served.journal == ''
 
@@ -87,7 +87,7 @@ def test_a_secret_opens_the_proxy(serve, server_kind, nginx, doctor, ini, tmp_pa
     served = serve(server_kind, settings={'cron.secret': SECRET})
     url = nginx(served.port)
     [(status, text)] = doctor(tmp_path / 'demo.ini', url)
-    assert (status, text) == ('ok', f'{url} lets {account()} run the tasks of pyramid_cron_demo with the secret')
+    assert (status, text) == ('ok', f'{url} allows {account()} to run the tasks of pyramid_cron_demo with the secret')
     [(status, text)] = doctor(ini(settings={'cron.secret': 'another secret of some length'}), url)
     assert status == 'fail'
     assert 'refuses the secret of this configuration (401)' in text
@@ -122,20 +122,20 @@ def test_each_account_is_answered_for_itself(program, serve, server_kind, doctor
     served = serve(server_kind, account=APPLICATION)
     for name in (None, APPLICATION):
         [(status, text)] = doctor(tmp_path / 'demo.ini', account=name)
-        assert (status, f'lets {name or "root"} run' in text) == ('ok', True)
+        assert (status, f'allows {name or "root"} to run' in text) == ('ok', True)
     [(status, text)] = doctor(tmp_path / 'demo.ini', account=ANYBODY)
     assert status == 'fail'
     assert f'refuses requests from other accounts (403), and this is the account {ANYBODY} make it as daemon' in text
     assert served.journal == ''
 
 
-def test_root_asks_for_the_accounts_of_lines(serve, server_kind, doctor, cron_file, tmp_path):
+def test_root_requests_as_the_accounts_of_lines(serve, server_kind, doctor, cron_file, tmp_path):
     served = serve(server_kind, account=APPLICATION)
     line = f'curl -f http://localhost:{served.port}/cron'
     path = cron_file('pyramid-cron-test', f'* * * * * {ANYBODY} {line}\n* * * * * {APPLICATION} {line}\n')
     text = [f'{status} {text}' for status, text in doctor(tmp_path / 'demo.ini') if str(path) in text]
     assert f'fail {path}, line 1: http://localhost:{served.port}/cron refuses requests from other accounts' in text[0]
-    assert text[1].startswith(f'ok {path}, line 2: http://localhost:{served.port}/cron lets {APPLICATION} run')
+    assert text[1].startswith(f'ok {path}, line 2: http://localhost:{served.port}/cron allows {APPLICATION} to run')
     assert served.journal == ''
 
 

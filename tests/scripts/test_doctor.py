@@ -41,7 +41,7 @@ def test_a_finding_is_a_line(run):
     with answering(ALLOWED) as server:
         _, out = run(f'http://localhost:{server.server_port}', columns=1000)
     lines = out.splitlines()
-    assert lines[0].startswith(f'ok    request   http://localhost:{server.server_port}/cron lets ')
+    assert lines[0].startswith(f'ok    request   http://localhost:{server.server_port}/cron allows ')
     assert 'ok    zone      schedules are in UTC, where it is Wed 23:07 (+0000)' in lines
     assert {line[:6] for line in lines} <= {'ok    ', 'warn  ', 'fail  '}
 
