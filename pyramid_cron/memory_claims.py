@@ -73,7 +73,7 @@ class MemoryClaims:
         self._running: dict[Task, tuple[float, datetime | None]] = {}
         # the last minute that each task has begun for
         self._begun: dict[Task, datetime] = {}
-        # of each task whose last run here has failed
+        # of each task that failed at its last run here
         self._failures: dict[Task, Failures] = {}
         self._lock = threading.Lock()
 

@@ -92,4 +92,4 @@ def scrubber_of(registry: Any, settings: Settings | None = None) -> Scrubber:
 
 
 # without the settings of an application
-WITHOUT_PARAMETERS = Scrubber()
+DEFAULT_SCRUBBER = Scrubber()

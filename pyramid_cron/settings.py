@@ -275,7 +275,7 @@ class Settings:
             of_monitor = Rules(
                 self.monitor_secret,
                 self.monitor_ips,
-                checks_account=False,
+                peer_check=False,
                 secret_setting='cron.monitor_secret',
                 ips_setting='cron.monitor_ips',
             )

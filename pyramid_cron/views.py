@@ -91,7 +91,7 @@ def refused(request: Any, alternatives: Sequence[Rules]) -> Response | None:
     sender = Sender(request.method, request.remote_addr, _wsgi_headers(request))
     first = None
     for rules in alternatives:
-        refusal = refuse(rules, sender, refusals.unchecked)
+        refusal = refuse(rules, sender, refusals.log_unchecked)
         if refusal is None:
             first = None
             break

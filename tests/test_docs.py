@@ -43,7 +43,7 @@ from pyramid_cron.access.log import HINT
 from pyramid_cron.access.rules import Rules, Sender, refuse
 from pyramid_cron.doctor import crontab_check
 from pyramid_cron.doctor.address import parse_url
-from pyramid_cron.doctor.answers import Question, judge
+from pyramid_cron.doctor.answers import SentRequest, interpret
 from pyramid_cron.doctor.crontab_lines import Crontab, lines_of
 from pyramid_cron.doctor.request import Answer
 from pyramid_cron.memory_claims import MemoryClaims
@@ -296,11 +296,11 @@ def test_the_findings_about_the_line_of_the_old_release_are_those_that_are_shown
     app = TestApp(config.make_wsgi_app(), extra_environ={'REMOTE_ADDR': '127.0.0.1', 'HTTP_HOST': 'localhost'})
     [line] = lines_of(Crontab('the crontab of shop', f'* * * * * curl -o /dev/null {proxy}\n', 'shop'))
     checked = crontab_check.Application('/cron', '/shop.ini', None, 'shop', has_store=False)
-    findings = list(crontab_check.examine(list(crontab_check.triggers_of([line], checked)), checked))
+    findings = list(crontab_check.examine_triggers(list(crontab_check.triggers_of([line], checked)), checked))
     for url, headers in {own: {}, proxy: {'Via': '1.1 proxy'}}.items():
         response = app.get('/cron?check', headers=headers, expect_errors=True)
-        question = Question(parse_url(url, '/cron'), 'shop', '/cron', 'shop', own=parse_url(own, '/cron'))
-        findings.append(judge(question, Answer(response.status_int, response.text)))
+        sent = SentRequest(parse_url(url, '/cron'), 'shop', '/cron', 'shop', own=parse_url(own, '/cron'))
+        findings.append(interpret(sent, Answer(response.status_int, response.text)))
     findings[2] = findings[2]._replace(text=f'{line.place}: {findings[2].text}')
     lines = [
         part

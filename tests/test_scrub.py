@@ -5,7 +5,7 @@ import functools
 import pytest
 from gevent import GreenletExit
 
-from pyramid_cron.scrub import NOT_SCRUBBED, WITHOUT_PARAMETERS, Scrubbed, Scrubber
+from pyramid_cron.scrub import DEFAULT_SCRUBBER, NOT_SCRUBBED, Scrubbed, Scrubber
 from pyramid_cron.statement_parameters import LEFT_OUT
 from tests.support.servers import Clock
 
@@ -32,7 +32,7 @@ def raising(exc):
 
 
 def test_parameters_are_left_out_unless_they_are_to_be_kept():
-    assert Scrubber()(SHOWN) == WITHOUT_PARAMETERS(SHOWN) == KEPT
+    assert Scrubber()(SHOWN) == DEFAULT_SCRUBBER(SHOWN) == KEPT
     assert Scrubber(keep_parameters=True)(SHOWN) == SHOWN
     assert Scrubber(without_bob, keep_parameters=True)(SHOWN) == SHOWN.replace('bob', '***')
 

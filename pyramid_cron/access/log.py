@@ -55,8 +55,8 @@ class RefusalLog:
                 HINT if refusal.was_allowed else '',
             )
 
-    def unchecked(self, why: str) -> None:
-        """Log once that requests from this machine are judged without the account behind the connection.
+    def log_unchecked(self, why: str) -> None:
+        """Log once that requests from this machine are allowed or refused without the account behind the connection.
 
         :param why: the reason why the account is unknown.
         """
@@ -64,7 +64,7 @@ class RefusalLog:
             logged, self._unchecked = self._unchecked, True
         if not logged:
             log.warning(
-                'requests from this machine are judged by their address alone, because %s: '
+                'requests from this machine are allowed or refused by their address alone, because %s: '
                 'if a proxy runs here, set cron.secret',
                 why,
             )

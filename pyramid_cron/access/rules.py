@@ -25,7 +25,7 @@ class Rules(NamedTuple):
 
     :param secret: the secret that it must carry, or ``None`` if addresses decide.
     :param allowed_ips: the networks that must contain its peer, or ``None`` for any peer.
-    :param checks_account: whether the account at the other end of a connection of this machine decides as well.
+    :param peer_check: whether the account at the other end of a connection of this machine decides as well.
     :param methods: the HTTP methods that it can have.
     :param purpose: what it is for, in the log.
     :param secret_setting: the name of the setting that the secret is from.
@@ -34,7 +34,7 @@ class Rules(NamedTuple):
 
     secret: bytes | None
     allowed_ips: tuple[Network, ...] | None
-    checks_account: bool = True
+    peer_check: bool = True
     methods: tuple[str, ...] = METHODS
     purpose: str = TO_RUN
     secret_setting: str = 'cron.secret'
@@ -109,7 +109,7 @@ def _refuse(
     if refusal is not None or address is None or not address.is_loopback:
         return refusal
     refusal = refuse_other_host(environ)
-    if refusal is not None or not rules.checks_account:
+    if refusal is not None or not rules.peer_check:
         return refusal
     # last, because the look-up of the account reads files
     return refuse_other_account(address, environ, unchecked, tables)

@@ -53,7 +53,7 @@ class Address(NamedTuple):
             return False
 
     @property
-    def is_own(self) -> bool:
+    def is_this_machine(self) -> bool:
         """Whether a request does not leave this machine."""
         if self.is_loopback:
             return True

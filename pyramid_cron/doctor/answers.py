@@ -25,7 +25,7 @@ OTHER_ACCOUNTS = 'from other accounts'
 LOG = 'the log of pyramid_cron has the reason and what to do; restart the server if it runs an older version'
 
 
-class Question(NamedTuple):
+class SentRequest(NamedTuple):
     """A request that was sent, and what was expected.
 
     :param address: where it was sent to.
@@ -51,31 +51,30 @@ class Question(NamedTuple):
         return f'request the application server itself{"" if self.own is None else f", {self.own}"}'
 
 
-def judge(question: Question, answer: Answer) -> Finding:
+def interpret(sent: SentRequest, answer: Answer) -> Finding:
     """Return what an answer means."""
-    body, address = answer.body.strip(), question.address
+    body, address = answer.body.strip(), sent.address
     allowed, refused = ALLOWED.fullmatch(body), REFUSED.fullmatch(body)
     if allowed is not None and answer.status == 200:
-        return _of_allowed(question, printable(allowed[1]))
+        return _of_allowed(sent, printable(allowed[1]))
     if refused is not None:
-        return _of_refused(question, answer, printable(refused['kind']), printable(' '.join(refused['remedy'].split())))
+        return _of_refused(sent, answer, printable(refused['kind']), printable(' '.join(refused['remedy'].split())))
     if 300 <= answer.status < 400:
         return _failed(
             f'{address} redirects ({answer.status}) to {printable(answer.location or "nowhere")}, and nothing runs',
-            f'exclude {question.path} from that in the proxy or the application, or {question.instead}',
+            f'exclude {sent.path} from that in the proxy or the application, or {sent.instead}',
         )
     if answer.status in (401, 403, 405):
         if body.startswith('fail'):
             return _failed(f'{address} refuses the request ({answer.status})', LOG)
         return _failed(
             f'{address} refuses the request ({answer.status}), and that is not pyramid_cron{_server(answer)}',
-            f'a proxy, or a tween of the application, protects the path: {question.instead}',
+            f'a proxy, or a tween of the application, protects the path: {sent.instead}',
         )
     if answer.status == 404:
         return _failed(
             f'{address} is not found (404){_server(answer)}',
-            f'the path of the trigger is {question.path}, below that of a mount; if a proxy refuses it, '
-            f'{question.instead}',
+            f'the path of the trigger is {sent.path}, below that of a mount; if a proxy refuses it, {sent.instead}',
         )
     if answer.status in (502, 503, 504):
         return _failed(
@@ -92,42 +91,42 @@ def judge(question: Question, answer: Answer) -> Finding:
         return _failed(f'{address} answers {answer.status}{_server(answer)}', 'the log of the server has the traceback')
     return _failed(
         f'{address} answers {answer.status} {_shown(body)}, and that is not this application{_server(answer)}',
-        f'request the port of {question.app}, or include pyramid_cron before the route that matches {question.path}',
+        f'request the port of {sent.app}, or include pyramid_cron before the route that matches {sent.path}',
     )
 
 
-def _of_allowed(question: Question, name: str) -> Finding:
-    if name != question.app:
+def _of_allowed(sent: SentRequest, name: str) -> Finding:
+    if name != sent.app:
         return _failed(
-            f'{question.address} is the application {name}, not {question.app}',
-            f'request the port and the path of {question.app}',
+            f'{sent.address} is the application {name}, not {sent.app}',
+            f'request the port and the path of {sent.app}',
         )
-    secret = ' with the secret' if question.sent_secret else ''
-    return Finding(OK, TOPIC, f'{question.address} allows {question.account} to run the tasks of {name}{secret}')
+    secret = ' with the secret' if sent.sent_secret else ''
+    return Finding(OK, TOPIC, f'{sent.address} allows {sent.account} to run the tasks of {name}{secret}')
 
 
-def _of_refused(question: Question, answer: Answer, kind: str, remedy: str) -> Finding:
-    text = f'{question.address} refuses requests {kind} ({answer.status})'
-    if kind == WITHOUT_SECRET and question.line_sends_header:
-        return Finding(OK, TOPIC, f'{question.address} requires a secret, and the line sends a header')
-    if kind == WITHOUT_SECRET and question.sent_secret:
+def _of_refused(sent: SentRequest, answer: Answer, kind: str, remedy: str) -> Finding:
+    text = f'{sent.address} refuses requests {kind} ({answer.status})'
+    if kind == WITHOUT_SECRET and sent.line_sends_header:
+        return Finding(OK, TOPIC, f'{sent.address} requires a secret, and the line sends a header')
+    if kind == WITHOUT_SECRET and sent.sent_secret:
         return _failed(
-            f'{question.address} refuses the secret of this configuration ({answer.status})',
+            f'{sent.address} refuses the secret of this configuration ({answer.status})',
             'restart the server if the secret was changed; under mod_wsgi set WSGIPassAuthorization On',
         )
     if kind == OTHER_ACCOUNTS:
-        text += f', and this is the account {question.account}'
-    if kind == THROUGH_PROXY and question.own is not None:
-        remedy += f'; it listens at {question.own}'
+        text += f', and this is the account {sent.account}'
+    if kind == THROUGH_PROXY and sent.own is not None:
+        remedy += f'; it listens at {sent.own}'
     return _failed(text, remedy)
 
 
-def no_answer(question: Question, exc: Exception) -> Finding:
+def no_answer(sent: SentRequest, exc: Exception) -> Finding:
     """Return what it means that a request was not answered.
 
     :param exc: the error.
     """
-    address = question.address
+    address = sent.address
     if isinstance(exc, ConnectionRefusedError | FileNotFoundError):
         what = 'there is no socket' if isinstance(exc, FileNotFoundError) else 'nothing listens'
         return _failed(
@@ -143,7 +142,7 @@ def no_answer(question: Question, exc: Exception) -> Finding:
     if isinstance(exc, ssl.SSLError):
         return _failed(f'{address}: {message(exc)}', 'curl refuses it as well: correct the certificate or the URL')
     if isinstance(exc, PermissionError):
-        return _failed(f'{address}: {message(exc)}', f'give the account {question.account} access to the socket')
+        return _failed(f'{address}: {message(exc)}', f'give the account {sent.account} access to the socket')
     if isinstance(exc, OSError) and not isinstance(exc, ConnectionError):
         return _failed(f'{address} cannot be reached: {message(exc)}', 'correct the URL, or the network')
     # an error of HTTP, or of a connection that was closed
@@ -152,11 +151,10 @@ def no_answer(question: Question, exc: Exception) -> Finding:
     )
 
 
-def not_sent(question: Question) -> Finding:
+def not_sent(sent: SentRequest) -> Finding:
     """Return that the secret is not sent where others could read it."""
     return _failed(
-        f'{question.address} is http to another machine, which would show cron.secret on the way, so that nothing was '
-        'sent',
+        f'{sent.address} is http to another machine, which would show cron.secret on the way, so that nothing was sent',
         'use https, or request from the machine itself',
     )
 

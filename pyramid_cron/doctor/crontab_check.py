@@ -105,7 +105,7 @@ def _address(url: str, options: Options, path: str) -> Address | None:
     return address._replace(unix_socket=options.last('unix-socket'))
 
 
-def examine(
+def examine_triggers(
     triggers: Sequence[Trigger], application: Application, unreadable: Sequence[str] = (), has_mail: bool = True
 ) -> Iterator[Finding]:
     """Yield what is found about the lines that trigger an application.
@@ -123,7 +123,7 @@ def examine(
             f'add {CRONTAB_LINE}, unless something else triggers the application',
         )
     for trigger in triggers:
-        problems = list(_of_trigger(trigger, application))
+        problems = list(_examine_trigger(trigger, application))
         yield from problems
         if not problems:
             what = trigger.command.program if trigger.address else 'pcron tick'
@@ -145,7 +145,7 @@ def examine(
         )
 
 
-def _of_trigger(trigger: Trigger, application: Application) -> Iterator[Finding]:
+def _examine_trigger(trigger: Trigger, application: Application) -> Iterator[Finding]:
     line, command = trigger.line, trigger.command
 
     def finding(status: str, text: str, remedy: str) -> Finding:
@@ -164,17 +164,17 @@ def _of_trigger(trigger: Trigger, application: Application) -> Iterator[Finding]
         yield finding(WARN, 'MAILTO is empty, so that cron mails no error', 'set it to an address')
     if trigger.address is None:
         return
-    judge = _of_curl if command.program == 'curl' else _of_wget
-    for status, text, remedy in judge(trigger):
+    examine_command = _examine_curl if command.program == 'curl' else _examine_wget
+    for status, text, remedy in examine_command(trigger):
         yield finding(status, text, remedy)
-    for status, text, remedy in _of_request(trigger, trigger.address, application):
+    for status, text, remedy in _examine_url(trigger, trigger.address, application):
         yield finding(status, text, remedy)
 
 
-Judged = Iterator[tuple[str, str, str]]
+Problems = Iterator[tuple[str, str, str]]
 
 
-def _of_curl(trigger: Trigger) -> Judged:
+def _examine_curl(trigger: Trigger) -> Problems:
     options = trigger.options
     if not options.has(*FAIL_OPTIONS):
         yield (
@@ -193,7 +193,7 @@ def _of_curl(trigger: Trigger) -> Judged:
         yield WARN, 'cron mails the answer of each minute', f'request ?quiet, as in {CRONTAB_LINE}'
 
 
-def _of_wget(trigger: Trigger) -> Judged:
+def _examine_wget(trigger: Trigger) -> Problems:
     if trigger.options.has('quiet'):
         yield FAIL, 'wget -q shows no error, and cron mails nothing', 'use curl -sS --fail-with-body, or wget -nv'
     if not trigger.options.has('output-document'):
@@ -202,7 +202,7 @@ def _of_wget(trigger: Trigger) -> Judged:
         yield WARN, 'wget follows a redirect, and takes a page for success', 'add --max-redirect=0'
 
 
-def _of_request(trigger: Trigger, address: Address, application: Application) -> Judged:
+def _examine_url(trigger: Trigger, address: Address, application: Application) -> Problems:
     line, options, secret = trigger.line, trigger.options, application.secret
     if options.has('proxy'):
         yield FAIL, 'the request goes to a proxy', 'remove -x or --proxy'
@@ -214,7 +214,7 @@ def _of_request(trigger: Trigger, address: Address, application: Application) ->
             yield FAIL, 'cron.secret is set, and it sends no header', 'add -H @.cron-header (docs/production.rst)'
         elif secret.decode('utf-8', 'replace') in line.command:
             yield WARN, 'the secret is on the command line, which ps shows to all', 'write -H @FILE'
-        if address.scheme == 'http' and not address.is_own:
+        if address.scheme == 'http' and not address.is_this_machine:
             yield FAIL, f'it sends the secret over http to {address.host}', 'use https, or request localhost'
     elif not address.is_loopback:
         yield (

@@ -23,7 +23,7 @@ WRITABLE_BY_OTHERS = 0o022
 def read_crontabs(account: str, root: Path = ROOT, command: str = CRONTAB) -> tuple[list[Crontab], list[str]]:
     """Return the crontabs, and the names of those that cannot be read.
 
-    :param account: the account whose own crontab is read.
+    :param account: the account to read the crontab of.
     :param root: the folder that has ``etc`` and ``var``.
     :param command: the command that prints the account's own crontab with ``-l``.
     """
@@ -97,7 +97,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _reason_to_ignore(path: Path) -> str | None:
     if not NAME.fullmatch(path.name):
-        return "Debian's cron ignores files whose names have other characters than letters, digits, - and _: rename it"
+        return "Debian's cron ignores a file with other characters in its name than letters, digits, - and _: rename it"
     status = path.stat()
     if status.st_uid != 0 or status.st_mode & WRITABLE_BY_OTHERS:
         return 'cron ignores files that are not of root, or that others may write: chown root and chmod go-w'

@@ -54,11 +54,11 @@ def examine(setup: Setup) -> Iterator[Finding]:
     account = machine.account_name()
     triggers: list[crontab_check.Trigger] = []
     checks: dict[str, Callable[[], Iterator[Finding]]] = {
-        answers.TOPIC: lambda: _of_request(setup, account),
-        crontab_check.TOPIC: lambda: _of_crontabs(setup, account, triggers),
+        answers.TOPIC: lambda: _check_request(setup, account),
+        crontab_check.TOPIC: lambda: _check_crontabs(setup, account, triggers),
         'account': lambda: iter([machine.examine_account(account, [trigger.line.account for trigger in triggers])]),
         'zone': lambda: machine.examine_zone(setup.settings, os.environ, setup.now),
-        'store': lambda: _of_store(setup),
+        'store': lambda: _check_store(setup),
         'queue': lambda: examine_queues(setup.registry),
     }
     for topic, check in checks.items():
@@ -68,7 +68,7 @@ def examine(setup: Setup) -> Iterator[Finding]:
             yield Finding(FAIL, topic, f'it cannot be checked: {class_name(exc)}: {message(exc)}')
 
 
-def _of_request(setup: Setup, account: str) -> Iterator[Finding]:
+def _check_request(setup: Setup, account: str) -> Iterator[Finding]:
     if setup.address is None:
         yield Finding(
             FAIL,
@@ -77,12 +77,12 @@ def _of_request(setup: Setup, account: str) -> Iterator[Finding]:
             'name it, as in pcron doctor CONFIG_URI http://localhost:6543/cron',
         )
         return
-    question = _question(setup, setup.address, account)
-    yield _ask(question._replace(sent_secret=setup.settings.secret is not None), setup.settings.secret, account)
+    sent = _request_of(setup, setup.address, account)
+    yield _send(sent._replace(sent_secret=setup.settings.secret is not None), setup.settings.secret, account)
 
 
-def _question(setup: Setup, address: Address, account: str) -> answers.Question:
-    return answers.Question(
+def _request_of(setup: Setup, address: Address, account: str) -> answers.SentRequest:
+    return answers.SentRequest(
         address,
         app_name(setup.settings, setup.registry),
         cron_path(setup.registry),
@@ -91,25 +91,25 @@ def _question(setup: Setup, address: Address, account: str) -> answers.Question:
     )
 
 
-def _ask(question: answers.Question, secret: bytes | None, account: str, from_low_port: bool = True) -> Finding:
+def _send(sent: answers.SentRequest, secret: bytes | None, account: str, from_low_port: bool = True) -> Finding:
     """Send a request as the account that it names.
 
     :param account: the account of this process, which has to be root for another one.
     :param from_low_port: whether root connects from a port below 1024.
     """
-    address = question.address
-    if secret is not None and address.scheme == 'http' and not address.is_own:
-        return answers.not_sent(question)
-    uid = None if question.account == account else machine.uid_of(question.account)
+    address = sent.address
+    if secret is not None and address.scheme == 'http' and not address.is_this_machine:
+        return answers.not_sent(sent)
+    uid = None if sent.account == account else machine.uid_of(sent.account)
     low = from_low_port and uid is None and address.is_loopback and machine.is_root()
     try:
         answer = request.send(address, secret, from_low_port=low, uid=uid)
     except (OSError, http.client.HTTPException) as exc:
-        return answers.no_answer(question, exc)
-    return answers.judge(question, answer)
+        return answers.no_answer(sent, exc)
+    return answers.interpret(sent, answer)
 
 
-def _of_crontabs(setup: Setup, account: str, triggers: list[crontab_check.Trigger]) -> Iterator[Finding]:
+def _check_crontabs(setup: Setup, account: str, triggers: list[crontab_check.Trigger]) -> Iterator[Finding]:
     """Yield what is found about the lines of crontabs, with a request to each further address of this machine in them.
 
     :param triggers: a list to which the lines are added.
@@ -126,11 +126,11 @@ def _of_crontabs(setup: Setup, account: str, triggers: list[crontab_check.Trigge
     environment = read_environment(setup.root)
     lines = [line for crontab in crontabs for line in lines_of(crontab, environment)]
     triggers += crontab_check.triggers_of(lines, application)
-    yield from crontab_check.examine(triggers, application, unreadable, has_mail(setup.root))
-    yield from _of_their_addresses(setup, account, triggers)
+    yield from crontab_check.examine_triggers(triggers, application, unreadable, has_mail(setup.root))
+    yield from _check_line_addresses(setup, account, triggers)
 
 
-def _of_their_addresses(setup: Setup, account: str, triggers: Sequence[crontab_check.Trigger]) -> Iterator[Finding]:
+def _check_line_addresses(setup: Setup, account: str, triggers: Sequence[crontab_check.Trigger]) -> Iterator[Finding]:
     """Yield what the servers of this machine answer that lines request: as root, to the accounts of the lines."""
     by_account = machine.is_root() and setup.settings.secret is None
     seen = set() if setup.address is None else {(setup.address.end, account, True)}
@@ -145,15 +145,15 @@ def _of_their_addresses(setup: Setup, account: str, triggers: Sequence[crontab_c
             continue
         seen.add((address.end, sender, low))
         # without the secret, which another application could be there to read
-        question = _question(setup, address, sender)._replace(line_sends_header=trigger.sends_header)
+        sent = _request_of(setup, address, sender)._replace(line_sends_header=trigger.sends_header)
         try:
-            found = _ask(question, None, account, low)
+            found = _send(sent, None, account, low)
         except LookupError:
             found = Finding(FAIL, crontab_check.TOPIC, f'there is no account {sender}, and cron ignores the line')
         yield found._replace(text=f'{line.place}: {found.text}')
 
 
-def _of_store(setup: Setup) -> Iterator[Finding]:
+def _check_store(setup: Setup) -> Iterator[Finding]:
     if setup.registry['cron_store'] is None:
         yield Finding(OK, 'store', 'cron.store is not set, so that no ticks, runs and pauses are remembered')
         return

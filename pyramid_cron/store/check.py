@@ -72,7 +72,7 @@ def _of_database(database: Database) -> Generator[Finding, None, bool]:
     try:
         began = time.monotonic()
         with database.engine.connect() as connection:
-            scoped = database.of_app(connection)
+            scoped = database.scoped(connection)
             ahead = clock.now().timestamp() - scoped.clock()
             milliseconds = (time.monotonic() - began) * 1000
             version = '.'.join(map(str, connection.dialect.server_version_info or ()))
@@ -156,7 +156,7 @@ def _of_texts(database: Database) -> Finding:
     run_id = uuid4().hex
     try:
         with database.engine.connect() as connection:
-            scoped = database.of_app(connection)
+            scoped = database.scoped(connection)
             History(scoped).begin(id=run_id, task='', attempt=0, trigger='none', reason=Scrubbed(EMOJI))
             stored = scoped.scalar(scoped.select(runs, runs.c.reason).where(runs.c.id == run_id))
             connection.rollback()

@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from pyramid_cron.scrub import WITHOUT_PARAMETERS, Scrubber
+from pyramid_cron.scrub import DEFAULT_SCRUBBER, Scrubber
 from pyramid_cron.store.dialects import Dialect, database_clock, dialect_of, skips_locked
 from pyramid_cron.store.errors import unavailable
 from pyramid_cron.store.schema import processes
@@ -46,12 +46,12 @@ class StoreConnection:
 
     :param connection: a connection to the database of the store.
     :param app: the name of the application.
-    :param scrub: scrubs the texts that are stored, see :meth:`.Database.of_app`.
+    :param scrub: scrubs the texts that are stored, see :meth:`.Database.scoped`.
     """
 
     __slots__ = ('_connection', '_scrub', 'app')
 
-    def __init__(self, connection: Connection, app: str, scrub: Scrubber = WITHOUT_PARAMETERS) -> None:
+    def __init__(self, connection: Connection, app: str, scrub: Scrubber = DEFAULT_SCRUBBER) -> None:
         self._connection = connection
         self.app = app
         self._scrub = scrub

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 
 from pyramid_cron.printable import message
-from pyramid_cron.scrub import WITHOUT_PARAMETERS, Scrubber
+from pyramid_cron.scrub import DEFAULT_SCRUBBER, Scrubber
 from pyramid_cron.store.circuit_breaker import CircuitBreaker
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import SQLITE, dialect_of
@@ -32,7 +32,7 @@ class Database:
     :param scrub: scrubs the texts that are stored.
     """
 
-    def __init__(self, engine: Engine, app: str, create_tables: bool, scrub: Scrubber = WITHOUT_PARAMETERS) -> None:
+    def __init__(self, engine: Engine, app: str, create_tables: bool, scrub: Scrubber = DEFAULT_SCRUBBER) -> None:
         self.engine = engine
         self.app = app
         self.creates_tables = create_tables
@@ -47,7 +47,7 @@ class Database:
             self._file = OpenFile(path)
             event.listen(engine, 'connect', self._file.opened)
 
-    def of_app(self, connection: Connection) -> StoreConnection:
+    def scoped(self, connection: Connection) -> StoreConnection:
         """Return a connection for the rows of the application, also one of the application's own session."""
         return StoreConnection(connection, self.app, self.scrub)
 
@@ -60,7 +60,7 @@ class Database:
         with self.breaker.guard(), self._connected() as connection:
             with database_errors():
                 transaction = connection.begin()
-            yield self.of_app(connection)
+            yield self.scoped(connection)
             with database_errors(), transaction:
                 # commits here, and rolls back if that fails
                 pass
@@ -75,13 +75,13 @@ class Database:
         """
         with self.breaker.guard(), self._connected(isolation_level='AUTOCOMMIT') as connection:
             if dialect_of(connection.dialect.name) is not SQLITE:
-                yield self.of_app(connection)
+                yield self.scoped(connection)
                 return
             # the row of a tick is not worth a wait for the disk: lost with the machine, it makes a gap of a minute
             driver: Any = connection.connection.driver_connection
             driver.execute('PRAGMA synchronous = NORMAL')
             try:
-                yield self.of_app(connection)
+                yield self.scoped(connection)
             finally:
                 # an exit within a statement has closed it
                 if not connection.invalidated:
@@ -105,7 +105,7 @@ class Database:
             if not self._readable:
                 with database_errors():
                     self._readable = has_tables(connection, self.creates_tables)
-            yield self.of_app(connection) if self._readable else None
+            yield self.scoped(connection) if self._readable else None
 
     @contextmanager
     def _connected(self, **options: Any) -> Iterator[Connection]:

@@ -39,7 +39,7 @@ class FailedTicks:
 
         :param first: the first minute of that time, aware.
         :param last: its last minute.
-        :param ahead: whether ticks count as well whose minute the database's clock had not reached.
+        :param ahead: whether ticks count as well for minutes that the database's clock had not reached.
         """
         with self._lock:
             counted = [

@@ -55,7 +55,7 @@ class RunSessions:
             return NOT_JOINED
 
         def scoped(connection: Connection) -> StoreConnection:
-            scoped = self._database.of_app(connection)
+            scoped = self._database.scoped(connection)
             if self._checked_process != process_id:
                 require_same_database(scoped, name, process_id)
                 self._checked_process = process_id

@@ -93,7 +93,7 @@ class SessionCheck:
         return row
 
     def _refuse(self, connection: Connection, seconds: float) -> None:
-        scoped = self._database.of_app(connection)
+        scoped = self._database.scoped(connection)
         require_same_database(scoped, self._session, self._process.id)
         scoped.execute(scoped.update(processes).where(processes.c.id == self._process.id).values(lease_until=0.0))
         raise RolledBack

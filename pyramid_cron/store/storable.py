@@ -14,7 +14,7 @@ from typing import TypeVar
 from sqlalchemy import Dialect, String, Text, TypeDecorator
 
 from pyramid_cron.printable import encodable
-from pyramid_cron.scrub import WITHOUT_PARAMETERS, Scrubber
+from pyramid_cron.scrub import DEFAULT_SCRUBBER, Scrubber
 from pyramid_cron.store.errors import Refused
 
 # of a text without a limit of its own: MySQL's type holds 65,535 bytes
@@ -23,8 +23,8 @@ MOST_CHARACTERS = 16_000
 Written = TypeVar('Written')
 
 _only_ascii: ContextVar[bool] = ContextVar('only_ascii', default=False)
-# that of the application whose statement is executed
-_scrubber: ContextVar[Scrubber] = ContextVar('scrubber', default=WITHOUT_PARAMETERS)
+# of the application that executes the statement
+_scrubber: ContextVar[Scrubber] = ContextVar('scrubber', default=DEFAULT_SCRUBBER)
 
 
 class Storable(TypeDecorator[str]):

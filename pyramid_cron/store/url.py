@@ -22,7 +22,7 @@ MALFORMED = (
 
 # of a host name that is a part of a password, because that has an @ or a / of its own
 NO_HOST = re.compile(r'[\s@/?#"\'\[\]]')
-# options in the query of a URL whose values are no secrets, and which errors have to name
+# options in the query of a URL that are no secrets, and that errors have to name
 PLAIN_OPTIONS = frozenset({'host', 'hostaddr', 'unix_socket'})
 PASSWORDS = frozenset({'password', 'passwd', 'pwd'})
 # an option behind a path, of which the value has the last @
@@ -58,7 +58,7 @@ def _is_well_formed(url: URL) -> bool:
     return (
         (url.host is None or NO_HOST.search(url.host) is None)
         and (url.port is None or 0 < url.port < 65536)
-        # a user whose password is missing
+        # a user without the password
         and not ('@' in (url.username or '') and url.password is None)
     )
 

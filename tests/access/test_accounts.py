@@ -14,12 +14,12 @@ OURS = os.geteuid()
 SERVED = {'wsgi.version': (1, 0)}
 
 
-def judge(tables, peer='127.0.0.1', secret=None, checks_account=True, **environ):
+def judge(tables, peer='127.0.0.1', secret=None, peer_check=True, **environ):
     """Return the refusal of a request, and the reasons why its account is unknown."""
     reasons = []
     environ = SERVED | {'REMOTE_PORT': str(PORT), 'SERVER_PORT': str(SERVER_PORT)} | environ
     environ = {name: value for name, value in environ.items() if value is not None}
-    rules = Rules(secret, tuple(map(parse_network, ('127.0.0.0/8', '10.0.0.0/8'))), checks_account)
+    rules = Rules(secret, tuple(map(parse_network, ('127.0.0.0/8', '10.0.0.0/8'))), peer_check)
     return refuse(rules, Sender('GET', peer, environ), reasons.append, tables), reasons
 
 
@@ -153,9 +153,9 @@ def test_a_request_without_a_connection_goes_by_its_address(write, environ):
 
 def test_the_check_of_the_account_can_be_switched_off(write):
     for lines, port in (([line(STRANGER)], PORT), ([], None)):
-        assert judge(write(lines), checks_account=False, REMOTE_PORT=port) == (None, [])
-    assert judge(write([]), checks_account=False, HTTP_VIA='1.1 p')[0].kind == 'through a proxy'
-    assert judge(write([]), checks_account=False, HTTP_HOST='example.com')[0].kind == 'for another host'
+        assert judge(write(lines), peer_check=False, REMOTE_PORT=port) == (None, [])
+    assert judge(write([]), peer_check=False, HTTP_VIA='1.1 p')[0].kind == 'through a proxy'
+    assert judge(write([]), peer_check=False, HTTP_HOST='example.com')[0].kind == 'for another host'
 
 
 @pytest.mark.parametrize(

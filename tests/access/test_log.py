@@ -110,8 +110,8 @@ def test_requests_of_many_threads_are_counted_once_each(logged):
 
 def test_an_unknown_account_is_logged_once(logged):
     refusals = RefusalLog()
-    refusals.unchecked('there is no table')
-    refusals.unchecked('there is no table')
+    refusals.log_unchecked('there is no table')
+    refusals.log_unchecked('there is no table')
     (text,) = logged()
-    assert 'judged by their address alone, because there is no table' in text
+    assert 'allowed or refused by their address alone, because there is no table' in text
     assert 'set cron.secret' in text

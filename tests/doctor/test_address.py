@@ -69,7 +69,7 @@ def test_the_base_url_has_the_path_of_the_mount():
 
 
 @pytest.mark.parametrize(
-    ('host', 'is_loopback', 'is_own'),
+    ('host', 'is_loopback', 'is_this_machine'),
     [
         ('localhost', True, True),
         ('127.0.0.9', True, True),
@@ -80,9 +80,9 @@ def test_the_base_url_has_the_path_of_the_mount():
         ('example.com', False, False),
     ],
 )
-def test_a_name_is_not_taken_for_this_machine(host, is_loopback, is_own):
+def test_a_name_is_not_taken_for_this_machine(host, is_loopback, is_this_machine):
     address = Address('http', host, 80, '/cron')
-    assert (address.is_loopback, address.is_own) == (is_loopback, is_own)
+    assert (address.is_loopback, address.is_this_machine) == (is_loopback, is_this_machine)
 
 
 def test_an_address_of_this_machine_is_its_own():
@@ -94,7 +94,7 @@ def test_an_address_of_this_machine_is_its_own():
             pytest.skip('this machine has no address but loopback')
         host = probe.getsockname()[0]
     address = Address('http', host, 80, '/cron')
-    assert (address.is_loopback, address.is_own) == (False, True)
+    assert (address.is_loopback, address.is_this_machine) == (False, True)
 
 
 def test_two_addresses_can_lead_to_one_server():
@@ -102,5 +102,5 @@ def test_two_addresses_can_lead_to_one_server():
     assert one.end == same.end != other.end
     unix = parse_url('unix:/run/shop.sock', '/cron')
     assert unix.end == ('unix:', '/run/shop.sock')
-    assert unix.is_own
+    assert unix.is_this_machine
     assert parse_url('http://Example.com', '/cron').end == ('example.com', 80)

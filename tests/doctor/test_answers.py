@@ -5,7 +5,7 @@ import ssl
 import pytest
 
 from pyramid_cron.doctor.address import parse_url
-from pyramid_cron.doctor.answers import Question, judge, no_answer, not_sent
+from pyramid_cron.doctor.answers import SentRequest, interpret, no_answer, not_sent
 from pyramid_cron.doctor.request import Answer
 
 URL = 'http://localhost/cron'
@@ -14,7 +14,7 @@ ALLOWED = 'ok: this request may run tasks, and has run none because of ?check; a
 
 
 def sent(**values):
-    return Question(**{'address': parse_url(URL, '/cron'), 'app': 'shop', 'path': '/cron', 'account': 'me'} | values)
+    return SentRequest(**{'address': parse_url(URL, '/cron'), 'app': 'shop', 'path': '/cron', 'account': 'me'} | values)
 
 
 def refused(kind, remedy='do something'):
@@ -22,13 +22,13 @@ def refused(kind, remedy='do something'):
 
 
 def test_an_allowed_request_is_ok():
-    assert judge(sent(), Answer(200, ALLOWED + 'shop\n')) == (
+    assert interpret(sent(), Answer(200, ALLOWED + 'shop\n')) == (
         'ok',
         'request',
         f'{URL} allows me to run the tasks of shop',
         '',
     )
-    found = judge(sent(sent_secret=True), Answer(200, ALLOWED + 'shop'))
+    found = interpret(sent(sent_secret=True), Answer(200, ALLOWED + 'shop'))
     assert found.text == f'{URL} allows me to run the tasks of shop with the secret'
 
 
@@ -62,7 +62,7 @@ def test_an_allowed_request_is_ok():
     ],
 )
 def test_any_other_answer_fails_with_a_remedy(answer, text, remedy):
-    found = judge(sent(own=parse_url(OWN, '/cron')), answer)
+    found = interpret(sent(own=parse_url(OWN, '/cron')), answer)
     assert found.status == 'fail'
     assert text in found.text
     assert remedy in found.remedy
@@ -70,27 +70,27 @@ def test_any_other_answer_fails_with_a_remedy(answer, text, remedy):
 
 
 def test_without_another_address_none_is_named():
-    assert judge(sent(), Answer(403, refused('through a proxy'))).remedy == 'do something'
-    assert judge(sent(), Answer(302, '', '/')).remedy.endswith('request the application server itself')
+    assert interpret(sent(), Answer(403, refused('through a proxy'))).remedy == 'do something'
+    assert interpret(sent(), Answer(302, '', '/')).remedy.endswith('request the application server itself')
 
 
 def test_a_wrong_secret_is_not_a_missing_one():
-    found = judge(sent(sent_secret=True), Answer(401, refused('without the secret')))
+    found = interpret(sent(sent_secret=True), Answer(401, refused('without the secret')))
     assert 'refuses the secret of this configuration (401)' in found.text
     assert 'WSGIPassAuthorization' in found.remedy
-    found = judge(sent(sent_secret=True), Answer(403, refused('from other addresses')))
+    found = interpret(sent(sent_secret=True), Answer(403, refused('from other addresses')))
     assert found.text == f'{URL} refuses requests from other addresses (403)'
 
 
 def test_the_server_is_named_for_a_proxy_alone():
-    found = judge(sent(own=parse_url(OWN, '/cron')), Answer(403, refused('by a browser')))
+    found = interpret(sent(own=parse_url(OWN, '/cron')), Answer(403, refused('by a browser')))
     assert found.remedy == 'do something'
 
 
 def test_a_line_with_a_header_may_send_the_secret():
-    found = judge(sent(line_sends_header=True), Answer(401, refused('without the secret')))
+    found = interpret(sent(line_sends_header=True), Answer(401, refused('without the secret')))
     assert (found.status, found.text) == ('ok', f'{URL} requires a secret, and the line sends a header')
-    assert judge(sent(line_sends_header=True), Answer(403, refused('by a browser'))).status == 'fail'
+    assert interpret(sent(line_sends_header=True), Answer(403, refused('by a browser'))).status == 'fail'
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from pyramid_cron.doctor.crontab_check import Application, examine, triggers_of
+from pyramid_cron.doctor.crontab_check import Application, examine_triggers, triggers_of
 from pyramid_cron.doctor.crontab_lines import Crontab, lines_of
 
 SECRET = b'a secret of some length'
@@ -25,7 +25,7 @@ def check():
             | values
         )
         lines = lines_of(Crontab('mine', text, account, ignored))
-        return list(examine(list(triggers_of(lines, application)), application, unreadable, has_mail))
+        return list(examine_triggers(list(triggers_of(lines, application)), application, unreadable, has_mail))
 
     return run
 
@@ -156,7 +156,7 @@ def test_root_needs_a_low_port(check):
     application = {'account': 'root'}
     lines = list(lines_of(Crontab('mine', line.format('--local-port 600-1023'), 'root')))
     made = Application('/cron', '/a.ini', None, has_store=False, **application)
-    assert [found.status for found in examine(list(triggers_of(lines, made)), made)] == ['ok']
+    assert [found.status for found in examine_triggers(list(triggers_of(lines, made)), made)] == ['ok']
 
 
 def test_another_account_cannot_be_checked(check):

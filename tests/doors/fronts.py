@@ -77,7 +77,7 @@ class Front(NamedTuple):
     :param account: what it connects to the server as, or ``None`` for the client's own connection.
     :param command: from its folder, its port and that of the server to the program with its arguments.
     :param needs: names of programs and paths of files.
-    :param starts_as: the account that it is started as; it gives that up itself if the other one is not the same.
+    :param starts_as: the account that it is started as; it drops that itself if the other one is not the same.
     """
 
     name: str

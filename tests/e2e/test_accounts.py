@@ -95,7 +95,7 @@ def test_curl_gets_in_as_the_servers_account_and_as_root_and_not_as_anybody(serv
         # the second one may be for the same minute
         assert curl(f'{served.url}/cron', '-fsS', *options, account=account).body.startswith('ok')
     assert 'sent the mail' in served.journal
-    assert 'judged by their address' not in served.log
+    assert 'by their address alone' not in served.log
 
 
 def test_roots_documented_line_gets_in_from_a_port_of_root(served, root):

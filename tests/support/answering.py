@@ -1,4 +1,4 @@
-"""An HTTP server that gives one answer to all requests, in place of one with an application."""
+"""An HTTP server that sends one answer to all requests, in place of one with an application."""
 
 import contextlib
 import http.server
