@@ -16,7 +16,7 @@ from pyramid.settings import asbool, aslist, falsey, truthy
 
 from pyramid_cron import callables
 from pyramid_cron.access.addresses import Network, parse_network
-from pyramid_cron.access.rules import METHODS, READING_METHODS, TO_READ, Rules
+from pyramid_cron.access.rules import METHODS
 from pyramid_cron.external_url import BaseURL
 from pyramid_cron.schedules import clock
 from pyramid_cron.tasks import LONGEST, dotted_path, parse_catch_up
@@ -262,25 +262,6 @@ class Settings:
             if PREFIX + 'allowed_ips' not in settings:
                 values['allowed_ips'] = None
         return cls(**values)
-
-    def rules(self) -> Rules:
-        """Return the rules for a request that triggers a run."""
-        return Rules(self.secret, self.allowed_ips, self.peer_check)
-
-    def reading_rules(self) -> list[Rules]:
-        """Return the rules for a request for health or metrics, which has to comply with one of them."""
-        rules = [self.rules()]
-        if self.monitor_secret is not None or self.monitor_ips is not None:
-            # before the others, which may have to look up an account
-            of_monitor = Rules(
-                self.monitor_secret,
-                self.monitor_ips,
-                peer_check=False,
-                secret_setting='cron.monitor_secret',
-                ips_setting='cron.monitor_ips',
-            )
-            rules.insert(0, of_monitor)
-        return [each._replace(methods=READING_METHODS, purpose=TO_READ) for each in rules]
 
 
 def app_name(settings: Settings, registry: Any) -> str:

@@ -13,6 +13,7 @@ from webob.acceptparse import create_accept_header
 from pyramid_cron import isolation, runner
 from pyramid_cron.access.addresses import parse_address
 from pyramid_cron.access.log import RefusalLog
+from pyramid_cron.access.policy import trigger_rules
 from pyramid_cron.access.rules import Rules, Sender, refuse
 from pyramid_cron.external_url import seen_from_outside
 from pyramid_cron.orders import Order, PendingOrder, pending_order
@@ -58,7 +59,7 @@ class CronView:
         settings: Settings = request.registry['cron_settings']
         pending = pending_order(request.environ)
         if pending is None:
-            refusal = refused(request, [settings.rules()])
+            refusal = refused(request, [trigger_rules(settings)])
             if refusal is not None:
                 return refusal
             if has_parameter(request, CHECK):

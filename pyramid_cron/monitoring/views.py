@@ -8,6 +8,7 @@ from typing import Any
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
+from pyramid_cron.access.policy import reading_rules
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.monitoring.health import health_of
 from pyramid_cron.monitoring.metrics import expose
@@ -28,7 +29,7 @@ def includeme(config: Any) -> None:
 
 def health(request: Any) -> Response:
     """Return 200 if nothing is wrong, or 503 with what is. No task runs."""
-    refusal = refused(request, request.registry['cron_settings'].reading_rules())
+    refusal = refused(request, reading_rules(request.registry['cron_settings']))
     if refusal is not None:
         return refusal
     found = health_of(request.registry)
@@ -40,7 +41,7 @@ def health(request: Any) -> Response:
 
 def metrics(request: Any) -> Response:
     """Return the metrics of the tasks as Prometheus reads them."""
-    refusal = refused(request, request.registry['cron_settings'].reading_rules())
+    refusal = refused(request, reading_rules(request.registry['cron_settings']))
     if refusal is not None:
         return refusal
     registry = request.registry
