@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 PREFIX = 'cron.'
 SHORTEST_SECRET = 16
+# of a shell, or of a tool that writes ini files
+VARIABLE = re.compile(r'\$\w+|\$\{\w+\}|\{\{.*\}\}')
 
 # neither a message nor a repr shows their values
 SECRETS = ('secret', 'monitor_secret', 'store')
@@ -43,12 +46,15 @@ def fixed_path(value: Any) -> str:
         or '//' in value
         or not value.isprintable()
         or any(c in '{}*:?#% ' for c in value)
+        # which proxies and clients leave out
+        or not {'.', '..'}.isdisjoint(value.split('/'))
     ):
         raise ValueError('it has to be one fixed path, such as /cron')
     return value
 
 
 def _networks(value: Any) -> tuple[Network, ...]:
+    value = '' if value is None else value
     listed = [item.split(',') if isinstance(item, str) else [item] for item in aslist(value)]
     networks = tuple(parse_network(item) for items in listed for item in items if item != '')
     if not networks:
@@ -61,6 +67,8 @@ def _secret(value: Any) -> bytes:
         raise ValueError(f'it is empty, perhaps because an environment variable is not set; {MAKE_SECRET}')
     if not isinstance(value, str) or len(value) < SHORTEST_SECRET:
         raise ValueError(f'it has to be a text of {SHORTEST_SECRET} characters or more; {MAKE_SECRET}')
+    if VARIABLE.fullmatch(value):
+        raise ValueError(f'it is the name of a variable that was not replaced by its value; {MAKE_SECRET}')
     if value != value.strip() or not value.isprintable():
         raise ValueError('no header can carry white space around it or characters that are not printable')
     return value.encode()

@@ -1,4 +1,4 @@
-"""The parameters of failed statements in texts that show exceptions of SQLAlchemy, and texts without them."""
+"""The parameters of failed statements in texts that show exceptions of SQLAlchemy and of drivers, and texts without."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ LEFT_OUT = '[parameters: left out]'
 # the line of the parameters itself. In a group of exceptions each line begins with a margin
 MARGIN = r'[\s|]*'
 NEXT_LINE = re.compile(rf'{MARGIN}\(Background on this error at: ')
-SAME_LINE = re.compile(r'\](?=(?:\s|\\+n)*\(Background on this error at: )')
+# with nothing behind it, or else a value could look like the end
+SAME_LINE = re.compile(
+    r'\](?=(?:\s|\\+n)*\(Background on this error at: https://sqlalche\.me/e/\w+/\w+\)(?:[\s\'")}\]>.,;]|\\+[n\'"])*$)'
+)
 # lines that belong to no parameters any more: the beginning of another message or another traceback
 OTHER = re.compile(
     rf'{MARGIN}(?:Traceback \(most recent call last\)|\[SQL: |The above exception was the direct cause|'
@@ -19,14 +22,26 @@ OTHER = re.compile(
 )
 # the end of the parameters where no other line follows, perhaps in quotes and brackets of a message that holds this one
 CLOSED = re.compile(r"""\][\s'")}>.,;]*$""")
+# values in the words of a driver: psycopg2 shows a piece of the statement, into which it has written them, and
+# PostgreSQL and MySQL the key that exists and the text that is no number
+OF_DRIVERS = (
+    (re.compile(r'^([ \t|]*LINE \d+: ).*(\n[ \t|]*\^)?', re.MULTILINE), r'\1[left out]'),
+    (re.compile(r'(\bLINE \d+: )(?!\[left out\]).*?(?=$|\s\[SQL: |\s\^)', re.MULTILINE), r'\1[left out]'),
+    (re.compile(r'(\bDETAIL: +).*?(?=$|\s(?:HINT|CONTEXT): |\s\[SQL: )', re.MULTILINE), r'\1[left out]'),
+    (re.compile(r"(\bDuplicate entry ').*"), r'\1[left out]'),
+    (re.compile(r'(\binvalid input syntax for type [\w ]{1,60}: ").*'), r'\1[left out]'),
+)
 
 
 def leave_out_parameters(text: str) -> str:
     """Return a text without the parameters of failed statements, as SQLAlchemy's exceptions show them.
 
     The values are shown by ``repr()``, in one line as a rule. Where they take more, the lines up to the end of the
-    message are left out, and if that cannot be found, lines after it as well.
+    message are left out, and if that cannot be found, lines after it as well. So are the values that drivers show in
+    messages of their own, as far as their form is known here.
     """
+    for pattern, replacement in OF_DRIVERS:
+        text = pattern.sub(replacement, text)
     if START not in text:
         return text
     lines = text.split('\n')

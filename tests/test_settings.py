@@ -117,8 +117,24 @@ def test_a_good_value_is_converted(key, value, parsed):
 #: of each setting the values that are refused, and a part of the message
 BAD = {
     'path': [
+        (['/../cron', '/./cron', '/x/..'], ''),
         (
-            ['', '/', '//', None, 5, ['/cron'], ' /cron', '/cron\n', '/my cron', '/{x}', '/cron/{x:.*}', '/cron*rest'],
+            [
+                '',
+                '/',
+                '//',
+                '/../cron',
+                '/./cron',
+                None,
+                5,
+                ['/cron'],
+                ' /cron',
+                '/cron\n',
+                '/my cron',
+                '/{x}',
+                '/cron/{x:.*}',
+                '/cron*rest',
+            ],
             '',
         ),
         (
@@ -150,8 +166,11 @@ BAD = {
         (['sixteen\tchars 16', 'sixteen\x00chars 16', 'sixteen\udcffchars 16'], ''),
     ],
     'peer_check': [(['', 'perhaps', None], 'it has to be true or false')],
-    'monitor_secret': [(['', None, 'fifteen chars15'], MAKE_SECRET)],
-    'monitor_ips': [([''], 'it is empty'), ([None, 'localhost', '0.0.0.0'], '')],
+    'monitor_secret': [
+        (['', None, 'fifteen chars15'], MAKE_SECRET),
+        (['${MONITOR_SECRET}', '$MONITOR_SECRET_OF_X', '{{ monitor_secret }}'], 'not replaced by its value'),
+    ],
+    'monitor_ips': [(['', None], 'it is empty'), (['localhost', '0.0.0.0'], '')],
     'store': [(['', None], 'it is empty; write the URL of a database')],
     'app': [(['', 'x' * 101, 'two\nlines', None], '')],
     'session': [(['', 'request.dbsession', None], '')],

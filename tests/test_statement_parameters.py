@@ -122,7 +122,7 @@ def test_the_rest_of_a_traceback_stays(kind):
     assert left[0] == shown[0]
     assert left.count('Traceback (most recent call last):') == shown.count('Traceback (most recent call last):')
     for line in shown:
-        if line.lstrip(' |').startswith(('[SQL: ', '(Background on ', 'The above exception', '+-', 'DETAIL: ')):
+        if line.lstrip(' |').startswith(('[SQL: ', '(Background on ', 'The above exception', '+-', 'HINT: ')):
             assert line in left
 
 
@@ -141,8 +141,11 @@ def test_the_message_is_shown_without_values():
         ('nothing of the kind', 'nothing of the kind'),
         # logs go on after an error
         (f"a\n[SQL: x]\n{START}('b',)]\n{BACKGROUND}\nc\nd", f'a\n[SQL: x]\n{LEFT_OUT}\n{BACKGROUND}\nc\nd'),
-        (f"a {START}('b',)] {BACKGROUND} c {START}('d',)]\ne", f'a {LEFT_OUT} {BACKGROUND} c {LEFT_OUT}\ne'),
-        (f"a {START}('b',)] {BACKGROUND} c {START}('d',)] {BACKGROUND} e", f'a {LEFT_OUT} {BACKGROUND} e'),
+        (f"a {START}('b',)] {BACKGROUND}\ne", f'a {LEFT_OUT} {BACKGROUND}\ne'),
+        # what comes after it in the same line may be a value that looks like an end
+        (f"a {START}('b',)] {BACKGROUND} c {START}('d',)]\ne", f'a {LEFT_OUT}\ne'),
+        (f"a {START}('b] {BACKGROUND} c', 'd')] {BACKGROUND}", f'a {LEFT_OUT} {BACKGROUND}'),
+        (f"a {START}('b] {BACKGROUND} c', 'd')]", f'a {LEFT_OUT}'),
         (f"{START}('b',)]\nc\n{BACKGROUND}", f'{LEFT_OUT}\nc\n{BACKGROUND}'),
         (f"{START}('b',)]\nc\n[SQL: d]\ne", f'{LEFT_OUT}\nc\n[SQL: d]\ne'),
         (f"{START}('b',)]\r\nc", f'{LEFT_OUT}\nc'),
@@ -157,8 +160,33 @@ def test_the_lines_around_parameters_stay(shown, left):
     assert leave_out_parameters(shown) == left
 
 
+@pytest.mark.parametrize(
+    ('shown', 'left'),
+    [
+        ("no table\nLINE 1: insert into x values ('b')\n                 ^\nc", 'no table\nLINE 1: [left out]\nc'),
+        ("no table LINE 1: insert into x values ('b') ^ c", 'no table LINE 1: [left out] ^ c'),
+        ('a LINE 12: b [SQL: c]', 'a LINE 12: [left out] [SQL: c]'),
+        ('it exists\nDETAIL:  Key (a)=(b) exists.\nHINT:  c', 'it exists\nDETAIL:  [left out]\nHINT:  c'),
+        ('it exists DETAIL:  Key (a)=(b) exists. HINT:  c', 'it exists DETAIL:  [left out] HINT:  c'),
+        ("(1062, \"Duplicate entry 'b' for key 'a'\")", '(1062, "Duplicate entry \'[left out]'),
+        ('invalid input syntax for type integer: "b"\nc', 'invalid input syntax for type integer: "[left out]\nc'),
+        ('the last LINE of it: DETAILS, a Duplicate entry', 'the last LINE of it: DETAILS, a Duplicate entry'),
+    ],
+)
+def test_values_in_the_words_of_drivers_are_left_out(shown, left):
+    assert leave_out_parameters(shown) == left
+    assert leave_out_parameters(left) == left
+
+
 def test_a_long_text_takes_no_long_time():
-    texts = [START * 20_000, f'x {START}y\n' * 20_000, f'{START}{"]" * 200_000}x', START + '] ' * 100_000 + 'x']
+    words = 'LINE 1: ', 'DETAIL: ', "Duplicate entry '", 'invalid input syntax for type ', ' \n'
+    texts = [
+        *(word * 20_000 for word in words),
+        START * 20_000,
+        f'x {START}y\n' * 20_000,
+        f'{START}{"]" * 200_000}x',
+        START + '] ' * 100_000 + 'x',
+    ]
     began = time.process_time()
     for shown in texts:
         leave_out_parameters(shown)

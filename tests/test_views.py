@@ -6,6 +6,7 @@ from pyramid import testing
 from pyramid.request import Request
 
 from pyramid_cron import CronView
+from pyramid_cron.access.log import HINT
 
 LOCAL = {'REMOTE_ADDR': '127.0.0.1', 'HTTP_HOST': 'localhost'}
 
@@ -120,7 +121,7 @@ def test_a_server_without_remote_port_is_refused(make_app, caplog):
     assert (answer.status_int, ran) == (403, [])
     [record] = caplog.records
     assert 'REMOTE_PORT' in record.getMessage()
-    assert record.getMessage().endswith("; pyramid_cron 0.1 allowed it, and 'pcron doctor' shows what a set-up lacks")
+    assert record.getMessage().endswith(HINT)
 
 
 def test_the_check_of_the_account_is_a_setting(make_app):

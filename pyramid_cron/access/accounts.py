@@ -66,8 +66,10 @@ def refuse_other_account(
 
 
 def _refuse_owners(uids: frozenset[int], port: int) -> Refusal | None:
-    strangers = uids - {os.geteuid()}
-    own = peers.account_name(os.geteuid())
+    own_uid = os.geteuid()
+    # of several accounts, if this is a user namespace that maps not all of them
+    strangers = uids if peers.stands_for_others(own_uid) else uids - {own_uid}
+    own = peers.account_name(own_uid)
     if strangers == {peers.ROOT}:
         if port < FIRST_UNPRIVILEGED_PORT:
             return None
@@ -76,7 +78,7 @@ def _refuse_owners(uids: frozenset[int], port: int) -> Refusal | None:
             f'by root from a port of {FIRST_UNPRIVILEGED_PORT} or above',
             f'it comes from this machine and from the account root, but from port {port}, as the requests of a '
             f'forwarder of root do; the server runs as {own}',
-            f'call curl with --local-port {LOCAL_PORTS} in a crontab line of root, or make the request as {own}',
+            f'call curl with --local-port {LOCAL_PORTS} in a crontab line of root, or use the account of the server',
             was_allowed=True,
         )
     if not strangers:
@@ -86,7 +88,7 @@ def _refuse_owners(uids: frozenset[int], port: int) -> Refusal | None:
         403,
         'from other accounts',
         f'it comes from this machine, but from the account {other}; the server runs as {own}',
-        f'make it as {own}, or as root by curl --local-port {LOCAL_PORTS}',
+        f'make it as the account of the server, or as root by curl --local-port {LOCAL_PORTS}',
         was_allowed=True,
     )
 
@@ -103,7 +105,9 @@ def _unknown_port(why: str) -> Refusal:
 
 def _has_no_connection(environ: Mapping[str, Any]) -> bool:
     """Return whether the request was made in this process: by WebTest, as a ``DummyRequest``, or by ``prequest``."""
-    return 'paste.testing' in environ or 'wsgi.version' not in environ or 'paste.command_request' in environ
+    # not any value: with uWSGI's protocol a client can send keys, but only texts
+    made_here = environ.get('paste.testing') is True or environ.get('paste.command_request') is True
+    return made_here or 'wsgi.version' not in environ
 
 
 def _parse_port(value: object) -> int | None:

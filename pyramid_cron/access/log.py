@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 MAX_LOGGED = 10
 WINDOW_SECONDS = 60.0
 
-HINT = "; pyramid_cron 0.1 allowed it, and 'pcron doctor' shows what a set-up lacks"
+HINT = "; pyramid_cron 0.1 did not refuse such requests: 'pcron doctor' shows what a set-up lacks"
 
 
 class RefusalLog:

@@ -11,6 +11,9 @@ TABLES = ('/proc/net/tcp', '/proc/net/tcp6')
 ROOT = 0
 ESTABLISHED, CLOSE_WAIT = b'01', b'08'
 OWN_FILES = '/proc/self/fd'
+OVERFLOW_UID = '/proc/sys/kernel/overflowuid'
+# the mapping of a namespace in which each uid is itself
+EVERY_UID = ['0', '0', '4294967295']
 
 
 class Owners(NamedTuple):
@@ -104,6 +107,22 @@ def _end(address: IPv4Address | IPv6Address, port: int) -> bytes:
 
 # the words of an IPv4 address that is mapped into IPv6, before the address itself
 MAPPED = _end(IPv6Address(b'\0' * 10 + b'\xff\xff' + b'\0' * 4), 0)[:24]
+
+
+def stands_for_others(uid: int, uid_map: str = '/proc/self/uid_map', overflow: str = OVERFLOW_UID) -> bool:
+    """Return whether the kernel also shows a uid for accounts that this process's user namespace does not map.
+
+    :param uid_map: the file with the mapping of the namespace.
+    :param overflow: the file with the uid that stands for those accounts.
+    """
+    try:
+        with open(overflow, encoding='ascii') as file:
+            if int(file.read()) != uid:
+                return False
+        with open(uid_map, encoding='ascii') as file:
+            return file.read().split() != EVERY_UID
+    except OSError:
+        return False
 
 
 def account_name(uid: int) -> str:

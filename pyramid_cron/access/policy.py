@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pyramid_cron.access.rules import READING_METHODS, TO_READ, Rules
 from pyramid_cron.settings import Settings
 
@@ -24,4 +26,4 @@ def reading_rules(settings: Settings) -> list[Rules]:
         )
         # before the others, which may have to look up an account
         rules.insert(0, of_monitor)
-    return [each._replace(methods=READING_METHODS, purpose=TO_READ) for each in rules]
+    return [replace(each, methods=READING_METHODS, purpose=TO_READ) for each in rules]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from pyramid_cron.access import peers
@@ -20,7 +21,9 @@ READING_METHODS = ('GET', 'HEAD')
 TO_RUN, TO_READ = 'to run cron tasks', 'for health or metrics'
 
 
-class Rules(NamedTuple):
+# not a named tuple: tools that record errors show its items
+@dataclass(frozen=True)
+class Rules:
     """What a request has to be like.
 
     :param secret: the secret that it must carry, or ``None`` if addresses decide.
@@ -32,7 +35,7 @@ class Rules(NamedTuple):
     :param ips_setting: that of the addresses.
     """
 
-    secret: bytes | None
+    secret: bytes | None = field(repr=False)
     allowed_ips: tuple[Network, ...] | None
     peer_check: bool = True
     methods: tuple[str, ...] = METHODS
@@ -101,7 +104,7 @@ def _refuse(
             403,
             'from other addresses',
             f'the peer {quoted(peer)} is not in {rules.ips_setting}',
-            f'add its address to {rules.ips_setting}',
+            'have the server listen at an address' if address is None else f'add its address to {rules.ips_setting}',
         )
     if rules.secret is not None:
         return None

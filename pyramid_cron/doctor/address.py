@@ -58,12 +58,14 @@ class Address(NamedTuple):
         if self.is_loopback:
             return True
         try:
-            family = socket.AF_INET6 if ip_address(self.host).version == 6 else socket.AF_INET
-            with socket.socket(family) as probe:
-                probe.bind((self.host, 0))
+            address = ip_address(self.host)
+            family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                # sends nothing, and takes the address from which the system would send
+                probe.connect((self.host, 9))
+                return ip_address(probe.getsockname()[0].partition('%')[0]) == address
         except (OSError, ValueError):
             return False
-        return True
 
     @property
     def end(self) -> tuple[str, int | str]:
@@ -89,7 +91,10 @@ def parse_url(text: str, path: str) -> Address:
         port = parts.port
     except ValueError as exc:
         raise ValueError(f'{text!r} is no URL: {exc}') from None
-    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or '@' in parts.netloc or not text.isprintable():
+    if '@' in parts.netloc:
+        # it may have a password
+        raise ValueError('the URL has a user, which pcron doctor sends to no server: leave it out')
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or not text.isprintable():
         raise ValueError(f'{text!r} is no URL such as http://localhost:6543/cron')
     shown = parts.path if parts.path.strip('/') else path
     return Address(parts.scheme, parts.hostname, port or DEFAULT_PORTS[parts.scheme], quote(shown, safe=SAFE))

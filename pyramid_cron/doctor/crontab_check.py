@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pyramid_cron.access.accounts import FIRST_UNPRIVILEGED_PORT, LOCAL_PORTS
@@ -11,7 +12,7 @@ from pyramid_cron.doctor.address import Address, parameters_of, parse_url
 from pyramid_cron.doctor.crontab_lines import Line
 from pyramid_cron.doctor.findings import FAIL, OK, WARN, Finding
 from pyramid_cron.doctor.shell_commands import NULL, Options, ShellCommand, commands_of, options_of
-from pyramid_cron.parameters import QUIET
+from pyramid_cron.parameters import CHECK, QUIET
 
 TOPIC = 'crontab'
 CRONTAB_LINE = 'the line of docs/production.rst'
@@ -21,7 +22,9 @@ PROXY_VARIABLES = ('http_proxy', 'all_proxy', 'ALL_PROXY')
 NO_PROXY_VARIABLES = ('no_proxy', 'NO_PROXY')
 
 
-class Application(NamedTuple):
+# not a named tuple: tools that record errors show its items
+@dataclass(frozen=True)
+class Application:
     """What the lines of an application are examined by.
 
     :param path: the path of the trigger.
@@ -34,7 +37,7 @@ class Application(NamedTuple):
 
     path: str
     config_uri: str
-    secret: bytes | None
+    secret: bytes | None = field(repr=False)
     account: str
     has_store: bool
     is_root: bool = False
@@ -48,6 +51,7 @@ class Trigger(NamedTuple):
     :param options: its options, if it is curl or wget.
     :param address: where its request is sent to, ``None`` for ``pcron tick``.
     :param is_quiet: whether the answer is empty when all is well.
+    :param is_check: whether nothing runs.
     """
 
     line: Line
@@ -55,6 +59,7 @@ class Trigger(NamedTuple):
     options: Options
     address: Address | None
     is_quiet: bool = True
+    is_check: bool = False
 
     @property
     def prints(self) -> bool:
@@ -83,7 +88,8 @@ def triggers_of(lines: Iterable[Line], application: Application) -> Iterator[Tri
             for url in options.urls:
                 address = _address(url, options, application.path)
                 if address is not None:
-                    yield Trigger(line, command, options, address, QUIET in parameters_of(url))
+                    parameters = parameters_of(url)
+                    yield Trigger(line, command, options, address, QUIET in parameters, CHECK in parameters)
 
 
 def _ticks(words: Sequence[str], config_uri: str) -> bool:
@@ -185,6 +191,10 @@ def _examine_curl(trigger: Trigger) -> Problems:
         return
     if options.has('silent') and not options.has('show-error'):
         yield FAIL, 'curl -s shows no error, and cron mails nothing', 'write -sS'
+    if trigger.is_check:
+        yield FAIL, 'it requests ?check, after which nothing runs', 'remove check from the URL'
+    if options.has('head') or options.last('request') not in (None, 'GET', 'POST'):
+        yield FAIL, 'its method runs nothing', 'remove -I or -X'
     if not options.has('location'):
         yield WARN, 'curl takes a redirect for success', f'add -L, as in {CRONTAB_LINE}'
     if not options.has('max-time'):

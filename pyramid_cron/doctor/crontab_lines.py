@@ -11,6 +11,8 @@ ASSIGNMENT = re.compile(r"""\s*(?:"(?P<dq>\w+)"|'(?P<sq>\w+)'|(?P<name>\w+))\s*=
 PERCENT = re.compile(r'(?<!\\)%')
 NO_VARIABLES: Mapping[str, str] = {}
 EACH_MINUTE = ('*', '*/1')
+# of a line; cron takes commands of 1,000 characters
+MOST_CHARACTERS = 10_000
 
 
 class Crontab(NamedTuple):
@@ -62,7 +64,7 @@ def variables_of(text: str) -> dict[str, str]:
 
 def _add_variable(text: str, variables: dict[str, str]) -> bool:
     """Add the variable that a line sets, and return whether it sets one."""
-    assignment = ASSIGNMENT.fullmatch(text)
+    assignment = ASSIGNMENT.fullmatch(text) if len(text) <= MOST_CHARACTERS else None
     if assignment is None:
         return False
     name = assignment['dq'] or assignment['sq'] or assignment['name']
@@ -78,8 +80,9 @@ def lines_of(crontab: Crontab, environment: Mapping[str, str] = NO_VARIABLES) ->
     variables = dict(environment)
     texts = crontab.text.split('\n')
     for number, text in enumerate(texts, 1):
+        has_return = text.endswith('\r')
         text = text.strip()
-        if not text or text.startswith('#') or _add_variable(text, variables):
+        if not text or text.startswith('#') or len(text) > MOST_CHARACTERS or _add_variable(text, variables):
             continue
         count = 1 if text.startswith('@') else 5
         words = text.split(None, count + (crontab.account is None))
@@ -87,6 +90,8 @@ def lines_of(crontab: Crontab, environment: Mapping[str, str] = NO_VARIABLES) ->
             continue
         *head, command = words
         problem = crontab.ignored
+        if problem is None and has_return:
+            problem = 'its line ends with a carriage return, which is a part of the command: remove it'
         if problem is None and number == len(texts):
             problem = 'cron ignores a last line without a newline: end it with one'
         yield Line(

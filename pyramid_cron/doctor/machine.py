@@ -48,11 +48,10 @@ def examine_account(account: str, others: Collection[str]) -> Finding:
     :param account: the account that examines.
     :param others: the accounts of the lines that trigger the application.
     """
-    different = sorted(set(others) - {account})
     text = f'checked as {account}'
-    if not different:
+    if set(others) <= {account}:
         return Finding(OK, 'account', text)
-    return Finding(OK, 'account', f'{text}, and lines of crontabs are of {", ".join(different)}')
+    return Finding(OK, 'account', f'{text}, and lines of crontabs are of {", ".join(sorted(set(others)))}')
 
 
 def examine_zone(settings: Settings, environ: Mapping[str, str], now: datetime) -> Iterator[Finding]:

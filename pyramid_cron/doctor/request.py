@@ -10,6 +10,7 @@ import os
 import random
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -39,13 +40,19 @@ class Answer(NamedTuple):
 
 
 def send(
-    address: Address, secret: bytes | None = None, *, from_low_port: bool = False, uid: int | None = None
+    address: Address,
+    secret: bytes | None = None,
+    *,
+    from_low_port: bool = False,
+    uid: int | None = None,
+    seconds: float = TIMEOUT_SECONDS,
 ) -> Answer:
     """Send the request, through no proxy and following no redirect, and return the answer.
 
     :param secret: the secret to send.
     :param from_low_port: connect from a port below 1024, which only root may do.
     :param uid: connect as this account, which only root may do.
+    :param seconds: after which the answer is not waited for any more.
     :raises OSError: if there is no connection or no answer in time.
     :raises http.client.HTTPException: if the answer is not one of HTTP.
     """
@@ -54,7 +61,10 @@ def send(
         headers['Authorization'] = f'Bearer {secret.decode("latin-1")}'
     connection: http.client.HTTPConnection
     sock = connect(address, from_low_port=from_low_port, uid=uid)
+    end = threading.Timer(seconds, _shut_down, [sock])
     try:
+        # each part of an answer may take as long as that, and all of them together
+        end.start()
         if address.scheme == 'https':
             context = ssl.create_default_context()
             sock = context.wrap_socket(sock, server_hostname=address.host)
@@ -66,8 +76,18 @@ def send(
         response = connection.getresponse()
         body = response.read(MAX_BODY).decode('utf-8', 'replace')
         return Answer(response.status, body, response.getheader('Location'), response.getheader('Server') or '')
+    except (OSError, http.client.HTTPException) as exc:
+        if end.finished.is_set():
+            raise TimeoutError from exc
+        raise
     finally:
+        end.cancel()
         sock.close()
+
+
+def _shut_down(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from pyramid_cron.doctor import answers, crontab_check, machine, request
 from pyramid_cron.doctor.address import Address
-from pyramid_cron.doctor.crontab_files import CRONTAB, ROOT, has_mail, read_crontabs, read_environment
+from pyramid_cron.doctor.crontab_files import has_mail, read_crontabs, read_environment
 from pyramid_cron.doctor.crontab_lines import lines_of
 from pyramid_cron.doctor.findings import FAIL, OK, Finding
 from pyramid_cron.doctor.queues import examine_queues
@@ -39,8 +39,8 @@ class Setup(NamedTuple):
     config_uri: str
     through: Callable[[Callable[[Any], None]], None]
     now: datetime
-    root: Path = ROOT
-    crontab: str = CRONTAB
+    root: Path
+    crontab: str
 
     @property
     def settings(self) -> Settings:
@@ -133,17 +133,22 @@ def _check_crontabs(setup: Setup, account: str, triggers: list[crontab_check.Tri
 def _check_line_addresses(setup: Setup, account: str, triggers: Sequence[crontab_check.Trigger]) -> Iterator[Finding]:
     """Yield what the servers of this machine answer that lines request: as root, to the accounts of the lines."""
     by_account = machine.is_root() and setup.settings.secret is None
-    seen = set() if setup.address is None else {(setup.address.end, account, True)}
+    ours = {address.end for address in (setup.address, setup.own) if address is not None}
+    paths = {cron_path(setup.registry), *([] if setup.address is None else [setup.address.path])}
+    seen = set() if setup.address is None else {(str(setup.address), account, True)}
     for trigger in triggers:
         line, address = trigger.line, trigger.address
         if address is None or not address.is_loopback:
             continue
+        if address.path not in paths and address.end not in ours:
+            # of another application, which may run something
+            continue
         sender = line.account if by_account else account
         # any other account than root has no such port
         low = sender != 'root' or trigger.options.has('local-port')
-        if (address.end, sender, low) in seen:
+        if (str(address), sender, low) in seen:
             continue
-        seen.add((address.end, sender, low))
+        seen.add((str(address), sender, low))
         # without the secret, which another application could be there to read
         sent = _request_of(setup, address, sender)._replace(line_sends_header=trigger.sends_header)
         try:

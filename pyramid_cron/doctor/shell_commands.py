@@ -24,6 +24,8 @@ CURL_NAMES = {
     'H': 'header',
     'K': 'config',
     'm': 'max-time',
+    'I': 'head',
+    'X': 'request',
     'x': 'proxy',
 }
 WGET_NAMES = {'q': 'quiet', 'O': 'output-document'}

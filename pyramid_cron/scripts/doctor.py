@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from configparser import InterpolationError
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyramid.router import Router
@@ -26,14 +27,22 @@ SERVER = 'server:main'
 class DoctorCommand(Command):
     """The command that checks a set-up."""
 
+    #: the folder with the crontabs of the machine, and the command that prints that of this account
+    root = Path('/')
+    crontab = 'crontab'
+
     def examine(self) -> int:
         """Check the set-up, and print what is found."""
         # slow to import, and needed by no other command
         from pyramid_cron.doctor.findings import FAIL
         from pyramid_cron.doctor.setup import Setup, examine
 
+        address, own = self._addresses()
+        setup = Setup(
+            self.registry, address, own, self._config_uri(), self._through, self.now(), self.root, self.crontab
+        )
         found = []
-        for finding in examine(Setup(self.registry, *self._addresses(), self._config_uri(), self._through, self.now())):
+        for finding in examine(setup):
             found.append(finding)
             if not self.args.json:
                 start = f'{finding.status:4}  {finding.topic:8}  '

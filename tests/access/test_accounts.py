@@ -44,9 +44,10 @@ def test_root_may_not_trigger_from_another_port(write, as_another_account, port)
     refusal, reasons = judge(write([line(0, port=port)]), REMOTE_PORT=str(port))
     assert (refusal.status, refusal.was_allowed, reasons) == (403, True, [])
     assert f'from the account root, but from port {port}' in refusal.why
-    own = peers.account_name(as_another_account)
+    assert f'the server runs as {peers.account_name(as_another_account)}' in refusal.why
+    # not the name of the account, which the answer to ?check would show
     assert refusal.remedy == (
-        f'call curl with --local-port 600-1023 in a crontab line of root, or make the request as {own}, '
+        'call curl with --local-port 600-1023 in a crontab line of root, or use the account of the server, '
         'or set cron.secret and send it'
     )
 
@@ -71,7 +72,7 @@ def test_another_account_may_not_trigger_and_is_named(write):
     own = peers.account_name(OURS)
     assert f'from the account {STRANGER}; the server runs as {own}' in refusal.why
     assert refusal.remedy == (
-        f'make it as {own}, or as root by curl --local-port 600-1023, or set cron.secret and send it'
+        'make it as the account of the server, or as root by curl --local-port 600-1023, or set cron.secret and send it'
     )
 
 
@@ -149,6 +150,17 @@ def test_without_a_table_the_address_decides_with_a_warning(tmp_path, port):
 )
 def test_a_request_without_a_connection_goes_by_its_address(write, environ):
     assert judge(write([]), REMOTE_PORT=None, **environ) == (None, [])
+
+
+@pytest.mark.parametrize('name', ['paste.testing', 'paste.command_request'])
+def test_a_text_that_a_client_sends_is_no_test(write, name):
+    """With uWSGI's protocol a client can send any key."""
+    assert judge(write([line(STRANGER)]), **{name: '1'})[0].kind == 'from other accounts'
+
+
+def test_an_account_that_stands_for_others_is_not_trusted(write, monkeypatch):
+    monkeypatch.setattr(peers, 'stands_for_others', lambda uid: uid == OURS)
+    assert judge(write([line(OURS)]))[0].kind in ('from other accounts', 'by root from a port of 1024 or above')
 
 
 def test_the_check_of_the_account_can_be_switched_off(write):

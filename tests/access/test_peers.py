@@ -165,3 +165,23 @@ def test_where_this_process_serves_none_all_are_meant(write, monkeypatch, files)
 def test_an_account_is_shown_with_its_name_if_it_has_one():
     assert peers.account_name(0) == 'root (0)'
     assert peers.account_name(STRANGER) == str(STRANGER)
+
+
+@pytest.mark.parametrize(
+    ('uid', 'uid_map', 'expected'),
+    [
+        (65534, '         0          0 4294967295\n', False),
+        (65534, '     65534          0          1\n', True),
+        (65534, '         0       1000          1\n', True),
+        (1000, '     65534          0          1\n', False),
+    ],
+)
+def test_the_uid_of_unmapped_accounts_stands_for_others(tmp_path, uid, uid_map, expected):
+    paths = tmp_path / 'uid_map', tmp_path / 'overflowuid'
+    for path, text in zip(paths, (uid_map, '65534\n'), strict=True):
+        path.write_text(text)
+    assert peers.stands_for_others(uid, *map(str, paths)) is expected
+
+
+def test_without_these_files_no_uid_stands_for_others(tmp_path):
+    assert not peers.stands_for_others(65534, str(tmp_path / 'none'), str(tmp_path / 'none'))

@@ -12,6 +12,7 @@ from pyramid.security import Denied
 from webtest import TestApp
 
 from pyramid_cron import CronView
+from pyramid_cron.access.rules import Rules
 from tests.support.access_cases import (
     BROWSER,
     HOST,
@@ -402,6 +403,10 @@ def test_without_networks_the_secret_alone_decides():
     only = {'secret': SECRET.encode(), 'allowed_ips': None}
     assert judge(environ, peer=None, **only) is None
     assert judge({}, **only).status == 401
+
+
+def test_a_rule_does_not_show_its_secret():
+    assert SECRET not in repr(Rules(SECRET.encode(), None))
 
 
 def test_without_networks_and_secret_only_headers_decide():

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from pyramid_cron.doctor.address import Address, of_base_url, of_server, parse_url, prefix_of
+from pyramid_cron.doctor.address import Address, of_base_url, of_server, parameters_of, parse_url, prefix_of
 from pyramid_cron.external_url import BaseURL
 
 
@@ -31,7 +31,6 @@ def test_urls_are_parsed(text, shown):
         'http:',
         'http:///cron',
         'ftp://localhost/cron',
-        'http://me@localhost/cron',
         'http://localhost:99999/cron',
         'http://localhost/\x1b',
     ],
@@ -68,6 +67,19 @@ def test_the_base_url_has_the_path_of_the_mount():
     assert prefix_of(None) == ''
 
 
+def test_a_password_in_a_url_is_not_shown():
+    with pytest.raises(ValueError, match='the URL has a user') as caught:
+        parse_url('http://me:my-password@localhost/cron', '/cron')
+    assert 'my-password' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('text', 'names'), [('http://a/cron', ['']), ('a/cron?quiet', ['quiet']), ('a?quiet=1&check', ['quiet', 'check'])]
+)
+def test_a_url_has_parameters(text, names):
+    assert parameters_of(text) == names
+
+
 @pytest.mark.parametrize(
     ('host', 'is_loopback', 'is_this_machine'),
     [
@@ -78,6 +90,8 @@ def test_the_base_url_has_the_path_of_the_mount():
         ('192.0.2.1', False, False),
         ('2001:db8::1', False, False),
         ('example.com', False, False),
+        ('0.0.0.0', False, False),
+        ('224.0.0.1', False, False),
     ],
 )
 def test_a_name_is_not_taken_for_this_machine(host, is_loopback, is_this_machine):

@@ -78,7 +78,10 @@ def test_a_missing_line_is_no_failure(check):
         ('curl -fm 300 -o x localhost/cron', 'warn curl takes a redirect for success', 'add -L'),
         ('curl -fL --max-redirs 0 -o x localhost/cron', 'warn curl waits for ever', 'add -m 300'),
         ('curl -fLm 300 localhost/cron', 'warn cron mails the answer of each minute', 'request ?quiet'),
-        ("curl -fLm 300 'localhost/cron?check=quiet'", 'warn cron mails the answer', 'request ?quiet'),
+        ("curl -fLm 300 'localhost/cron?a=quiet'", 'warn cron mails the answer', 'request ?quiet'),
+        ("curl -fLm 300 'localhost/cron?quiet&check'", 'fail it requests ?check', 'remove check'),
+        ("curl -fLIm 300 'localhost/cron?quiet'", 'fail its method runs nothing', 'remove -I or -X'),
+        ("curl -fLm 300 -X PUT 'localhost/cron?quiet'", 'fail its method runs nothing', 'remove -I or -X'),
         ('curl -fLm 300 -x http://p:3128 -o x localhost/cron', 'fail the request goes to a proxy', 'remove -x'),
         (
             'curl -fLm 300 -o x http://localhost/cron 2>/dev/null',

@@ -40,6 +40,20 @@ def test_all_lines_of_an_ignored_file_are_ignored():
     assert line.problem == 'its name'
 
 
+def test_a_carriage_return_is_a_problem():
+    returned, good = lines_of(Crontab('mine', '* * * * * x\r\n* * * * * x\n', 'me'))
+    assert 'ends with a carriage return' in returned.problem
+    assert good.problem is None
+
+
+@pytest.mark.parametrize('start', ['* * * * * ', 'A=y'])
+def test_a_line_too_long_for_cron_is_left_out(start):
+    text = f'{start}{" " * 1_000_000}x\n* * * * * y\n'
+    [line] = lines_of(Crontab('mine', text, 'me'))
+    assert line.command == 'y'
+    assert variables_of(text) == {}
+
+
 def test_cron_passes_its_environment():
     environment = {'A': '1', 'B': '2'}
     [line] = lines_of(Crontab('mine', 'B=3\n* * * * * x\n', 'me'), environment)

@@ -33,7 +33,7 @@ def test_root_and_uids_are_known(monkeypatch):
 def test_the_account_is_not_that_of_all_lines():
     assert examine_account('me', ['me']).text == 'checked as me'
     assert examine_account('me', ['root', 'shop', 'me']).text == (
-        'checked as me, and lines of crontabs are of root, shop'
+        'checked as me, and lines of crontabs are of me, root, shop'
     )
 
 

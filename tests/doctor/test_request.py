@@ -1,9 +1,12 @@
+import contextlib
 import errno
+import http.client
 import os
 import shutil
 import socket
 import ssl
 import subprocess
+import threading
 
 import pytest
 
@@ -40,6 +43,26 @@ def test_the_request_requests_only_a_check(server, monkeypatch):
 def test_the_secret_is_a_header(server):
     send(address_of(server), 's\xe9cret'.encode())
     assert server.seen[0][1]['Authorization'].encode('latin-1') == 'Bearer s\xe9cret'.encode()
+
+
+def test_an_answer_that_never_ends_is_not_waited_for():
+    def trickle():
+        accepted, _ = listening.accept()
+        with accepted, contextlib.suppress(OSError):
+            while True:
+                accepted.sendall(b'HTTP/1.1 200 OK\r\nA: b\r\n')
+
+    with socket.create_server(('127.0.0.1', 0)) as listening:
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        with pytest.raises((TimeoutError, http.client.HTTPException)):
+            send(Address('http', '127.0.0.1', listening.getsockname()[1], '/cron'), seconds=0.1)
+        thread.join()
+
+
+def test_a_server_that_never_answers_is_not_waited_for():
+    with socket.create_server(('127.0.0.1', 0)) as listening, pytest.raises(TimeoutError):
+        send(Address('http', '127.0.0.1', listening.getsockname()[1], '/cron'), seconds=0.05)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason='only root may use ports below 1024')

@@ -101,6 +101,17 @@ def test_the_addresses_of_lines_are_requested(found):
     assert failed.remedy == f'request the application server itself; it listens at {url_of(server)}'
 
 
+def test_lines_of_other_applications_are_not_requested(found):
+    with answering(ALLOWED) as server, answering(ALLOWED) as other:
+        billing = f'http://localhost:{other.server_port}/billing/cron'
+        wrong = f'http://localhost:{server.server_port}/shop/cron'
+        line = '* * * * * curl -fLm 300 -o /dev/null'
+        findings = found(url_of(server), f'{line} {billing}\n{line} {wrong}\n')
+    assert other.seen == []
+    assert [path for path, _, _ in server.seen] == ['/cron?check', '/shop/cron?check']
+    assert len(of(findings, 'request')) == 2
+
+
 @pytest.fixture
 def spool(tmp_path):
     """Return a function that writes the crontab of an account, as root reads it."""
