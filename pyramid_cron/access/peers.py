@@ -13,7 +13,7 @@ ESTABLISHED, CLOSE_WAIT = b'01', b'08'
 OWN_FILES = '/proc/self/fd'
 OVERFLOW_UID = '/proc/sys/kernel/overflowuid'
 # the mapping of a namespace in which each uid is itself
-EVERY_UID = ['0', '0', '4294967295']
+EVERY_UID = [b'0', b'0', b'4294967295']
 
 
 class Owners(NamedTuple):
@@ -116,10 +116,10 @@ def stands_for_others(uid: int, uid_map: str = '/proc/self/uid_map', overflow: s
     :param overflow: the file with the uid that stands for those accounts.
     """
     try:
-        with open(overflow, encoding='ascii') as file:
+        with open(overflow, 'rb') as file:
             if int(file.read()) != uid:
                 return False
-        with open(uid_map, encoding='ascii') as file:
+        with open(uid_map, 'rb') as file:
             return file.read().split() != EVERY_UID
     except OSError:
         return False

@@ -125,7 +125,10 @@ def test_each_account_is_answered_for_itself(program, serve, server_kind, doctor
         assert (status, f'allows {name or "root"} to run' in text) == ('ok', True)
     [(status, text)] = doctor(tmp_path / 'demo.ini', account=ANYBODY)
     assert status == 'fail'
-    assert f'refuses requests from other accounts (403), and this is the account {ANYBODY} make it as daemon' in text
+    assert (
+        f'refuses requests from other accounts (403), and this is the account {ANYBODY} make it as the account of '
+        in text
+    )
     assert served.journal == ''
 
 
@@ -174,7 +177,7 @@ def test_a_line_of_the_system_is_examined(serve, nginx, doctor, cron_file, tmp_p
     assert text[0].startswith(f'fail {path}, line 1: curl has no -f')
     assert text[1].startswith(f'fail {path}, line 1: {url} refuses requests ')
     path.write_text(
-        f"* * * * * root curl -sS --fail-with-body --local-port 600-1023 'localhost:{served.port}/cron?quiet'\n"
+        f"* * * * * root curl -sSLm 300 --fail-with-body --local-port 600-1023 'localhost:{served.port}/cron?quiet'\n"
     )
     found = doctor(tmp_path / 'demo.ini', topics=('crontab', 'request'))
     assert ('ok', f'{path}, line 1: curl as root') in found
