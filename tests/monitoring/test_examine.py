@@ -249,8 +249,10 @@ def test_a_first_tick_is_waited_for_everywhere(shop):
 def test_an_empty_history_changes_nothing_but_the_history(shop):
     shop.change('hourly', last_outcome='failed', last_error='Timeout', failures_in_a_row=1)
     shop.change('weekly', last_outcome='missed', last_outcome_for=TICK - timedelta(days=2))
-    shop.remember('hourly', TICK, outcome='failed', error='Timeout')
-    shop.remember('weekly', TICK - timedelta(days=2), outcome='missed', attempt=0)
+
+    def remember():
+        shop.remember('hourly', TICK, outcome='failed', error='Timeout')
+        shop.remember('weekly', TICK - timedelta(days=2), outcome='missed', attempt=0)
 
     def look():
         page = shop.page()
@@ -261,10 +263,18 @@ def test_an_empty_history_changes_nothing_but_the_history(shop):
         now = section(shop.pcron('history'), 'Now')
         return shop.health().text, shop.metrics(), shop.notices(), out, problems, now, shop.toolbar(), table
 
-    before = look()
+    def look_without():
+        shop.execute(delete(runs))
+        return look()
+
+    remember()
     assert '<svg' in shop.page()
-    shop.execute(delete(runs))
-    assert look() == before
+    before, after = look(), look_without()
+    if after != before:
+        # the minute may have turned between the two, by which the page has other next runs
+        remember()
+        before, after = look(), look_without()
+    assert after == before
     assert '<svg' not in shop.page()
     assert shop.pcron('history').startswith('Nothing of that is recorded.')
 
