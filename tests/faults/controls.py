@@ -16,7 +16,7 @@ from pyramid_cron.store.ticks import Ticks
 def counted_first():
     """Count a tick before its work, and record no problem."""
     Ticks.finish = lambda ticks, minute, problem: None
-    FailedTicks.reason = lambda failed, first, last=None: None
+    FailedTicks.reason = lambda failed, first, last, ahead=True: None
     problems.LONGEST_TICK = timedelta(days=1)
 
 
@@ -57,7 +57,7 @@ def errors_pass():
 
 def failed_forgotten():
     """Do not keep in memory why a tick failed."""
-    FailedTicks.reason = lambda failed, first, last=None: None
+    FailedTicks.reason = lambda failed, first, last, ahead=True: None
 
 
 def silence_unnoticed():
