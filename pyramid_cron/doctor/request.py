@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import http.client
+import io
 import itertools
 import os
 import random
 import socket
 import ssl
-import threading
+import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from pyramid_cron.access.accounts import LOW_PORTS
 from pyramid_cron.doctor.address import Address
@@ -61,33 +62,57 @@ def send(
         headers['Authorization'] = f'Bearer {secret.decode("latin-1")}'
     connection: http.client.HTTPConnection
     sock = connect(address, from_low_port=from_low_port, uid=uid)
-    end = threading.Timer(seconds, _shut_down, [sock])
     try:
-        # each part of an answer may take as long as that, and all of them together
-        end.start()
         if address.scheme == 'https':
             context = ssl.create_default_context()
             sock = context.wrap_socket(sock, server_hostname=address.host)
             connection = http.client.HTTPSConnection(address.host, address.port, context=context)
         else:
             connection = http.client.HTTPConnection(address.host, address.port)
-        connection.sock = sock
+        # it uses no more of a socket than that has
+        connection.sock = cast(socket.socket, SocketUntil(sock, time.monotonic() + seconds))
         connection.request('GET', address.path + QUERY, headers=headers)
         response = connection.getresponse()
         body = response.read(MAX_BODY).decode('utf-8', 'replace')
         return Answer(response.status, body, response.getheader('Location'), response.getheader('Server') or '')
-    except (OSError, http.client.HTTPException) as exc:
-        if end.finished.is_set():
-            raise TimeoutError from exc
-        raise
     finally:
-        end.cancel()
         sock.close()
 
 
-def _shut_down(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)
+class SocketUntil:
+    """What HTTPConnection uses of a socket, with a limit for all parts of an answer together.
+
+    :param sock: the socket.
+    :param until: the time by a monotonic clock, in seconds, after which nothing is read.
+    """
+
+    def __init__(self, sock: socket.socket, until: float) -> None:
+        self._sock = sock
+        self._until = until
+        self.sendall = sock.sendall
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """Return a file to read from."""
+        return io.BufferedReader(_Reader(self._sock, self._until))
+
+    def close(self) -> None:
+        """Do nothing: the answer is read after this."""
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, sock: socket.socket, until: float) -> None:
+        self._sock = sock
+        self._until = until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left)
+        return self._sock.recv_into(buffer)
 
 
 @contextlib.contextmanager

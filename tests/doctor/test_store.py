@@ -94,6 +94,7 @@ def test_an_unregistered_task_has_the_status_of_the_setting(servers, examined, u
     assert of(examined(server), 'tasks') == [(status, 'gone: unregistered, Wed 2020-01-01 00:00')]
 
 
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_an_unavailable_store_is_found_once(server, tmp_path):
     server.tick()
     server.engine.dispose()
