@@ -79,6 +79,8 @@ def caller(app: Any, path: str, accept: str = '*/*') -> Callable[[], bytes]:
         'HTTP_ACCEPT': accept,
         'wsgi.version': (1, 0),
         'wsgi.url_scheme': 'http',
+        # there is no connection to look up an account by
+        'paste.testing': True,
     }
 
     def start_response(status: str, headers: object, exc_info: object = None) -> None:
