@@ -102,6 +102,11 @@ def test_items_that_are_not_due_cost_nothing():
 
 
 def calls_in(function):
+    """Return the smallest number of calls in a few trials: the garbage collector may add its own to one."""
+    return min(count_calls(function) for _ in range(5))
+
+
+def count_calls(function):
     calls = []
     sys.setprofile(lambda frame, event, argument: calls.append(event))
     try:
