@@ -14,7 +14,7 @@ from pyramid_cron import isolation, runner
 from pyramid_cron.access.addresses import parse_address
 from pyramid_cron.access.log import RefusalLog
 from pyramid_cron.access.policy import trigger_rules
-from pyramid_cron.access.rules import Rules, Sender, refuse
+from pyramid_cron.access.rules import Rules, Sender, refuse_by_all
 from pyramid_cron.external_url import seen_from_outside
 from pyramid_cron.orders import Order, PendingOrder, pending_order
 from pyramid_cron.parameters import CHECK, QUIET, has_parameter
@@ -90,25 +90,19 @@ def refused(request: Any, alternatives: Sequence[Rules]) -> Response | None:
     """Return the answer to a request that complies with none of the rules, ``None`` if it does with one of them."""
     refusals: RefusalLog = request.registry['cron_refusals']
     sender = Sender(request.method, request.remote_addr, _wsgi_headers(request))
-    first = None
-    for rules in alternatives:
-        refusal = refuse(rules, sender, refusals.log_unchecked)
-        if refusal is None:
-            first = None
-            break
-        first = first or refusal
-    refusals.note(first, time.monotonic())
-    if first is None:
+    refusal = refuse_by_all(alternatives, sender, refusals.log_unchecked)
+    refusals.note(refusal, time.monotonic())
+    if refusal is None:
         return None
     # required by RFC 9110
     headers = {401: ('WWW-Authenticate', 'Bearer'), 405: ('Allow', ', '.join(alternatives[0].methods))}
     if has_parameter(request, CHECK) or has_parameter(request, QUIET):
         # with an end of its line, after which curl prints its own message
-        text = f'fail: refused a request {first.kind}: {first.remedy}\n'
+        text = f'fail: refused a request {refusal.kind}: {refusal.remedy}\n'
     else:
         address = parse_address(request.remote_addr)
         text = f'fail {address}' if address else 'fail'
-    return respond(first.status, TEXT, text, *[headers[first.status]] if first.status in headers else [])
+    return respond(refusal.status, TEXT, text, *[headers[refusal.status]] if refusal.status in headers else [])
 
 
 def _wsgi_headers(request: Any) -> Mapping[str, Any]:

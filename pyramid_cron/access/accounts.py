@@ -12,7 +12,7 @@ from typing import Any
 
 from pyramid_cron.access import peers
 from pyramid_cron.access.addresses import Address
-from pyramid_cron.access.refusal import Refusal
+from pyramid_cron.access.refusal import OTHER_ACCOUNTS, Refusal
 
 PORT = re.compile('[0-9]{1,5}')
 
@@ -86,7 +86,7 @@ def _refuse_owners(uids: frozenset[int], port: int) -> Refusal | None:
     other = peers.account_name(max(strangers))
     return Refusal(
         403,
-        'from other accounts',
+        OTHER_ACCOUNTS,
         f'it comes from this machine, but from the account {other}; the server runs as {own}',
         f'make it as the account of the server, or as root by curl --local-port {LOCAL_PORTS}',
         was_allowed=True,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from pyramid_cron.access.refusal import Refusal, quoted
+from pyramid_cron.access.refusal import THROUGH_PROXY, Refusal, quoted
 
 LOCAL_HOST = re.compile(r'(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?', re.IGNORECASE)
 
@@ -43,7 +43,7 @@ def refuse_proxy(environ: Mapping[str, Any]) -> Refusal | None:
             name = key[5:].replace('_', '-').title()
             return Refusal(
                 403,
-                'through a proxy',
+                THROUGH_PROXY,
                 f'it came through a proxy, which shows in the header {quoted(name)}: {quoted(environ[key])}',
                 'request the application server itself',
                 was_allowed=True,

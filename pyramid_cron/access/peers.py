@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import struct
-from ipaddress import IPv4Address, IPv6Address
+from functools import cache
+from ipaddress import IPv6Address
 from typing import NamedTuple
+
+from pyramid_cron.access.addresses import Address
 
 TABLES = ('/proc/net/tcp', '/proc/net/tcp6')
 ROOT = 0
@@ -27,9 +30,7 @@ class Owners(NamedTuple):
     has_ended: bool
 
 
-def find_owners(
-    address: IPv4Address | IPv6Address, port: int, server_port: int | None, tables: tuple[str, ...] = TABLES
-) -> Owners:
+def find_owners(address: Address, port: int, server_port: int | None, tables: tuple[str, ...] = TABLES) -> Owners:
     """Return the accounts at a peer's end of its connections.
 
     If several connections share the port of the peer, those count that end in this process; if none does, as where
@@ -43,9 +44,25 @@ def find_owners(
     :param tables: the files to read, in the format of ``/proc/net/tcp``; unreadable files are skipped.
     :raises OSError: if no file can be read.
     """
-    peer = _end(address, port)
+    uids, servers = _read_ends(_end(address, port), port, tables)
+    meant = {end for end, _ in uids} | {end for end, _, _ in servers}
+    if server_port is None or not any(end.endswith(b':%04X' % server_port) for end in meant):
+        return Owners(frozenset(), False)
+    if len(meant) > 1:
+        own = _own_sockets()
+        meant = {end for end, _, inode in servers if inode in own} or meant
+    has_ended = any(end in meant and state == CLOSE_WAIT for end, state, _ in servers)
+    return Owners(frozenset(uid for end, uid in uids if end in meant), has_ended)
+
+
+def _read_ends(
+    peer: bytes, port: int, tables: tuple[str, ...]
+) -> tuple[list[tuple[bytes, int]], list[tuple[bytes, bytes, bytes]]]:
+    """Return both ends of a peer's connections, each with the end of the server in front.
+
+    :return: the uids of open ends of the peer, and the states and inodes of the ends of servers of this machine.
+    """
     near_port = b':%04X ' % port
-    # both ends of each connection, by the end of the server
     uids: list[tuple[bytes, int]] = []
     servers: list[tuple[bytes, bytes, bytes]] = []
     failures = []
@@ -66,14 +83,7 @@ def find_owners(
             failures.append(exc)
     if len(failures) == len(tables):
         raise failures[0]
-    meant = {end for end, _ in uids} | {end for end, _, _ in servers}
-    if server_port is None or not any(end.endswith(b':%04X' % server_port) for end in meant):
-        return Owners(frozenset(), False)
-    if len(meant) > 1:
-        own = _own_sockets()
-        meant = {end for end, _, inode in servers if inode in own} or meant
-    has_ended = any(end in meant and state == CLOSE_WAIT for end, state, _ in servers)
-    return Owners(frozenset(uid for end, uid in uids if end in meant), has_ended)
+    return uids, servers
 
 
 def _own_sockets() -> set[bytes]:
@@ -99,7 +109,7 @@ def _unmapped(end: bytes) -> bytes:
     return end.removeprefix(MAPPED)
 
 
-def _end(address: IPv4Address | IPv6Address, port: int) -> bytes:
+def _end(address: Address, port: int) -> bytes:
     """Return an end of a connection as the tables write it: 32-bit words in the machine's byte order, in hex."""
     words = struct.unpack(f'={len(address.packed) // 4}I', address.packed)
     return b''.join(b'%08X' % word for word in words) + b':%04X' % port
@@ -109,6 +119,8 @@ def _end(address: IPv4Address | IPv6Address, port: int) -> bytes:
 MAPPED = _end(IPv6Address(b'\0' * 10 + b'\xff\xff' + b'\0' * 4), 0)[:24]
 
 
+# read once: neither file changes for a process
+@cache
 def stands_for_others(uid: int, uid_map: str = '/proc/self/uid_map', overflow: str = OVERFLOW_UID) -> bool:
     """Return whether the kernel also shows a uid for accounts that this process's user namespace does not map.
 

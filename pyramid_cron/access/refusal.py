@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+# kinds that pcron doctor explains further
+WITHOUT_SECRET, THROUGH_PROXY, OTHER_ACCOUNTS = 'without the secret', 'through a proxy', 'from other accounts'
+
 
 class Refusal(NamedTuple):
     """The reason why a request is refused.

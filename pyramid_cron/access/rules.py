@@ -6,7 +6,7 @@ No name is looked up in the DNS. Without a secret, a header can only close acces
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from pyramid_cron.access import peers
 from pyramid_cron.access.accounts import refuse_other_account
 from pyramid_cron.access.addresses import Network, any_contains, parse_address
 from pyramid_cron.access.headers import refuse_browser, refuse_other_host, refuse_proxy
-from pyramid_cron.access.refusal import Refusal, quoted
+from pyramid_cron.access.refusal import WITHOUT_SECRET, Refusal, quoted
 
 METHODS = ('GET', 'POST')
 READING_METHODS = ('GET', 'HEAD')
@@ -77,6 +77,17 @@ def refuse(
     return refusal._replace(remedy=remedy, purpose=rules.purpose, was_allowed=was_allowed)
 
 
+def refuse_by_all(alternatives: Iterable[Rules], sender: Sender, unchecked: Callable[[str], object]) -> Refusal | None:
+    """Return the reason by the first of several rules, or ``None`` for a request that complies with one of them."""
+    first = None
+    for rules in alternatives:
+        refusal = refuse(rules, sender, unchecked)
+        if refusal is None:
+            return None
+        first = first or refusal
+    return first
+
+
 def _refuse(
     rules: Rules, sender: Sender, unchecked: Callable[[str], object], tables: tuple[str, ...]
 ) -> Refusal | None:
@@ -86,7 +97,7 @@ def _refuse(
     if rules.secret is not None and not _has_secret(environ, rules.secret):
         return Refusal(
             401,
-            'without the secret',
+            WITHOUT_SECRET,
             'it does not carry the secret',
             f"send 'Authorization: Bearer' or 'Cron-Secret:' with {rules.secret_setting}'s value",
         )

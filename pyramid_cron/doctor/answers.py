@@ -7,21 +7,20 @@ import socket
 import ssl
 from typing import NamedTuple
 
+from pyramid_cron.access.refusal import OTHER_ACCOUNTS, THROUGH_PROXY, WITHOUT_SECRET
 from pyramid_cron.doctor.address import Address
 from pyramid_cron.doctor.findings import FAIL, OK, Finding
 from pyramid_cron.doctor.request import Answer
 from pyramid_cron.printable import class_name, message, printable
+from pyramid_cron.views import WOULD_RUN
 
 TOPIC = 'request'
-ALLOWED = re.compile(r'ok: this request may run tasks, and has run none because of \?check; application (.+)')
+ALLOWED = re.compile(re.escape(WOULD_RUN) + '; application (.+)')
 REFUSED = re.compile(r'fail: refused a request (?P<kind>[^:]+): (?P<remedy>.+)', re.DOTALL)
 # what pyramid_cron answers that does not know ?check: after a run, and to a refused request
 RAN = re.compile(r'(ok|fail)\b')
 LONGEST_SHOWN = 60
 
-WITHOUT_SECRET = 'without the secret'
-THROUGH_PROXY = 'through a proxy'
-OTHER_ACCOUNTS = 'from other accounts'
 LOG = 'the log of pyramid_cron has the reason and what to do; restart the server if it runs an older version'
 
 
