@@ -19,7 +19,8 @@ from pyramid_cron.names import check_former_names
 from pyramid_cron.reports import RunReport, TaskReport
 from pyramid_cron.schedules.fields import ScheduleWarning
 from pyramid_cron.schedules.schedule import Schedule
-from pyramid_cron.settings import Settings, warn_of_lacking_store, warn_of_misspelt, warn_of_unknown_local_zone
+from pyramid_cron.settings import Settings
+from pyramid_cron.startup_warnings import warn_of_lacking_store, warn_of_misspelt, warn_of_unknown_local_zone
 from pyramid_cron.tasks import Task, Tasks
 from pyramid_cron.views import PATH_INFO, CronView
 

@@ -17,7 +17,7 @@ from pyramid_cron.access.policy import trigger_rules
 from pyramid_cron.access.rules import Rules, Sender, refuse_by_all
 from pyramid_cron.external_url import seen_from_outside
 from pyramid_cron.orders import Order, PendingOrder, pending_order
-from pyramid_cron.parameters import CHECK, QUIET, has_parameter
+from pyramid_cron.query_parameters import CHECK, QUIET, has_parameter
 from pyramid_cron.quiet import quiet_text
 from pyramid_cron.reports import RunReport
 from pyramid_cron.schedules import clock

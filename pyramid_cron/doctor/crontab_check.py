@@ -12,7 +12,7 @@ from pyramid_cron.doctor.address import Address, parameters_of, parse_url
 from pyramid_cron.doctor.crontab_lines import Line
 from pyramid_cron.doctor.findings import FAIL, OK, WARN, Finding
 from pyramid_cron.doctor.shell_commands import NULL, Options, ShellCommand, commands_of, options_of
-from pyramid_cron.parameters import CHECK, QUIET
+from pyramid_cron.query_parameters import CHECK, QUIET
 
 TOPIC = 'crontab'
 CRONTAB_LINE = 'the line of docs/production.rst'

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, cast
 
 from pyramid_cron.access.accounts import LOW_PORTS
 from pyramid_cron.doctor.address import Address
-from pyramid_cron.parameters import CHECK
+from pyramid_cron.query_parameters import CHECK
 
 QUERY = f'?{CHECK}'
 TIMEOUT_SECONDS = 10.0

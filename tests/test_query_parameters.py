@@ -4,7 +4,7 @@ import pytest
 from pyramid import testing
 from pyramid.request import Request
 
-from pyramid_cron.parameters import has_parameter
+from pyramid_cron.query_parameters import has_parameter
 
 
 @pytest.mark.parametrize(

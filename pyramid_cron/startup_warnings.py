@@ -1,0 +1,47 @@
+"""Warnings when an application starts: of settings, and of tasks that need others."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from pyramid_cron.schedules import clock
+from pyramid_cron.settings import PREFIX, TABLE, Settings
+
+log = logging.getLogger(__name__)
+
+
+def warn_of_misspelt(settings: Mapping[str, Any]) -> None:
+    """Warn of keys that begin with ``cron.`` and are not in the table."""
+    for key in settings:
+        name = str(key).removeprefix(PREFIX)
+        if str(key).startswith(PREFIX) and name not in TABLE:
+            # seldom needed, and slow to import
+            import difflib
+
+            near = difflib.get_close_matches(name.lower().replace('-', '_'), TABLE, n=1, cutoff=0.8)
+            hint = f'is {PREFIX}{near[0]} meant?' if near else f'there are {", ".join(PREFIX + name for name in TABLE)}'
+            warnings.warn(f'{key} is not a setting of pyramid_cron; {hint}', UserWarning, stacklevel=2)
+
+
+def warn_of_unknown_local_zone(settings: Settings) -> None:
+    """Log that ``TZ`` names no time zone, if schedules follow the machine's local time."""
+    value = clock.unknown_local_zone(os.environ) if settings.timezone is None else None
+    if value is not None:
+        log.warning(
+            'TZ=%r names no time zone, and the machine takes it for UTC: correct it, or set cron.timezone', value
+        )
+
+
+def warn_of_lacking_store(registry: Any) -> None:
+    """Log which tasks have options that do nothing without a store, if there is no store."""
+    if registry['cron_settings'].store is None:
+        # an engine needs catch_up without a store as well
+        names = [
+            task.name for task in registry['cron_tasks'] if task.retries or (task.catch_up and task.engine is None)
+        ]
+        if names:
+            log.warning('retries= and catch_up= do nothing until cron.store is set; tasks: %s', ', '.join(names))
