@@ -28,6 +28,8 @@ from pyramid_cron.store.options import Options
 from pyramid_cron.store.patience import Patience
 from pyramid_cron.store.poll import Poll
 from pyramid_cron.store.pruning import Pruning
+from pyramid_cron.store.reap import Reaper
+from pyramid_cron.store.requested_runs import RequestedRuns
 from pyramid_cron.store.run import StoredRun
 from pyramid_cron.store.run_sessions import RunSessions, end_session
 from pyramid_cron.store.storable import ascii_if_refused
@@ -65,9 +67,9 @@ class StoreClaims:
         self._completion = Completion(database, monotonic, sleep)
         make_run = partial(StoredRun, self)
         self._late = self._completion.late
-        self._poll = Poll(
-            database, options, lambda: self.process.namespace, make_run, self._patience, self.failed_ticks, self._late
-        )
+        reaper = Reaper(database, options, lambda: self.process.namespace, self._late)
+        self._poll = Poll(database, options, reaper, make_run, self._patience, self.failed_ticks, self._late)
+        self._requested = RequestedRuns(database, options, reaper, make_run)
         self._pruning = Pruning(database, options.keep_history, monotonic)
         self._sessions = RunSessions(database, options, self._completion, monotonic)
         self._begin_process()
@@ -123,7 +125,7 @@ class StoreClaims:
         instant = clock.current_minute()
 
         def prepare() -> list[StoredRun]:
-            self._poll.named(tasks, wanted)
+            self._requested.prepare(tasks, wanted)
             return [
                 StoredRun(self, task, None, requested_by=requested_by, engine=task.engine if enqueue else None)
                 for task in wanted
@@ -135,7 +137,7 @@ class StoreClaims:
     def delivered(self, tasks: Tasks, delivery: Delivery, catch_up: timedelta) -> Found:
         [task] = tasks.named([delivery.task])
         instant = clock.current_minute()
-        found = self._found(lambda: [self._poll.delivered(task, delivery, instant)], TickWork(instant), 'queue')
+        found = self._found(lambda: [self._requested.delivered(task, delivery, instant)], TickWork(instant), 'queue')
         return found._replace(finish=partial(self._pruning.after_run, instant))
 
     def _found(self, find: Callable[[], list[StoredRun]], work: TickWork, trigger: str) -> Found:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
-from pyramid_cron.claims import Delivery, NotClaimed, Unavailable, too_late
+from pyramid_cron.claims import NotClaimed, Unavailable
 from pyramid_cron.errors import CronError
 from pyramid_cron.reports import FAILED, LOCKED, LOST, PAUSED, SKIPPED, duration
 from pyramid_cron.schedules import clock
@@ -19,15 +19,14 @@ from pyramid_cron.store.errors import Locked, one_line
 from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.history import History
 from pyramid_cron.store.late import Late
-from pyramid_cron.store.liveness import PidNamespace
 from pyramid_cron.store.missed import notify_missed, skip_minutes
 from pyramid_cron.store.options import Options
-from pyramid_cron.store.past_minute import why_not_again, why_not_delivered
+from pyramid_cron.store.past_minute import why_not_again
 from pyramid_cron.store.patience import Patience
 from pyramid_cron.store.reap import Lost, Reaper
 from pyramid_cron.store.registration import Registration
 from pyramid_cron.store.renames import Renames, load_renamed, names_of, under_other_names
-from pyramid_cron.store.run import MakeRun, StoredRun, handed_over_for
+from pyramid_cron.store.run import MakeRun, StoredRun
 from pyramid_cron.store.storable import ascii_if_refused
 from pyramid_cron.store.task_rows import TaskStates, next_due
 from pyramid_cron.store.task_state import SEEN_INTERVAL, TaskState
@@ -38,12 +37,6 @@ from pyramid_cron.store.wrong_clock import MOST_AHEAD, WrongClock
 from pyramid_cron.tasks import Task, Tasks
 
 log = logging.getLogger(__name__)
-
-NOT_ENQUEUED_HERE = NotClaimed(
-    'it was not enqueued by way of this store: compare the cron.store of the worker with that of the web servers',
-    level=logging.ERROR,
-    outcome=FAILED,
-)
 
 
 class Polled(NamedTuple):
@@ -66,7 +59,7 @@ class Poll:
 
     :param database: the database of the store.
     :param options: the settings of the store.
-    :param namespace: returns the PID namespace of this process.
+    :param reaper: ends the runs of dead processes.
     :param make_run: makes a :class:`.StoredRun`.
     :param patience: waits for locked rows.
     :param failed_ticks: the ticks that failed in this process.
@@ -77,7 +70,7 @@ class Poll:
         self,
         database: Database,
         options: Options,
-        namespace: Callable[[], PidNamespace],
+        reaper: Reaper,
         make_run: MakeRun,
         patience: Patience,
         failed_ticks: FailedTicks,
@@ -85,7 +78,7 @@ class Poll:
     ) -> None:
         self._database = database
         self._options = options
-        self._reaper = Reaper(database, options, namespace, late)
+        self._reaper = reaper
         self._wrong_clock = WrongClock(database, options)
         self._make_run = make_run
         self._patience = patience
@@ -191,38 +184,6 @@ class Poll:
         if everything:
             self._looked_at_all = instant
         return Polled(tick, found, wanted, None if was_wrong else before)
-
-    def named(self, tasks: Tasks, wanted: Collection[Task]) -> None:
-        """Prepare the rows of tasks for runs by name."""
-        with self._database.autocommit() as connection:
-            states: Mapping[str, TaskState] = TaskStates(connection).load(names_of(wanted))
-            states = load_renamed(connection, wanted, states)
-            # not the clock of this machine, which may be ahead
-            now = connection.now()
-        instant = clock.minute_of(now)
-        others = under_other_names({task.name: task for task in tasks if task.store}, states)
-        states = self._registration.add_new(wanted, states, others, instant)
-        for task in wanted:
-            if task.name in others:
-                self._renames.take_over(task, self._reaper.reap(others[task.name], None, instant, now.timestamp())[0])
-            else:
-                self._reaper.reap(states[task.name], task, instant, now.timestamp())
-
-    def delivered(self, task: Task, delivery: Delivery, instant: datetime) -> StoredRun:
-        """Return the run of a delivery, which is to begin in this process."""
-        minute = delivery.minute
-        with self._database.autocommit() as connection:
-            state = TaskStates(connection).get(task.name)
-        if state is None or (minute is not None and not state.has_begun(minute)):
-            return self._make_run(task, minute, not_claimed=NOT_ENQUEUED_HERE)
-        if state.handed_over_for != handed_over_for(minute, delivery.token or ''):
-            # delivered for the second time, or expired
-            why = why_not_delivered(self._database, state, delivery, self._options.zone)
-            return self._make_run(task, minute, not_claimed=why)
-        late = too_late(task, minute, self._options.catch_up, clock.now())
-        if late is not None:
-            self._reaper.expire(state, task, instant, late.reason)
-        return self._make_run(task, minute, state.attempt, late, enqueued_id=state.run_id)
 
     def _decided(self, task: Task, state: TaskState, instant: datetime, now: float) -> Iterator[StoredRun]:
         """Yield the run of a task, if it has one or is due, with the reason why it may not begin."""

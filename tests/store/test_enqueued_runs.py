@@ -3,14 +3,13 @@
 import logging
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import update
 
 from pyramid_cron import TaskReport, perform
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.events import ITaskFinished, ITaskMissed
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store import Fenced
-from pyramid_cron.store.poll import NOT_ENQUEUED_HERE
 from pyramid_cron.store.schema import processes, runs, tasks
 from tests.support.enqueueing import LONG, Queue, begin
 from tests.support.servers import INSTANT
@@ -312,19 +311,6 @@ def test_without_the_store_no_delivery_begins(servers, web, worker, queue):
         begin(worker, queue[0])
     with worker.outage(of=tasks, kind='update', times=1), pytest.raises(Unavailable, match='the database has gone'):
         begin(worker, queue[0])
-    assert worker.ran == []
-
-
-def test_a_delivery_of_an_unknown_task_does_nothing(servers, web, worker, queue):
-    web.tick(0)
-    servers.execute(delete(tasks))
-    assert begin(worker, queue[0]).reason == NOT_ENQUEUED_HERE.reason
-
-
-def test_a_minute_that_was_not_enqueued_does_not_run(web, worker):
-    web.tick(0)
-    report = perform(worker.config.make_wsgi_app(), 'app:task@2020-11-23T02:05Z')
-    assert (report.outcome, report.reason) == ('failed', NOT_ENQUEUED_HERE.reason)
     assert worker.ran == []
 
 

@@ -9,7 +9,6 @@ from sqlalchemy import delete
 from pyramid_cron.reports import TaskReport
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.schema import gaps, runs, tasks, ticks
-from tests.support.clock import set_clock
 from tests.support.servers import INSTANT
 from tests.support.statements import GONE
 
@@ -376,12 +375,3 @@ def test_minutes_of_failed_ticks_are_missed_because_of_that(servers, warnings):
     (gap,) = servers.rows(gaps)
     assert gap['problem'] == GONE
     assert f'ticks failed from 2020-11-23 02:01+00:00 to 2020-11-23 02:02+00:00 (2 min): {GONE}' in warnings()
-
-
-@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
-def test_a_row_that_is_made_for_a_run_by_name_begins_by_the_clock_of_the_database(servers):
-    server = servers.start().add()
-    server.ready()
-    set_clock(server.engine, lambda: INSTANT + timedelta(seconds=9))
-    server.tick(names=['task'])
-    assert (servers.row()['first_seen'], servers.row()['last_seen']) == (INSTANT - MINUTE, INSTANT)
