@@ -103,9 +103,9 @@ def _scrub(value: Any) -> Callable[[str], str]:
     return function
 
 
-def _check_callable(function: Any, **options: Any) -> None:
+def _check_callable(function: Any, class_too: bool = False, argument: str = 'system') -> None:
     try:
-        callables.check(function, **options)
+        callables.check(function, class_too=class_too, argument=argument)
     except ValueError as exc:
         raise ValueError(f'{dotted_path(function) if callable(function) else repr(function)} {exc}') from exc
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from pyramid_cron.doctor.findings import FAIL, OK, WARN, Finding
 from pyramid_cron.printable import class_name, message
+from pyramid_cron.tasks import Engine, Task
 
 TOPIC = 'queue'
 
@@ -17,10 +18,10 @@ class Trial(NamedTuple):
 
     :param task: the task.
     :param token: identifies it.
-    :param minute: it is for no minute.
+    :param minute: always ``None``: the run is for no minute.
     """
 
-    task: Any
+    task: Task
     token: str
     minute: None = None
 
@@ -34,7 +35,7 @@ def examine_queues(registry: Any) -> Iterator[Finding]:
             yield Finding(WARN, TOPIC, f'{name}: a function of the application, which is not called to try it')
             continue
         try:
-            answered = _enqueue_and_roll_back(registry, task) if check is None else check()
+            answered = _enqueue_and_roll_back(registry, task, engine) if check is None else check()
         except Exception as exc:
             yield Finding(FAIL, TOPIC, f'{name}: {class_name(exc)}: {message(exc)}', _remedy(exc))
         else:
@@ -45,12 +46,12 @@ def _remedy(exc: Exception) -> str:
     return '' if isinstance(exc, LookupError) else 'start the broker, or correct its URL; no run is enqueued until then'
 
 
-def _enqueue_and_roll_back(registry: Any, task: Any) -> str:
+def _enqueue_and_roll_back(registry: Any, task: Task, engine: Engine) -> str:
     """Enqueue a run in the database of the store, and take it back."""
     database = registry['cron_store'].database
     with database.engine.connect() as connection, connection.begin() as transaction:
         try:
-            task.engine.enqueue(Trial(task, uuid4().hex), connection.connection.driver_connection)
+            engine.enqueue(Trial(task, uuid4().hex), connection.connection.driver_connection)
         finally:
             transaction.rollback()
     return 'a job can be written, and was rolled back'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import tzinfo
 from typing import Any
 
 from pyramid_cron.doctor.findings import FAIL, OK, WARN, Finding
@@ -41,7 +42,7 @@ def examine_store(registry: Any, through: Through) -> Iterator[Finding]:
     yield from _of_health(health, registry['cron_settings'].timezone)
 
 
-def _of_health(health: Health, zone: Any) -> Iterator[Finding]:
+def _of_health(health: Health, zone: tzinfo | None) -> Iterator[Finding]:
     if not any(problem.task is None for problem in health.problems):
         silence = 0.0 if health.silence is None else health.silence.total_seconds()
         yield Finding(OK, 'ticks', f'the last tick was {duration(silence)} ago')
@@ -53,7 +54,7 @@ def _of_health(health: Health, zone: Any) -> Iterator[Finding]:
         yield Finding(OK, 'tasks', 'no task is paused, unregistered, stuck or failed')
 
 
-def _shown(problem: Problem, zone: Any) -> str:
+def _shown(problem: Problem, zone: tzinfo | None) -> str:
     pause = problem.pause
     if pause is None:
         since = '' if problem.since is None else f', {clock.to_zone(problem.since, zone):%a %Y-%m-%d %H:%M}'

@@ -30,9 +30,9 @@ from pyramid_cron.task_summary import LOCAL_TIME, Summaries
 
 
 def main(argv: Sequence[str] = sys.argv, quiet: bool = False) -> int:
-    """Run the command and return its exit status: 0, 1 if a task did not succeed or a check
-    failed, 2 if the command was used wrongly.
+    """Run the command and return its exit status.
 
+    It is 0, 1 if a task did not succeed or a check failed, and 2 if the command was used wrongly.
     After a signal that interrupted it, the status is 128 and the number of the signal, as in shells.
     """
     with suppress(ImportError):

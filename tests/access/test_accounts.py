@@ -24,9 +24,15 @@ def judge(tables, peer='127.0.0.1', secret=None, peer_check=True, **environ):
 
 
 @pytest.fixture
-def as_another_account(monkeypatch):
-    """Look like an account that is neither root nor a stranger: a real one could not read the tables written here."""
-    monkeypatch.setattr(os, 'geteuid', lambda: STRANGER - 1)
+def be(monkeypatch):
+    """Return a function by which this process looks like an account: a real one could not read the tables of a test."""
+    return lambda uid: monkeypatch.setattr(os, 'geteuid', lambda: uid)
+
+
+@pytest.fixture
+def as_another_account(be):
+    """Look like an account that is neither root nor a stranger."""
+    be(STRANGER - 1)
     return STRANGER - 1
 
 
@@ -57,8 +63,8 @@ def test_a_stranger_may_not_trigger_from_a_port_of_roots(write):
     assert judge(write([line(STRANGER, port=600)]), REMOTE_PORT='600')[0].kind == 'from other accounts'
 
 
-def test_a_server_of_root_trusts_root_from_any_port(write, monkeypatch):
-    monkeypatch.setattr(os, 'geteuid', lambda: 0)
+def test_a_server_of_root_trusts_root_from_any_port(write, be):
+    be(0)
     assert judge(write([line(0)])) == (None, [])
 
 
@@ -159,6 +165,7 @@ def test_a_text_that_a_client_sends_is_no_test(write, name):
 
 
 def test_an_account_that_stands_for_others_is_not_trusted(write, monkeypatch):
+    # not each account may make the user namespace in which that is so
     monkeypatch.setattr(peers, 'stands_for_others', lambda uid: uid == OURS)
     assert judge(write([line(OURS)]))[0].kind in ('from other accounts', 'by root from a port of 1024 or above')
 

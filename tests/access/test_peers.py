@@ -157,6 +157,7 @@ def test_a_reset_connection_hides_behind_no_other(shared):
 
 @pytest.mark.parametrize('files', [peers.OWN_FILES, '/nowhere'])
 def test_where_this_process_serves_none_all_are_meant(write, monkeypatch, files):
+    # no system has the tables and not this
     monkeypatch.setattr(peers, 'OWN_FILES', files)
     tables = write([line(7), line(STRANGER, to_port=5432), line(0, port=5432, to_port=PORT)])
     assert owner_uids(LOCAL, PORT, SERVER_PORT, tables) == {7, STRANGER}

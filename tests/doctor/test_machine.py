@@ -15,6 +15,7 @@ def test_the_account_has_a_name(monkeypatch):
     import pwd
 
     assert account_name() == pwd.getpwuid(os.geteuid()).pw_name
+    # an account without a name, which could not read the files of this Python
     monkeypatch.setattr(os, 'geteuid', lambda: 4242424)
     assert account_name() == '4242424'
     monkeypatch.delattr(os, 'geteuid')

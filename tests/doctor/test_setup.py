@@ -155,6 +155,7 @@ def test_with_a_secret_the_account_does_not_matter(found, spool):
 
 
 def test_cron_ignores_lines_of_no_account(found, spool, monkeypatch):
+    # also where another account runs the tests: the crontabs are those of this test
     monkeypatch.setattr(machine, 'is_root', lambda: True)
     with answering(ALLOWED) as server:
         spool('no-such-account', url_of(server))
