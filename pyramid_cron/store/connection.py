@@ -2,6 +2,9 @@
 
 Nothing else in this package builds a SELECT, INSERT, UPDATE or DELETE, so that no statement can forget the application.
 A join or a subquery is written with :meth:`StoreConnection.same_task`, which compares the application as well.
+
+The application is a parameter of each statement, with a value that the connection has. A statement that is executed
+often is built once, by a function with :func:`functools.cache`, because to build it takes longer than to execute it.
 """
 
 from __future__ import annotations
@@ -21,10 +24,10 @@ from sqlalchemy import (
     Table,
     Update,
     and_,
+    bindparam,
     delete,
     exists,
     insert,
-    literal,
     select,
     true,
     update,
@@ -33,10 +36,13 @@ from sqlalchemy import (
 from pyramid_cron.scrub import DEFAULT_SCRUBBER, Scrubber
 from pyramid_cron.store.dialects import Dialect, database_clock, dialect_of, skips_locked
 from pyramid_cron.store.errors import unavailable
-from pyramid_cron.store.schema import processes
+from pyramid_cron.store.schema import APP, processes
 from pyramid_cron.store.storable import scrubbed_by
 from pyramid_cron.store.time_limit import limited
 
+# the name of the application in each statement
+THIS_APP = bindparam('of_app', type_=APP)
+NO_VALUES: dict[str, Any] = {}
 # or else the count of an INSERT is not known
 COUNTED = {'preserve_rowcount': True}
 
@@ -75,84 +81,93 @@ class StoreConnection:
         """Return a context manager that limits how long the driver's connection waits for the database."""
         return limited(self._connection)
 
-    def of_app(self, table: FromClause) -> ColumnElement[bool]:
+    @staticmethod
+    def of_app(table: FromClause) -> ColumnElement[bool]:
         """Return the condition that a row belongs to the application. Processes belong to none."""
-        return true() if table is processes else table.c.app == self.app
+        return true() if table is processes else table.c.app == THIS_APP
 
     @staticmethod
     def same_task(one: FromClause, other: FromClause) -> ColumnElement[bool]:
         """Return the condition that two rows belong to the same task of the same application."""
         return and_(one.c.app == other.c.app, one.c.task == other.c.task)
 
-    def select(self, table: FromClause, *columns: Any) -> Select[Any]:
+    @staticmethod
+    def select(table: FromClause, *columns: Any) -> Select[Any]:
         """Return a SELECT of columns, or expressions, from the application's rows of a table."""
-        return select(*columns).select_from(table).where(self.of_app(table))
+        return select(*columns).select_from(table).where(StoreConnection.of_app(table))
 
-    def select_new(self, *values: Any) -> Select[Any]:
+    @staticmethod
+    def select_new(*values: Any) -> Select[Any]:
         """Return a SELECT of the application's name and of values, from no table: for an INSERT with a condition."""
-        return select(literal(self.app), *values)
+        return select(THIS_APP, *values)
 
-    def exists(self, table: FromClause) -> Exists:
+    @staticmethod
+    def exists(table: FromClause) -> Exists:
         """Return the condition that the application has such a row."""
-        return exists().where(self.of_app(table))
+        return exists().where(StoreConnection.of_app(table))
 
-    def update(self, table: Table) -> Update:
+    @staticmethod
+    def update(table: Table) -> Update:
         """Return an UPDATE of the application's rows of a table."""
-        return update(table).where(self.of_app(table))
+        return update(table).where(StoreConnection.of_app(table))
 
-    def delete(self, table: Table) -> Delete:
+    @staticmethod
+    def delete(table: Table) -> Delete:
         """Return a DELETE of the application's rows of a table."""
-        return delete(table).where(self.of_app(table))
+        return delete(table).where(StoreConnection.of_app(table))
 
-    def insert(self, table: Table) -> Any:
+    @staticmethod
+    def insert(table: Table) -> Any:
         """Return an INSERT of a row of the application."""
-        return self._with_app(insert(table), table)
+        return _with_app(insert(table), table)
 
     def insert_new(self, table: Table) -> Any:
         """Return an INSERT of rows of the application that skips those whose key exists."""
-        return self._with_app(self.dialect.insert_new(table), table)
+        return _with_app(self.dialect.insert_new(table), table)
 
-    def _with_app(self, statement: Any, table: Table) -> Any:
-        return statement if table is processes else statement.values(app=self.app)
-
-    def in_any_application(self, table: Table) -> Exists:
+    @staticmethod
+    def in_any_application(table: Table) -> Exists:
         """Return the condition that any application has such a row: for processes, which several of them can share."""
         return exists().select_from(table)
 
-    def execute(self, statement: Any, values: dict[str, Any] | Sequence[dict[str, Any]] | None = None) -> int:
+    def execute(self, statement: Any, values: dict[str, Any] | Sequence[dict[str, Any]] = NO_VALUES) -> int:
         """Execute an INSERT, UPDATE or DELETE, and return how many rows it has changed.
 
-        :param values: values of its columns by their names, or a sequence of these, one for each row of an INSERT.
+        :param values: values of its columns and parameters by their names, or a sequence of these, one for each row of
+            an INSERT.
         :raises Unavailable: for any error of the database.
         """
         return int(self._execute(statement, values, execution_options=COUNTED).rowcount)
 
-    def rows(self, statement: Any) -> Sequence[Any]:
+    def rows(self, statement: Any, values: dict[str, Any] = NO_VALUES) -> Sequence[Any]:
         """Return the rows of a SELECT, or of another statement that returns some.
 
+        :param values: values of its parameters by their names.
         :raises Unavailable: for any error of the database, and for a value that cannot be read.
         """
-        result = self._execute(statement)
+        result = self._execute(statement, values)
         try:
             rows: Sequence[Any] = result.all()
         except Exception as exc:
             raise unavailable(exc, self._connection.invalidated) from exc
         return rows
 
-    def _execute(self, *arguments: Any, **options: Any) -> Any:
+    def _execute(self, statement: Any, values: dict[str, Any] | Sequence[dict[str, Any]], **options: Any) -> Any:
+        app = {THIS_APP.key: self.app}
+        with_app = {**values, **app} if isinstance(values, dict) else [{**row, **app} for row in values]
         try:
             with scrubbed_by(self._scrub):
-                return self._connection.execute(*arguments, **options)
+                return self._connection.execute(statement, with_app, **options)
         except Exception as exc:
             raise unavailable(exc, self._connection.invalidated) from exc
 
-    def scalar(self, statement: Any) -> Any:
+    def scalar(self, statement: Any, values: dict[str, Any] = NO_VALUES) -> Any:
         """Return the first column of the first row, ``None`` if there is none."""
-        return next(iter(self.scalars(statement)), None)
+        return next(iter(self.scalars(statement, values)), None)
 
-    def scalars(self, statement: Any) -> list[Any]:
+    def scalars(self, statement: Any, values: dict[str, Any] = NO_VALUES) -> list[Any]:
         """Return the first column of all rows."""
-        return [row[0] for row in self.rows(statement)]
+        return [row[0] for row in self.rows(statement, values)]
 
     def clock(self) -> float:
         """Return the time by the database's clock, in seconds since 1970."""
@@ -161,3 +176,7 @@ class StoreConnection:
     def now(self) -> datetime:
         """Return the same as an instant."""
         return datetime.fromtimestamp(self.clock(), timezone.utc)
+
+
+def _with_app(statement: Any, table: Table) -> Any:
+    return statement if table is processes else statement.values(app=THIS_APP)

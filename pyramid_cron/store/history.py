@@ -78,7 +78,6 @@ class History:
         rows = [
             {
                 'id': _id_without_run(self._connection.app, task, minute, outcome),
-                'app': self._connection.app,
                 'task': task,
                 'scheduled_for': minute,
                 'attempt': 0,

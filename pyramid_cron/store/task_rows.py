@@ -94,7 +94,6 @@ class TaskStates:
         self._connection.execute(
             self._connection.insert_new(tasks),
             {
-                'app': self._connection.app,
                 'task': task.name,
                 'schedule': write_schedule(task),
                 'first_seen': before,
