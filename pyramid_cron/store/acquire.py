@@ -10,7 +10,7 @@ from pyramid_cron.errors import CronError
 from pyramid_cron.printable import class_name
 from pyramid_cron.reports import ALREADY_RUN, FAILED, QUEUED, RUNNING
 from pyramid_cron.store.connection import StoreConnection
-from pyramid_cron.store.dialects import database_clock
+from pyramid_cron.store.dialects import NOW
 from pyramid_cron.store.errors import one_line
 from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.history import History
@@ -59,7 +59,7 @@ def _claim(connection: StoreConnection, process: Process, run: StoredRun, failed
         run.attempt,
         run_id=run.run_id,
         process=None if without_process else process.id,
-        started_at=database_clock(),
+        started_at=NOW,
         handed_over_for=None if engine is None else handed_over_for(run.minute, run.run_id),
         **_of_minute(run),
     )
@@ -98,7 +98,7 @@ def _of_minute(run: StoredRun) -> dict[str, Any]:
 def _claim_enqueued(connection: StoreConnection, process: Process, run: StoredRun, enqueued_id: str) -> bool:
     """Claim a run that was enqueued."""
     claimed = TaskStates(connection).claim_enqueued(
-        run.task.name, enqueued_id, run_id=run.run_id, process=process.id, started_at=database_clock()
+        run.task.name, enqueued_id, run_id=run.run_id, process=process.id, started_at=NOW
     )
     if claimed:
         process.renew(connection)

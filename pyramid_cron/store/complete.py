@@ -26,7 +26,7 @@ from pyramid_cron.store.run_end import Ending, RunEnd
 from pyramid_cron.store.schema import tasks
 from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.task_state import UNSENT
-from pyramid_cron.store.ticks import Ticks
+from pyramid_cron.store.ticks import LAST_MINUTE
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 REPEAT_FOR, REPEAT_INTERVAL = 4.0, 0.3
 
 FORGOTTEN = 'the run has no record in the store any more, because its database was replaced or emptied meanwhile'
+
+# there may be no tick yet
+LAST_MINUTE_OR_SEEN = func.coalesce(LAST_MINUTE, tasks.c.last_seen)
 
 
 class Fenced(CronError, RuntimeError):
@@ -104,7 +107,7 @@ class Completion:
         :param ended: when it ended, on the monotonic clock.
         """
         states, task = TaskStates(connection), run.task.name
-        values = self._until(connection, run, ended)
+        values = _until(run, ended)
         if run.engine is None:
             values |= of_end(end, run.minute, clock.now())
             retry = FAILED if end.outcome == FAILED and run.attempt <= run.task.retries else None
@@ -116,19 +119,6 @@ class Completion:
         if run.minute is not None:
             values['retry_reason'] = retry
         return states.release(task, run.run_id, wait, **values)
-
-    def _until(self, connection: StoreConnection, run: StoredRun, ended: float) -> dict[str, Any]:
-        """Return the values of a row that record until which minute a run lasted, in a process that has its task.
-
-        The task does not owe the minutes up to then, unless the run was one by name.
-        """
-        # the clocks of workers and commands are not that of the ticks, and an enqueued run may have waited for long
-        by_ticks = run.enqueued_id is None and run.minute is not None
-        until = _end_minute(run, ended) if by_ticks else Ticks(connection).last_as_value()
-        if run.minute is None:
-            # there may be no tick yet
-            return {'last_seen': func.coalesce(until, tasks.c.last_seen)}
-        return {'last_seen': until, 'busy_until': until}
 
     def abandon(self, run: StoredRun, reason: str, has_begun: bool = True) -> None:
         """Queue the record of a run that will not end.
@@ -143,11 +133,23 @@ class Completion:
             if run.minute is None:
                 return states.release(task, run.run_id, wait, **values)
             if has_begun:
-                return states.reap(task, run.run_id, **values, **self._until(connection, run, ended))
+                return states.reap(task, run.run_id, **values, **_until(run, ended))
             return states.release(task, run.run_id, wait, retry_reason=LOST, **values)
 
         end = RunEnd(LOST, ended - run.found_at, reason)
         self.late.add(Ending(run.task.name, run.run_id, end, release))
+
+
+def _until(run: StoredRun, ended: float) -> dict[str, Any]:
+    """Return the values of a row that record until which minute a run lasted, in a process that has its task.
+
+    The task does not owe the minutes up to then, unless the run was one by name.
+    """
+    # the clocks of workers and commands are not that of the ticks, and an enqueued run may have waited for long
+    if run.minute is None:
+        return {'last_seen': LAST_MINUTE_OR_SEEN}
+    until = _end_minute(run, ended) if run.enqueued_id is None else LAST_MINUTE
+    return {'last_seen': until, 'busy_until': until}
 
 
 def _end_minute(run: StoredRun, ended: float) -> datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from sqlalchemy import DateTime, Float, insert
@@ -18,7 +19,8 @@ MOST_SECONDS = 4
 MOST_SECONDS_IDLE = 10
 
 
-@dataclass(frozen=True)
+# compared and hashed as one object: there is one of each kind
+@dataclass(frozen=True, eq=False)
 class Dialect:
     """What one kind of database does differently.
 
@@ -30,6 +32,7 @@ class Dialect:
     :param insert: the INSERT that can also do something with a row whose key exists, ``None`` if there is none.
     :param skips_locked_since: the version from which on a row that another transaction has locked can be skipped, empty
         for none. A process that is frozen in its claim, or in the commit of its task, then makes no other process wait.
+    :param has_arrays: whether a parameter can be a list of values.
     :param has_lateral: whether a subquery in FROM can refer to the tables before it.
     :param has_partial_indexes: whether an index can be limited to some of the rows.
     :param rolls_back_schema: whether a rollback undoes changes of the schema, which otherwise commit by themselves.
@@ -44,6 +47,7 @@ class Dialect:
     isolation_level: str | None = 'READ COMMITTED'
     insert: Callable[[Any], Any] | None = None
     skips_locked_since: tuple[int, ...] = ()
+    has_arrays: bool = False
     has_lateral: bool = False
     has_partial_indexes: bool = True
     rolls_back_schema: bool = False
@@ -82,6 +86,7 @@ POSTGRESQL = Dialect(
     connect_args={'psycopg': LIBPQ, 'psycopg2': LIBPQ},
     insert=postgresql.insert,
     skips_locked_since=(9, 5),
+    has_arrays=True,
     has_lateral=True,
     rolls_back_schema=True,
     read_only_errors=('25006',),
@@ -110,6 +115,7 @@ MARIADB = replace(MYSQL, shown='MariaDB', skips_locked_since=(10, 6))
 BY_NAME = {'sqlite': SQLITE, 'postgresql': POSTGRESQL, 'mysql': MYSQL, 'mariadb': MARIADB}
 
 
+@cache
 def dialect_of(name: str) -> Dialect:
     """Return the differences of a database by SQLAlchemy's name of it; one that is not known here has none."""
     return BY_NAME.get(name) or Dialect(name, has_partial_indexes=False)
@@ -172,3 +178,7 @@ def _clock_of_postgresql(element: Any, compiler: Any, **options: Any) -> str:
 @compiles(database_clock, 'mysql', 'mariadb')
 def _clock_of_mysql(element: Any, compiler: Any, **options: Any) -> str:
     return 'unix_timestamp(sysdate(6))'
+
+
+#: one object, for statements that are built once
+NOW = database_clock()

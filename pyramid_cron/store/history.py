@@ -14,8 +14,18 @@ from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.errors import Locked
 from pyramid_cron.store.schema import runs, tasks
+from pyramid_cron.store.task_conditions import THIS_RUN
 
 NAMESPACE = UUID('6f3c1f0e-5b1f-4a1e-9d0a-3f6a4f0c9c53')
+
+# built once, because each run executes them
+IS_THIS_RUN = runs.c.id == THIS_RUN
+INSERT = StoreConnection.insert(runs)
+UPDATE = StoreConnection.update(runs).where(IS_THIS_RUN)
+SELECT_OUTCOME = StoreConnection.select(runs, runs.c.outcome).where(IS_THIS_RUN)
+# from a subquery of its own, because MySQL updates no table that it selects from
+UNLOCKED = StoreConnection.select(runs, runs.c.id).where(IS_THIS_RUN).with_for_update(skip_locked=True).subquery()
+UPDATE_UNLOCKED = StoreConnection.update(runs).where(runs.c.id.in_(UNLOCKED.select()))
 
 
 class History:
@@ -30,7 +40,7 @@ class History:
     def begin(self, outcome: str = RUNNING, **values: Any) -> None:
         """Insert a run that begins, or that is enqueued."""
         values |= {'outcome': outcome, 'started': clock.now()}
-        self._connection.execute(self._connection.insert(runs), values)
+        self._connection.execute(INSERT, values)
 
     def begin_enqueued(self, enqueued_id: str, **values: Any) -> None:
         """Record that a run begins that was enqueued.
@@ -48,21 +58,15 @@ class History:
         :param values: the fields of a :class:`.RunEnd`.
         :raises Locked: if it is locked, and not waited for.
         """
-        row = runs.c.id == run_id
         skips = self._connection.skips_locked and not wait
-        if skips:
-            free = self._connection.select(runs, runs.c.id).where(row).with_for_update(skip_locked=True).subquery()
-            # from a subquery of its own, because MySQL updates no table that it selects from
-            row = runs.c.id.in_(free.select())
-        changed = self._connection.execute(self._connection.update(runs).where(row), values | {'finished': clock.now()})
+        row = {THIS_RUN.key: run_id, 'finished': clock.now()}
+        changed = self._connection.execute(UPDATE_UNLOCKED if skips else UPDATE, values | row)
         if skips and changed == 0 and self.outcome_of(run_id) is not None:
             raise Locked
 
     def outcome_of(self, run_id: str) -> str | None:
         """Return the outcome of a run, ``None`` if there is no record of it."""
-        found: str | None = self._connection.scalar(
-            self._connection.select(runs, runs.c.outcome).where(runs.c.id == run_id)
-        )
+        found: str | None = self._connection.scalar(SELECT_OUTCOME, {THIS_RUN.key: run_id})
         return found
 
     def minute_of(self, run_id: str) -> datetime | None:

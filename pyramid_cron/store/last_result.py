@@ -12,6 +12,9 @@ from pyramid_cron.store.run_end import RunEnd
 from pyramid_cron.store.schema import tasks
 from pyramid_cron.store.task_state import TaskState
 
+# one object, for statements that are built once
+ONE_FAILURE_MORE = func.coalesce(tasks.c.failures_in_a_row, 0) + 1
+
 
 def of_end(end: RunEnd, minute: datetime | None, now: datetime) -> dict[str, Any]:
     """Return the values for a run that has ended.
@@ -46,7 +49,7 @@ def of_failure(outcome: str, minute: datetime | None, now: datetime, error: str 
         'last_finished': now,
         'last_seconds': None,
         'last_error': error,
-        'failures_in_a_row': func.coalesce(tasks.c.failures_in_a_row, 0) + 1,
+        'failures_in_a_row': ONE_FAILURE_MORE,
     }
 
 

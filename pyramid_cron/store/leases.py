@@ -7,14 +7,15 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import or_
+from sqlalchemy import BindParameter, Double, bindparam, or_
 
 from pyramid_cron.printable import message
 from pyramid_cron.store.connection import StoreConnection
-from pyramid_cron.store.dialects import database_clock
+from pyramid_cron.store.dialects import NOW, database_clock
 from pyramid_cron.store.liveness import PidNamespace
 from pyramid_cron.store.schema import processes, tasks
 
@@ -26,6 +27,13 @@ LONGEST_INTERVAL = 3600.0
 KEPT_SECONDS = 3600
 # and beyond any lease
 LONGEST_SECONDS = 30 * 86400
+
+THIS_PROCESS = bindparam('this_process', type_=processes.c.id.type)
+# in seconds
+LEASE: BindParameter[float] = bindparam('lease', type_=Double())
+LEASE_UNTIL = NOW + LEASE
+RENEW = StoreConnection.update(processes).where(processes.c.id == THIS_PROCESS).values(lease_until=LEASE_UNTIL)
+INSERT = StoreConnection.insert(processes).values(lease_until=LEASE_UNTIL)
 
 
 class Process:
@@ -41,27 +49,30 @@ class Process:
         self.namespace = namespace or PidNamespace.of_this_process()
         seen = self.namespace.look(self.pid)
         self.started = None if seen is None else seen.started
-        self._seconds = seconds
+        self.seconds = seconds
 
     def renew(self, connection: StoreConnection) -> None:
         """Renew the lease, from now on by the database's clock."""
-        until = database_clock() + self._seconds
-        mine = connection.update(processes).where(processes.c.id == self.id)
-        if connection.execute(mine.values(lease_until=until)) == 0:
-            connection.execute(
-                connection.insert(processes).values(
-                    id=self.id,
-                    host=self.host,
-                    pid=self.pid,
-                    boot_and_pidns=self.namespace.name,
-                    process_started=self.started,
-                    lease_until=until,
-                )
-            )
+        lease = {THIS_PROCESS.key: self.id, LEASE.key: self.seconds}
+        if connection.execute(RENEW, lease) == 0:
+            connection.execute(INSERT, lease | self.row)
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The row of this process but for the end of its lease."""
+        return {
+            'id': self.id,
+            'host': self.host,
+            'pid': self.pid,
+            'boot_and_pidns': self.namespace.name,
+            'process_started': self.started,
+        }
 
 
 class Heartbeat:
-    """Calls a function at intervals while tasks run, in a thread that ends with the last of them.
+    """Calls a function at intervals while tasks run, in a thread that outlives the last of them by up to an interval.
+
+    A tick with many tasks then starts one thread, and not one for each task.
 
     :param beat: the function, which returns whether it has to be called again after the last task; what it raises is
         logged.
@@ -73,24 +84,27 @@ class Heartbeat:
         # a socket does not wait for months
         self._seconds = min(seconds, LONGEST_INTERVAL)
         self._count = 0
+        # whether there is something to do after the last task
+        self._is_left = False
         self._lock = threading.Lock()
-        # closed to end the thread: a clock that is set, or replaced, does not lengthen the wait for a socket
-        self._stop: socket.socket | None = None
+        # open while the thread lives, which waits at its other end: a clock that is set, or replaced, does not lengthen
+        # the wait for a socket
+        self._socket: socket.socket | None = None
 
     def begin(self) -> None:
         """Beat until there was an :meth:`end` for each call of this."""
         with self._lock:
-            if self._stop is None:
-                stop, stopped = socket.socketpair()
-                thread = threading.Thread(target=self._run, args=[stopped], name='pyramid_cron heartbeat', daemon=True)
+            if self._socket is None:
+                kept, waiting = socket.socketpair()
+                thread = threading.Thread(target=self._run, args=[waiting], name='pyramid_cron heartbeat', daemon=True)
                 try:
                     thread.start()
                 except RuntimeError:
                     # the system has no thread left
-                    stop.close()
-                    stopped.close()
+                    kept.close()
+                    waiting.close()
                     raise
-                self._stop = stop
+                self._socket = kept
             self._count += 1
 
     def end(self, after_beat: bool = False) -> None:
@@ -100,38 +114,44 @@ class Heartbeat:
         """
         with self._lock:
             self._count -= 1
-            if not after_beat:
-                self._stop_if_idle()
+            self._is_left = self._is_left or after_beat
 
-    def _stop_if_idle(self) -> None:
-        if self._count == 0 and self._stop is not None:
-            # a process that a task has forked has it open too
-            self._stop.shutdown(socket.SHUT_RDWR)
-            self._stop.close()
-            self._stop = None
+    @property
+    def is_idle(self) -> bool:
+        """Whether no run is in progress and nothing is left to do after the last one."""
+        return self._count == 0 and not self._is_left
 
-    def _run(self, stopped: socket.socket) -> None:
-        with stopped:
-            stopped.settimeout(self._seconds)
+    def _run(self, waiting: socket.socket) -> None:
+        with waiting:
+            waiting.settimeout(self._seconds)
             while True:
-                try:
-                    stopped.recv(1)
-                except TimeoutError:
-                    pass
-                else:
+                with suppress(TimeoutError):
+                    waiting.recv(1)
+                if self._ends():
                     return
                 self.beat()
 
+    def _ends(self) -> bool:
+        """Return whether the thread ends, and let the next run begin another one."""
+        with self._lock:
+            if self._socket is None or not self.is_idle:
+                return False
+            self._socket.close()
+            self._socket = None
+            return True
+
     def beat(self) -> None:
-        """Call the function, and end the thread if that succeeds after the last run and leaves nothing."""
+        """Call the function."""
+        with self._lock:
+            was_left, self._is_left = self._is_left, False
         try:
-            is_left = self._beat()
+            is_left = bool(self._beat())
         except Exception as exc:
+            is_left = was_left
             log.warning('the lease of this process could not be renewed: %s', message(exc))
-        else:
-            if not is_left:
-                with self._lock:
-                    self._stop_if_idle()
+        with self._lock:
+            # a run may have ended meanwhile
+            self._is_left = self._is_left or is_left
 
 
 def limit_leases(connection: StoreConnection, seconds: float, longest: float) -> int:

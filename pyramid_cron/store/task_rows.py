@@ -3,43 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import fields
 from datetime import datetime
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, false, literal, or_
+from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, case, literal, or_
 
-from pyramid_cron.claims import Pause
 from pyramid_cron.reports import LOST
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.connection import StoreConnection
-from pyramid_cron.store.dialects import database_clock
+from pyramid_cron.store.dialects import NOW, Dialect
 from pyramid_cron.store.errors import Locked
 from pyramid_cron.store.schedule_text import write_schedule
-from pyramid_cron.store.schema import NEEDS_ATTENTION, pauses, processes, tasks
-from pyramid_cron.store.task_state import (
-    FOR_EVER,
-    SEEN_INTERVAL,
-    UNREGISTERED_AFTER,
-    ProcessState,
-    TaskState,
+from pyramid_cron.store.schema import NEEDS_ATTENTION, tasks
+from pyramid_cron.store.task_columns import OF_TASK, is_named, of_names, select_states, state_of
+from pyramid_cron.store.task_conditions import (
+    HOLDS_RUN,
+    IS_CLAIMED,
+    IS_FREE,
+    IS_FREE_AND_OLDER,
+    IS_UNCHANGED,
+    IS_UNSEEN,
+    LAST_SEEN,
+    THIS_MINUTE,
+    THIS_TASK,
+    WAITS_FOR_RETRY,
+    WAITS_FOR_WORKER,
+    may_owe,
+    of_minute,
+    of_run,
+    unchanged,
 )
+from pyramid_cron.store.task_state import FOR_EVER, SEEN_INTERVAL, UNREGISTERED_AFTER, TaskState
 from pyramid_cron.tasks import Task
 
-# names of tasks that one statement looks for; for more it reads all rows
-MOST_NAMES = 100
+# names in a list of parameters of one statement; for more it reads all rows
+MOST_NAMES = 5000
 # the highest attempt of a minute that is repeated because its process died
 MOST_ATTEMPTS_OF_LOST = 3
 
-# the columns that the fields of a state are named after, of its task, its process and its pause
-COLUMNS = [tasks.c[field.name] for field in fields(TaskState) if field.name not in ('process', 'pause')]
-OF_PROCESS = [processes.c[field.name] for field in fields(ProcessState) if field.name != 'lease_over']
-OF_PAUSE = [pauses.c.until, pauses.c.reason, pauses.c.requested_by]
-
-IS_CLAIMED = tasks.c.run_id.is_not(None)
-IS_TO_RETRY = tasks.c.retry_reason.is_not(None)
 RELEASED: dict[str, Any] = {'run_id': None, 'process': None, 'handed_over_for': None}
+KNOWN_SCHEDULE, KNOWN_REPORT, KNOWN_ATTEMPT = (
+    bindparam('known_schedule', type_=tasks.c.schedule.type),
+    bindparam('known_unregistered_at', type_=tasks.c.unregistered_at.type),
+    bindparam('known_attempt', type_=tasks.c.attempt.type),
+)
+HAS_SCHEDULE = and_(IS_FREE, tasks.c.schedule == KNOWN_SCHEDULE)
+IS_UNREPORTED = and_(IS_UNSEEN, tasks.c.unregistered_at.is_not_distinct_from(KNOWN_REPORT))
+# by its attempt, because another process may have repeated it since the row was read
+WAITS_FOR_ATTEMPT = and_(WAITS_FOR_RETRY, tasks.c.attempt == KNOWN_ATTEMPT)
+WAITS_IN_FUTURE = and_(WAITS_FOR_WORKER, tasks.c.started_at > NOW)
+IS_LESS_BUSY = and_(tasks.c.task == THIS_TASK, or_(tasks.c.busy_until.is_(None), tasks.c.busy_until < THIS_MINUTE))
+HOLDS_AND_TRANSACTIONAL = and_(HOLDS_RUN, tasks.c.transactional)
+HOLDS_BUT_NOT_TRANSACTIONAL = and_(HOLDS_RUN, ~tasks.c.transactional)
+# the claim of a minute has removed its reason. MySQL assigns in the order of the columns, this one before
+# handed_over_for
+REPEATED_IF_NOTHING_WAS_COMMITTED = case(
+    (
+        or_(
+            tasks.c.handed_over_for.is_not(None),
+            and_(tasks.c.transactional, tasks.c.attempt < MOST_ATTEMPTS_OF_LOST),
+        ),
+        LOST,
+    ),
+    else_=tasks.c.retry_reason,
+)
 
 
 class TaskStates:
@@ -60,25 +89,17 @@ class TaskStates:
         :param names: tasks to return beside those that are claimed or are to run once more; ``None`` for all.
         :param minute: the minute of a tick, to return tasks as well that may owe it or one before.
         """
-        query = self._query()
-        if names is not None and len(names) <= MOST_NAMES:
-            owing = false() if minute is None else may_owe(minute)
-            query = query.where(or_(tasks.c.task.in_(names), NEEDS_ATTENTION, owing))
-        return self._states(query)
+        if names is None or len(names) > MOST_NAMES:
+            return self._states(select_states(), {})
+        query = _select_wanted(self._connection.dialect, minute is not None)
+        return self._states(query, of_names(names) | ({} if minute is None else of_minute(minute)))
 
     def renamed(self, names: Collection[str]) -> dict[str, TaskState]:
         """Return the states of the tasks that had one of these names before their present ones."""
-        return self._states(self._query().where(tasks.c.renamed_from.in_(names)))
+        return self._states(_select_renamed(self._connection.dialect), of_names(names))
 
-    def _query(self) -> Select[Any]:
-        same = self._connection.same_task
-        joined = tasks.outerjoin(processes, tasks.c.process == processes.c.id).outerjoin(pauses, same(pauses, tasks))
-        lease_over = (processes.c.lease_until < database_clock()).label('lease_over')
-        columns = [tasks.c.process.label('process_id'), *OF_PROCESS, lease_over, *OF_PAUSE]
-        return self._connection.select(tasks, *COLUMNS, *columns).select_from(joined)
-
-    def _states(self, query: Select[Any]) -> dict[str, TaskState]:
-        return {state.task: state for state in map(_state, self._connection.rows(query))}
+    def _states(self, query: Select[Any], values: dict[str, Any]) -> dict[str, TaskState]:
+        return {state.task: state for state in map(state_of, self._connection.rows(query, values))}
 
     def get(self, name: str) -> TaskState | None:
         """Return the state of a task, ``None`` if it has none."""
@@ -110,9 +131,9 @@ class TaskStates:
 
         :param minute: from which on it counts.
         """
-        known = and_(self._is_free(task.name), tasks.c.schedule == state.schedule)
         return self._change_unlocked(
-            known,
+            HAS_SCHEDULE,
+            {THIS_TASK.key: task.name, KNOWN_SCHEDULE.key: state.schedule},
             schedule=write_schedule(task),
             previous_schedule=state.schedule,
             schedule_changed_at=minute,
@@ -121,10 +142,10 @@ class TaskStates:
 
     def register_again(self, task: Task, state: TaskState, minute: datetime) -> bool:
         """Record that a task is back that was registered nowhere for a while: it owes no minute of that time."""
-        unseen = and_(self._is_free(task.name), tasks.c.last_seen == state.last_seen)
+        unseen = {THIS_TASK.key: task.name, LAST_SEEN.key: state.last_seen}
         before = minute - MINUTE
         values = {'first_seen': before, 'last_seen': minute, 'next_due': next_due(task, before)}
-        return self._change_unlocked(unseen, retry_reason=None, **values)
+        return self._change_unlocked(IS_UNSEEN, unseen, retry_reason=None, **values)
 
     def see(self, names: Collection[str], minute: datetime, future: datetime) -> None:
         """Record that tasks are registered in a process that ticks, except for those that are claimed or locked."""
@@ -150,13 +171,16 @@ class TaskStates:
 
     def report_unregistered(self, state: TaskState, minute: datetime) -> bool:
         """Record that it is reported that no process has a task registered, and return whether no other process has."""
-        unseen = and_(self._is_free(state.task), tasks.c.last_seen == state.last_seen)
-        new = and_(unseen, tasks.c.unregistered_at.is_not_distinct_from(state.unregistered_at))
-        return self._change_unlocked(new, unregistered_at=minute)
+        new = {
+            THIS_TASK.key: state.task,
+            LAST_SEEN.key: state.last_seen,
+            KNOWN_REPORT.key: state.unregistered_at,
+        }
+        return self._change_unlocked(IS_UNREPORTED, new, unregistered_at=minute)
 
     def rename(self, state: TaskState, name: str) -> bool:
         """Give the row of a task another name, if no run is in progress."""
-        return self._change_unlocked(self._is_unchanged(state), task=name, renamed_from=state.task)
+        return self._change_unlocked(IS_UNCHANGED, unchanged(state), task=name, renamed_from=state.task)
 
     def merge(self, own: TaskState, other: TaskState) -> bool:
         """Delete one of two rows of a task, and keep of it what counts, if no run of either is in progress.
@@ -167,24 +191,24 @@ class TaskStates:
         if own.last_minute is not None:
             values['last_minute'] = max(own.last_minute, other.last_minute or own.last_minute)
         else:
-            values = {column.name: getattr(other, column.name) for column in COLUMNS} | values | {'task': own.task}
-        kept = self._change_unlocked(self._is_unchanged(own), **values)
-        return kept and self._connection.execute(self._connection.delete(tasks).where(self._is_unchanged(other))) == 1
+            values = {column.name: getattr(other, column.name) for column in OF_TASK} | values | {'task': own.task}
+        kept = self._change_unlocked(IS_UNCHANGED, unchanged(own), **values)
+        return kept and self._delete(IS_UNCHANGED, unchanged(other))
 
     def forget(self, task: str) -> bool:
         """Delete the row of a task, if no run is in progress."""
-        return self._connection.execute(self._connection.delete(tasks).where(self._is_free(task))) == 1
+        return self._delete(IS_FREE, {THIS_TASK.key: task})
 
     def postpone(self, state: TaskState, minute: datetime) -> bool:
         """Record until when no tick has to look at the row of a task that owes nothing.
 
         :param state: the state by which it owes nothing.
         """
-        return self._change_unlocked(self._is_unchanged(state), next_due=minute)
+        return self._change_unlocked(IS_UNCHANGED, unchanged(state), next_due=minute)
 
     def correct(self, state: TaskState, **values: Any) -> bool:
         """Correct what a wrong clock has left in the row of a task, if no run is in progress."""
-        return self._change_unlocked(self._is_unchanged(state), **values)
+        return self._change_unlocked(IS_UNCHANGED, unchanged(state), **values)
 
     def forget_taken_back(self, minute: datetime) -> None:
         """Forget from which minutes, up to another one, rows were taken back, except while a run is in progress."""
@@ -193,8 +217,7 @@ class TaskStates:
 
     def restart_wait(self, task: str, enqueued_id: str) -> bool:
         """Let the wait of an enqueued run for a worker begin now, if it begins in the future."""
-        ahead = and_(self._waits(task, enqueued_id), tasks.c.started_at > database_clock())
-        return self._change_unlocked(ahead, started_at=database_clock())
+        return self._change_unlocked(WAITS_IN_FUTURE, of_run(task, enqueued_id), started_at=NOW)
 
     def claim(self, task: str, minute: datetime | None, attempt: int, **values: Any) -> bool:
         """Claim a task for a minute, or for a run by name, if no run is in progress.
@@ -202,15 +225,16 @@ class TaskStates:
         :param attempt: above 1 to claim a minute that has begun before and is to run once more.
         :param values: the fencing token, the process, when the task is due next, and what else describes the run.
         """
-        free = self._is_free(task)
+        free = IS_FREE
+        known: dict[str, Any] = {THIS_TASK.key: task}
         if minute is not None:
+            known[THIS_MINUTE.key] = minute
+            free = IS_FREE_AND_OLDER
             if attempt > 1:
-                # by its attempt, because another process may have repeated it since the row was read
-                free = and_(free, tasks.c.last_minute == minute, IS_TO_RETRY, tasks.c.attempt == attempt - 1)
-            else:
-                free = and_(free, _is_older(tasks.c.last_minute, minute))
+                free = WAITS_FOR_ATTEMPT
+                known[KNOWN_ATTEMPT.key] = attempt - 1
             values |= {'last_minute': minute, 'attempt': attempt, 'retry_reason': None}
-        return self._change_unlocked(free, transactional=False, **values)
+        return self._change_unlocked(free, known, transactional=False, **values)
 
     def claim_enqueued(self, task: str, enqueued_id: str, **values: Any) -> bool:
         """Claim a run that was enqueued, under a fencing token of its own.
@@ -220,7 +244,8 @@ class TaskStates:
         :param enqueued_id: the token under which the run was enqueued.
         :param values: the new fencing token and the process.
         """
-        return self._change(self._waits(task, enqueued_id), handed_over_for=None, **values)
+        waits = of_run(task, enqueued_id)
+        return self._change(WAITS_FOR_WORKER, waits, handed_over_for=None, **values)
 
     def release(self, task: str, run_id: str, wait: bool = True, **values: Any) -> bool:
         """Release the row if it still holds our fencing token.
@@ -228,15 +253,15 @@ class TaskStates:
         :param wait: whether to wait for another transaction that has locked it, also where that can be skipped.
         """
         change = self._change if wait else self._change_unlocked
-        return change(self._holds(task, run_id), **values, **RELEASED)
+        return change(HOLDS_RUN, of_run(task, run_id), **values, **RELEASED)
 
     def mark_enqueued(self, task: str, run_id: str) -> bool:
         """Record that an engine has a run now, unless a worker has begun it already."""
-        return self._change(self._holds(task, run_id), process=None)
+        return self._change(HOLDS_RUN, of_run(task, run_id), process=None)
 
     def expire_enqueued(self, task: str, enqueued_id: str, **values: Any) -> bool:
         """Release a run that was enqueued, if no worker has begun it."""
-        return self._change_unlocked(self._waits(task, enqueued_id), **values, **RELEASED)
+        return self._change_unlocked(WAITS_FOR_WORKER, of_run(task, enqueued_id), **values, **RELEASED)
 
     def reap(self, task: str, run_id: str, **values: Any) -> bool:
         """Release the row of a run that will not end, if it still holds its fencing token.
@@ -245,64 +270,54 @@ class TaskStates:
         begun too often. The condition is evaluated on the row as it is now, because the run may have committed since it
         was read. A run by name is never transactional here, and leaves the retry of the last minute as it is.
         """
-        repeatable = or_(
-            tasks.c.handed_over_for.is_not(None),
-            and_(tasks.c.transactional, tasks.c.attempt < MOST_ATTEMPTS_OF_LOST),
-        )
-        # the claim of a minute has removed its reason. MySQL assigns in the order of the columns, this one before
-        # handed_over_for
-        retry_reason = case((repeatable, LOST), else_=tasks.c.retry_reason)
-        return self._change_unlocked(self._holds(task, run_id), retry_reason=retry_reason, **values, **RELEASED)
+        values |= {'retry_reason': REPEATED_IF_NOTHING_WAS_COMMITTED, **RELEASED}
+        return self._change_unlocked(HOLDS_RUN, of_run(task, run_id), **values)
 
     def extend_busy(self, task: str, minute: datetime) -> None:
         """Record that a registered task still ran in a minute, so that it does not owe that minute."""
-        older = and_(tasks.c.task == task, _is_older(tasks.c.busy_until, minute))
-        self._change(older, busy_until=minute, last_seen=minute)
+        older = {THIS_TASK.key: task, THIS_MINUTE.key: minute}
+        self._change(IS_LESS_BUSY, older, busy_until=minute, last_seen=minute)
 
     def skip_to(self, task: str, minute: datetime, **values: Any) -> bool:
         """Record that a task does not run for a minute and for those before, if no process has claimed it.
 
         :param values: the last result, and when the task is due next.
         """
-        newer = and_(self._is_free(task), _is_older(tasks.c.last_minute, minute))
-        return self._change_unlocked(newer, last_minute=minute, retry_reason=None, **values)
+        newer = {THIS_TASK.key: task, THIS_MINUTE.key: minute}
+        return self._change_unlocked(IS_FREE_AND_OLDER, newer, last_minute=minute, retry_reason=None, **values)
 
     def cancel_retry(self, task: str, minute: datetime, **values: Any) -> bool:
         """Cancel the retry of a minute, and return whether there was one."""
-        waiting = and_(self._is_free(task), tasks.c.last_minute == minute, IS_TO_RETRY)
-        return self._change_unlocked(waiting, retry_reason=None, **values)
+        waiting = {THIS_TASK.key: task, THIS_MINUTE.key: minute}
+        return self._change_unlocked(WAITS_FOR_RETRY, waiting, retry_reason=None, **values)
 
     def record_outcome(self, task: str, **values: Any) -> bool:
         """Record a result for which nothing was claimed, if no run is in progress."""
-        return self._change_unlocked(self._is_free(task), **values)
+        return self._change_unlocked(IS_FREE, {THIS_TASK.key: task}, **values)
 
     def set_transactional(self, task: str, run_id: str, transactional: bool) -> bool:
         """Record whether a run commits with its record, and return whether the row still holds its fencing token."""
-        mine = self._holds(task, run_id)
+        mine = of_run(task, run_id)
         # no new version of the row for each savepoint of a task that has many
-        changed = self._change(and_(mine, tasks.c.transactional != transactional), transactional=transactional)
+        changes = HOLDS_BUT_NOT_TRANSACTIONAL if transactional else HOLDS_AND_TRANSACTIONAL
+        if self._change(changes, mine, transactional=transactional):
+            return True
         # locked, because under REPEATABLE READ the task's transaction would see the row as it was at its beginning
-        query = self._connection.select(tasks, tasks.c.task).where(mine).with_for_update(read=True)
-        return changed or self._connection.scalar(query) is not None
+        return self._connection.scalar(_select_name(HOLDS_RUN, read=True), mine) is not None
 
-    def _is_unchanged(self, state: TaskState) -> ColumnElement[bool]:
-        return and_(self._is_free(state.task), tasks.c.last_minute.is_not_distinct_from(state.last_minute))
+    def _delete(self, condition: ColumnElement[bool], known: dict[str, Any]) -> bool:
+        return self._connection.execute(self._connection.delete(tasks).where(condition), known) == 1
 
-    def _is_free(self, task: str) -> ColumnElement[bool]:
-        return and_(tasks.c.task == task, ~IS_CLAIMED)
+    def _change(self, condition: ColumnElement[bool], known: dict[str, Any], **values: Any) -> bool:
+        """Change a row.
 
-    def _holds(self, task: str, run_id: str) -> ColumnElement[bool]:
-        return and_(tasks.c.task == task, tasks.c.run_id == run_id)
-
-    def _waits(self, task: str, enqueued_id: str) -> ColumnElement[bool]:
-        return and_(self._holds(task, enqueued_id), tasks.c.handed_over_for.is_not(None))
-
-    def _change(self, condition: ColumnElement[bool], **values: Any) -> bool:
-        # values as parameters, not in the statement, which is built for each run and would cost twice as much
+        :param condition: the condition that it is as expected, one object for all calls.
+        :param known: the parameters of the condition.
+        :param values: the new values of its columns; one that is an expression is one object for all calls as well.
+        """
         computed = {name: value for name, value in values.items() if isinstance(value, ColumnElement)}
         plain = {name: value for name, value in values.items() if name not in computed}
-        statement = self._connection.update(tasks).where(condition).values(**computed)
-        return self._connection.execute(statement, plain) == 1
+        return self._connection.execute(_update(condition, tuple(computed.items())), known | plain) == 1
 
     def _unlocked(self, condition: ColumnElement[bool]) -> ColumnElement[bool]:
         """Return a condition without rows that other transactions have locked, where the database can skip them."""
@@ -311,45 +326,45 @@ class TaskStates:
         query = self._connection.select(tasks, tasks.c.task).where(condition).with_for_update(skip_locked=True)
         return tasks.c.task.in_(self._connection.scalars(query))
 
-    def _change_unlocked(self, condition: ColumnElement[bool], **values: Any) -> bool:
+    def _change_unlocked(self, condition: ColumnElement[bool], known: dict[str, Any], **values: Any) -> bool:
         """Change a row without a wait for another transaction that has locked it, where the database can skip it.
 
         :raises Locked: if the row is as expected, and locked.
         """
-        if self._connection.skips_locked:
-            query = self._connection.select(tasks, tasks.c.task).where(condition)
-            if self._connection.scalar(query.with_for_update(skip_locked=True)) is None:
-                if self._connection.scalar(query) is None:
-                    return False
-                raise Locked
+        if (
+            self._connection.skips_locked
+            and self._connection.scalar(_select_name(condition, skip_locked=True), known) is None
+        ):
+            if self._connection.scalar(_select_name(condition), known) is None:
+                return False
+            raise Locked
         # no SELECT before it on SQLite, where only a transaction that begins with a write waits for other writers
-        return self._change(condition, **values)
+        return self._change(condition, known, **values)
 
 
-def may_owe(minute: datetime) -> ColumnElement[bool]:
-    """Return the condition that a tick for a minute has to look at a row, because of a minute that it may owe."""
-    return and_(tasks.c.next_due <= minute, tasks.c.last_seen > minute - UNREGISTERED_AFTER)
+# bounded: an expression that is not one object for all calls would fill them
+@lru_cache(200)
+def _update(condition: ColumnElement[bool], computed: tuple[tuple[str, ColumnElement[Any]], ...]) -> Update:
+    return StoreConnection.update(tasks).where(condition).values(dict(computed))
+
+
+@lru_cache(200)
+def _select_name(condition: ColumnElement[bool], **lock: Any) -> Select[Any]:
+    query = StoreConnection.select(tasks, tasks.c.task).where(condition)
+    return query.with_for_update(**lock) if lock else query
+
+
+@cache
+def _select_wanted(dialect: Dialect, may_owe_too: bool) -> Select[Any]:
+    conditions = [is_named(dialect), NEEDS_ATTENTION, *([may_owe()] if may_owe_too else [])]
+    return select_states().where(or_(*conditions))
+
+
+@cache
+def _select_renamed(dialect: Dialect) -> Select[Any]:
+    return select_states().where(is_named(dialect, tasks.c.renamed_from))
 
 
 def next_due(task: Task, after: datetime) -> datetime:
     """Return the first minute after another one at which a task is due."""
     return clock.to_instant(next(task.runs(after), FOR_EVER))
-
-
-def _is_older(column: Any, minute: datetime) -> ColumnElement[bool]:
-    return or_(column.is_(None), column < minute)
-
-
-def _state(row: Any) -> TaskState:
-    values = row._asdict()
-    process_id = values.pop('process_id')
-    of_process = {name: values.pop(name) for name in (*(column.name for column in OF_PROCESS), 'lease_over')}
-    until, reason, requested_by = (values.pop(column.name) for column in OF_PAUSE)
-    if of_process['lease_over'] is None:
-        # a process that is not known any more has no lease
-        of_process['lease_over'] = True
-    return TaskState(
-        **values,
-        process=None if process_id is None else ProcessState(**of_process),
-        pause=None if until is None else Pause(None if until == FOR_EVER else until, reason, requested_by),
-    )

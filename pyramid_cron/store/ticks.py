@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, case, literal, null, or_
+from sqlalchemy import BindParameter, Boolean, ColumnElement, Double, and_, bindparam, case, null, or_
 
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection
-from pyramid_cron.store.dialects import database_clock
+from pyramid_cron.store.dialects import NOW, Dialect
 from pyramid_cron.store.schema import NEEDS_ATTENTION, gaps, tasks, ticks
-from pyramid_cron.store.task_rows import may_owe
+from pyramid_cron.store.task_conditions import THIS_MINUTE, may_owe, of_minute
+
+# the database's clock must have reached it
+EARLIEST: BindParameter[float] = bindparam('earliest', type_=Double())
+NOTHING_DUE = bindparam('nothing_due', type_=Boolean())
+MINUTE_BEFORE = bindparam('minute_before_this', type_=ticks.c.last_minute.type)
+THIS_PROBLEM = bindparam('this_problem', type_=ticks.c.problem.type)
+IN_TIME = NOW >= EARLIEST
+#: the newest minute that had a tick as a value for a statement
+LAST_MINUTE = StoreConnection.select(ticks, ticks.c.last_minute).scalar_subquery()
 
 
 class Tick(NamedTuple):
@@ -86,37 +96,14 @@ class Ticks:
             attention or a minute before it had no tick.
         """
         connection = self._connection
-        attention = connection.exists(tasks).where(NEEDS_ATTENTION) | connection.exists(tasks).where(may_owe(minute))
-        columns = (
-            ticks.c.last_minute,
-            ticks.c.minute_before,
-            attention.label('attention'),
-            database_clock().label('clock'),
-            ticks.c.taken_back_from,
-        )
-        in_time = database_clock() >= minute.timestamp() - most_ahead
-        # with its type, without which PostgreSQL would read it in the time zone of its own
-        this_minute = literal(minute, ticks.c.last_minute.type)
-        first = connection.select_new(this_minute).where(in_time)
-        newer = ticks.c.last_minute < minute
-        done = and_(newer, literal(nothing_due), ~attention, ticks.c.last_minute >= minute - clock.MINUTE)
-        # in this order, because MySQL assigns from the left to the right
-        values: dict[str, Any] = {
-            'done_minute': case((done, this_minute), else_=ticks.c.done_minute),
-            'problem': case((done, null()), else_=ticks.c.problem),
-            'minute_before': case((newer, ticks.c.last_minute), else_=ticks.c.minute_before),
-            'last_minute': case((newer, this_minute), else_=ticks.c.last_minute),
+        values = of_minute(minute) | {
+            MINUTE_BEFORE.key: minute - clock.MINUTE,
+            EARLIEST.key: minute.timestamp() - most_ahead,
+            NOTHING_DUE.key: nothing_due,
         }
-        key = ['app', 'last_minute']
-        if connection.dialect.insert is not None:
-            inserted = connection.dialect.insert(ticks).from_select(key, first)
-            kept = inserted.on_conflict_do_update(index_elements=['app'], set_=values).returning(*columns)
-        else:
-            changed = connection.update(ticks).where(in_time).ordered_values(*values.items())
-            if connection.execute(changed) == 0:
-                connection.execute(connection.dialect.insert_new(ticks).from_select(key, first))
-            kept = connection.select(ticks, *columns).where(in_time)
-        rows = connection.rows(kept)
+        if connection.dialect.insert is None and connection.execute(_update(), values) == 0:
+            connection.execute(_insert_new(connection.dialect), values)
+        rows = connection.rows(_record(connection.dialect), values)
         return Tick(*rows[0]) if rows else Tick(minute, None, False, connection.clock())
 
     def finish(self, minute: datetime, problem: str | None) -> None:
@@ -124,17 +111,7 @@ class Ticks:
 
         :param problem: what could not be done, ``None`` if all is done.
         """
-        is_newest = ticks.c.last_minute <= minute
-        shown = literal(problem, ticks.c.problem.type)
-        values: dict[str, Any] = {'problem': case((is_newest, shown), else_=ticks.c.problem)}
-        if problem is None:
-            older = or_(ticks.c.done_minute.is_(None), ticks.c.done_minute < minute)
-            # not that of a tick that was taken back meanwhile
-            done = and_(older, ticks.c.last_minute >= minute)
-            # with its type, as above
-            this_minute = literal(minute, ticks.c.done_minute.type)
-            values['done_minute'] = case((done, this_minute), else_=ticks.c.done_minute)
-        self._connection.execute(self._connection.update(ticks).values(values))
+        self._connection.execute(_finish(problem is None), {THIS_MINUTE.key: minute, THIS_PROBLEM.key: problem})
 
     def state(self) -> TickState | None:
         """Return what is known of the ticks, ``None`` if there was none."""
@@ -147,10 +124,6 @@ class Ticks:
         query = self._connection.select(ticks, ticks.c.last_minute, ticks.c.minute_before)
         known = [instant for row in self._connection.rows(query) for instant in row if instant is not None]
         return max((instant for instant in known if instant < minute), default=None)
-
-    def last_as_value(self) -> Any:
-        """Return the newest minute that had a tick as a value for a statement."""
-        return self._connection.select(ticks, ticks.c.last_minute).scalar_subquery()
 
     def take_back(self, tick: Tick, minute: datetime) -> bool:
         """Take the newest minute back to another one, and return whether no other process has."""
@@ -199,3 +172,63 @@ class Ticks:
     def prune(self, before: datetime) -> None:
         """Delete the gaps that end before an instant."""
         self._connection.execute(self._connection.delete(gaps).where(gaps.c.last_minute < before))
+
+
+@cache
+def _record(dialect: Dialect) -> Any:
+    """Return the statement that records a tick and returns its row, or that only returns it where none does both."""
+    columns = (
+        ticks.c.last_minute,
+        ticks.c.minute_before,
+        _attention().label('attention'),
+        NOW.label('clock'),
+        ticks.c.taken_back_from,
+    )
+    if dialect.insert is None:
+        return StoreConnection.select(ticks, *columns).where(IN_TIME)
+    inserted = dialect.insert(ticks).from_select(['app', 'last_minute'], _new())
+    return inserted.on_conflict_do_update(index_elements=['app'], set_=dict(_recorded())).returning(*columns)
+
+
+@cache
+def _update() -> Any:
+    return StoreConnection.update(ticks).where(IN_TIME).ordered_values(*_recorded())
+
+
+@cache
+def _insert_new(dialect: Dialect) -> Any:
+    return dialect.insert_new(ticks).from_select(['app', 'last_minute'], _new())
+
+
+def _new() -> Any:
+    return StoreConnection.select_new(THIS_MINUTE).where(IN_TIME)
+
+
+def _attention() -> ColumnElement[bool]:
+    exists = StoreConnection.exists(tasks)
+    return exists.where(NEEDS_ATTENTION) | exists.where(may_owe())
+
+
+def _recorded() -> list[tuple[str, Any]]:
+    newer = ticks.c.last_minute < THIS_MINUTE
+    one_minute_later = ticks.c.last_minute >= MINUTE_BEFORE
+    done = and_(newer, NOTHING_DUE, ~_attention(), one_minute_later)
+    # in this order, because MySQL assigns from the left to the right
+    return [
+        ('done_minute', case((done, THIS_MINUTE), else_=ticks.c.done_minute)),
+        ('problem', case((done, null()), else_=ticks.c.problem)),
+        ('minute_before', case((newer, ticks.c.last_minute), else_=ticks.c.minute_before)),
+        ('last_minute', case((newer, THIS_MINUTE), else_=ticks.c.last_minute)),
+    ]
+
+
+@cache
+def _finish(is_done: bool) -> Any:
+    is_newest = ticks.c.last_minute <= THIS_MINUTE
+    values: dict[str, Any] = {'problem': case((is_newest, THIS_PROBLEM), else_=ticks.c.problem)}
+    if is_done:
+        older = or_(ticks.c.done_minute.is_(None), ticks.c.done_minute < THIS_MINUTE)
+        # not that of a tick that was taken back meanwhile
+        done = and_(older, ticks.c.last_minute >= THIS_MINUTE)
+        values['done_minute'] = case((done, THIS_MINUTE), else_=ticks.c.done_minute)
+    return StoreConnection.update(ticks).values(values)

@@ -90,6 +90,6 @@ def test_nothing_stays_claimed_after_a_fault(servers, watched, points, quiet):
         assert not watched.tick(minute + 1).problem
         assert {('first', minute + 1), ('second', minute + 1)} <= set(watched.ran), number
         heartbeat.beat()
-        assert (heartbeat._stop, bool(late)) == (None, False)
+        assert (heartbeat.is_idle, bool(late)) == (True, False)
         assert {row['run_id'] for row in servers.rows(tasks)} == {None}
     assert number > 40

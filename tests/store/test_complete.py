@@ -46,7 +46,7 @@ def test_a_later_tick_writes_an_unwritten_end(servers, warnings):
 
 
 def beating(server):
-    return server.claims._heartbeat._stop is not None
+    return not server.claims._heartbeat.is_idle
 
 
 def test_the_heart_beats_until_the_end_is_written(servers, server, warnings):

@@ -135,6 +135,13 @@ def begin():
     for heartbeat in begun:
         while heartbeat._count > 0:
             heartbeat.end()
+        wake(heartbeat)
+
+
+def wake(heartbeat):
+    """Let the thread of a heartbeat see at once that there is no run any more."""
+    if heartbeat._socket is not None:
+        heartbeat._socket.close()
 
 
 def has_ended(thread):
@@ -186,11 +193,16 @@ def test_a_failed_beat_is_logged_and_repeated(begin, caplog):
     assert 'the lease of this process could not be renewed: no luck' in caplog.messages
 
 
-def test_a_run_shorter_than_a_beat_has_none(begin):
+def test_the_next_run_finds_the_thread_of_the_last(begin):
     beats = Beats()
     heartbeat = Heartbeat(beats, 3600)
     thread = begin(heartbeat)
     heartbeat.end()
+    before = threads()
+    heartbeat.begin()
+    assert threads() == before
+    heartbeat.end()
+    wake(heartbeat)
     assert has_ended(thread)
     assert beats.count.acquire(blocking=False) is False
 
@@ -211,28 +223,33 @@ def test_two_runs_at_once_have_one_heartbeat(begin, monkeypatch):
     found = threads() - before
     heartbeat.end()
     heartbeat.end()
+    wake(heartbeat)
     assert len(found) == 1
     assert has_ended(*found)
 
 
 def test_a_run_that_begins_at_an_end_has_a_heartbeat(begin):
-    class Stop:
-        """A socket during whose shutdown another run begins."""
+    class Lock:
+        """A lock before which, as the thread wants to end, another run begins and waits for it."""
 
-        def __init__(self, stop):
-            self.stop = stop
-            self.close = stop.close
+        def __init__(self):
+            self.lock = threading.Lock()
 
-        def shutdown(self, how):
-            others.append(call_meanwhile(heartbeat.begin))
-            self.stop.shutdown(how)
+        def __enter__(self):
+            self.lock.acquire()
+            if threading.current_thread() is thread and not others:
+                others.append(call_meanwhile(heartbeat.begin))
+
+        def __exit__(self, *exc):
+            self.lock.release()
 
     others = []
     heartbeat = Heartbeat(Beats(), 3600)
     thread = begin(heartbeat)
-    heartbeat._stop = Stop(heartbeat._stop)
+    heartbeat._lock = Lock()
     before = threads() - {thread}
     heartbeat.end()
+    wake(heartbeat)
     assert has_ended(thread)
     assert has_ended(others[0])
     assert len(threads() - before) == 1
@@ -257,14 +274,24 @@ def test_a_forked_process_does_not_keep_a_heartbeat(begin):
 
 
 def test_a_heartbeat_goes_on_while_something_is_left(begin):
-    left = [True, False]
-    heartbeat = Heartbeat(lambda: left.pop(0), 3600)
+    left = iter([True, True])
+    heartbeat = Heartbeat(lambda: next(left, False), 0.001)
     thread = begin(heartbeat)
     heartbeat.end(after_beat=True)
-    heartbeat.beat()
-    assert thread.is_alive()
-    heartbeat.beat()
     assert has_ended(thread)
+    assert list(left) == []
+
+
+def test_an_end_during_a_beat_that_leaves_something_has_another_beat(begin):
+    def beat():
+        beats.append(0)
+        if len(beats) == 1:
+            heartbeat.end(after_beat=True)
+
+    beats = []
+    heartbeat = Heartbeat(beat, 0.001)
+    assert has_ended(begin(heartbeat))
+    assert len(beats) == 2
 
 
 def test_a_heartbeat_without_a_thread_has_not_begun():
@@ -276,7 +303,7 @@ def test_a_heartbeat_without_a_thread_has_not_begun():
             heartbeat.begin()
     finally:
         threading.stack_size(before)
-    assert (heartbeat._count, heartbeat._stop) == (0, None)
+    assert (heartbeat._count, heartbeat._socket) == (0, None)
 
 
 def test_a_run_without_a_heartbeat_does_not_begin(servers, server, warnings):
@@ -326,6 +353,7 @@ def test_a_heart_beats_three_times_a_lease(servers):
     server.tick()
     assert server.claims._heartbeat._seconds == 10
     (thread,) = during
+    wake(server.claims._heartbeat)
     assert has_ended(thread)
 
 
@@ -334,4 +362,5 @@ def test_the_longest_lease_has_a_heartbeat(begin):
     heartbeat = Heartbeat(print, LONGEST.total_seconds() / 3)
     thread = begin(heartbeat)
     heartbeat.end()
+    wake(heartbeat)
     assert has_ended(thread)

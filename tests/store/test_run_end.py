@@ -181,7 +181,7 @@ def test_nothing_waits_for_a_locked_history(servers, warnings):
     held[0].close()
     server.claims._heartbeat.beat()
     assert servers.history() == ['ok', 'ok', 'ok']
-    assert server.claims._heartbeat._stop is None
+    assert server.claims._heartbeat.is_idle
 
 
 @pytest.mark.each_server

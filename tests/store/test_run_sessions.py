@@ -41,4 +41,4 @@ def test_an_exit_at_the_end_of_a_run_leaves_nothing_claimed(servers, server, war
     assert server.claims._heartbeat._count == 0
     server.claims._heartbeat.beat()
     assert servers.history('outcome', 'reason') == [('lost', 'its end could not be recorded')]
-    assert server.claims._heartbeat._stop is None
+    assert server.claims._heartbeat.is_idle

@@ -346,7 +346,7 @@ def test_a_gap_does_not_count_as_time_without_registration(states):
     others = {'before': -70, 'long ago': -80, 'claimed': -30, 'later': 12}
     for name, minute in others.items():
         states.register(Task(print, name=name), at(minute))
-    states._change(tasks.c.task == 'claimed', run_id='theirs')
+    states._change(tasks.c.task == 'claimed', {}, run_id='theirs')
     states.see_after_gap(at(-9), at(10))
     seen = {name: round((state.last_seen - INSTANT) / MINUTE) for name, state in states.load().items()}
     # the last tick before it was at -10

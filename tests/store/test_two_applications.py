@@ -16,7 +16,7 @@ from pyramid_cron.store.queries import Queries
 from pyramid_cron.store.run_end import RunEnd
 from pyramid_cron.store.schema import gaps, pauses, processes, runs, tasks, ticks
 from pyramid_cron.store.task_rows import TaskStates
-from pyramid_cron.store.ticks import Tick, Ticks
+from pyramid_cron.store.ticks import LAST_MINUTE, Tick, Ticks
 from tests.support.servers import INSTANT, NEVER
 
 OF_APP = [tasks, pauses, ticks, gaps, runs]
@@ -198,7 +198,7 @@ OPERATIONS = {
     'last tick': lambda c: Ticks(c).state(),
     'last tick before': lambda c: [Ticks(c).last_before(at(minute)) for minute in (8, 11, 30)],
     'last tick as value': lambda c: c.execute(
-        c.update(tasks).where(tasks.c.task == 'idle').values(busy_until=Ticks(c).last_as_value())
+        c.update(tasks).where(tasks.c.task == 'idle').values(busy_until=LAST_MINUTE)
     ),
     'gap': lambda c: [Ticks(c).record_gap(at(first), at(9)) for first in (1, 2)],
     'gaps': lambda c: [Ticks(c).gaps(9), Ticks(c).gaps(9, at(3))],
