@@ -17,6 +17,7 @@ from pyramid_cron.schedules import clock
 from pyramid_cron.store.circuit_breaker import NotAnswering
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
+from pyramid_cron.store.end_statement import end_at_once
 from pyramid_cron.store.errors import Refused
 from pyramid_cron.store.history import History
 from pyramid_cron.store.last_result import of_end, of_failure, of_unsent
@@ -60,16 +61,19 @@ class Completion:
         self._sleep = sleep
         #: what could not be written when it happened
         self.late = Late(database, monotonic)
+        self._ends_at_once = database.dialect.has_writing_ctes
 
-    def complete(self, run: StoredRun, report: TaskReport) -> TaskReport:
+    def complete(self, run: StoredRun, report: TaskReport, is_last: bool = False) -> TaskReport:
         """Record the end of a run: again for a few seconds while the database is away, and after that later.
 
+        :param is_last: whether its tick has nothing else to do, which is then recorded too if one statement does both.
         :return: the report, corrected by the record of the store.
         """
         ended = self._monotonic()
-        release = partial(self._release, run, ended)
+        release = partial(_release, run, ended)
         has_history = run.engine is None or report.outcome != QUEUED
-        ending = Ending(run.task.name, run.run_id, RunEnd.of(report), release, has_history)
+        at_once = partial(_end_at_once, run, ended, is_last) if self._ends_at_once and has_history else None
+        ending = Ending(run.task.name, run.run_id, RunEnd.of(report), release, has_history, at_once)
         try:
             self._write_repeatedly(ending, ended)
         finally:
@@ -96,29 +100,13 @@ class Completion:
         :param seconds: how long it took.
         """
         end = RunEnd(OK, seconds)
-        if not self._release(run, self._monotonic(), connection, end, True):
+        ended = self._monotonic()
+        if self._ends_at_once and _end_at_once(run, ended, False, connection, end):
+            return True
+        if not _release(run, ended, connection, end, True):
             return False
         History(connection).end(run.run_id, **end._asdict())
         return True
-
-    def _release(self, run: StoredRun, ended: float, connection: StoreConnection, end: RunEnd, wait: bool) -> bool:
-        """Release the row of the task of a run that has ended, see :data:`.Release`.
-
-        :param ended: when it ended, on the monotonic clock.
-        """
-        states, task = TaskStates(connection), run.task.name
-        values = _until(run, ended)
-        if run.engine is None:
-            values |= of_end(end, run.minute, clock.now())
-            retry = FAILED if end.outcome == FAILED and run.attempt <= run.task.retries else None
-        elif end.outcome == QUEUED:
-            return states.mark_enqueued(task, run.run_id)
-        else:
-            values |= of_unsent(run.minute, clock.now(), end.error)
-            retry = UNSENT
-        if run.minute is not None:
-            values['retry_reason'] = retry
-        return states.release(task, run.run_id, wait, **values)
 
     def abandon(self, run: StoredRun, reason: str, has_begun: bool = True) -> None:
         """Queue the record of a run that will not end.
@@ -138,6 +126,40 @@ class Completion:
 
         end = RunEnd(LOST, ended - run.found_at, reason)
         self.late.add(Ending(run.task.name, run.run_id, end, release))
+
+
+def _release(run: StoredRun, ended: float, connection: StoreConnection, end: RunEnd, wait: bool) -> bool:
+    """Release the row of the task of a run that has ended, see :data:`.Release`.
+
+    :param ended: when it ended, on the monotonic clock.
+    """
+    states = TaskStates(connection)
+    if end.outcome == QUEUED:
+        return states.mark_enqueued(run.task.name, run.run_id)
+    return states.release(run.task.name, run.run_id, wait, **_values(run, ended, end))
+
+
+def _end_at_once(run: StoredRun, ended: float, is_last: bool, connection: StoreConnection, end: RunEnd) -> bool:
+    """Do the same together with the history, and with the end of the tick if this was its last run and all is done."""
+    finishes = is_last and run.work.problem is None
+    values, tick = _values(run, ended, end), run.work.minute if finishes else None
+    done = end_at_once(connection, run.task.name, run.run_id, values, end, tick)
+    run.work.is_recorded = run.work.is_recorded or (done and finishes)
+    return done
+
+
+def _values(run: StoredRun, ended: float, end: RunEnd) -> dict[str, Any]:
+    """Return the values of the row of the task of a run that has ended, or that could not be enqueued."""
+    values = _until(run, ended)
+    if run.engine is None:
+        values |= of_end(end, run.minute, clock.now())
+        retry = FAILED if end.outcome == FAILED and run.attempt <= run.task.retries else None
+    else:
+        values |= of_unsent(run.minute, clock.now(), end.error)
+        retry = UNSENT
+    if run.minute is not None:
+        values['retry_reason'] = retry
+    return values
 
 
 def _until(run: StoredRun, ended: float) -> dict[str, Any]:

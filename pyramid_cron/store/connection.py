@@ -20,6 +20,7 @@ from sqlalchemy import (
     Delete,
     Exists,
     FromClause,
+    Insert,
     Select,
     Table,
     Update,
@@ -120,6 +121,16 @@ class StoreConnection:
     def insert(table: Table) -> Any:
         """Return an INSERT of a row of the application."""
         return _with_app(insert(table), table)
+
+    @staticmethod
+    def insert_selected(insert: Insert, source: FromClause, values: dict[str, Any]) -> Any:
+        """Return an INSERT of a row for each of the application's rows of a FROM clause.
+
+        :param insert: the INSERT of a table, without values.
+        :param values: expressions by the names of the columns.
+        """
+        values = values if insert.table is processes else {'app': THIS_APP, **values}
+        return insert.from_select(list(values), StoreConnection.select(source, *values.values()))
 
     def insert_new(self, table: Table) -> Any:
         """Return an INSERT of rows of the application that skips those whose key exists."""

@@ -15,7 +15,7 @@ from pyramid_cron.printable import message
 from pyramid_cron.scrub import DEFAULT_SCRUBBER, Scrubber
 from pyramid_cron.store.circuit_breaker import CircuitBreaker
 from pyramid_cron.store.connection import StoreConnection
-from pyramid_cron.store.dialects import SQLITE, dialect_of
+from pyramid_cron.store.dialects import SQLITE, Dialect, dialect_of
 from pyramid_cron.store.errors import database_errors, unavailable
 from pyramid_cron.store.migrations import has_tables, prepare_tables
 from pyramid_cron.store.sqlite_file import OpenFile, sqlite_file
@@ -47,6 +47,11 @@ class Database:
             self._file = OpenFile(path)
             event.listen(engine, 'connect', self._file.opened)
 
+    @property
+    def dialect(self) -> Dialect:
+        """The differences of the database."""
+        return dialect_of(self.engine.dialect.name)
+
     def scoped(self, connection: Connection) -> StoreConnection:
         """Return a connection for the rows of the application, also one of the application's own session."""
         return StoreConnection(connection, self.app, self.scrub)
@@ -74,7 +79,7 @@ class Database:
         :raises Unavailable: for any error of the database.
         """
         with self.breaker.guard(), self._connected(isolation_level='AUTOCOMMIT') as connection:
-            if dialect_of(connection.dialect.name) is not SQLITE:
+            if self.dialect is not SQLITE:
                 yield self.scoped(connection)
                 return
             # the row of a tick is not worth a wait for the disk: lost with the machine, it makes a gap of a minute
@@ -86,6 +91,15 @@ class Database:
                 # an exit within a statement has closed it
                 if not connection.invalidated:
                     driver.execute('PRAGMA synchronous = FULL')
+
+    @contextmanager
+    def one_statement(self) -> Iterator[StoreConnection]:
+        """Return a connection for one statement, which is committed, and waits for the disk, without a round trip more.
+
+        :raises Unavailable: for any error of the database.
+        """
+        with self.begin() if self.dialect is SQLITE else self.autocommit() as connection:
+            yield connection
 
     @contextmanager
     def reading(self) -> Iterator[StoreConnection | None]:

@@ -29,10 +29,13 @@ class Dialect:
     :param connect_args: arguments of the driver, such as how long it waits, by the driver or the database's name.
     :param isolation_level: that of the store's transactions, ``None`` for the database's only one. With READ COMMITTED
         a transaction waits for the row of another one; with a stricter level it would fail.
-    :param insert: the INSERT that can also do something with a row whose key exists, ``None`` if there is none.
+    :param insert: its INSERT.
+    :param has_upsert: whether that can do something with a row whose key exists.
     :param skips_locked_since: the version from which on a row that another transaction has locked can be skipped, empty
         for none. A process that is frozen in its claim, or in the commit of its task, then makes no other process wait.
     :param has_arrays: whether a parameter can be a list of values.
+    :param has_writing_ctes: whether one statement can change rows of several tables, in its WITH. A tick, a claim and
+        the end of a run are then one statement each, and one round trip.
     :param has_lateral: whether a subquery in FROM can refer to the tables before it.
     :param has_partial_indexes: whether an index can be limited to some of the rows.
     :param rolls_back_schema: whether a rollback undoes changes of the schema, which otherwise commit by themselves.
@@ -45,9 +48,11 @@ class Dialect:
     session_limits: tuple[str, ...] = ()
     connect_args: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     isolation_level: str | None = 'READ COMMITTED'
-    insert: Callable[[Any], Any] | None = None
+    insert: Callable[[Any], Any] = insert
+    has_upsert: bool = False
     skips_locked_since: tuple[int, ...] = ()
     has_arrays: bool = False
+    has_writing_ctes: bool = False
     has_lateral: bool = False
     has_partial_indexes: bool = True
     rolls_back_schema: bool = False
@@ -56,7 +61,7 @@ class Dialect:
 
     def insert_new(self, table: Any) -> Any:
         """Return an INSERT that skips rows whose key exists, even if another process has made it a moment ago."""
-        if self.insert is not None:
+        if self.has_upsert:
             return self.insert(table).on_conflict_do_nothing()
         # for another database it is a plain INSERT, which fails in the rare case
         return insert(table).prefix_with('IGNORE', dialect='mysql').prefix_with('IGNORE', dialect='mariadb')
@@ -68,6 +73,7 @@ SQLITE = Dialect(
     connect_args={'sqlite': {'timeout': MOST_SECONDS}},
     isolation_level=None,
     insert=sqlite.insert,
+    has_upsert=True,
 )
 # tcp_user_timeout is of Linux, for a server that has disappeared from the network; the encoding, for a database without
 # one (SQL_ASCII), of which psycopg returns bytes
@@ -85,8 +91,10 @@ POSTGRESQL = Dialect(
     ),
     connect_args={'psycopg': LIBPQ, 'psycopg2': LIBPQ},
     insert=postgresql.insert,
+    has_upsert=True,
     skips_locked_since=(9, 5),
     has_arrays=True,
+    has_writing_ctes=True,
     has_lateral=True,
     rolls_back_schema=True,
     read_only_errors=('25006',),

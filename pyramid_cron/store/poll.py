@@ -31,6 +31,7 @@ from pyramid_cron.store.storable import ascii_if_refused
 from pyramid_cron.store.task_rows import TaskStates, next_due
 from pyramid_cron.store.task_state import SEEN_INTERVAL, TaskState
 from pyramid_cron.store.texts import busy_reason, paused_reason, running_process
+from pyramid_cron.store.tick_statement import record_and_load
 from pyramid_cron.store.tick_work import TickWork
 from pyramid_cron.store.ticks import Tick, Ticks
 from pyramid_cron.store.wrong_clock import MOST_AHEAD, WrongClock
@@ -166,7 +167,8 @@ class Poll:
         looked = self._looked_at_all
         all_in_turn = looked is None or abs(instant - looked) >= SEEN_INTERVAL
         with self._database.autocommit() as connection:
-            tick = Ticks(connection).record(instant, MOST_AHEAD, nothing_due=not due and not all_in_turn)
+            nothing_due = not due and not all_in_turn
+            tick, read = record_and_load(connection, instant, MOST_AHEAD, names_of(due), nothing_due)
             self._wrong_clock.require_present(work, tick)
             was_wrong = self._wrong_clock.correct_ticks(connection, tick)
             if was_wrong:
@@ -177,7 +179,9 @@ class Poll:
             if not (due or everything or tick.attention):
                 return None
             wanted = list(stored.values()) if everything else due
-            states = TaskStates(connection).load(None if everything else names_of(due), instant)
+            states = None if everything else read
+            if states is None:
+                states = TaskStates(connection).load(None if everything else names_of(due), instant)
             found = load_renamed(connection, wanted, states)
         if gap and before is not None:
             self._record_gap(before + clock.MINUTE, instant - clock.MINUTE)

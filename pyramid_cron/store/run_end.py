@@ -89,14 +89,24 @@ class Ending:
     :param end: the values of the end.
     :param release: releases the row of the task.
     :param has_history: whether its row in the history is written.
+    :param write_at_once: writes all of it in one statement, and returns whether it could; ``None`` where there is none.
     """
 
-    def __init__(self, task: str, run_id: str, end: RunEnd, release: Release, has_history: bool = True) -> None:
+    def __init__(
+        self,
+        task: str,
+        run_id: str,
+        end: RunEnd,
+        release: Release,
+        has_history: bool = True,
+        write_at_once: Callable[[StoreConnection, RunEnd], bool] | None = None,
+    ) -> None:
         self.task = task
         self.run_id = run_id
         self.end = end
         self._release = release
         self._has_history = has_history
+        self._write_at_once = write_at_once
         self._waits = True
         self._is_one_transaction = True
         self._has_come_to_history = False
@@ -121,8 +131,10 @@ class Ending:
         refused: Refused | None = None
         while not self.is_done and not (waited and self.is_released):
             try:
-                with database.begin() as connection:
-                    written = self._write(connection)
+                written = self._try_at_once(database)
+                if not written:
+                    with database.begin() as connection:
+                        written = self._write(connection)
             except Refused as exc:
                 refused = exc
                 self._reduce(exc)
@@ -143,6 +155,13 @@ class Ending:
             log.warning(
                 'the end of task %s is recorded in less detail: %s', self.task, one_line(refused.__cause__ or refused)
             )
+
+    def _try_at_once(self, database: Database) -> bool:
+        """Write all of it in one statement where there is one, and return whether it is written."""
+        if self._write_at_once is None or self.is_released or not self._is_one_transaction:
+            return False
+        with database.autocommit() as connection:
+            return self._write_at_once(connection, self.end)
 
     def _write(self, connection: StoreConnection) -> bool:
         """Write a part of it, and return whether nothing is left."""

@@ -91,7 +91,7 @@ class RunSessions:
         if run.minute is None:
             return
         try:
-            with self._database.begin() as connection:
+            with self._database.one_statement() as connection:
                 mine = TaskStates(connection).set_transactional(run.task.name, run.run_id, True)
         except Unavailable as exc:
             # if its process dies, the run is reported and not repeated

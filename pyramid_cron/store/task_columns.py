@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any
@@ -26,6 +26,8 @@ COLUMNS = [
     (processes.c.lease_until < NOW).label('lease_over'),
     *OF_PAUSE,
 ]
+FIELDS = [column.name for column in OF_TASK]
+FIELDS_OF_PROCESS = [column.name for column in OF_PROCESS]
 NAMES = 'these_tasks'
 
 
@@ -53,17 +55,14 @@ def of_names(names: Collection[str]) -> dict[str, Any]:
     return {NAMES: list(names)}
 
 
-def state_of(row: Any) -> TaskState:
+def state_of(row: Sequence[Any]) -> TaskState:
     """Return the state in a row of :data:`COLUMNS`."""
-    values = row._asdict()
-    process_id = values.pop('process_id')
-    of_process = {name: values.pop(name) for name in (*(column.name for column in OF_PROCESS), 'lease_over')}
-    until, reason, requested_by = (values.pop(column.name) for column in OF_PAUSE)
-    if of_process['lease_over'] is None:
+    values = dict(zip(FIELDS, row, strict=False))
+    process_id, *of_process, lease_over, until, reason, requested_by = row[len(FIELDS) :]
+    process = None
+    if process_id is not None:
         # a process that is not known any more has no lease
-        of_process['lease_over'] = True
-    return TaskState(
-        **values,
-        process=None if process_id is None else ProcessState(**of_process),
-        pause=None if until is None else Pause(None if until == FOR_EVER else until, reason, requested_by),
-    )
+        known = dict(zip(FIELDS_OF_PROCESS, of_process, strict=True))
+        process = ProcessState(**known, lease_over=lease_over is None or bool(lease_over))
+    pause = None if until is None else Pause(None if until == FOR_EVER else until, reason, requested_by)
+    return TaskState(**values, process=process, pause=pause)

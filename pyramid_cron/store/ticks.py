@@ -32,6 +32,7 @@ class Tick(NamedTuple):
     :param attention: whether a task is claimed, is to run once more, or may owe a minute.
     :param clock: the database's clock, in seconds since 1970.
     :param taken_back_from: the newest minute before it was taken back, ``None`` if it was not.
+    :param pruned: the minute after which old records were last deleted, ``None`` if none were.
     """
 
     last: datetime
@@ -39,6 +40,7 @@ class Tick(NamedTuple):
     attention: bool
     clock: float
     taken_back_from: datetime | None = None
+    pruned: datetime | None = None
 
     @property
     def now(self) -> datetime:
@@ -96,22 +98,22 @@ class Ticks:
             attention or a minute before it had no tick.
         """
         connection = self._connection
-        values = of_minute(minute) | {
-            MINUTE_BEFORE.key: minute - clock.MINUTE,
-            EARLIEST.key: minute.timestamp() - most_ahead,
-            NOTHING_DUE.key: nothing_due,
-        }
-        if connection.dialect.insert is None and connection.execute(_update(), values) == 0:
+        values = of_tick(minute, most_ahead, nothing_due)
+        if not connection.dialect.has_upsert and connection.execute(_update(), values) == 0:
             connection.execute(_insert_new(connection.dialect), values)
         rows = connection.rows(_record(connection.dialect), values)
-        return Tick(*rows[0]) if rows else Tick(minute, None, False, connection.clock())
+        return Tick(*rows[0]) if rows else self.refused(minute)
+
+    def refused(self, minute: datetime) -> Tick:
+        """Return what stands for a tick that was not recorded, because its minute is too far ahead."""
+        return Tick(minute, None, False, self._connection.clock())
 
     def finish(self, minute: datetime, problem: str | None) -> None:
         """Record that a tick has done its work, or what it could not do. A tick that came after it decides.
 
         :param problem: what could not be done, ``None`` if all is done.
         """
-        self._connection.execute(_finish(problem is None), {THIS_MINUTE.key: minute, THIS_PROBLEM.key: problem})
+        self._connection.execute(finish(problem is None), of_finish(minute, problem))
 
     def state(self) -> TickState | None:
         """Return what is known of the ticks, ``None`` if there was none."""
@@ -174,20 +176,39 @@ class Ticks:
         self._connection.execute(self._connection.delete(gaps).where(gaps.c.last_minute < before))
 
 
+def of_tick(minute: datetime, most_ahead: float, nothing_due: bool) -> dict[str, Any]:
+    """Return the parameters of the statement that records a tick, see :meth:`Ticks.record`."""
+    return of_minute(minute) | {
+        MINUTE_BEFORE.key: minute - clock.MINUTE,
+        EARLIEST.key: minute.timestamp() - most_ahead,
+        NOTHING_DUE.key: nothing_due,
+    }
+
+
 @cache
 def _record(dialect: Dialect) -> Any:
     """Return the statement that records a tick and returns its row, or that only returns it where none does both."""
-    columns = (
+    if not dialect.has_upsert:
+        return StoreConnection.select(ticks, *columns()).where(IN_TIME)
+    return upsert(dialect).returning(*columns())
+
+
+def columns() -> list[Any]:
+    """Return the columns of a :class:`Tick`."""
+    return [
         ticks.c.last_minute,
         ticks.c.minute_before,
         _attention().label('attention'),
         NOW.label('clock'),
         ticks.c.taken_back_from,
-    )
-    if dialect.insert is None:
-        return StoreConnection.select(ticks, *columns).where(IN_TIME)
+        ticks.c.pruned_minute,
+    ]
+
+
+def upsert(dialect: Dialect) -> Any:
+    """Return the statement that records a tick, for a database that has one for that."""
     inserted = dialect.insert(ticks).from_select(['app', 'last_minute'], _new())
-    return inserted.on_conflict_do_update(index_elements=['app'], set_=dict(_recorded())).returning(*columns)
+    return inserted.on_conflict_do_update(index_elements=['app'], set_=dict(_recorded()))
 
 
 @cache
@@ -223,7 +244,11 @@ def _recorded() -> list[tuple[str, Any]]:
 
 
 @cache
-def _finish(is_done: bool) -> Any:
+def finish(is_done: bool) -> Any:
+    """Return the statement that records that a tick has done its work, or what it could not do.
+
+    Its parameters are :data:`THIS_MINUTE` and :data:`THIS_PROBLEM`.
+    """
     is_newest = ticks.c.last_minute <= THIS_MINUTE
     values: dict[str, Any] = {'problem': case((is_newest, THIS_PROBLEM), else_=ticks.c.problem)}
     if is_done:
@@ -232,3 +257,8 @@ def _finish(is_done: bool) -> Any:
         done = and_(older, ticks.c.last_minute >= THIS_MINUTE)
         values['done_minute'] = case((done, THIS_MINUTE), else_=ticks.c.done_minute)
     return StoreConnection.update(ticks).values(values)
+
+
+def of_finish(minute: datetime, problem: str | None = None) -> dict[str, Any]:
+    """Return the parameters of :func:`finish`."""
+    return {THIS_MINUTE.key: minute, THIS_PROBLEM.key: problem}

@@ -71,7 +71,7 @@ def test_databases_are_known_by_name():
 def test_an_unknown_database_has_no_differences(servers):
     unknown = dialect_of('plain')
     assert unknown.shown == 'plain'
-    assert (unknown.insert, unknown.session_limits, dict(unknown.connect_args)) == (None, (), {})
+    assert (unknown.has_upsert, unknown.session_limits, dict(unknown.connect_args)) == (False, (), {})
     assert not any([unknown.skips_locked_since, unknown.has_lateral, unknown.has_partial_indexes])
     # its INSERT is a plain one, which fails for a key that exists
     values = {'app': 'app', 'first_minute': INSTANT, 'last_minute': INSTANT}

@@ -28,6 +28,8 @@ class Statement:
     tables: tuple[str, ...] = ()
     columns: frozenset[str] = frozenset()
     text: str = field(default='', compare=False)
+    #: the statements in its WITH that write or lock rows, for one that does several things at once
+    parts: tuple['Statement', ...] = field(default=(), compare=False)
 
     @classmethod
     def of(cls, text, context):
@@ -40,15 +42,25 @@ class Statement:
         element = compiled and compiled.statement
         if element is None or not (element.is_dml or element.is_select):
             return cls(None, text=text)
+        writing = [part for part in visitors.iterate(element) if getattr(part, 'is_dml', False)]
+        if element.is_select and writing:
+            locking = [part for part in visitors.iterate(element) if getattr(part, '_for_update_arg', None) is not None]
+            return cls._of_element(
+                element, text, parts=tuple(cls._of_element(part, text) for part in writing + locking)
+            )
+        return cls._of_element(element, text, compiled.column_keys)
+
+    @classmethod
+    def _of_element(cls, element, text, keys=(), parts=()):
         tables = [part.name for part in visitors.iterate(element) if part.__visit_name__ == 'table']
         if element.is_select:
             kind = 'select' if element._for_update_arg is None else 'lock'
-            return cls(kind, tuple(dict.fromkeys(tables)), text=text)
+            return cls(kind, tuple(dict.fromkeys(tables)), text=text, parts=parts)
         kind = next(kind for kind in ('insert', 'update', 'delete') if getattr(element, f'is_{kind}'))
-        return cls(kind, tuple(dict.fromkeys([element.table.name, *tables])), _assigned(compiled), text)
+        return cls(kind, tuple(dict.fromkeys([element.table.name, *tables])), _assigned(element, keys), text)
 
     def matches(self, *, of=None, kind=None, sets=None, begins_with=''):
-        """Check whether it is such a statement; each condition that is left out is met.
+        """Check whether it, or a part of it, is such a statement; each condition that is left out is met.
 
         :param of: a table. Of a statement that writes, it is the one that is written.
         :param kind: one of :data:`KINDS`, or several.
@@ -59,7 +71,7 @@ class Statement:
         unknown = set(kinds or ()) - set(KINDS)
         assert not unknown, f'no kinds of statements: {unknown}'
         used = self.tables if self.kind in ('select', 'lock') else self.tables[:1]
-        return (
+        return any(part.matches(of=of, kind=kind, sets=sets, begins_with=begins_with) for part in self.parts) or (
             (of is None or of.name in used)
             and (kinds is None or self.kind in kinds)
             and (sets is None or sets in self.columns)
@@ -67,13 +79,13 @@ class Statement:
         )
 
 
-def _assigned(compiled):
-    element = compiled.statement
+def _assigned(element, keys):
     if element.is_delete:
         return frozenset()
     # an update in the order of its columns keeps them elsewhere, and many rows at once are with the execution
     values = element._values or dict(getattr(element, '_ordered_values', None) or ())
-    return frozenset(getattr(column, 'name', column) for column in [*values, *(compiled.column_keys or ())])
+    names = [*values, *(getattr(element, '_select_names', None) or ()), *(keys or ())]
+    return frozenset(getattr(column, 'name', column) for column in names)
 
 
 @contextlib.contextmanager
