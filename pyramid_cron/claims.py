@@ -6,7 +6,7 @@ Its two implementations are in the memory of a process (``memory_claims.py``) an
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
@@ -58,6 +58,10 @@ class Run(Protocol):
     def token(self) -> str | None:
         """The fencing token that identifies it in the store, ``None`` without one."""
 
+    @property
+    def shared(self) -> SharedClaims | None:
+        """The claims that it shares with others of its tick, ``None`` if it is claimed by itself."""
+
     def claim(self) -> NotClaimed | None:
         """Claim the task until :meth:`release` or :meth:`interrupt`, or return why that is not possible.
 
@@ -67,14 +71,54 @@ class Run(Protocol):
     def joined(self, request: Any) -> AbstractContextManager[None]:
         """Return a context manager around the task, within its transaction, by which its record is written there."""
 
-    def release(self, report: TaskReport) -> TaskReport:
-        """Release the task after a successful :meth:`claim`, record the end, and return the corrected report."""
+    def release(self, report: TaskReport, is_last: bool = False) -> TaskReport:
+        """Release the task after a successful claim, record the end, and return the corrected report.
+
+        :param is_last: whether the tick has nothing else to do.
+        """
 
     def interrupt(self) -> None:
         """Release the task after a successful :meth:`claim`, when the process is to end during the run."""
 
     def skip(self, reason: str) -> None:
         """Record that a run that was not claimed is skipped."""
+
+
+class Claimed(NamedTuple):
+    """The result of a claim of several runs.
+
+    :param runs: those that are claimed.
+    :param not_free: those that were not free, in the order in which they were given.
+    """
+
+    runs: Sequence[Run]
+    not_free: Sequence[Run]
+
+
+class SharedClaims(Protocol):
+    """Claims that several processes share: together they run what is due, each the first that is free."""
+
+    def claim_first(self, runs: Iterable[Any]) -> Claimed:
+        """Claim the first of some runs that is free, or find that some of the first are not.
+
+        The first of them has ``not_claimed`` after that if it was claimed by itself and may not begin.
+
+        :param runs: runs for which ``not_claimed`` is ``None``, at least one. As many are looked at as one claim can.
+        :raises Exception: about the first of them.
+        """
+
+    def claim_all(self, runs: Sequence[Any]) -> Claimed:
+        """Claim all runs that are free, and enqueue them if their engine enqueues within the claim.
+
+        :param runs: runs of one engine.
+        :raises Exception: if none is claimed, or if that is not known.
+        """
+
+    def why_not_free(self, runs: Collection[Any]) -> list[NotClaimed | None]:
+        """Return why each of some runs was not free, ``None`` for one that is free now."""
+
+    def mark_enqueued(self, runs: Collection[Any]) -> None:
+        """Record that an engine has runs that were claimed, in place of :meth:`.Run.release`."""
 
 
 class Delivery(NamedTuple):

@@ -28,6 +28,7 @@ class MemoryRun:
 
     attempt = 1
     token = None
+    shared = None
 
     def __init__(
         self,
@@ -49,7 +50,7 @@ class MemoryRun:
     def joined(self, request: Any) -> AbstractContextManager[None]:
         return NOT_JOINED
 
-    def release(self, report: TaskReport) -> TaskReport:
+    def release(self, report: TaskReport, is_last: bool = False) -> TaskReport:
         report = self._claims.with_failures(self.task, report, self.minute)
         self._claims.release(self.task)
         return report

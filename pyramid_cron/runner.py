@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, tzinfo
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
-from pyramid_cron.claims import Claims, EngineNotAnswering, Found, NotClaimed, Run, Unavailable
+from pyramid_cron.claims import Claims, Found, NotClaimed, Run, SharedClaims, Unavailable
+from pyramid_cron.enqueuing import Enqueuing, batches
 from pyramid_cron.events import RunFinished, RunStarted, TaskFinished, TaskStarted, has_subscribers, notify
 from pyramid_cron.isolation import Guard, enable_loggers, ends_process
 from pyramid_cron.orders import Order
@@ -19,7 +21,6 @@ from pyramid_cron.reports import (
     NO_TIME_LEFT,
     OK,
     OUTCOMES,
-    QUEUED,
     SKIPPED,
     STOPPING,
     STUCK,
@@ -32,9 +33,6 @@ from pyramid_cron.tasks import Engine, System, Task
 from pyramid_cron.transactions import RunTransactions
 
 log = logging.getLogger(__name__)
-
-# seconds from which on an engine that fails counts as one that does not answer
-LONG_WAIT = 2.0
 
 # outcomes that the summary of a run counts even if there are none
 ALWAYS_COUNTED = (OK, FAILED, SKIPPED)
@@ -111,8 +109,13 @@ class _Runner:
         self.sends_started, self.sends_finished = (
             has_subscribers(self.registry, event) for event in (TaskStarted, TaskFinished)
         )
-        # of engines that have kept a task waiting in vain
-        self.silent_brokers: list[object] = []
+        self.enqueuing = Enqueuing(order, self.release)
+        # the runs that are left, those that were not free, and the reports of the others
+        self.left: list[Run] = []
+        self.not_free: list[Run] = []
+        self.reports: dict[Run, TaskReport] = {}
+        # the one that is claimed or runs
+        self.present: Run | None = None
         # the same for all tasks of a minute and a time zone, and slow to convert
         self.in_zone: dict[tuple[datetime, tzinfo | None], datetime] = {}
 
@@ -123,35 +126,105 @@ class _Runner:
 
     def run_all(self, due: Sequence[Run]) -> list[TaskReport]:
         """Run the tasks one after another, and leave the request's transaction as pyramid_tm expects it."""
-        reports: list[TaskReport] = []
-        for run in due:
-            if self.order.stop():
-                reports.append(self.skip(run.task, STOPPING))
-                continue
-            try:
-                reports.append(self.run_one(run))
-            except BaseException as exc:
-                left = ', '.join(other.task.name for other in due[len(reports) + 1 :]) or 'none'
-                log.error('task %s: %s ends the run; not run: %s', run.task.name, class_name(exc), left)
-                raise
+        self.left.extend(due)
+        try:
+            for shared, engine, runs in batches(due):
+                if not self.order.stop():
+                    self.enqueue_all(shared, engine, runs)
+            while self.left or self.not_free:
+                self.run_next()
+        except BaseException as exc:
+            left = ', '.join(run.task.name for run in due if run not in self.reports and run is not self.present)
+            present = '' if self.present is None else f'task {self.present.task.name}: '
+            log.error('%s%s ends the run; not run: %s', present, class_name(exc), left or 'none')
+            raise
         self.transactions.finish()
-        return reports
+        return [self.reports[run] for run in due]
 
-    def run_one(self, run: Run) -> TaskReport:
-        """Run a task, or report why it does not run, and send the event of its end."""
-        task = run.task
-        scheduled_for = self.scheduled_for(run)
+    def enqueue_all(self, shared: SharedClaims, engine: Engine, runs: Sequence[Run]) -> None:
+        """Enqueue runs that go to one engine together."""
+        reports, claimed = self.enqueuing.enqueue_all(shared, runs)
+        self.not_free += claimed.not_free
+        done = {*reports, *claimed.not_free}
+        self.left = [run for run in self.left if run not in done]
+        for run, report in reports.items():
+            self.end(run, self.described(run, report))
+
+    def run_next(self) -> None:
+        """Run the next task of those that are left, or report why some do not run."""
+        if self.order.stop():
+            for run in [*self.not_free, *self.left]:
+                self.end(run, self.skip(run.task, STOPPING))
+            self.left, self.not_free = [], []
+        elif not self.left:
+            self.explain()
+        elif (shared := self.shared(self.left[0])) is not None:
+            self.run_first(shared)
+        else:
+            self.run_alone(self.left.pop(0))
+
+    def shared(self, run: Run) -> SharedClaims | None:
+        """Return the claims of which a run is claimed as the first that is free, ``None`` if it is not."""
+        if run.not_claimed is not None or run.engine is not None or (run.task.idle and self.time_left() <= 0):
+            return None
+        return run.shared
+
+    def run_first(self, shared: SharedClaims) -> None:
+        """Run the first task that is free of those that are left, which other processes claim too."""
+        first = self.present = self.left[0]
+        same_kind = (run for run in self.left if run.task.idle == first.task.idle)
+        try:
+            claimed = shared.claim_first(run for run in same_kind if self.shared(run) is shared)
+        except BaseException as exc:
+            if ends_process(exc, self.order.exits):
+                raise
+            self.left.remove(first)
+            self.end(first, self.claim_failed(first, exc))
+            return
+        self.not_free += claimed.not_free
+        for run in (*claimed.not_free, *claimed.runs):
+            self.left.remove(run)
+        for run in claimed.runs:
+            self.present = run
+            self.end(run, self.run_claimed(run))
+
+    def explain(self) -> None:
+        """Report why runs were not free, and claim those by themselves that are free now."""
+        runs, self.not_free = self.not_free, []
+        reasons: list[NotClaimed | None] = [None] * len(runs)
+        if runs[0].shared is not None:
+            with suppress(Unavailable):
+                # without the database each claim finds that out
+                reasons = runs[0].shared.why_not_free(runs)
+        for run, reason in zip(runs, reasons, strict=True):
+            if reason is None:
+                self.left.append(run)
+            else:
+                self.end(run, self.report_not_claimed(run.task, reason))
+        while self.left:
+            self.run_alone(self.left.pop(0))
+
+    def run_alone(self, run: Run) -> None:
+        """Run a task under a claim of its own, or report why it does not run."""
+        self.present, task = run, run.task
         if run.not_claimed is not None:
             report = self.report_not_claimed(task, run.not_claimed)
         elif task.idle and self.time_left() <= 0:
             report = self.skip(task, NO_TIME_LEFT)
             run.skip(NO_TIME_LEFT)
         else:
-            report = self.claim_and_run(run, scheduled_for)
+            report = self.claim_and_run(run)
+        self.end(run, report)
+
+    def end(self, run: Run, report: TaskReport) -> None:
+        """Keep the report of a run, and send the event of its end."""
+        self.reports[run] = report
+        self.present = None
         if self.sends_finished:
-            event = TaskFinished(self.request, task, scheduled_for, report.outcome, report.seconds, report.exception)
+            event = TaskFinished(
+                self.request, run.task, self.scheduled_for(run), report.outcome, report.seconds, report.exception
+            )
             notify(self.registry, event, self.order.exits)
-        return report
 
     def scheduled_for(self, run: Run) -> datetime:
         """Return the minute that a run is for, in the time zone of its task."""
@@ -160,59 +233,50 @@ class _Runner:
             self.in_zone[key] = run.task.scheduled_for(key[0])
         return self.in_zone[key]
 
-    def claim_and_run(self, run: Run, scheduled_for: datetime) -> TaskReport:
+    def claim_and_run(self, run: Run) -> TaskReport:
         """Run a task, or enqueue it, under a claim."""
         try:
             not_claimed = run.claim()
         except BaseException as exc:
             if ends_process(exc, self.order.exits):
                 raise
-            shown = exc.__cause__ if isinstance(exc, Unavailable) else exc
-            log_error(log, shown, 'task %s does not run: %s', run.task.name, message(exc))
-            return TaskReport(run.task.name, FAILED, exception=exc)
-        if not_claimed is not None:
-            return self.report_not_claimed(run.task, not_claimed)
+            return self.claim_failed(run, exc)
+        return self.run_claimed(run) if not_claimed is None else self.report_not_claimed(run.task, not_claimed)
+
+    def claim_failed(self, run: Run, exc: BaseException) -> TaskReport:
+        """Report a task that does not run because its claim has failed."""
+        shown = exc.__cause__ if isinstance(exc, Unavailable) else exc
+        log_error(log, shown, 'task %s does not run: %s', run.task.name, message(exc))
+        return TaskReport(run.task.name, FAILED, exception=exc)
+
+    def run_claimed(self, run: Run) -> TaskReport:
+        """Run a task that is claimed, or enqueue it, and release it."""
         try:
-            report = self.call(run, scheduled_for) if run.engine is None else self.enqueue(run, run.engine)
+            if run.engine is None:
+                report = self.call(run, self.scheduled_for(run))
+            else:
+                report = self.enqueuing.enqueue(run, run.engine)
         except BaseException:
             run.interrupt()
             raise
+        return self.described(run, self.release(run, report))
+
+    def release(self, run: Run, report: TaskReport) -> TaskReport:
+        """Release a run, and return its corrected report."""
         try:
-            report = run.release(report)
+            return run.release(report, not (self.left or self.not_free))
         except BaseException as exc:
             if ends_process(exc, self.order.exits):
                 raise
             log_error(log, exc, 'the end of task %s could not be recorded', run.task.name)
             return TaskReport(run.task.name, FAILED, report.seconds, exception=exc)
+
+    def described(self, run: Run, report: TaskReport) -> TaskReport:
+        """Return the report of a run with its attempt and its minute, if these are not the usual ones."""
         late = run.minute is not None and run.minute != self.order.instant
         if not late and run.attempt == 1:
             return report
-        return report._replace(attempt=run.attempt, scheduled_for=scheduled_for if late else None)
-
-    def enqueue(self, run: Run, engine: Engine) -> TaskReport:
-        """Enqueue a run, unless its claim has done so."""
-        task, began = run.task, self.monotonic()
-        try:
-            if not engine.within_claim:
-                self.require_answering(engine)
-                engine.enqueue(run)
-        except BaseException as exc:
-            if ends_process(exc, self.order.exits):
-                raise
-            seconds = self.monotonic() - began
-            if seconds >= LONG_WAIT:
-                self.silent_brokers.append(engine.broker)
-            log_error(log, exc, 'task %s could not be enqueued after %.3f s', task.name, seconds)
-            return TaskReport(task.name, FAILED, seconds, exception=exc)
-        log.info('task %s is enqueued with %s', task.name, engine)
-        return TaskReport(task.name, QUEUED, self.monotonic() - began)
-
-    def require_answering(self, engine: Engine) -> None:
-        """Raise an exception if the engine has not answered in this run: one wait in a tick is enough."""
-        if engine.broker in self.silent_brokers:
-            raise EngineNotAnswering(
-                f'{engine} did not answer for a task before, and is not waited for again in this run'
-            )
+        return report._replace(attempt=run.attempt, scheduled_for=self.scheduled_for(run) if late else None)
 
     def call(self, run: Run, scheduled_for: datetime) -> TaskReport:
         """Call a task in its transaction."""

@@ -39,10 +39,13 @@ class Engine(Protocol):
     def __str__(self) -> str:
         """Return the name of the engine for logs and pages."""
 
-    def enqueue(self, run: Any, connection: Any = None) -> None:
-        """Enqueue a :class:`.Run`.
+    def enqueue(self, run: Any) -> None:
+        """Enqueue a :class:`.Run`, with an engine without ``within_claim``."""
 
-        :param connection: the connection of the claim, for an engine with ``within_claim``.
+    def enqueue_all(self, runs: Sequence[Any], connection: Any) -> None:
+        """Enqueue runs with engines of the same broker, with ``within_claim``.
+
+        :param connection: the connection of the claim.
         """
 
 

@@ -124,7 +124,7 @@ class FailingRun(MemoryRun):
         self._claims.fail('claim')
         return super().claim()
 
-    def release(self, report):
+    def release(self, report, is_last=False):
         self._claims.fail('release')
         return super().release(report)
 
@@ -641,7 +641,7 @@ class Engine:
     def __str__(self):
         return 'an engine'
 
-    def enqueue(self, run, connection=None):
+    def enqueue(self, run):
         self.wait(run)
         if self.exc is not None:
             raise self.exc

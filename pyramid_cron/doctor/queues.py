@@ -18,11 +18,13 @@ class Trial(NamedTuple):
 
     :param task: the task.
     :param token: identifies it.
+    :param engine: the engine of the task.
     :param minute: always ``None``: the run is for no minute.
     """
 
     task: Task
     token: str
+    engine: Engine
     minute: None = None
 
 
@@ -51,7 +53,7 @@ def _enqueue_and_roll_back(registry: Any, task: Task, engine: Engine) -> str:
     database = registry['cron_store'].database
     with database.engine.connect() as connection, connection.begin() as transaction:
         try:
-            engine.enqueue(Trial(task, uuid4().hex), connection.connection.driver_connection)
+            engine.enqueue_all([Trial(task, uuid4().hex, engine)], connection.connection.driver_connection)
         finally:
             transaction.rollback()
     return 'a job can be written, and was rolled back'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
@@ -52,7 +52,8 @@ class EngineAdapter:
     It is what ``Task.engine`` holds, see :class:`pyramid_cron.tasks.Engine`.
     """
 
-    #: takes a :class:`Handover`; whatever it raises makes the run a failed one
+    #: takes a :class:`Handover`, or a list of them and a connection if it enqueues within the claim; whatever it raises
+    #: makes the run a failed one
     call: Callable[..., object]
     #: the name of the engine in logs and on pages
     name: str
@@ -62,7 +63,7 @@ class EngineAdapter:
     catch_up: timedelta
     #: the setting ``cron.config_uri``
     config_uri: str | None
-    #: whether the callable takes the connection of the claim as a second argument
+    #: whether runs are enqueued on the connection of their claim
     within_claim: bool
     #: what receives its runs: see :class:`pyramid_cron.tasks.Engine`
     broker: object
@@ -70,23 +71,28 @@ class EngineAdapter:
     def __str__(self) -> str:
         return self.name
 
-    def enqueue(self, run: Run, connection: Any = None) -> None:
-        """Pass a run to the callable.
+    def enqueue(self, run: Run) -> None:
+        """Pass a run to the callable."""
+        self.call(self._handover(run))
 
-        :param connection: the connection of the claim, for an engine with ``within_claim``.
-        """
+    def enqueue_all(self, runs: Sequence[Run], connection: Any) -> None:
+        """Pass runs to the callables of their engines, those of one engine together."""
+        # a callable need not be hashable
+        by_engine: dict[int, tuple[Any, list[Handover]]] = {}
+        for run in runs:
+            by_engine.setdefault(id(run.engine), (run.engine, []))[1].append(self._handover(run))
+        for engine, handovers in by_engine.values():
+            engine.call(handovers, connection)
+
+    def _handover(self, run: Run) -> Handover:
         task, minute = run.task, run.minute or clock.current_minute()
-        handover = Handover(
+        return Handover(
             write_key(self.app, task.name, run.minute, run.token),
             task.name,
             task.scheduled_for(minute),
             minute + task.queue_timeout(self.catch_up),
             self.config_uri,
         )
-        if self.within_claim:
-            self.call(handover, connection)
-        else:
-            self.call(handover)
 
 
 def write_key(app: str, task: str, minute: datetime | None, token: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import procrastinate
@@ -22,8 +22,8 @@ NO_TABLES = errors.UndefinedTable, errors.UndefinedObject, errors.UndefinedFunct
 MAX_ATTEMPTS = 100
 
 
-def make_enqueue(options: dict[str, Any], registry: Any) -> Callable[[Handover, Any], None]:
-    """Return a function that writes the job of a run on a connection of the store.
+def make_enqueue(options: dict[str, Any], registry: Any) -> Callable[[Sequence[Handover], Any], None]:
+    """Return a function that writes the jobs of runs on a connection of the store.
 
     :param options: ``queue`` and ``priority`` of the jobs.
     :raises ValueError: if the store is not in PostgreSQL, or has another driver than psycopg.
@@ -38,9 +38,11 @@ def make_enqueue(options: dict[str, Any], registry: Any) -> Callable[[Handover, 
     # never opened: each job is written on the connection of a claim
     app = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
 
-    def enqueue(handover: Handover, connection: Any) -> None:
+    def enqueue(handovers: Sequence[Handover], connection: Any) -> None:
+        deferrer = app.configure_task(TASK_NAME, allow_unknown=True, connection=connection, **options)
         try:
-            app.configure_task(TASK_NAME, allow_unknown=True, connection=connection, **options).defer(key=handover.key)
+            jobs: list[dict[str, Any]] = [{'key': handover.key} for handover in handovers]
+            deferrer.batch_defer(*jobs)
         except procrastinate.exceptions.ConnectorException as exc:
             if isinstance(exc.__cause__, NO_TABLES):
                 raise LookupError(

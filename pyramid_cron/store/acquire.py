@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pyramid_cron.claims import NotClaimed
 from pyramid_cron.errors import CronError
 from pyramid_cron.printable import class_name
-from pyramid_cron.reports import ALREADY_RUN, FAILED, QUEUED, RUNNING
+from pyramid_cron.reports import ALREADY_RUN, FAILED, LOST, QUEUED, RUNNING
+from pyramid_cron.store.claim_statement import claim_first
 from pyramid_cron.store.connection import StoreConnection
+from pyramid_cron.store.decision import busy_minutes
 from pyramid_cron.store.dialects import NOW
-from pyramid_cron.store.errors import one_line
+from pyramid_cron.store.errors import Locked, one_line
 from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.history import History
 from pyramid_cron.store.late import Late
@@ -23,6 +27,9 @@ from pyramid_cron.store.run import ALREADY_CLAIMED, StoredRun, handed_over_for
 from pyramid_cron.store.task_rows import TaskStates, next_due
 from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.store.texts import busy_reason
+from pyramid_cron.tasks import Engine
+
+LOST_BEFORE_BEGIN = NotClaimed('a process was lost that had claimed it, and the next tick repeats it', outcome=LOST)
 
 
 class NotSent(CronError):
@@ -42,9 +49,12 @@ def acquire(connection: StoreConnection, process: Process, run: StoredRun, faile
     :param failed_ticks: the ticks that failed in this process.
     :raises NotSent: if it is enqueued on this connection, and that failed.
     """
-    if run.enqueued_id is None:
-        return _claim(connection, process, run, failed_ticks)
-    return _claim_enqueued(connection, process, run, run.enqueued_id)
+    if run.enqueued_id is not None:
+        return _claim_enqueued(connection, process, run, run.enqueued_id)
+    claimed = _claim(connection, process, run, failed_ticks)
+    if claimed and run.engine is not None and run.engine.within_claim:
+        enqueue_within_claim(connection, run.engine, [run])
+    return claimed
 
 
 def _claim(connection: StoreConnection, process: Process, run: StoredRun, failed_ticks: FailedTicks) -> bool:
@@ -78,13 +88,19 @@ def _claim(connection: StoreConnection, process: Process, run: StoredRun, failed
         host=process.host,
         pid=process.pid,
     )
-    if engine is not None and engine.within_claim:
-        try:
-            with connection.limited():
-                engine.enqueue(run, connection.driver_connection)
-        except Exception as exc:
-            raise NotSent(exc) from exc
     return True
+
+
+def enqueue_within_claim(connection: StoreConnection, engine: Engine, runs: Sequence[StoredRun]) -> None:
+    """Enqueue runs on the connection of their claim, in its transaction.
+
+    :raises NotSent: if that failed; the transaction has to be rolled back.
+    """
+    try:
+        with connection.limited():
+            engine.enqueue_all(runs, connection.driver_connection)
+    except Exception as exc:
+        raise NotSent(exc) from exc
 
 
 def _of_minute(run: StoredRun) -> dict[str, Any]:
@@ -106,17 +122,62 @@ def _claim_enqueued(connection: StoreConnection, process: Process, run: StoredRu
     return claimed
 
 
-def why_not_free(connection: StoreConnection, options: Options, run: StoredRun, late: Late) -> NotClaimed:
-    """Return why a run was not free. Losing a race for a minute is worth a line of the log at DEBUG only."""
+def acquire_first(
+    connection: StoreConnection, process: Process, runs: Sequence[StoredRun], most: int, failed_ticks: FailedTicks
+) -> list[StoredRun]:
+    """Claim the first runs that are free, in the transaction of the connection, and return them.
+
+    A run whose row another transaction has locked is passed over.
+
+    :param runs: plain ones, see :func:`is_plain`, of one tick and with the same engine or none. They are not enqueued.
+    :param most: how many are claimed at most.
+    """
+    if connection.dialect.has_writing_ctes:
+        tokens = claim_first(connection, process, runs, most)
+        return [run for run in runs if run.run_id in tokens]
+    claimed: list[StoredRun] = []
+    for run in runs:
+        if len(claimed) == most:
+            break
+        with suppress(Locked):
+            if _claim(connection, process, run, failed_ticks):
+                claimed.append(run)
+    return claimed
+
+
+def is_plain(run: StoredRun) -> bool:
+    """Return whether the claim of a run has nothing to record but the run: no minutes that it skips, and no user."""
+    decision, state = run.decision, run.state
+    is_of_minute = run.minute is not None and state is not None and run.enqueued_id is None
+    return is_of_minute and not (decision.missed or decision.paused or (state and busy_minutes(run.task, state)))
+
+
+def why_not_free(
+    connection: StoreConnection, options: Options, runs: Collection[StoredRun], late: Late
+) -> list[NotClaimed | None]:
+    """Return why each of some runs was not free, ``None`` for one that is free now.
+
+    :param late: the ends of runs of this process that cannot be written yet.
+    """
+    wanted = [run.task for run in runs]
+    states = load_renamed(connection, wanted, TaskStates(connection).load(names_of(wanted)))
+    others = under_other_names({task.name: task for task in wanted}, states)
+    now = connection.clock() if any(state.is_claimed for state in states.values()) else 0.0
+    return [_why(run, states.get(run.task.name) or others.get(run.task.name), options, late, now) for run in runs]
+
+
+def _why(run: StoredRun, state: TaskState | None, options: Options, late: Late, now: float) -> NotClaimed | None:
     if run.enqueued_id is not None:
         return NotClaimed(ALREADY_RUN, level=logging.INFO)
-    names = names_of([run.task])
-    states = load_renamed(connection, [run.task], TaskStates(connection).load(names))
-    state = states.get(run.task.name) or under_other_names({run.task.name: run.task}, states).get(run.task.name)
-    begun = state is not None and run.attempt == 1 and run.minute is not None and state.has_begun(run.minute)
-    if state is None or begun or not state.is_claimed:
+    if state is None:
+        # losing a race for a minute is worth a line of the log at DEBUG only
         return ALREADY_CLAIMED
-    return still_claimed(state, options, late, connection.clock())
+    begun = run.attempt == 1 and run.minute is not None and state.has_begun(run.minute)
+    if state.is_claimed:
+        return ALREADY_CLAIMED if begun else still_claimed(state, options, late, now)
+    if begun:
+        return LOST_BEFORE_BEGIN if state.retry_reason == LOST and state.last_minute == run.minute else ALREADY_CLAIMED
+    return None if run.attempt == 1 or state.attempt == run.attempt - 1 else ALREADY_CLAIMED
 
 
 def still_claimed(state: TaskState, options: Options, late: Late, now: float) -> NotClaimed:

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from pyramid_cron.claims import Delivery, Found, NotClaimed, Unavailable
+from pyramid_cron.claims import Claimed, Delivery, Found, NotClaimed, Unavailable
 from pyramid_cron.reports import FAILED, LOCKED, OK, QUEUED, SKIPPED, TaskReport
 from pyramid_cron.schedules import clock
-from pyramid_cron.store.acquire import NotSent, acquire, why_not_free
-from pyramid_cron.store.circuit_breaker import CircuitOpen
+from pyramid_cron.store.claiming import Claiming
 from pyramid_cron.store.complete import Completion
 from pyramid_cron.store.database import Database
-from pyramid_cron.store.errors import Locked, Refused
 from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.history import History
-from pyramid_cron.store.last_result import of_unsent, with_failures
-from pyramid_cron.store.leases import Heartbeat, Process
+from pyramid_cron.store.last_result import with_failures
 from pyramid_cron.store.missed import notify_missed, skip_minutes
 from pyramid_cron.store.options import Options
+from pyramid_cron.store.own_process import OwnProcess
 from pyramid_cron.store.patience import Patience
 from pyramid_cron.store.poll import Poll
 from pyramid_cron.store.pruning import Pruning
@@ -65,25 +62,15 @@ class StoreClaims:
         self._monotonic = monotonic
         self._patience = Patience(monotonic, sleep)
         self._completion = Completion(database, monotonic, sleep)
+        self.own = OwnProcess(options.lease, self._beat)
+        self._claiming = Claiming(database, options, self.own, self._completion, failed_ticks, self._patience)
         make_run = partial(StoredRun, self)
         self._late = self._completion.late
-        reaper = Reaper(database, options, lambda: self.process.namespace, self._late)
+        reaper = Reaper(database, options, lambda: self.own.process.namespace, self._late)
         self._poll = Poll(database, options, reaper, make_run, self._patience, self.failed_ticks, self._late)
         self._requested = RequestedRuns(database, options, reaper, make_run)
         self._pruning = Pruning(database, options.keep_history, monotonic)
         self._sessions = RunSessions(database, options, self._completion, monotonic)
-        self._begin_process()
-
-    def _begin_process(self) -> None:
-        self._process = Process(self.options.lease)
-        self._heartbeat = Heartbeat(self._beat, self.options.lease / 3)
-
-    @property
-    def process(self) -> Process:
-        """This process; one that was forked is another."""
-        if self._process.pid != os.getpid():
-            self._begin_process()
-        return self._process
 
     def due(self, tasks: Tasks, instant: datetime, trigger: str) -> Found:
         work = TickWork(instant)
@@ -98,6 +85,12 @@ class StoreClaims:
     def _finish(self, work: TickWork, prunes: bool) -> None:
         """Record that a tick has done its work, or what it could not do, and delete what is too old."""
         problem = work.problem
+        if not work.is_recorded:
+            self._record_finish(work, problem)
+        if prunes and problem is None:
+            self._pruning.after_run(work.minute)
+
+    def _record_finish(self, work: TickWork, problem: str | None) -> None:
         if problem is not None:
             # health shows it from the memory of this process too
             problem = self.database.scrub(problem)
@@ -111,8 +104,6 @@ class StoreClaims:
             ascii_if_refused(partial(self._finish_tick, work.minute, problem))
         except Unavailable as exc:
             log.warning('it cannot be recorded that the tick for %s is done: %s', self.options.shown(work.minute), exc)
-        if prunes and problem is None:
-            self._pruning.after_run(work.minute)
 
     def _finish_tick(self, minute: datetime, problem: str | None) -> None:
         with self.database.autocommit() as connection:
@@ -166,76 +157,38 @@ class StoreClaims:
 
     def claim(self, run: StoredRun) -> NotClaimed | None:
         """See :meth:`.Run.claim`."""
-        try:
-            if not self._patience.call(partial(ascii_if_refused, partial(self._acquire, run))):
-                with self.database.autocommit() as connection:
-                    return why_not_free(connection, self.options, run, self._late)
-        except NotSent as exc:
-            self._record_not_sent(run, exc)
-            raise Unavailable(str(exc), brief=exc.brief) from exc.__cause__
-        except Locked as exc:
-            run.work.add_problem(f'task {run.task.name}: {exc}')
-            return NotClaimed(str(exc), level=logging.ERROR, outcome=LOCKED)
-        except Unavailable as exc:
-            run.work.add_problem(f'task {run.task.name}: {exc}')
-            if not isinstance(exc, (CircuitOpen, Refused)):
-                self._abandon_claim(run)
-            raise
-        except BaseException:
-            self._abandon_claim(run)
-            raise
-        try:
-            self._heartbeat.begin()
-        except BaseException:
-            self._completion.abandon(run, 'its heartbeat could not begin', has_begun=False)
-            raise
-        try:
-            notify_missed(self.options, run.task, run.decision.missed)
-        except BaseException:
-            self._completion.abandon(run, 'it was interrupted before it began', has_begun=False)
-            self._end_heartbeat()
-            raise
-        return None
+        return self._claiming.claim(run)
 
-    def _abandon_claim(self, run: StoredRun) -> None:
-        # it may have been committed all the same, although the run has not begun
-        self._completion.abandon(run, 'the database did not answer whether it was to begin', has_begun=False)
-        self._heartbeat.begin()
-        self._end_heartbeat()
+    def claim_first(self, runs: Iterable[StoredRun]) -> Claimed:
+        """See :meth:`.SharedClaims.claim_first`."""
+        return self._claiming.claim_first(runs)
 
-    def _acquire(self, run: StoredRun) -> bool:
-        with self.database.begin() as connection:
-            return acquire(connection, self.process, run, self.failed_ticks)
+    def claim_all(self, runs: Sequence[StoredRun]) -> Claimed:
+        """See :meth:`.SharedClaims.claim_all`."""
+        return self._claiming.claim_all(runs)
 
-    def _record_not_sent(self, run: StoredRun, exc: NotSent) -> None:
-        """Record that a run could not be enqueued, whose claim is rolled back. The next tick finds it as missed."""
-        minute = run.minute
-        if minute is None:
-            return
-        task, error = run.task.name, TaskReport(run.task.name, FAILED, exception=exc.__cause__).error
+    def why_not_free(self, runs: Collection[StoredRun]) -> list[NotClaimed | None]:
+        """See :meth:`.SharedClaims.why_not_free`."""
+        return self._claiming.why_not_free(runs)
 
-        def record() -> None:
-            with self.database.begin() as connection:
-                TaskStates(connection).record_outcome(task, **of_unsent(minute, clock.now(), error))
-                History(connection).record_without_run(task, [minute], FAILED, str(exc))
-
-        try:
-            ascii_if_refused(record)
-        except Unavailable as failure:
-            log.warning('it cannot be recorded that task %s was not enqueued: %s', task, failure)
+    def mark_enqueued(self, runs: Collection[StoredRun]) -> None:
+        """See :meth:`.SharedClaims.mark_enqueued`."""
+        with self.database.one_statement() as connection:
+            TaskStates(connection).mark_all_enqueued([run.run_id for run in runs])
+        self.own.heartbeat.end(len(runs))
 
     def joined(self, run: StoredRun, request: Any) -> AbstractContextManager[None]:
         """See :meth:`.Run.joined`."""
-        return self._sessions.join(run, request, self.process.id)
+        return self._sessions.join(run, request, self.own.process.id)
 
-    def release(self, run: StoredRun, report: TaskReport) -> TaskReport:
+    def release(self, run: StoredRun, report: TaskReport, is_last: bool = False) -> TaskReport:
         """See :meth:`.Run.release`."""
         try:
             report = end_session(run, report)
             # together with the claim it was either enqueued or not claimed
             enqueued = run.engine is not None and run.engine.within_claim and report.outcome == QUEUED
             if not enqueued and (report.outcome != OK or not run.is_committed):
-                report = self._completion.complete(run, report)
+                report = self._completion.complete(run, report, is_last)
         except BaseException:
             self._completion.abandon(run, 'its end could not be recorded')
             raise
@@ -245,7 +198,7 @@ class StoreClaims:
 
     def _end_heartbeat(self) -> None:
         """End the heartbeat of a run, after a beat that writes what is left: no other process does for a living one."""
-        self._heartbeat.end(after_beat=bool(self._late))
+        self.own.heartbeat.end(after_beat=bool(self._late))
 
     def interrupt(self, run: StoredRun) -> None:
         """See :meth:`.Run.interrupt`."""
@@ -282,5 +235,5 @@ class StoreClaims:
         self._late.write()
         self.database.breaker.close_if_locked()
         with self.database.begin() as connection:
-            self.process.renew(connection)
+            self.own.process.renew(connection)
         return bool(self._late)

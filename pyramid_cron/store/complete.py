@@ -113,19 +113,19 @@ class Completion:
 
         :param has_begun: whether its task was called; otherwise the minute runs once more, transactional or not.
         """
-        ended = self._monotonic()
+        ended, run_id = self._monotonic(), run.run_id
 
         def release(connection: StoreConnection, end: RunEnd, wait: bool) -> bool:
             states, task = TaskStates(connection), run.task.name
             values = of_failure(LOST, run.minute, clock.now())
             if run.minute is None:
-                return states.release(task, run.run_id, wait, **values)
+                return states.release(task, run_id, wait, **values)
             if has_begun:
-                return states.reap(task, run.run_id, **values, **_until(run, ended))
-            return states.release(task, run.run_id, wait, retry_reason=LOST, **values)
+                return states.reap(task, run_id, **values, **_until(run, ended))
+            return states.release(task, run_id, wait, retry_reason=LOST, **values)
 
         end = RunEnd(LOST, ended - run.found_at, reason)
-        self.late.add(Ending(run.task.name, run.run_id, end, release))
+        self.late.add(Ending(run.task.name, run_id, end, release))
 
 
 def _release(run: StoredRun, ended: float, connection: StoreConnection, end: RunEnd, wait: bool) -> bool:

@@ -91,8 +91,8 @@ class Heartbeat:
         # the wait for a socket
         self._socket: socket.socket | None = None
 
-    def begin(self) -> None:
-        """Beat until there was an :meth:`end` for each call of this."""
+    def begin(self, runs: int = 1) -> None:
+        """Beat until there was an :meth:`end` for each run."""
         with self._lock:
             if self._socket is None:
                 kept, waiting = socket.socketpair()
@@ -105,15 +105,15 @@ class Heartbeat:
                     waiting.close()
                     raise
                 self._socket = kept
-            self._count += 1
+            self._count += runs
 
-    def end(self, after_beat: bool = False) -> None:
-        """Take back one :meth:`begin`.
+    def end(self, runs: int = 1, after_beat: bool = False) -> None:
+        """End the heartbeats of runs.
 
         :param after_beat: whether the thread ends only after a beat that succeeds and leaves nothing.
         """
         with self._lock:
-            self._count -= 1
+            self._count -= runs
             self._is_left = self._is_left or after_beat
 
     @property

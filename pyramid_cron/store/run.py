@@ -81,7 +81,7 @@ class StoredRun:
         self.requested_by = requested_by
         self.engine = engine
         self.enqueued_id = enqueued_id
-        self.run_id = uuid4().hex
+        self.run_id = new_token()
         self.joined_session: Joined | None = None
 
     @property
@@ -93,20 +93,30 @@ class StoredRun:
         """Whether a commit of the task's session has written its end."""
         return self.joined_session is not None and self.joined_session.written
 
+    @property
+    def shared(self) -> StoreClaims | None:
+        """The claims that it shares with the other runs of its tick, ``None`` for one that was requested otherwise."""
+        return None if self.minute is None or self.enqueued_id is not None else self._claims
+
     def claim(self) -> NotClaimed | None:
         return self._claims.claim(self)
 
     def joined(self, request: Any) -> AbstractContextManager[None]:
         return self._claims.joined(self, request)
 
-    def release(self, report: TaskReport) -> TaskReport:
-        return self._claims.release(self, report)
+    def release(self, report: TaskReport, is_last: bool = False) -> TaskReport:
+        return self._claims.release(self, report, is_last)
 
     def interrupt(self) -> None:
         self._claims.interrupt(self)
 
     def skip(self, reason: str) -> None:
         self._claims.skip(self, reason)
+
+
+def new_token() -> str:
+    """Return a new fencing token."""
+    return uuid4().hex
 
 
 def handed_over_for(minute: datetime | None, token: str) -> str:

@@ -259,6 +259,11 @@ class TaskStates:
         """Record that an engine has a run now, unless a worker has begun it already."""
         return self._change(HOLDS_RUN, of_run(task, run_id), process=None)
 
+    def mark_all_enqueued(self, run_ids: Collection[str]) -> None:
+        """Record the same of several runs."""
+        runs = tasks.c.run_id.in_(run_ids)
+        self._connection.execute(self._connection.update(tasks).where(runs), {'process': None})
+
     def expire_enqueued(self, task: str, enqueued_id: str, **values: Any) -> bool:
         """Release a run that was enqueued, if no worker has begun it."""
         return self._change_unlocked(WAITS_FOR_WORKER, of_run(task, enqueued_id), **values, **RELEASED)

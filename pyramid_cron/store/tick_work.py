@@ -6,6 +6,8 @@ from datetime import datetime
 
 # problems that are recorded; when the database is away, each task has one
 MOST_PROBLEMS = 3
+# without other processes the first run is free
+FEWEST_LOOKS = 1
 
 
 class TickWork:
@@ -20,6 +22,8 @@ class TickWork:
         self.minute_by_database: datetime | None = None
         #: whether the row of the ticks shows it as done already
         self.is_recorded = False
+        #: how many runs a claim looks at for one that is free
+        self.looks = FEWEST_LOOKS
         self._problems: list[str] = []
 
     def add_problem(self, text: str) -> None:

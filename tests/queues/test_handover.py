@@ -103,6 +103,8 @@ def test_without_a_configuration_file_there_is_no_command():
 def test_an_engine_within_the_claim_gets_its_connection():
     found = []
     engine = EngineAdapter(lambda *given: found.append(given), 'a queue', 'shop', timedelta(0), None, True, None)
-    engine.enqueue(MemoryRun(None, task(), MINUTE), 'a connection')
-    assert found[0][1] == 'a connection'
+    engine.enqueue_all([MemoryRun(None, task(), MINUTE, engine=engine)], 'a connection')
+    [(handovers, connection)] = found
+    assert [handover.task for handover in handovers] == ['invoices']
+    assert connection == 'a connection'
     assert str(engine) == 'a queue'

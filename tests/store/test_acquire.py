@@ -46,9 +46,10 @@ def test_a_claim_without_an_answer_is_made_again(servers, warnings, committed):
     first, second = (servers.start().add(min=0) for _ in range(2))
     first.tick(-1)
     (run,) = first.runs(0)
+    token = run.run_id
     with first.commit_fails(after=committed), pytest.raises(Unavailable, match='the store is not available'):
         run.claim()
-    assert (servers.row()['run_id'] == run.run_id) is committed
+    assert (servers.row()['run_id'] == token) is committed
     # recorded as soon as the database answers
     first.tick(1)
     second.tick(1)

@@ -72,7 +72,7 @@ def quiet():
 
 
 def test_nothing_stays_claimed_after_a_fault(servers, watched, points, quiet):
-    heartbeat, late = watched.claims._heartbeat, watched.claims._late
+    heartbeat, late = watched.claims.own.heartbeat, watched.claims._late
     # each point has the next of these, because all at each would take minutes
     kinds = [(exc, lasting) for lasting in (False, True) for exc in FAULTS.values()]
     minute = number = passed = 0

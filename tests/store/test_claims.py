@@ -311,27 +311,27 @@ def test_a_process_with_another_pid_was_forked(servers):
     # as in the next test, whose child process is not measured
     server = servers.start().add(min='*')
     server.tick(0)
-    mine, pool = server.claims.process, server.engine.pool
+    mine, pool = server.claims.own.process, server.engine.pool
     mine.pid = server.claims.database._process = 0
     server.tick(1)
-    assert server.claims.process is not mine
+    assert server.claims.own.process is not mine
     assert server.engine.pool is not pool
     # which is left open for the parent, here this very process
     pool.dispose()
-    assert {row['id'] for row in servers.rows(processes)} == {mine.id, server.claims.process.id}
+    assert {row['id'] for row in servers.rows(processes)} == {mine.id, server.claims.own.process.id}
 
 
 def test_a_forked_process_has_its_own_claims(servers):
     server = servers.start().add(min='*')
     server.tick(0)
-    mine = server.claims.process
-    assert server.claims.process is mine
+    mine = server.claims.own.process
+    assert server.claims.own.process is mine
     child = os.fork()
     if child == 0:
         code = 1
         try:
             server.tick(1)
-            code = 0 if server.claims.process.id != mine.id and server.ran[-1] == ('task', 1) else 2
+            code = 0 if server.claims.own.process.id != mine.id and server.ran[-1] == ('task', 1) else 2
         finally:
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -505,7 +505,7 @@ def test_an_exit_within_a_claim_leaves_nothing_claimed(servers, server, committe
         run.claim()
     event.remove(server.engine, 'commit', end)
     assert (servers.row()['run_id'] is not None) is committed
-    assert server.claims._heartbeat._count == 0
+    assert server.claims.own.heartbeat._count == 0
     assert server.tick(0).names('ok') == ['task']
 
 
@@ -520,7 +520,7 @@ def test_an_exit_before_the_begin_of_a_run_repeats_it(servers):
     server.tick(0)
     with pytest.raises(KeyboardInterrupt):
         server.tick(20)
-    assert server.claims._heartbeat._count == 0
+    assert server.claims.own.heartbeat._count == 0
     assert server.tick(20).tasks[0].attempt == 2
     assert server.ran == [('task', 0), ('task', 20)]
 

@@ -46,7 +46,7 @@ def test_a_later_tick_writes_an_unwritten_end(servers, warnings):
 
 
 def beating(server):
-    return not server.claims._heartbeat.is_idle
+    return not server.claims.own.heartbeat.is_idle
 
 
 def test_the_heart_beats_until_the_end_is_written(servers, server, warnings):
@@ -56,7 +56,7 @@ def test_the_heart_beats_until_the_end_is_written(servers, server, warnings):
     with server.outage(**END):
         server.tick()
     assert beating(server)
-    server.claims._heartbeat.beat()
+    server.claims.own.heartbeat.beat()
     assert servers.history() == ['ok']
     assert servers.row()['run_id'] is None
     assert not beating(server)
@@ -70,7 +70,7 @@ def test_the_heart_beats_until_an_interrupt_is_written(servers, warnings):
     with server.outage(**END), pytest.raises(KeyboardInterrupt):
         server.tick()
     assert beating(server)
-    server.claims._heartbeat.beat()
+    server.claims.own.heartbeat.beat()
     assert servers.history() == ['lost']
     assert not beating(server)
 
@@ -81,7 +81,7 @@ def test_the_heart_beats_until_a_doubtful_claim_is_released(servers, server, war
     with server.commit_fails(after=True), pytest.raises(Unavailable):
         run.claim()
     assert beating(server)
-    server.claims._heartbeat.beat()
+    server.claims.own.heartbeat.beat()
     assert servers.row()['run_id'] is None
     assert not beating(server)
 

@@ -35,7 +35,7 @@ def test_an_enqueued_run_is_recorded_where_it_ran(servers, web, worker, queue):
     report = begin(worker, queue[0])
     assert (report.outcome, worker.ran, web.ran) == ('ok', [('task', 0)], [])
     assert servers.history('outcome', 'host', 'pid') == [
-        ('ok', worker.claims.process.host, worker.claims.process.pid),
+        ('ok', worker.claims.own.process.host, worker.claims.own.process.pid),
     ]
     row = servers.row()
     assert (row['run_id'], row['handed_over_for'], row['process']) == (None, None, None)
@@ -362,9 +362,9 @@ def test_a_run_that_is_not_enqueued_is_the_last_outcome(servers, web, queue):
 class EngineWithinClaim:
     """An engine that writes its job on the connection of the claim, and fails to do so."""
 
-    within_claim = True
+    within_claim, broker = True, 'queue'
 
-    def enqueue(self, run, connection=None):
+    def enqueue_all(self, runs, connection):
         raise ConnectionError('no broker')
 
 

@@ -92,7 +92,7 @@ def test_why_a_claim_with_a_job_fails_is_scrubbed(servers):
     class Engine:
         within_claim, broker = True, 'queue'
 
-        def enqueue(self, run, connection):
+        def enqueue_all(self, runs, connection):
             raise IntegrityError('INSERT', (ADDRESS,), Exception(SECRET)) from None
 
     server = servers.start(scrub=scrub).add(min='*')

@@ -59,7 +59,7 @@ def test_a_pruned_process_that_lives_keeps_its_run(servers):
         servers.execute(delete(processes))
         server.claims._beat()
         (row,) = servers.rows(processes)
-        assert row['id'] == servers.row()['process'] == server.claims.process.id
+        assert row['id'] == servers.row()['process'] == server.claims.own.process.id
         # as for a server elsewhere, which has to believe the lease
         servers.execute(update(processes).values(boot_and_pidns='another boot'))
         reports.append(other.tick(1))
@@ -75,7 +75,7 @@ def test_a_pruned_process_claims_again(servers):
     for minute in range(2):
         assert str(server.tick(minute)) == 'ok'
         (row,) = servers.rows(processes)
-        assert row['id'] == server.claims.process.id
+        assert row['id'] == server.claims.own.process.id
         servers.execute(delete(processes))
     assert server.ran == [('task', 0), ('task', 1)]
 
@@ -351,9 +351,9 @@ def test_a_heart_beats_three_times_a_lease(servers):
     before, during = threads(), set()
     server = servers.start(lease='30').add(body=lambda system: during.update(threads() - before))
     server.tick()
-    assert server.claims._heartbeat._seconds == 10
+    assert server.claims.own.heartbeat._seconds == 10
     (thread,) = during
-    wake(server.claims._heartbeat)
+    wake(server.claims.own.heartbeat)
     assert has_ended(thread)
 
 

@@ -14,7 +14,7 @@ from tests.support.servers import INSTANT
 
 def reaper(server):
     claims = server.claims
-    return Reaper(claims.database, claims.options, lambda: claims.process.namespace, claims._late)
+    return Reaper(claims.database, claims.options, lambda: claims.own.process.namespace, claims._late)
 
 
 def test_a_named_run_reaps_a_dead_process(servers, warnings):

@@ -179,9 +179,9 @@ def test_nothing_waits_for_a_locked_history(servers, warnings):
     server.tick(1)
     assert sorted(servers.history()) == ['ok', 'ok', 'running']
     held[0].close()
-    server.claims._heartbeat.beat()
+    server.claims.own.heartbeat.beat()
     assert servers.history() == ['ok', 'ok', 'ok']
-    assert server.claims._heartbeat.is_idle
+    assert server.claims.own.heartbeat.is_idle
 
 
 @pytest.mark.each_server
@@ -193,7 +193,7 @@ def test_a_locked_history_does_not_keep_a_dead_run(servers, warnings):
         held.execute(select(runs.c.id).where(runs.c.id == 'other').with_for_update())
         assert server.tick(1).names('ok') == ['task']
     assert server.tick(2).names('ok') == ['task']
-    server.claims._heartbeat.beat()
+    server.claims.own.heartbeat.beat()
     assert sorted(servers.history()) == ['lost', 'ok', 'ok', 'ok']
 
 

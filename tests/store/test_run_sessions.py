@@ -38,7 +38,7 @@ def test_an_exit_at_the_end_of_a_run_leaves_nothing_claimed(servers, server, war
     with pytest.raises(SystemExit):
         run.release(TaskReport('task', 'ok', 1.5))
     assert session.is_left
-    assert server.claims._heartbeat._count == 0
-    server.claims._heartbeat.beat()
+    assert server.claims.own.heartbeat._count == 0
+    server.claims.own.heartbeat.beat()
     assert servers.history('outcome', 'reason') == [('lost', 'its end could not be recorded')]
-    assert server.claims._heartbeat.is_idle
+    assert server.claims.own.heartbeat.is_idle

@@ -239,7 +239,7 @@ class Servers:
 
     def end(self):
         for server in self._started:
-            heartbeat = server.claims._heartbeat
+            heartbeat = server.claims.own.heartbeat
             # of what a test has claimed and not released, or could not write
             heartbeat.begin()
             while heartbeat._count > 0:

@@ -1,0 +1,117 @@
+"""Enqueues runs with the engines of their tasks: one by itself, or all of a tick that go to one engine together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from pyramid_cron.claims import Claimed, EngineNotAnswering, Run, SharedClaims
+from pyramid_cron.isolation import ends_process
+from pyramid_cron.orders import Order
+from pyramid_cron.printable import log_error
+from pyramid_cron.reports import FAILED, QUEUED, TaskReport
+from pyramid_cron.tasks import Engine
+
+log = logging.getLogger(__name__)
+
+# seconds from which on an engine that fails counts as one that does not answer
+LONG_WAIT = 2.0
+
+
+def batches(due: Iterable[Run]) -> list[tuple[SharedClaims, Engine, list[Run]]]:
+    """Return the runs that are enqueued together, with their claims and one of their engines.
+
+    Idle ones are none of them, because they are enqueued only while time is left.
+    """
+    found: dict[Any, tuple[SharedClaims, Engine, list[Run]]] = {}
+    for run in due:
+        engine, shared = run.engine, run.shared
+        if engine is not None and shared is not None and run.not_claimed is None and not run.task.idle:
+            # a callable need not be hashable
+            broker = engine.broker if isinstance(engine.broker, str) else id(engine.broker)
+            found.setdefault((broker, engine.within_claim), (shared, engine, []))[2].append(run)
+    return [batch for batch in found.values() if len(batch[2]) > 1]
+
+
+class Enqueuing:
+    """Enqueues the runs of one order.
+
+    :param order: the order.
+    :param release: releases a run with its report, and returns the corrected report.
+    """
+
+    def __init__(self, order: Order, release: Callable[[Run, TaskReport], TaskReport]) -> None:
+        self._exits = order.exits
+        self._monotonic = order.monotonic
+        self._release = release
+        # of engines that have kept a task waiting in vain
+        self._silent_brokers: list[object] = []
+
+    def enqueue(self, run: Run, engine: Engine) -> TaskReport:
+        """Enqueue a run that is claimed, unless its claim has done so."""
+        task, began = run.task, self._monotonic()
+        try:
+            if not engine.within_claim:
+                self._require_answering(engine)
+                engine.enqueue(run)
+        except BaseException as exc:
+            if ends_process(exc, self._exits):
+                raise
+            seconds = self._monotonic() - began
+            if seconds >= LONG_WAIT:
+                self._silent_brokers.append(engine.broker)
+            log_error(log, exc, 'task %s could not be enqueued after %.3f s', task.name, seconds)
+            return TaskReport(task.name, FAILED, seconds, exception=exc)
+        return _enqueued(run, self._monotonic() - began)
+
+    def _require_answering(self, engine: Engine) -> None:
+        """Raise an exception if the engine has not answered in this run: one wait in a tick is enough."""
+        if engine.broker in self._silent_brokers:
+            raise EngineNotAnswering(
+                f'{engine} did not answer for a task before, and is not waited for again in this run'
+            )
+
+    def enqueue_all(self, shared: SharedClaims, runs: Sequence[Run]) -> tuple[dict[Run, TaskReport], Claimed]:
+        """Claim runs together, enqueue them, and return their reports and the result of the claim.
+
+        A run that is neither claimed nor found not to be free has to be enqueued by itself.
+        """
+        began = self._monotonic()
+        claimed = shared.claim_all(runs)
+        if runs[0].engine is not None and runs[0].engine.within_claim:
+            seconds = self._monotonic() - began
+            return {run: _enqueued(run, seconds) for run in claimed.runs}, claimed
+        return self._send(shared, claimed.runs), claimed
+
+    def _send(self, shared: SharedClaims, runs: Sequence[Run]) -> dict[Run, TaskReport]:
+        """Enqueue runs that are claimed one after another, and record that together."""
+        reports: dict[Run, TaskReport] = {}
+        try:
+            for run in runs:
+                if run.engine is not None:
+                    reports[run] = self.enqueue(run, run.engine)
+        except BaseException:
+            for run in runs[len(reports) :]:
+                run.interrupt()
+            self._record(shared, reports)
+            raise
+        self._record(shared, reports)
+        return reports
+
+    def _record(self, shared: SharedClaims, reports: dict[Run, TaskReport]) -> None:
+        sent = [run for run, report in reports.items() if report.outcome == QUEUED]
+        left = [run for run in reports if run not in sent]
+        if sent:
+            try:
+                shared.mark_enqueued(sent)
+            except Exception as exc:
+                log.debug('the runs are recorded one by one: %s', exc)
+                left = list(reports)
+        for run in left:
+            reports[run] = self._release(run, reports[run])
+
+
+def _enqueued(run: Run, seconds: float) -> TaskReport:
+    log.info('task %s is enqueued with %s', run.task.name, run.engine)
+    return TaskReport(run.task.name, QUEUED, seconds)
