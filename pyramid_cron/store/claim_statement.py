@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ARRAY, Integer, and_, bindparam, column, func, null, or_
+from sqlalchemy import Integer, and_, bindparam, func, null, or_
 
 from pyramid_cron.reports import QUEUED, RUNNING
 from pyramid_cron.schedules import clock
-from pyramid_cron.store.connection import StoreConnection
+from pyramid_cron.store.connection import StoreConnection, lists, of_lists
 from pyramid_cron.store.dialects import NOW, Dialect
 from pyramid_cron.store.leases import LEASE, LEASE_UNTIL, THIS_PROCESS, Process
 from pyramid_cron.store.run import StoredRun, handed_over_for
@@ -39,7 +39,7 @@ def claim_first(connection: StoreConnection, process: Process, wanted: Sequence[
     :param limit: how many are claimed at most.
     """
     engine = wanted[0].engine
-    lists = {
+    columns: dict[str, list[Any]] = {
         'task': [run.task.name for run in wanted],
         'minute': [run.minute for run in wanted],
         'attempt': [run.attempt for run in wanted],
@@ -47,8 +47,7 @@ def claim_first(connection: StoreConnection, process: Process, wanted: Sequence[
         'run_id': [run.run_id for run in wanted],
         'handed_over_for': [engine and handed_over_for(run.minute, run.run_id) for run in wanted],
     }
-    values = {f'wanted_{name}': found for name, found in lists.items()}
-    values |= {
+    values = of_lists(columns) | {
         'most': limit,
         'new_last_seen': wanted[0].work.minute,
         # see acquire.py
@@ -65,9 +64,7 @@ def claim_first(connection: StoreConnection, process: Process, wanted: Sequence[
 
 @cache
 def _claim_first(dialect: Dialect) -> Any:
-    lists = [bindparam(f'wanted_{name}', type_=ARRAY(kind)) for name, kind in WANTED.items()]
-    named = [column(name, kind) for name, kind in WANTED.items()]
-    wanted = func.unnest(*lists).table_valued(*named, with_ordinality='position', name='wanted').render_derived()
+    wanted = lists(WANTED)
     older = or_(tasks.c.last_minute.is_(None), tasks.c.last_minute < wanted.c.minute)
     again = and_(tasks.c.last_minute == wanted.c.minute, IS_TO_RETRY, tasks.c.attempt == wanted.c.attempt - 1)
     picked = (

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Connection,
     Delete,
@@ -26,8 +27,10 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    column,
     delete,
     exists,
+    func,
     insert,
     select,
     true,
@@ -148,7 +151,7 @@ class StoreConnection:
             an INSERT.
         :raises Unavailable: for any error of the database.
         """
-        return int(self._execute(statement, values, execution_options=COUNTED).rowcount)
+        return int(self._execute(statement, values, COUNTED).rowcount)
 
     def rows(self, statement: Any, values: dict[str, Any] = NO_VALUES) -> Sequence[Any]:
         """Return the rows of a SELECT, or of another statement that returns some.
@@ -163,12 +166,17 @@ class StoreConnection:
             raise unavailable(exc, self._connection.invalidated) from exc
         return rows
 
-    def _execute(self, statement: Any, values: dict[str, Any] | Sequence[dict[str, Any]], **options: Any) -> Any:
+    def _execute(
+        self,
+        statement: Any,
+        values: dict[str, Any] | Sequence[dict[str, Any]],
+        options: dict[str, Any] | None = None,
+    ) -> Any:
         app = {THIS_APP.key: self.app}
         with_app = {**values, **app} if isinstance(values, dict) else [{**row, **app} for row in values]
         try:
             with scrubbed_by(self._scrub):
-                return self._connection.execute(statement, with_app, **options)
+                return self._connection.execute(statement, with_app, execution_options=options)
         except Exception as exc:
             raise unavailable(exc, self._connection.invalidated) from exc
 
@@ -187,6 +195,21 @@ class StoreConnection:
     def now(self) -> datetime:
         """Return the same as an instant."""
         return datetime.fromtimestamp(self.clock(), timezone.utc)
+
+
+def lists(kinds: dict[str, Any]) -> Any:
+    """Return a FROM clause with a row for each element of parameters that are lists, and its ``position`` from 1 on.
+
+    :param kinds: the types of its columns by their names.
+    """
+    parameters = [bindparam(f'list_of_{name}', type_=ARRAY(kind)) for name, kind in kinds.items()]
+    columns = [column(name, kind) for name, kind in kinds.items()]
+    return func.unnest(*parameters).table_valued(*columns, with_ordinality='position', name='listed').render_derived()
+
+
+def of_lists(values: dict[str, Sequence[Any]]) -> dict[str, Any]:
+    """Return the parameters of :func:`lists`."""
+    return {f'list_of_{name}': list(column) for name, column in values.items()}
 
 
 def _with_app(statement: Any, table: Table) -> Any:

@@ -45,8 +45,7 @@ class Registration:
             return states
         with self._database.begin() as connection:
             of_tasks = TaskStates(connection)
-            for task in new:
-                of_tasks.register(task, instant)
+            of_tasks.register(new, instant)
             return {**states, **of_tasks.load([task.name for task in new])}
 
     def see(self, states: Mapping[str, TaskState], instant: datetime, future: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 from functools import cache, lru_cache
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, case, literal, or_
@@ -12,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, case, lit
 from pyramid_cron.reports import LOST
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.connection import StoreConnection
+from pyramid_cron.store.connection import StoreConnection, lists, of_lists
 from pyramid_cron.store.dialects import NOW, Dialect
 from pyramid_cron.store.errors import Locked
 from pyramid_cron.store.schedule_text import write_schedule
@@ -105,15 +106,15 @@ class TaskStates:
         """Return the state of a task, ``None`` if it has none."""
         return self.load([name]).get(name)
 
-    def register(self, task: Task, minute: datetime) -> None:
-        """Insert the row of a new task.
+    def register(self, new: Collection[Task], minute: datetime) -> None:
+        """Insert the rows of new tasks, in one statement where a parameter can be a list.
 
-        :param minute: the first that it owes.
+        :param minute: the first that they owe.
         """
         # first_seen itself is not owed
         before = minute - MINUTE
-        self._connection.execute(
-            self._connection.insert_new(tasks),
+        # in one order, or else the transactions of two servers could wait for each other
+        rows = [
             {
                 'task': task.name,
                 'schedule': write_schedule(task),
@@ -123,8 +124,14 @@ class TaskStates:
                 'next_due': next_due(task, before),
                 'attempt': 0,
                 'transactional': False,
-            },
-        )
+            }
+            for task in sorted(new, key=attrgetter('name'))
+        ]
+        if self._connection.dialect.has_arrays:
+            statement = _insert_lists(self._connection.dialect, tuple(rows[0]))
+            self._connection.execute(statement, of_lists({name: [row[name] for row in rows] for name in rows[0]}))
+        else:
+            self._connection.execute(self._connection.insert_new(tasks), rows)
 
     def change_schedule(self, task: Task, state: TaskState, minute: datetime) -> bool:
         """Record a changed schedule, unless a run is in progress: its own transaction may have to update the row.
@@ -357,6 +364,13 @@ def _update(condition: ColumnElement[bool], computed: tuple[tuple[str, ColumnEle
 def _select_name(condition: ColumnElement[bool], **lock: Any) -> Select[Any]:
     query = StoreConnection.select(tasks, tasks.c.task).where(condition)
     return query.with_for_update(**lock) if lock else query
+
+
+@cache
+def _insert_lists(dialect: Dialect, names: tuple[str, ...]) -> Any:
+    listed = lists({name: tasks.c[name].type for name in names})
+    new = StoreConnection.select_new(*(listed.c[name] for name in names)).select_from(listed)
+    return dialect.insert_new(tasks).from_select(['app', *names], new)
 
 
 @cache

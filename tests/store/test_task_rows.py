@@ -198,7 +198,7 @@ def test_an_outcome_without_a_claim_needs_an_idle_task(states):
 def test_a_locked_row_is_not_waited_for(servers):
     with servers.begin() as connection:
         states = TaskStates(connection)
-        states.register(Task(print, name='task'), at(0))
+        states.register([Task(print, name='task')], at(0))
         claim(states, 1)
     with servers.begin() as frozen, servers.begin() as connection:
         # as a server does that was frozen in the commit of its task
@@ -230,7 +230,7 @@ def test_what_comes_only_once_waits_for_a_lock(servers, change):
     changed = []
     with servers.begin() as connection:
         states = TaskStates(connection)
-        states.register(Task(print, name='task'), at(0))
+        states.register([Task(print, name='task')], at(0))
         claim(states, 1, handed_over_for='x')
     with servers.begin() as other:
         TaskStates(other).extend_busy('task', at(1))
@@ -285,13 +285,13 @@ def test_a_running_task_keeps_its_schedule(states):
 
 def test_a_task_is_registered_by_one_process(states):
     claim(states, 1)
-    states.register(Task(print, name='task'), at(9))
+    states.register([Task(print, name='task')], at(9))
     assert (states.get('task').first_seen, states.get('task').run_id) == (at(-1), 'mine')
 
 
 def test_claimed_tasks_are_loaded_besides_named_ones(states):
     for name in ('other', 'third', 'fourth'):
-        states.register(Task(print, name=name), at(0))
+        states.register([Task(print, name=name)], at(0))
     claim(states, 1)
     assert states.record_outcome('third', retry_reason='failed')
     assert set(states.load(['other'])) == {'other', 'task', 'third'}
@@ -345,7 +345,7 @@ def test_a_state_without_a_claim_has_not_started(states):
 def test_a_gap_does_not_count_as_time_without_registration(states):
     others = {'before': -70, 'long ago': -80, 'claimed': -30, 'later': 12}
     for name, minute in others.items():
-        states.register(Task(print, name=name), at(minute))
+        states.register([Task(print, name=name)], at(minute))
     states._change(tasks.c.task == 'claimed', {}, run_id='theirs')
     states.see_after_gap(at(-9), at(10))
     seen = {name: round((state.last_seen - INSTANT) / MINUTE) for name, state in states.load().items()}

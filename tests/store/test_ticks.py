@@ -142,7 +142,7 @@ def test_minutes_are_independent_of_the_databases_zone(postgresql):
             assert list(connection.scalars(select(gaps.c.first_minute))) == [at(0)]
             Ticks(stored).finish(at(2), None)
             assert Ticks(stored).state().done == at(2)
-            TaskStates(stored).register(Task(print, name='task', timezone='UTC'), at(0))
+            TaskStates(stored).register([Task(print, name='task', timezone='UTC')], at(0))
             TaskStates(stored).see_after_gap(at(1), at(30))
             assert TaskStates(stored).get('task').last_seen == at(30)
     finally:
@@ -167,7 +167,7 @@ def test_a_tick_with_nothing_to_do_is_done_at_once(connection):
 def test_a_tick_with_work_is_not_done_at_once(connection):
     record(connection, 0)
     states = TaskStates(connection)
-    states.register(Task(print, name='task', min=3, timezone='UTC'), at(0))
+    states.register([Task(print, name='task', min=3, timezone='UTC')], at(0))
     assert [quiet(connection, minute)[1] for minute in (1, 2)] == [at(1), at(2)]
     # owed, and then claimed
     assert record(connection, 3) == (at(3), at(2), True)
@@ -180,7 +180,7 @@ def test_a_tick_with_work_is_not_done_at_once(connection):
 
 def test_a_row_is_not_looked_at_unless_it_was_seen(connection):
     states = TaskStates(connection)
-    states.register(Task(print, name='task', min=3, timezone='UTC'), at(0))
+    states.register([Task(print, name='task', min=3, timezone='UTC')], at(0))
     assert [record(connection, minute)[2] for minute in (3, 59, 60)] == [True, True, False]
     states.see(['task'], at(60), AHEAD)
     assert record(connection, 61)[2] is True

@@ -93,7 +93,7 @@ def claim(connection, task, minute, attempt, **values):
 def register(connection):
     states = TaskStates(connection)
     for name in ('idle', 'running', 'theirs', 'new'):
-        states.register(Task(print, 7, name=name), at(20))
+        states.register([Task(print, 7, name=name)], at(20))
 
 
 def change_schedules(connection):

@@ -28,8 +28,7 @@ def fill(registry, days, now=None, most=None):
     store = registry['cron_store']
     app, registered = store.options.app, list(registry['cron_tasks'])
     with store.database.begin() as connection:
-        for task in registered:
-            TaskStates(connection).register(task, now)
+        TaskStates(connection).register(registered, now)
         connection.execute(insert(ticks).values(app=app, last_minute=now, minute_before=now - MINUTE))
         # in the order in which a server would have written them
         minutes = merge(*(due(task, now - timedelta(days=days), now, most) for task in registered))

@@ -147,5 +147,5 @@ def connection(engine):
 def states(connection):
     """The states of an application with one task, which has a row."""
     states = TaskStates(connection)
-    states.register(Task(print, name='task'), INSTANT)
+    states.register([Task(print, name='task')], INSTANT)
     return states
