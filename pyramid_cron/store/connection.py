@@ -9,7 +9,7 @@ often is built once, by a function with :func:`functools.cache`, because to buil
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timezone
 from typing import Any
@@ -207,7 +207,7 @@ def lists(kinds: dict[str, Any]) -> Any:
     return func.unnest(*parameters).table_valued(*columns, with_ordinality='position', name='listed').render_derived()
 
 
-def of_lists(values: dict[str, Sequence[Any]]) -> dict[str, Any]:
+def of_lists(values: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """Return the parameters of :func:`lists`."""
     return {f'list_of_{name}': list(column) for name, column in values.items()}
 

@@ -5,7 +5,17 @@ from datetime import timedelta
 from sqlalchemy import false
 
 from pyramid_cron.monitoring import problems
-from pyramid_cron.store import acquire, claims, poll, schedule_text, storable, task_rows, ticks, wrong_clock
+from pyramid_cron.store import (
+    acquire,
+    missed,
+    poll,
+    schedule_text,
+    storable,
+    task_rows,
+    tick_statement,
+    ticks,
+    wrong_clock,
+)
 from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.reap import Reaper
 from pyramid_cron.store.run_end import RunEnd
@@ -23,19 +33,19 @@ def counted_first():
 def locked_is_run():
     """Take a row that is locked for one that has run."""
 
-    def change(states, condition, **values):
+    def change(states, condition, known, **values):
         if states._connection.skips_locked:
             query = states._connection.select(task_rows.tasks, task_rows.tasks.c.task).where(condition)
-            if states._connection.scalar(query.with_for_update(skip_locked=True)) is None:
+            if states._connection.scalar(query.with_for_update(skip_locked=True), known) is None:
                 return False
-        return states._change(condition, **values)
+        return states._change(condition, known, **values)
 
     TaskStates._change_unlocked = change
 
 
 def owed_unseen():
     """Look at the tasks that are due, and not at next_due."""
-    task_rows.may_owe = ticks.may_owe = lambda minute: false()
+    task_rows.may_owe = ticks.may_owe = tick_statement.may_owe = false
 
 
 def errors_pass():
@@ -67,7 +77,7 @@ def silence_unnoticed():
 
 def missed_unrecorded():
     """Skip minutes without a record."""
-    for module in (acquire, claims, poll):
+    for module in (acquire, missed):
         module.record_skipped = lambda *arguments: None
 
 

@@ -90,6 +90,14 @@ class Watched(StoreClaims):
         self.at('claiming')
         return super().claim(run)
 
+    def claim_first(self, runs):
+        wanted = list(runs)
+        self._task = wanted[0].task.name
+        self.at('claiming')
+        claimed = super().claim_first(wanted)
+        self._task = next((run.task.name for run in claimed.runs), None)
+        return claimed
+
     @contextmanager
     def joined(self, run, request):
         self.at('in a task')
@@ -97,9 +105,9 @@ class Watched(StoreClaims):
             yield
         self.at('committing')
 
-    def release(self, run, report):
+    def release(self, run, report, is_last=False):
         self.at('ending')
-        report = super().release(run, report)
+        report = super().release(run, report, is_last)
         self._task = None
         return report
 

@@ -25,8 +25,9 @@ from sqlalchemy import create_engine, make_url, select
 from pyramid_cron.orders import run_through
 from pyramid_cron.schedules.clock import MINUTE, minute_of
 from pyramid_cron.store.options import Options
-from pyramid_cron.store.poll import Poll
+from pyramid_cron.store.requested_runs import RequestedRuns
 from pyramid_cron.store.schema import runs, tasks
+from pyramid_cron.store.task_conditions import THIS_TASK
 from pyramid_cron.store.task_rows import TaskStates
 from tests.support.databases import postgresql_server
 from tests.support.redis import Redis
@@ -272,14 +273,14 @@ def missed(url):
 def unguarded():
     """Begin whatever is delivered: the control."""
 
-    def delivered(poll, task, delivery, instant):
-        return poll._make_run(task, delivery.minute, enqueued_id='any')
+    def delivered(requested, task, delivery, instant):
+        return requested._make_run(task, delivery.minute, enqueued_id='any')
 
     def claim_enqueued(states, task, enqueued_id, **values):
-        states._change(tasks.c.task == task, handed_over_for=None, **values)
+        states._change(tasks.c.task == THIS_TASK, {THIS_TASK.key: task}, handed_over_for=None, **values)
         return True
 
-    Poll.delivered, TaskStates.claim_enqueued = delivered, claim_enqueued
+    RequestedRuns.delivered, TaskStates.claim_enqueued = delivered, claim_enqueued
 
 
 def main():
