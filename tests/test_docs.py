@@ -61,7 +61,7 @@ from pyramid_cron.store import metadata
 from pyramid_cron.store.admin import Snapshot
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.queries import Queries
-from pyramid_cron.store.schema import gaps, runs
+from pyramid_cron.store.schema import NOT_GOOD, gaps, runs
 from pyramid_cron.store.ticks import TickState
 from pyramid_cron.testing import tick
 from tests.support import tcp_tables
@@ -552,7 +552,8 @@ def test_the_history_is_shown_as_pcron_shows_it():
     snapshot = Snapshot({}, TickState(last + 5 * MINUTE, last + 5 * MINUTE, None), now)
     problems = find_problems(snapshot, tasks, 60)
     with engine.begin() as connection:
-        connection.execute(sqlalchemy.insert(runs), past_runs)
+        marked = [row | {'not_good': NOT_GOOD.get(row['outcome'])} for row in past_runs]
+        connection.execute(sqlalchemy.insert(runs), marked)
         connection.execute(sqlalchemy.insert(gaps).values(app='shop', first_minute=first, last_minute=last))
         queries, examination = Queries(StoreConnection(connection, 'shop')), Examination(snapshot, problems)
         history = read_history(queries, examination, tasks, limit=50)

@@ -13,7 +13,7 @@ from pyramid_cron.reports import RUNNING
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.errors import Locked
-from pyramid_cron.store.schema import runs, tasks
+from pyramid_cron.store.schema import NOT_GOOD, runs, tasks
 from pyramid_cron.store.task_conditions import THIS_RUN
 
 NAMESPACE = UUID('6f3c1f0e-5b1f-4a1e-9d0a-3f6a4f0c9c53')
@@ -59,8 +59,8 @@ class History:
         :raises Locked: if it is locked, and not waited for.
         """
         skips = self._connection.skips_locked and not wait
-        row = {THIS_RUN.key: run_id, 'finished': clock.now()}
-        changed = self._connection.execute(UPDATE_UNLOCKED if skips else UPDATE, values | row)
+        values |= {'not_good': NOT_GOOD.get(values['outcome']), 'finished': clock.now(), THIS_RUN.key: run_id}
+        changed = self._connection.execute(UPDATE_UNLOCKED if skips else UPDATE, values)
         if skips and changed == 0 and self.outcome_of(run_id) is not None:
             raise Locked
 
@@ -89,6 +89,7 @@ class History:
                 'started': now,
                 'finished': now,
                 'outcome': outcome,
+                'not_good': NOT_GOOD.get(outcome),
                 'reason': reason,
             }
             for minute in minutes

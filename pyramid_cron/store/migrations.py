@@ -19,6 +19,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     and_,
+    case,
     func,
     insert,
     inspect,
@@ -32,13 +33,24 @@ from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable, DropIndex
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.reports import FAILED, LOST, MISSED, OK
-from pyramid_cron.store.dialects import CHARSET, COLLATIONS, MOST_SECONDS, SQLITE, collation_of, dialect_of
-from pyramid_cron.store.schema import gaps, metadata, pauses, processes, runs, schema, tasks, wants_index
+from pyramid_cron.store.dialects import CHARSET, COLLATIONS, MOST_SECONDS, POSTGRESQL, SQLITE, collation_of, dialect_of
+from pyramid_cron.store.schema import (
+    NOT_GOOD,
+    RUNS_FILLFACTOR,
+    gaps,
+    metadata,
+    pauses,
+    processes,
+    runs,
+    schema,
+    tasks,
+    wants_index,
+)
 from pyramid_cron.store.schema_check import wrong_collations
 from pyramid_cron.store.time_limit import unlimited
 
 # major and minor: within a major version only nullable columns are added
-VERSION = (1, 0)
+VERSION = (1, 1)
 # tables without a version, as they were before the first release
 UNVERSIONED = (0, 0)
 
@@ -59,9 +71,9 @@ RENAMED: dict[Table, dict[str, str]] = {
     gaps: {'first': 'first_minute', 'last': 'last_minute'},
     runs: {'by': 'requested_by', 'status': 'outcome'},
 }
-# the indexes of UNVERSIONED that are not needed any more
-_unversioned = MetaData()
-OBSOLETE = [Index('cron_runs_by_end', Table(runs.name, _unversioned, Column('finished')).c.finished)]
+# the indexes of older versions that are not needed any more
+_older = Table(runs.name, MetaData(), Column('finished'), Column('started'))
+OBSOLETE = [Index('cron_runs_by_end', _older.c.finished), Index('cron_runs_not_good', _older.c.started)]
 
 
 def has_tables(connection: Connection, creates_tables: bool) -> bool:
@@ -209,6 +221,10 @@ def upgrade_statements(connection: Connection) -> Iterator[str]:
             yield from of_table(table)
     if version == UNVERSIONED:
         yield compiled(states_from_history())
+    if version is not None and version < (1, 1):
+        yield compiled(not_good_by_outcome())
+        if dialect_of(dialect.name) is POSTGRESQL:
+            yield f'ALTER TABLE {runs.name} SET (fillfactor = {RUNS_FILLFACTOR})'
     if recorded != _shown(VERSION):
         yield compiled(update(schema).values(version=_shown(VERSION)))
         yield compiled(insert(schema).from_select(['version'], _unless_recorded(VERSION)))
@@ -296,3 +312,9 @@ def states_from_history() -> Any:
             failures_in_a_row=select(func.count()).select_from(runs).where(failures).correlate(tasks).scalar_subquery(),
         )
     )
+
+
+def not_good_by_outcome() -> Any:
+    """Return an UPDATE of the history that fills in the column ``not_good``, in all applications."""
+    lacking = and_(runs.c.outcome.in_(NOT_GOOD), runs.c.not_good.is_(None))
+    return update(runs).where(lacking).values(not_good=case(NOT_GOOD, value=runs.c.outcome))

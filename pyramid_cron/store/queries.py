@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, func, true
 
-from pyramid_cron.reports import FAILED, LOST, MISSED, PastRun
+from pyramid_cron.reports import MISSED, PastRun
 from pyramid_cron.schedules.clock import EPOCH
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.run_columns import JOINED, OUTCOME, PAST_RUN
-from pyramid_cron.store.schema import NOT_GOOD, runs, tasks
+from pyramid_cron.store.schema import FAULT, runs, tasks
 from pyramid_cron.store.ticks import Gap, Ticks
-
-# the outcomes of runs that a person on call has to look at; missed minutes have no run
-FAULTS = (FAILED, LOST)
-
-# how long after its minute the record of a run is looked for
-LONGEST_DELAY = timedelta(days=7)
 
 
 class Missed(NamedTuple):
@@ -60,43 +55,61 @@ class Queries:
         :param since: the instant at which they began at the earliest.
         :param faults: only runs that a person on call has to look at.
         """
-        query = self._past_runs(names)
-        query = query.where(NOT_GOOD, runs.c.outcome.in_(FAULTS)) if faults else query.where(runs.c.outcome != MISSED)
+        if not names:
+            return self._newest_runs(limit, self._past_runs(), since, faults)
+        # one task after another: a database that looks for several at once may read all of their runs, or of all tasks
+        of_tasks = (self._newest_runs(limit, self._past_runs([name]), since, faults) for name in names)
+        found = chain.from_iterable(of_tasks)
+        return sorted(found, key=lambda run: run.started, reverse=True)[:limit]
+
+    def _newest_runs(self, limit: int, query: Select[Any], since: datetime | None, faults: bool) -> list[PastRun]:
+        query = query.where(runs.c.not_good == FAULT if faults else runs.c.outcome != MISSED)
         if since is not None:
             query = query.where(runs.c.started >= since)
-        newest = query.order_by(runs.c.started.desc(), runs.c.id).limit(limit)
+        # both downwards: MySQL would read everything to sort it otherwise
+        newest = query.order_by(runs.c.started.desc(), runs.c.id.desc()).limit(limit)
         return [PastRun(*row) for row in self._connection.rows(newest)]
 
     def missed(self, limit: int, names: Collection[str] = (), since: datetime | None = None) -> list[Missed]:
         """Return missed minutes, the newest first: one value for all minutes of a task that were recorded together.
 
-        :param limit: how many values at most.
+        :param limit: how many values at most, of those that were recorded last.
         :param names: the names of the tasks, all if there is none.
         :param since: the instant that the last of the minutes is not before.
         """
+        found = chain.from_iterable(self._missed(limit, [name], since) for name in names) if names else None
+        missed = self._missed(limit, (), since) if found is None else list(found)
+        return sorted(missed, key=lambda entry: (-entry.last.timestamp(), entry.task))[:limit]
+
+    def _missed(self, limit: int, names: Collection[str], since: datetime | None) -> list[Missed]:
         minute = runs.c.scheduled_for
-        columns = runs.c.task, func.min(minute), func.max(minute), func.count(), runs.c.started, runs.c.reason
-        query = self._runs(names, *columns).where(NOT_GOOD, runs.c.outcome == MISSED)
-        query = query.group_by(runs.c.task, runs.c.started, runs.c.reason)
+        is_missed = [runs.c.not_good == MISSED]
         if since is not None:
             # they were recorded later than they happened: older records need not be read
-            query = query.where(runs.c.started >= since).having(func.max(minute) >= since)
-        newest = query.order_by(func.max(minute).desc(), runs.c.task).limit(limit)
-        return [Missed(*row) for row in self._connection.rows(newest)]
+            is_missed.append(runs.c.started >= since)
+        records = self._runs(names, runs.c.started).where(*is_missed).distinct().order_by(runs.c.started.desc())
+        recorded = self._connection.scalars(records.limit(limit))
+        if not recorded:
+            return []
+        columns = runs.c.task, func.min(minute), func.max(minute), func.count(), runs.c.started, runs.c.reason
+        query = self._runs(names, *columns).where(*is_missed, runs.c.started >= recorded[-1])
+        query = query.group_by(runs.c.started, runs.c.task, runs.c.reason)
+        if since is not None:
+            query = query.having(func.max(minute) >= since)
+        return [Missed(*row) for row in self._connection.rows(query)]
 
     def gaps(self, limit: int, since: datetime | None = None) -> list[Gap]:
         """Return the gaps that do not end before ``since``, the newest first."""
         return Ticks(self._connection).gaps(limit, since)
 
     def for_minute(self, names: Collection[str], minute: datetime) -> list[PastRun]:
-        """Return the runs of tasks for a minute in which they were due, as far as they were recorded within a week."""
-        within = and_(runs.c.started >= minute, runs.c.started < minute + LONGEST_DELAY)
-        query = self._past_runs().where(runs.c.task.in_(names), within, runs.c.scheduled_for == minute)
+        """Return the runs of tasks for a minute in which they were due."""
+        query = self._past_runs().where(runs.c.task.in_(names), runs.c.scheduled_for == minute)
         return [PastRun(*row) for row in self._connection.rows(query.order_by(runs.c.task, runs.c.started))]
 
     def became_of(self, name: str, minute: datetime) -> list[PastRun]:
         """Return the runs of a task for a minute, or the record that it did not run, the newest last."""
-        query = self._past_runs([name]).where(runs.c.started >= minute, runs.c.scheduled_for == minute)
+        query = self._past_runs([name]).where(runs.c.scheduled_for == minute)
         return [PastRun(*row) for row in self._connection.rows(query.order_by(runs.c.started))]
 
     def by_hand_since(self, name: str, since: datetime) -> datetime | None:

@@ -19,9 +19,9 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     or_,
-    text,
 )
 
+from pyramid_cron.reports import FAILED, LOST, MISSED
 from pyramid_cron.store.dialects import INSTANT, TABLE_OPTIONS, dialect_of
 from pyramid_cron.store.storable import Storable, StorableText
 
@@ -155,6 +155,13 @@ gaps = Table(
     **TABLE_OPTIONS,
 )
 
+# the values of runs.c.not_good by outcomes; others have none. An index on the outcome, or limited by it, would make
+# PostgreSQL renew all indexes at each end of a run: it does not where no column of an index changes (HOT)
+FAULT = 'fault'
+NOT_GOOD = {FAILED: FAULT, LOST: FAULT, MISSED: MISSED}
+# percent of a page of PostgreSQL that new rows fill
+RUNS_FILLFACTOR = 90
+
 # what happened, for people: nothing is decided by it
 runs = Table(
     'cron_runs',
@@ -177,12 +184,16 @@ runs = Table(
     Column('traceback', StorableText),
     Column('note', StorableText),
     Column('log', StorableText),
+    # of NOT_GOOD, by which the outcomes that a person has to look at are found
+    Column('not_good', WORD),
+    # room for the ends of runs in the pages of their begins
+    postgresql_with={'fillfactor': RUNS_FILLFACTOR},
     **TABLE_OPTIONS,
 )
 
 # spelled out without parameters, as the indexes below are, or else the databases would not use them
 NEEDS_ATTENTION = or_(tasks.c.run_id.is_not(None), tasks.c.retry_reason.is_not(None))
-NOT_GOOD = text("outcome IN ('failed', 'lost', 'missed')")
+IS_NOT_GOOD = runs.c.not_good.is_not(None)
 
 
 def wants_index(index: Index, dialect_name: str) -> bool:
@@ -208,6 +219,9 @@ Index(
 Index('cron_runs_by_task', runs.c.app, runs.c.task, runs.c.started)
 # none on finished: each end of a run would have to move its entry
 Index('cron_runs_by_start', runs.c.app, runs.c.started)
-Index('cron_runs_not_good', runs.c.app, runs.c.started, sqlite_where=NOT_GOOD, postgresql_where=NOT_GOOD).ddl_if(
-    callable_=_if_wanted
-)
+Index('cron_runs_by_minute', runs.c.app, runs.c.scheduled_for, runs.c.task)
+for _name, _columns in {
+    'cron_runs_not_good_by_start': (runs.c.app, runs.c.not_good, runs.c.started),
+    'cron_runs_not_good_by_task': (runs.c.app, runs.c.task, runs.c.not_good, runs.c.started),
+}.items():
+    Index(_name, *_columns, sqlite_where=IS_NOT_GOOD, postgresql_where=IS_NOT_GOOD).ddl_if(callable_=_if_wanted)

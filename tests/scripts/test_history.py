@@ -13,7 +13,7 @@ from pyramid_cron.reports import TaskReport
 from pyramid_cron.scripts.history import History, format_history
 from pyramid_cron.store.migrations import states_from_history
 from pyramid_cron.store.queries import Missed
-from pyramid_cron.store.schema import gaps, metadata, pauses, runs, tasks, ticks
+from pyramid_cron.store.schema import NOT_GOOD, gaps, metadata, pauses, runs, tasks, ticks
 from tests.support.pcron import NOW, UTC, FixedCommand
 
 APP = """
@@ -81,7 +81,8 @@ class Shop:
             'attempt': 1,
             'trigger': 'request',
         }
-        self.remember(runs, **{**known, **ran, **values}, task=task, started=began, outcome=outcome)
+        result = {'outcome': outcome, 'not_good': NOT_GOOD.get(outcome)}
+        self.remember(runs, **{**known, **ran, **values, **result}, task=task, started=began)
 
     def missed(self, task, *minutes, found):
         for minute in minutes:

@@ -344,7 +344,8 @@ def test_show_has_skipped_running_and_lost_runs(ticked):
 
 def test_show_has_the_newest_miss_before_older_runs(ticked):
     newest = {'id': 'newest', 'app': 'shop', 'task': 'fail', 'scheduled_for': NOW.replace(second=0) + timedelta(days=2)}
-    newest |= {'attempt': 0, 'trigger': 'none', 'outcome': 'missed', 'started': newest['scheduled_for']}
+    newest |= {'attempt': 0, 'trigger': 'none', 'outcome': 'missed', 'not_good': 'missed'}
+    newest |= {'started': newest['scheduled_for']}
     for minutes in range(1, MAX_LAST_RUNS):
         ticked(f"tick --at '{NOW + timedelta(minutes=minutes):%Y-%m-%d %H:%M}'")
     with ticked.store().database.engine.begin() as connection:

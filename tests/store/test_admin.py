@@ -84,7 +84,7 @@ def test_reading_newer_tables_is_unavailable(servers, read):
         with pytest.raises(Unavailable, match=r'version 2\.0, which is newer'):
             read(servers.start().add().store)
     finally:
-        servers.execute(update(schema).values(version='1.0'))
+        servers.execute(update(schema).values(version='1.1'))
 
 
 def test_pauses_and_their_ends_are_sent_and_logged(servers, warnings):

@@ -21,7 +21,7 @@ def test_a_good_store_has_status_0(check, made_url):
     assert [line.replace('behind', 'ahead of') for line in lines] == [
         f'ok    database  {made_url}, SQLite {version}, answered in 1 ms',
         "ok    clock     this machine's is 0.0 s ahead of the database's",
-        'ok    tables    all 7 are there, version 1.0',
+        'ok    tables    all 7 are there, version 1.1',
         'ok    writing   it can be written',
         TEXTS,
         UNSET,
@@ -100,7 +100,7 @@ def test_a_missing_column_is_named(check, tmp_path):
     status, lines = check(url)
     assert (status, lines[2]) == (
         1,
-        'fail  tables    version 1.0, not as they should be: no column cron_tasks.busy_until; "pcron store upgrade" '
+        'fail  tables    version 1.1, not as they should be: no column cron_tasks.busy_until; "pcron store upgrade" '
         'adds what is missing, and sets the collation',
     )
 

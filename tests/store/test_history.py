@@ -8,7 +8,7 @@ from sqlalchemy import update
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.history import History
-from pyramid_cron.store.schema import runs
+from pyramid_cron.store.schema import NOT_GOOD, runs
 from tests.support.servers import INSTANT
 
 pytestmark = pytest.mark.each_database
@@ -79,6 +79,23 @@ def test_minutes_without_a_run_are_recorded_once(servers):
     rows = servers.rows(runs)
     assert {(row['reason'], row['attempt'], row['trigger']) for row in rows} == {('why', 0, 'none')}
     assert all(row['started'] == row['finished'] and abs(row['started'] - clock.now()) < SOON for row in rows)
+
+
+@pytest.mark.parametrize('outcome', ['ok', 'failed', 'lost', 'missed', 'queued'])
+def test_an_end_that_is_not_good_is_marked(servers, outcome):
+    with servers.begin() as connection:
+        History(connection).begin(**BEGUN)
+        History(connection).record_without_run('other', [INSTANT], outcome, 'why')
+    assert {row['task']: row['not_good'] for row in servers.rows(runs)} == {
+        'task': None,
+        'other': NOT_GOOD.get(outcome),
+    }
+    with servers.begin() as connection:
+        History(connection).end('run', outcome=outcome)
+    assert {row['not_good'] for row in servers.rows(runs)} == {NOT_GOOD.get(outcome)}
+    with servers.begin() as connection:
+        History(connection).end('run', outcome='ok')
+    assert [row['not_good'] for row in servers.rows(runs) if row['task'] == 'task'] == [None]
 
 
 def test_old_runs_are_pruned_and_those_in_progress_kept(servers):

@@ -14,6 +14,7 @@ from pyramid_cron.claims import Unavailable
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store import metadata
 from pyramid_cron.store.database import Database
+from pyramid_cron.store.dialects import dialect_of
 from pyramid_cron.store.engine import make_engine
 from pyramid_cron.store.migrations import (
     RENAMED,
@@ -25,7 +26,7 @@ from pyramid_cron.store.migrations import (
     upgrade,
     upgrade_statements,
 )
-from pyramid_cron.store.schema import processes, runs, schema, tasks
+from pyramid_cron.store.schema import NOT_GOOD, processes, runs, schema, tasks, wants_index
 from pyramid_cron.store.schema_check import differences
 from tests.support import schema_0
 from tests.support.mysql_inspector import MySQLInspector
@@ -155,6 +156,8 @@ def expected_rows():
         row |= {renamed.get(name, name): value for name, value in values.items()}
         if table is tasks:
             row |= {'failures_in_a_row': 0} | RESULTS[row['app'], row['task']]
+        if table is runs:
+            row['not_good'] = NOT_GOOD.get(row['outcome'])
         found.setdefault(table.name, []).append(row)
     found['cron_schema'] = [{'version': SHOWN}]
     return {name: sorted(rows, key=key) for name, rows in found.items()}
@@ -184,7 +187,8 @@ def assert_upgraded(engine):
         inspector = inspect(connection)
         found = [text for table in metadata.sorted_tables for text in differences(inspector, table, engine.dialect)]
         assert found == []
-        assert 'cron_runs_by_end' not in {index['name'] for index in inspector.get_indexes('cron_runs')}
+        names = {index['name'] for index in inspector.get_indexes('cron_runs')}
+        assert not names & {'cron_runs_by_end', 'cron_runs_not_good'}
         assert list(upgrade_statements(connection)) == []
         assert has_tables(connection, True)
 
@@ -245,6 +249,29 @@ def test_old_tables_are_upgraded_in_place(old):
     prepare_tables(old, True)
     assert version_of(old) == VERSION
     assert_upgraded(old)
+
+
+def test_tables_of_version_1_0_are_upgraded(empty):
+    upgrade(empty)
+    name = empty.dialect.name
+    added = {'cron_runs_by_minute', 'cron_runs_not_good_by_start', 'cron_runs_not_good_by_task'}
+    with empty.begin() as connection:
+        for index in sorted(runs.indexes, key=lambda index: index.name):
+            if index.name in added and wants_index(index, name):
+                index.drop(connection)
+        connection.exec_driver_sql('ALTER TABLE cron_runs DROP COLUMN not_good')
+        if dialect_of(name).has_partial_indexes:
+            where = "outcome IN ('failed', 'lost', 'missed')"
+            connection.exec_driver_sql(f'CREATE INDEX cron_runs_not_good ON cron_runs (app, started) WHERE {where}')
+        for number, outcome in enumerate(['failed', 'lost', 'missed', 'ok', 'running', 'skipped', 'paused']):
+            row = old_run(number, 'task', outcome)[1]
+            connection.execute(insert(runs).values(row | {'outcome': row.pop('status'), 'task': outcome}))
+    set_version(empty, '1.0')
+    prepare_tables(empty, True)
+    assert_current(empty)
+    found = {row['task']: row['not_good'] for row in stored_rows(empty)['cron_runs']}
+    expected = {'failed': 'fault', 'lost': 'fault', 'missed': 'missed'}
+    assert found == dict.fromkeys(['ok', 'running', 'skipped', 'paused']) | expected
 
 
 def test_a_server_goes_on_after_an_upgrade(old, servers_of):
@@ -534,4 +561,4 @@ def test_mysql_converts_old_tables_and_has_no_partial_index(tmp_path, engines):
     assert converted.format('cron_runs') in ddl
     assert converted.format('cron_ticks') not in ddl
     assert any('cron_tasks_by_next_due' in text for text in ddl)
-    assert not any(name in text for text in ddl for name in ('cron_tasks_needing_attention', 'cron_runs_not_good'))
+    assert not any(name in text for text in ddl for name in ('cron_tasks_needing_attention', 'cron_runs_not_good_by'))

@@ -8,7 +8,7 @@ from sqlalchemy import event, insert
 from pyramid_cron.reports import PastRun
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.queries import Missed, Queries, in_order, when
-from pyramid_cron.store.schema import runs
+from pyramid_cron.store.schema import NOT_GOOD, runs
 from pyramid_cron.store.ticks import Gap, Ticks
 from tests.support.servers import INSTANT
 
@@ -48,7 +48,7 @@ def record(servers, server):
         record.number += 1
         run = {'attempt': 1, 'trigger': 'request', 'started': at(minute) + late, 'scheduled_for': at(minute)}
         row = {'id': f'{record.number:04}', 'task': task, 'app': app, 'outcome': outcome, **run, **values}
-        servers.execute(insert(runs).values(row))
+        servers.execute(insert(runs).values(row | {'not_good': NOT_GOOD.get(outcome)}))
 
     record.number = 0
     return record
@@ -70,13 +70,14 @@ def test_past_runs_are_the_newest_first(servers, query, record):
         ('task', 'lost', 5),
         ('task', 'running', 4),
         ('task', 'paused', 3),
-        ('task', 'skipped', 2),
         ('other', 'ok', 2),
+        ('task', 'skipped', 2),
         ('task', 'failed', 1),
         ('task', 'ok', 0),
     ]
     assert query(Queries.past_runs, 2) == found[:2]
-    assert query(Queries.past_runs, 9, ['other', 'new']) == found[4:5]
+    assert query(Queries.past_runs, 9, ['other', 'new']) == found[3:4]
+    assert query(Queries.past_runs, 4, ['other', 'task']) == found[:4]
     assert query(Queries.past_runs, 9, since=at(4) + SECOND) == found[:2]
     assert shown(query(Queries.past_runs, 9, faults=True)) == [('task', 'lost', 5), ('task', 'failed', 1)]
     assert shown(query(Queries.past_runs, 9, ['other'], faults=True)) == []
@@ -116,6 +117,8 @@ def test_missed_minutes_recorded_together_are_one(query, record):
     ]
     assert query(Queries.missed, 1) == found[:1]
     assert query(Queries.missed, 9, ['other', 'new']) == found[2:]
+    assert query(Queries.missed, 9, ['other', 'task']) == found
+    assert query(Queries.missed, 2, ['other', 'task']) == found[:2]
     assert query(Queries.missed, 9, since=at(3)) == found[:2]
     # the minutes count, not their record
     assert query(Queries.missed, 9, since=at(4)) == found[:1]
@@ -171,13 +174,14 @@ def test_a_minute_has_the_outcomes_of_its_tasks(query, record):
     record('missed', 5, 'other', late=timedelta(hours=5))
     record('ok', 5, 'of another name')
     record('ok', 5, app='another')
-    # beyond the week in which its record is looked for
-    record('missed', 5, late=timedelta(days=8))
+    # however late it is recorded
+    record('missed', 5, attempt=0, late=timedelta(days=8))
     found = query(Queries.for_minute, ['task', 'other'], at(5))
     assert [(run.task, run.outcome, run.attempt) for run in found] == [
         ('other', 'missed', 1),
         ('task', 'failed', 1),
         ('task', 'ok', 2),
+        ('task', 'missed', 0),
     ]
     assert query(Queries.for_minute, [], at(5)) == []
 

@@ -1,15 +1,16 @@
 """The tables: instants, names, and indexes that the databases use."""
 
+import re
 from datetime import timedelta, timezone
 
 import pytest
-from sqlalchemy import event, insert, inspect
+from sqlalchemy import column, event, insert, inspect, select, table
 from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateTable
 
 from pyramid_cron.store import metadata
 from pyramid_cron.store.queries import Queries
-from pyramid_cron.store.schema import gaps, runs, tasks, ticks, wants_index
+from pyramid_cron.store.schema import NOT_GOOD, gaps, runs, tasks, ticks, wants_index
 from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.ticks import Ticks
 from tests.support.servers import INSTANT
@@ -59,8 +60,8 @@ def test_a_name_with_a_blank_at_its_end_is_another(servers):
 
 def test_a_partial_index_is_made_where_possible(servers):
     name = servers.engine.dialect.name
-    partial = {'cron_tasks_needing_attention', 'cron_runs_not_good'}
-    everywhere = {'cron_tasks_by_next_due', 'cron_runs_by_task', 'cron_runs_by_start'}
+    partial = {'cron_tasks_needing_attention', 'cron_runs_not_good_by_start', 'cron_runs_not_good_by_task'}
+    everywhere = {'cron_tasks_by_next_due', 'cron_runs_by_minute', 'cron_runs_by_task', 'cron_runs_by_start'}
     inspector = inspect(servers.engine)
     found = {index['name'] for table in (tasks, runs) for index in inspector.get_indexes(table.name)}
     assert found == everywhere | (partial if name in ('sqlite', 'postgresql') else set())
@@ -77,10 +78,14 @@ def fill(servers):
         connection.execute(insert(tasks), [{'task': f'{number}', **base} for number in range(MANY)])
         connection.execute(insert(tasks).values({'task': 'claimed', **base, 'run_id': 'run'}))
         started = [INSTANT + number * timedelta(minutes=1) for number in range(MANY)]
-        rows = [{'id': f'{n}', 'task': f'{n % 9}', 'started': minute, **run} for n, minute in enumerate(started)]
+        rows = [
+            {'id': f'{n}', 'task': f'{n % 9}', 'started': minute, 'scheduled_for': minute, **run}
+            for n, minute in enumerate(started)
+        ]
         connection.execute(insert(runs), rows)
         for number, outcome in enumerate(['failed', 'lost', 'missed', 'missed']):
             bad = {'id': f'{number}-bad', 'task': f'{number}', **run, 'started': started[number], 'outcome': outcome}
+            bad |= {'scheduled_for': started[number], 'not_good': NOT_GOOD[outcome]}
             connection.execute(insert(runs).values(bad))
     with servers.engine.connect().execution_options(isolation_level='AUTOCOMMIT') as connection:
         connection.exec_driver_sql('ANALYZE')
@@ -109,33 +114,65 @@ def plans(servers, call):
 
 ON_BOTH = {
     'tick': (lambda c: Ticks(c).record(INSTANT, 60), 'cron_tasks_needing_attention'),
-    'faults': (lambda c: Queries(c).past_runs(9, faults=True), 'cron_runs_not_good'),
-    'recent faults': (lambda c: Queries(c).past_runs(9, faults=True, since=INSTANT), 'cron_runs_not_good'),
-    'missed': (lambda c: Queries(c).missed(9), 'cron_runs_not_good'),
-    'recently missed': (lambda c: Queries(c).missed(9, since=INSTANT), 'cron_runs_not_good'),
+    'runs': (lambda c: Queries(c).past_runs(9), 'cron_runs_by_start'),
+    'recent runs': (lambda c: Queries(c).past_runs(9, since=INSTANT), 'cron_runs_by_start'),
+    'runs of a task': (lambda c: Queries(c).past_runs(9, ['3']), 'cron_runs_by_task'),
+    'runs of tasks': (lambda c: Queries(c).past_runs(9, ['3', '4']), 'cron_runs_by_task'),
+    'faults': (lambda c: Queries(c).past_runs(9, faults=True), 'cron_runs_not_good_by_start'),
+    'recent faults': (lambda c: Queries(c).past_runs(9, faults=True, since=INSTANT), 'cron_runs_not_good_by_start'),
+    'faults of a task': (lambda c: Queries(c).past_runs(9, ['1'], faults=True), 'cron_runs_not_good_by_'),
+    'missed': (lambda c: Queries(c).missed(9), 'cron_runs_not_good_by_start'),
+    'recently missed': (lambda c: Queries(c).missed(9, since=INSTANT), 'cron_runs_not_good_by_start'),
+    'missed of a task': (lambda c: Queries(c).missed(9, ['3']), 'cron_runs_not_good_by_'),
+    'minute': (lambda c: Queries(c).for_minute(['1', '2'], INSTANT), 'cron_runs_by_minute'),
+    'minute of a task': (lambda c: Queries(c).became_of('1', INSTANT), 'cron_runs_by_minute'),
+    'by hand': (lambda c: Queries(c).by_hand_since('1', INSTANT), 'cron_runs_by_task'),
 }
 # SQLite reads all tasks for these, of which it has few
 ON_POSTGRESQL = {
     'claimed': (lambda c: TaskStates(c).load([]), 'cron_tasks_needing_attention'),
     'named': (lambda c: TaskStates(c).load(['1', '2']), 'cron_tasks_needing_attention'),
+    'strips': (lambda c: Queries(c).strips(3), 'cron_runs_by_task'),
 }
 
 
 def assert_used(servers, call, index):
     fill(servers)
-    (plan,) = plans(servers, call)
-    assert index in plan
-    assert 'Seq Scan on cron_runs' not in plan
-    assert 'Seq Scan on cron_tasks' not in plan
+    of_table = re.match('cron_(runs|tasks)', index)[0]
+    for plan in plans(servers, call):
+        assert index in plan
+        assert not re.search(f'(Seq Scan on|SCAN) {of_table}(?! USING)', plan)
 
 
 @pytest.mark.parametrize('engine', ['sqlite', 'postgresql'], indirect=True)
 @pytest.mark.parametrize(('call', 'index'), ON_BOTH.values(), ids=ON_BOTH)
-def test_a_partial_index_is_used(servers, call, index):
+def test_an_index_is_used(servers, call, index):
     assert_used(servers, call, index)
 
 
 @pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
 @pytest.mark.parametrize(('call', 'index'), ON_POSTGRESQL.values(), ids=ON_POSTGRESQL)
-def test_postgresql_finds_claimed_tasks_by_their_index(servers, call, index):
+def test_an_index_is_used_by_postgresql(servers, call, index):
     assert_used(servers, call, index)
+
+
+def updates_of_runs(servers):
+    """Return how many updates of runs PostgreSQL has counted, and how many of these left the indexes alone."""
+    # what ends reports its counts
+    servers.end_connections()
+    statistics = table('pg_stat_user_tables', *map(column, ('relname', 'n_tup_upd', 'n_tup_hot_upd')))
+    with servers.engine.connect() as connection:
+        row = connection.execute(select(statistics).where(statistics.c.relname == runs.name)).one()
+    return row.n_tup_upd, row.n_tup_hot_upd
+
+
+@pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
+def test_ends_of_good_runs_change_no_index(servers):
+    server = servers.start()
+    for number in range(3):
+        server.add(f'task {number}', min='*')
+    server.tick(0)
+    before = updates_of_runs(servers)
+    server.tick(1)
+    after = updates_of_runs(servers)
+    assert [new - old for new, old in zip(after, before, strict=True)] == [3, 3]

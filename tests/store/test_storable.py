@@ -18,7 +18,7 @@ from tests.support.servers import INSTANT, Servers
 # what only this package writes: its own words, tokens and schedules
 OWN_TEXTS = {
     'version', 'schedule', 'previous_schedule', 'retry_reason', 'run_id', 'process', 'handed_over_for', 'last_outcome',
-    'acknowledged', 'id', 'process_started', 'trigger', 'outcome',
+    'acknowledged', 'id', 'process_started', 'trigger', 'outcome', 'not_good',
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import insert, update
 from pyramid_cron.schedules.clock import MINUTE, current_minute, to_instant
 from pyramid_cron.store.history import History
 from pyramid_cron.store.migrations import states_from_history
-from pyramid_cron.store.schema import runs, tasks, ticks
+from pyramid_cron.store.schema import NOT_GOOD, runs, tasks, ticks
 from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.ticks import Ticks
 
@@ -60,6 +60,7 @@ def ran(app, task, minute, outcome='ok', seconds=0.2, **values):
         'started': started,
         'finished': None if outcome == 'running' else started + timedelta(seconds=seconds),
         'outcome': outcome,
+        'not_good': NOT_GOOD.get(outcome),
         'seconds': None if outcome == 'running' else seconds,
         'reason': None,
         'error': None,
