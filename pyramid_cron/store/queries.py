@@ -104,13 +104,16 @@ class Queries:
 
     def for_minute(self, names: Collection[str], minute: datetime) -> list[PastRun]:
         """Return the runs of tasks for a minute in which they were due."""
-        query = self._past_runs().where(runs.c.task.in_(names), runs.c.scheduled_for == minute)
-        return [PastRun(*row) for row in self._connection.rows(query.order_by(runs.c.task, runs.c.started))]
+        return sorted(self._of_minute(names, minute), key=lambda run: (run.task, run.started))
 
     def became_of(self, name: str, minute: datetime) -> list[PastRun]:
         """Return the runs of a task for a minute, or the record that it did not run, the newest last."""
-        query = self._past_runs([name]).where(runs.c.scheduled_for == minute)
-        return [PastRun(*row) for row in self._connection.rows(query.order_by(runs.c.started))]
+        return sorted(self._of_minute([name], minute), key=lambda run: run.started)
+
+    def _of_minute(self, names: Collection[str], minute: datetime) -> list[PastRun]:
+        # sorted by the caller: SQLite, which has no statistics, would read all runs of the tasks in that order
+        query = self._past_runs().where(runs.c.task.in_(names), runs.c.scheduled_for == minute)
+        return [PastRun(*row) for row in self._connection.rows(query)]
 
     def by_hand_since(self, name: str, since: datetime) -> datetime | None:
         """Return when a run of a task by name last began, if that was not before ``since``."""

@@ -87,6 +87,9 @@ def fill(servers):
             bad = {'id': f'{number}-bad', 'task': f'{number}', **run, 'started': started[number], 'outcome': outcome}
             bad |= {'scheduled_for': started[number], 'not_good': NOT_GOOD[outcome]}
             connection.execute(insert(runs).values(bad))
+
+
+def analyze(servers):
     with servers.engine.connect().execution_options(isolation_level='AUTOCOMMIT') as connection:
         connection.exec_driver_sql('ANALYZE')
 
@@ -137,7 +140,6 @@ ON_POSTGRESQL = {
 
 
 def assert_used(servers, call, index):
-    fill(servers)
     of_table = re.match('cron_(runs|tasks)', index)[0]
     for plan in plans(servers, call):
         assert index in plan
@@ -147,12 +149,19 @@ def assert_used(servers, call, index):
 @pytest.mark.parametrize('engine', ['sqlite', 'postgresql'], indirect=True)
 @pytest.mark.parametrize(('call', 'index'), ON_BOTH.values(), ids=ON_BOTH)
 def test_an_index_is_used(servers, call, index):
+    fill(servers)
+    if servers.engine.dialect.name == 'sqlite':
+        # which has no statistics unless a person makes some
+        assert_used(servers, call, index)
+    analyze(servers)
     assert_used(servers, call, index)
 
 
 @pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
 @pytest.mark.parametrize(('call', 'index'), ON_POSTGRESQL.values(), ids=ON_POSTGRESQL)
 def test_an_index_is_used_by_postgresql(servers, call, index):
+    fill(servers)
+    analyze(servers)
     assert_used(servers, call, index)
 
 
