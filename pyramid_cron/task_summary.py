@@ -16,6 +16,7 @@ from pyramid_cron.run_summary import in_zone
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.fields import DAY, DOW, HOUR, MIN, MONTH, Field, write
 from pyramid_cron.schedules.schedule import CALENDAR_ENDS, Schedule
+from pyramid_cron.schedules.spans import Span
 from pyramid_cron.tasks import Task
 
 if TYPE_CHECKING:
@@ -234,8 +235,8 @@ def _format_differences(schedule: Schedule, wall: datetime, fields: list[Field])
 
 def due_between(tasks: Iterable[Task], first: datetime, last: datetime) -> list[str]:
     """Return the names of the tasks that are due in a minute from ``first`` to ``last``."""
-    coming = ((task.name, next(task.runs(first - clock.MINUTE), None)) for task in tasks)
-    return [name for name, run in coming if run is not None and clock.to_instant(run) <= last]
+    span = Span(first, last)
+    return [task.name for task in tasks if span.has_due(task.schedule, task.timezone)]
 
 
 def _last_as_dict(state: TaskState, zone: tzinfo | None) -> dict[str, Any] | None:

@@ -179,6 +179,13 @@ class Schedule:
         """Return whether a date matches."""
         return bool(self.month >> day.month & 1 and self._matching_days(day) >> day.day & 1)
 
+    def first_minute(self, start: int) -> int | None:
+        """Return the first matching minute of a matching date, counted from midnight, ``None`` if there is none.
+
+        :param start: the minute from which on it is looked for.
+        """
+        return next(self._matching_minutes(start), None)
+
     def differences(self, wall: datetime) -> tuple[list[Field], list[Field]]:
         """Return the fields that keep a wall-clock minute from matching, and the fields that differ without effect.
 
