@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
-from sqlalchemy import case, literal, or_
+from sqlalchemy import ColumnElement, and_, case, literal, or_
 
 from pyramid_cron.reports import RUNNING
 from pyramid_cron.schedules import clock
@@ -26,6 +26,17 @@ SELECT_OUTCOME = StoreConnection.select(runs, runs.c.outcome).where(IS_THIS_RUN)
 # from a subquery of its own, because MySQL updates no table that it selects from
 UNLOCKED = StoreConnection.select(runs, runs.c.id).where(IS_THIS_RUN).with_for_update(skip_locked=True).subquery()
 UPDATE_UNLOCKED = StoreConnection.update(runs).where(runs.c.id.in_(UNLOCKED.select()))
+
+
+class Pruned(NamedTuple):
+    """What :meth:`History.prune` has deleted.
+
+    :param number: how many runs.
+    :param until: when the last of them began.
+    """
+
+    number: int
+    until: datetime | None
 
 
 class History:
@@ -102,12 +113,13 @@ class History:
 
         :param limit: how many at most.
         """
-        newest = self._connection.select(runs, runs.c.id).where(runs.c.task == old).order_by(runs.c.started.desc())
+        of_old = runs.c.task == old
+        newest = self._connection.select(runs, runs.c.id, runs.c.started).where(of_old).order_by(runs.c.started.desc())
         # as a list, because MySQL has no LIMIT in a subquery
-        keys = self._connection.scalars(newest.limit(limit))
-        if keys:
-            self._connection.execute(self._connection.update(runs).where(runs.c.id.in_(keys)).values(task=new))
-        return len(keys)
+        rows = self._connection.rows(newest.limit(limit))
+        if rows:
+            self._connection.execute(self._connection.update(runs).where(of_old, _among(rows[::-1])).values(task=new))
+        return len(rows)
 
     def take_back(self, after: datetime, now: datetime) -> None:
         """Correct what a clock recorded that was ahead: delete minutes without a run, and date runs as of now.
@@ -119,23 +131,36 @@ class History:
         finished = case((runs.c.finished.is_not(None), literal(now, runs.c.finished.type)))
         self._connection.execute(self._connection.update(runs).where(ahead).values(started=now, finished=finished))
 
-    def prune(self, before: datetime, limit: int) -> int:
-        """Delete the oldest of the runs that began before an instant and are not in progress, and return how many.
+    def prune(self, before: datetime, limit: int, after: datetime | None = None) -> Pruned:
+        """Delete the oldest of the runs that began before an instant and are not in progress.
 
         :param limit: how many at most.
+        :param after: the instant from which on they began, if those before it were deleted or left a moment ago. A
+            database with a long transaction would walk through all that were deleted once more.
         """
         in_progress = self._connection.select(tasks, tasks.c.run_id).where(tasks.c.run_id.is_not(None))
         # without an end as well: see run_columns.py
         ended = or_(runs.c.finished.is_not(None), runs.c.id.not_in(in_progress))
-        oldest = self._connection.select(runs, runs.c.id).where(runs.c.started < before, ended)
+        oldest = self._connection.select(runs, runs.c.id, runs.c.started).where(runs.c.started < before, ended)
+        if after is not None:
+            oldest = oldest.where(runs.c.started >= after)
         oldest = oldest.order_by(runs.c.started).limit(limit)
         if self._connection.skips_locked:
             oldest = oldest.with_for_update(skip_locked=True)
         # as a list, because MySQL has no LIMIT in a subquery
-        keys = self._connection.scalars(oldest)
-        if keys:
-            self._connection.execute(self._connection.delete(runs).where(runs.c.id.in_(keys)))
-        return len(keys)
+        rows = self._connection.rows(oldest)
+        if not rows:
+            return Pruned(0, after)
+        self._connection.execute(self._connection.delete(runs).where(_among(rows)))
+        return Pruned(len(rows), rows[-1].started)
+
+
+def _among(rows: Sequence[Any]) -> ColumnElement[bool]:
+    """Return the condition that a run is one of those with these keys and starts, the oldest first.
+
+    By the keys alone, SQLite would look for them among all runs of the application.
+    """
+    return and_(runs.c.started.between(rows[0].started, rows[-1].started), runs.c.id.in_([row.id for row in rows]))
 
 
 def _id_without_run(app: str, task: str, minute: datetime, outcome: str) -> str:

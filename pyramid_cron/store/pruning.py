@@ -20,12 +20,22 @@ from pyramid_cron.store.ticks import Ticks
 
 log = logging.getLogger(__name__)
 
-# seconds after which no further step is taken
-LONGEST = 0.2
+# seconds after which no further step is taken, the pauses between the steps included
+LONGEST = 2.0
+# seconds that the transaction of a step is to take: other writers of SQLite wait for it
+STEP_SECONDS = 0.05
+# how long the pause after a step is, as a part of the time that the step took
+PAUSE = 0.5
+# how many records a step deletes at least, and at most: SQLite takes 32766 values in a statement
+FIRST_STEP, LEAST_STEP, MOST_STEP = 200, 50, 5000
+# how many times as many a step deletes as the one before, at most
+MOST_GROWTH = 4
+# processes that are deleted at once
+MOST_PROCESSES = 1000
 
 
 class Pruning:
-    """Deletes the old records of an application in steps, each in a transaction of its own.
+    """Deletes the old records of an application in steps, each in a short transaction of its own.
 
     Of the processes that run something after a tick, the first one deletes: the others find the minute taken in the row
     of the ticks. Without that row, as where ``pcron run`` is all there is, each process deletes.
@@ -33,16 +43,21 @@ class Pruning:
     :param database: the database of the store.
     :param keep: how long records are kept.
     :param monotonic: a monotonic clock in seconds.
-    :param step: how many records of a kind a step deletes at most.
+    :param sleep: waits for so many seconds.
     """
 
     def __init__(
-        self, database: Database, keep: timedelta, monotonic: Callable[[], float] = time.monotonic, step: int = 1000
+        self,
+        database: Database,
+        keep: timedelta,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._database = database
         self._keep = keep
-        self._step = step
         self._monotonic = monotonic
+        self._sleep = sleep
+        self._step = FIRST_STEP
         self._minute: datetime | None = None
 
     def after_run(self, minute: datetime) -> None:
@@ -67,14 +82,35 @@ class Pruning:
             log.warning('the history cannot be pruned: %s', exc)
 
     def prune(self, now: datetime) -> None:
-        """Delete records that are too old at an instant, until there are none, or for a fraction of a second."""
-        began = self._monotonic()
+        """Delete records that are too old at an instant, until there are none, or for some seconds."""
         before = now - self._keep
-        deleted = self._step
-        while deleted == self._step and self._monotonic() - began < LONGEST:
+        with self._database.begin() as connection:
+            Ticks(connection).prune(before)
+            leases.prune(connection, MOST_PROCESSES)
+        self._prune_runs(before)
+
+    def _prune_runs(self, before: datetime) -> None:
+        began = step_began = self._monotonic()
+        after = None
+        while True:
             with self._database.begin() as connection:
-                deleted = max(History(connection).prune(before, self._step), leases.prune(connection, self._step))
-                Ticks(connection).prune(before)
+                deleted, after = History(connection).prune(before, self._step, after)
+            if deleted < self._step:
+                return
+            seconds = self._monotonic() - step_began
+            self._step = _next_step(self._step, seconds)
+            # or else other writers would wait for all of the steps: SQLite has no queue of them
+            pause = seconds * PAUSE
+            if self._monotonic() - began + pause >= LONGEST:
+                return
+            self._sleep(pause)
+            step_began = self._monotonic()
+
+
+def _next_step(step: int, seconds: float) -> int:
+    """Return how many records the next step deletes, by how many seconds one with ``step`` records took."""
+    in_time = step * STEP_SECONDS / seconds if seconds else step * MOST_GROWTH
+    return round(max(LEAST_STEP, min(MOST_STEP, step * MOST_GROWTH, in_time)))
 
 
 def _take_minute(connection: StoreConnection) -> bool:

@@ -24,6 +24,7 @@ BEGUN = {
     'pid': 7,
 }
 SOON = timedelta(seconds=30)
+NEVER = INSTANT + timedelta(days=9999)
 
 
 def test_a_run_is_recorded_from_begin_to_end(servers):
@@ -110,8 +111,9 @@ def test_old_runs_are_pruned_and_those_in_progress_kept(servers):
     for number, days in enumerate([3, 3, 2, 1]):
         servers.execute(update(runs).where(runs.c.id == str(number)).values(started=INSTANT - timedelta(days=days)))
     with servers.begin() as connection:
-        assert History(connection).prune(INSTANT - timedelta(days=2), 9) == 1
-        assert History(connection).prune(INSTANT - timedelta(days=2), 9) == 0
+        before = INSTANT - timedelta(days=2)
+        assert History(connection).prune(before, 9) == (1, INSTANT - timedelta(days=3))
+        assert History(connection).prune(before, 9) == (0, None)
     assert sorted(row['id'] for row in servers.rows(runs)) == ['0', '2', '3']
 
 
@@ -121,5 +123,22 @@ def test_the_oldest_runs_are_pruned_first(servers):
         History(connection).record_without_run('task', minutes, 'missed', 'why')
     servers.execute(update(runs).values(started=runs.c.scheduled_for))
     with servers.begin() as connection:
-        assert History(connection).prune(INSTANT + timedelta(days=9), 2) == 2
+        # before those are looked at that an earlier call has left
+        assert History(connection).prune(NEVER, 2, minutes[1]) == (2, minutes[2])
+        assert History(connection).prune(NEVER, 2, minutes[2]) == (0, minutes[2])
+    assert servers.minutes('missed') == [('task', 0)]
+    with servers.begin() as connection:
+        History(connection).record_without_run('task', minutes[1:], 'missed', 'why')
+    servers.execute(update(runs).values(started=runs.c.scheduled_for))
+    with servers.begin() as connection:
+        assert History(connection).prune(NEVER, 2) == (2, minutes[1])
     assert servers.minutes('missed') == [('task', 2)]
+
+
+def test_runs_of_the_same_instant_are_pruned_in_steps(servers):
+    with servers.begin() as connection:
+        History(connection).record_without_run('task', [INSTANT + n * MINUTE for n in range(5)], 'missed', 'why')
+    servers.execute(update(runs).values(started=INSTANT))
+    with servers.begin() as connection:
+        history = History(connection)
+        assert [history.prune(NEVER, 2, INSTANT).number for _ in range(4)] == [2, 2, 1, 0]

@@ -4,19 +4,27 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import event, func, insert, select, update
 
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.pruning import LONGEST, Pruning
+from pyramid_cron.store.pruning import (
+    FIRST_STEP,
+    LEAST_STEP,
+    LONGEST,
+    MOST_STEP,
+    PAUSE,
+    STEP_SECONDS,
+    Pruning,
+    _next_step,
+)
 from pyramid_cron.store.schema import gaps, processes, runs, ticks
 from tests.support.enqueueing import begin
 from tests.support.servers import INSTANT, Clock
-from tests.support.statements import GONE
+from tests.support.statements import GONE, Statement
 
 pytestmark = pytest.mark.each_database
 
 KEEP = timedelta(minutes=30)
-STEP = 20
 DAYS = timedelta(days=1)
 
 
@@ -24,7 +32,8 @@ def record(servers, count, started, **values):
     """Insert runs that began at an instant and have ended."""
     row = {'app': 'app', 'task': 'task', 'attempt': 1, 'trigger': 'request', 'outcome': 'ok'} | values
     row |= {'started': started, 'finished': started}
-    servers.execute(insert(runs).values([row | {'id': uuid4().hex} for _ in range(count)]))
+    with servers.engine.begin() as connection:
+        connection.execute(insert(runs), [row | {'id': uuid4().hex} for _ in range(count)])
 
 
 def old(servers):
@@ -154,36 +163,86 @@ def test_a_record_that_another_transaction_holds_is_left(servers):
     assert [row['id'] for row in servers.rows(runs)] == [held]
 
 
-@pytest.fixture
-def slow(servers):
-    """A pruning whose clock moves on by a third of its time with each look."""
+class Paced:
+    """A pruning of which each step takes so many seconds."""
 
-    class Slow(Clock):
-        def __call__(self):
-            self.now += LONGEST / 3
-            return self.now
+    def __init__(self, servers, seconds):
+        self.servers, self.seconds = servers, seconds
+        self.clock, self.slept = Clock(), []
+        self.database = servers.start().claims.database
+        self.pruning = Pruning(self.database, KEEP, self.clock, self.sleep)
 
-    return Pruning(servers.start().claims.database, KEEP, Slow(), STEP)
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.clock.sleep(seconds)
+
+    def prune(self, now=INSTANT):
+        """Prune as of an instant, and return how many runs each step has deleted."""
+        deleted = []
+
+        def take(connection, cursor, text, parameters, context, executemany):
+            if Statement.of(text, context).matches(of=runs, kind='delete'):
+                deleted.append(cursor.rowcount)
+                self.clock.sleep(self.seconds)
+
+        event.listen(self.database.engine, 'after_cursor_execute', take)
+        try:
+            self.pruning.prune(now)
+        finally:
+            event.remove(self.database.engine, 'after_cursor_execute', take)
+        return deleted
 
 
-def test_it_ends_after_its_time(servers, slow):
-    for _ in range(4):
-        record(servers, STEP, INSTANT - DAYS)
-    slow.prune(INSTANT)
-    assert len(servers.rows(runs)) == 2 * STEP
-    slow.prune(INSTANT)
+def test_quick_steps_become_longer(servers):
+    record(servers, 21 * FIRST_STEP + 7, INSTANT - DAYS)
+    assert Paced(servers, STEP_SECONDS / 9).prune() == [FIRST_STEP, 4 * FIRST_STEP, 16 * FIRST_STEP, 7]
     assert servers.rows(runs) == []
 
 
-def test_runs_do_not_pile_up(servers, slow):
-    record(servers, STEP, INSTANT - DAYS)
-    left = []
-    for minute in range(34):
-        record(servers, STEP, INSTANT + minute * MINUTE)
-        slow.prune(INSTANT + minute * MINUTE)
+def test_steps_take_the_time_that_they_are_to_take(servers):
+    record(servers, 4 * FIRST_STEP, INSTANT - DAYS)
+    paced = Paced(servers, 2 * STEP_SECONDS)
+    assert paced.prune() == [FIRST_STEP, FIRST_STEP // 2, *[LEAST_STEP] * 10]
+    assert paced.slept == [pytest.approx(STEP_SECONDS)] * 12
+
+
+def test_it_ends_after_its_time(servers):
+    steps = 4
+    record(servers, 4 * FIRST_STEP, INSTANT - DAYS)
+    paced = Paced(servers, LONGEST / (steps - 1) / (1 + PAUSE))
+    began = paced.clock.now
+    assert len(paced.prune()) == steps - 1
+    assert paced.clock.now - began < LONGEST
+    left = len(servers.rows(runs))
+    # at the next tick, with as many as the last step was to delete
+    assert paced.prune()[0] == LEAST_STEP
+    assert len(servers.rows(runs)) < left
+
+
+@pytest.mark.parametrize(
+    ('step', 'seconds', 'expected'),
+    [
+        (1000, STEP_SECONDS, 1000),
+        (1000, STEP_SECONDS * 2, 500),
+        (1000, STEP_SECONDS / 2, 2000),
+        (1000, 0.0, 4000),
+        (1000, 0.001, 4000),
+        (4000, 0.001, MOST_STEP),
+        (1000, 60.0, LEAST_STEP),
+    ],
+)
+def test_a_step_is_as_long_as_the_one_before_permits(step, seconds, expected):
+    assert _next_step(step, seconds) == expected
+
+
+def test_runs_do_not_pile_up(servers):
+    each, left, paced = LEAST_STEP + 1, [], Paced(servers, 2 * STEP_SECONDS)
+    for minute in range(36):
+        record(servers, each, INSTANT + minute * MINUTE)
+        paced.prune(INSTANT + minute * MINUTE)
         with servers.engine.connect() as connection:
-            left.append(len(connection.scalars(select(runs.c.id)).all()))
-    assert left[-3:] == [31 * STEP] * 3
+            left.append(connection.scalar(select(func.count()).select_from(runs)))
+    assert left[-3:] == [31 * each] * 3
 
 
 def test_one_tick_of_a_clock_ahead_deletes_nothing(servers):

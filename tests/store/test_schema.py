@@ -8,7 +8,9 @@ from sqlalchemy import column, event, insert, inspect, select, table
 from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateTable
 
+from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store import metadata
+from pyramid_cron.store.history import History
 from pyramid_cron.store.queries import Queries
 from pyramid_cron.store.schema import NOT_GOOD, gaps, runs, tasks, ticks, wants_index
 from pyramid_cron.store.task_rows import TaskStates
@@ -137,6 +139,28 @@ ON_POSTGRESQL = {
     'named': (lambda c: TaskStates(c).load(['1', '2']), 'cron_tasks_needing_attention'),
     'strips': (lambda c: Queries(c).strips(3), 'cron_runs_by_task'),
 }
+
+
+@pytest.mark.parametrize('engine', ['sqlite', 'postgresql'], indirect=True)
+def test_pruning_reads_old_runs_only(servers):
+    fill(servers)
+    if servers.engine.dialect.name == 'postgresql':
+        analyze(servers)
+    old, deleted = plans(servers, lambda c: History(c).prune(INSTANT + 9 * MINUTE, 9))
+    assert re.search(r'(?s)cron_runs_by_start.*started.? ?<.*cron_tasks_needing_attention', old)
+    # by their starts as well: SQLite would look for the keys among all runs otherwise
+    assert re.search('(?s)cron_runs_by_start .*started.? ?>|cron_runs_pkey', deleted)
+    assert 'Seq Scan' not in old + deleted
+
+
+@pytest.mark.parametrize('engine', ['sqlite', 'postgresql'], indirect=True)
+def test_a_renamed_history_is_found_by_its_index(servers):
+    fill(servers)
+    if servers.engine.dialect.name == 'postgresql':
+        analyze(servers)
+    for plan in plans(servers, lambda c: History(c).rename('1', 'new', 9)):
+        assert re.search('cron_runs_(by_task|pkey)', plan)
+        assert not re.search('Seq Scan', plan)
 
 
 def assert_used(servers, call, index):
