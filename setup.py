@@ -51,7 +51,9 @@ COMPLETION = ['argcomplete >= 1.12']
 PROCRASTINATE = ['procrastinate >= 3.8', 'psycopg[binary,pool] >= 3.1.4', *STORE]
 CELERY = ['celery >= 5.3']
 BENCHMARKS = [
+    *METRICS,
     *PROCRASTINATE,
+    *STATUS,
     'APScheduler < 4',
     'celery',
     'celery-redbeat',
