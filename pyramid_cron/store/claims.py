@@ -80,14 +80,15 @@ class StoreClaims:
         for run in found.runs:
             if run.not_claimed is not None and run.not_claimed.outcome in (FAILED, LOCKED):
                 work.add_problem(f'task {run.task.name}: {run.not_claimed.reason}')
-        return found if work.is_recorded else found._replace(finish=partial(self._finish, work, bool(found.runs)))
+        work.prunes = work.prunes and bool(found.runs)
+        return found if work.is_recorded else found._replace(finish=partial(self._finish, work))
 
-    def _finish(self, work: TickWork, prunes: bool) -> None:
+    def _finish(self, work: TickWork) -> None:
         """Record that a tick has done its work, or what it could not do, and delete what is too old."""
         problem = work.problem
         if not work.is_recorded:
             self._record_finish(work, problem)
-        if prunes and problem is None:
+        if work.prunes and problem is None:
             self._pruning.after_run(work.minute)
 
     def _record_finish(self, work: TickWork, problem: str | None) -> None:

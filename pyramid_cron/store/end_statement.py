@@ -8,15 +8,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, or_
 
-from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection
+from pyramid_cron.store.history import values_of_end
 from pyramid_cron.store.run_end import RunEnd
 from pyramid_cron.store.schema import runs, tasks
 from pyramid_cron.store.task_conditions import HOLDS_RUN, THIS_RUN, of_run
 from pyramid_cron.store.task_rows import RELEASED
 from pyramid_cron.store.ticks import finish, of_finish
-
-ENDED = ('finished', *RunEnd._fields)
 
 
 def end_at_once(
@@ -33,9 +31,10 @@ def end_at_once(
     values |= RELEASED
     computed = {name: value for name, value in values.items() if isinstance(value, ColumnElement)}
     plain = {name: value for name, value in values.items() if name not in computed}
-    statement = _end(tuple(plain), tuple(computed.items()), tick is not None)
+    ended = values_of_end(**end._asdict())
+    statement = _end(tuple(plain), tuple(computed.items()), tuple(ended), tick is not None)
     parameters = of_run(task, run_id) | {f'new_{name}': value for name, value in plain.items()}
-    parameters |= {f'end_{name}': value for name, value in end._asdict().items()} | {'end_finished': clock.now()}
+    parameters |= {f'end_{name}': value for name, value in ended.items()}
     if tick is not None:
         parameters |= of_finish(tick)
     return connection.scalar(statement, parameters) is not None
@@ -43,7 +42,7 @@ def end_at_once(
 
 # bounded: an expression that is not one object for all calls would fill it
 @lru_cache(100)
-def _end(plain: tuple[str, ...], computed: tuple[tuple[str, Any], ...], finishes: bool) -> Any:
+def _end(plain: tuple[str, ...], computed: tuple[tuple[str, Any], ...], of_end: tuple[str, ...], finishes: bool) -> Any:
     record = StoreConnection.select(runs, runs.c.id).where(runs.c.id == THIS_RUN)
     locked = record.with_for_update(skip_locked=True).cte('locked')
     is_unlocked = or_(locked.select().exists(), ~record.exists())
@@ -59,7 +58,7 @@ def _end(plain: tuple[str, ...], computed: tuple[tuple[str, Any], ...], finishes
     ended = (
         StoreConnection.update(runs)
         .where(runs.c.id == THIS_RUN, is_released)
-        .values({name: bindparam(f'end_{name}', type_=runs.c[name].type) for name in ENDED})
+        .values({name: bindparam(f'end_{name}', type_=runs.c[name].type) for name in of_end})
         .cte('ended')
     )
     others = [ended, *([finish(is_done=True).where(is_released).cte('finished')] if finishes else [])]

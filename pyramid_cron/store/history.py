@@ -70,8 +70,8 @@ class History:
         :raises Locked: if it is locked, and not waited for.
         """
         skips = self._connection.skips_locked and not wait
-        values |= {'not_good': NOT_GOOD.get(values['outcome']), 'finished': clock.now(), THIS_RUN.key: run_id}
-        changed = self._connection.execute(UPDATE_UNLOCKED if skips else UPDATE, values)
+        ended = values_of_end(**values) | {THIS_RUN.key: run_id}
+        changed = self._connection.execute(UPDATE_UNLOCKED if skips else UPDATE, ended)
         if skips and changed == 0 and self.outcome_of(run_id) is not None:
             raise Locked
 
@@ -161,6 +161,14 @@ def _among(rows: Sequence[Any]) -> ColumnElement[bool]:
     By the keys alone, SQLite would look for them among all runs of the application.
     """
     return and_(runs.c.started.between(rows[0].started, rows[-1].started), runs.c.id.in_([row.id for row in rows]))
+
+
+def values_of_end(outcome: str, **values: Any) -> dict[str, Any]:
+    """Return the values of the row of a run that ends.
+
+    :param values: the other fields of a :class:`.RunEnd`.
+    """
+    return values | {'outcome': outcome, 'not_good': NOT_GOOD.get(outcome), 'finished': clock.now()}
 
 
 def _id_without_run(app: str, task: str, minute: datetime, outcome: str) -> str:

@@ -23,6 +23,7 @@ from pyramid_cron.store.missed import notify_missed, skip_minutes
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.past_minute import why_not_again
 from pyramid_cron.store.patience import Patience
+from pyramid_cron.store.pruning import is_time
 from pyramid_cron.store.reap import Lost, Reaper
 from pyramid_cron.store.registration import Registration
 from pyramid_cron.store.renames import Renames, load_renamed, names_of, under_other_names
@@ -173,6 +174,7 @@ class Poll:
             was_wrong = self._wrong_clock.correct_ticks(connection, tick)
             if was_wrong:
                 tick = Ticks(connection).record(instant, MOST_AHEAD)
+            work.prunes = is_time(tick.pruned, instant)
             before = tick.before
             gap = tick.last == instant and before is not None and instant - before > clock.MINUTE
             everything = all_in_turn or gap or was_wrong

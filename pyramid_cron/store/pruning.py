@@ -1,4 +1,4 @@
-"""Pruning: deletes records that are too old to keep, at each tick that runs something, in one process of them all."""
+"""Pruning: deletes records that are too old to keep, after some of the ticks that run something, in one process."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from pyramid_cron.store.ticks import Ticks
 
 log = logging.getLogger(__name__)
 
+# how long no records are deleted after none were left
+PERIOD = timedelta(minutes=10)
 # seconds after which no further step is taken, the pauses between the steps included
 LONGEST = 2.0
 # seconds that the transaction of a step is to take: other writers of SQLite wait for it
@@ -37,8 +39,9 @@ MOST_PROCESSES = 1000
 class Pruning:
     """Deletes the old records of an application in steps, each in a short transaction of its own.
 
-    Of the processes that run something after a tick, the first one deletes: the others find the minute taken in the row
-    of the ticks. Without that row, as where ``pcron run`` is all there is, each process deletes.
+    That is once in :data:`PERIOD`, and after each tick while something is left. Of the processes that run something
+    after a tick, the first one deletes: the others find the minute taken in the row of the ticks. Without that row, as
+    where ``pcron run`` is all there is, each process deletes.
 
     :param database: the database of the store.
     :param keep: how long records are kept.
@@ -61,11 +64,11 @@ class Pruning:
         self._minute: datetime | None = None
 
     def after_run(self, minute: datetime) -> None:
-        """Delete old records, unless this process or another one has for the minute.
+        """Delete old records, unless this process or another one has a short while ago.
 
         :param minute: that of the tick, or in which a worker begins a run.
         """
-        if minute == self._minute:
+        if not is_time(self._minute, minute):
             return
         self._minute = minute
         try:
@@ -74,37 +77,49 @@ class Pruning:
                     return
                 # or else one tick of a clock that is ahead would delete everything
                 last = Ticks(connection).last_before(minute)
-            self.prune(last or minute)
+            if not self.prune(last or minute):
+                self._minute = None
+                with self._database.autocommit() as connection:
+                    connection.execute(connection.update(ticks), {'pruned_minute': None})
         except CircuitOpen:
             # logged where it did not answer
             pass
         except Unavailable as exc:
             log.warning('the history cannot be pruned: %s', exc)
 
-    def prune(self, now: datetime) -> None:
-        """Delete records that are too old at an instant, until there are none, or for some seconds."""
+    def prune(self, now: datetime) -> bool:
+        """Delete records that are too old at an instant for some seconds, and return whether none is left."""
         before = now - self._keep
         with self._database.begin() as connection:
             Ticks(connection).prune(before)
             leases.prune(connection, MOST_PROCESSES)
-        self._prune_runs(before)
+        return self._prune_runs(before)
 
-    def _prune_runs(self, before: datetime) -> None:
+    def _prune_runs(self, before: datetime) -> bool:
         began = step_began = self._monotonic()
         after = None
         while True:
             with self._database.begin() as connection:
                 deleted, after = History(connection).prune(before, self._step, after)
             if deleted < self._step:
-                return
+                return True
             seconds = self._monotonic() - step_began
             self._step = _next_step(self._step, seconds)
             # or else other writers would wait for all of the steps: SQLite has no queue of them
             pause = seconds * PAUSE
             if self._monotonic() - began + pause >= LONGEST:
-                return
+                return False
             self._sleep(pause)
             step_began = self._monotonic()
+
+
+def is_time(pruned: datetime | None, minute: datetime) -> bool:
+    """Return whether old records are deleted after a tick.
+
+    :param pruned: the minute after which they were deleted before, ``None`` if they were not, or if some were left.
+    :param minute: the minute of the tick.
+    """
+    return pruned is None or not pruned <= minute < pruned + PERIOD
 
 
 def _next_step(step: int, seconds: float) -> int:

@@ -22,6 +22,8 @@ class TickWork:
         self.minute_by_database: datetime | None = None
         #: whether the row of the ticks shows it as done already
         self.is_recorded = False
+        #: whether old records are deleted after it
+        self.prunes = False
         #: how many runs a claim looks at for one that is free
         self.looks = FEWEST_LOOKS
         self._problems: list[str] = []

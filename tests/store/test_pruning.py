@@ -13,6 +13,7 @@ from pyramid_cron.store.pruning import (
     LONGEST,
     MOST_STEP,
     PAUSE,
+    PERIOD,
     STEP_SECONDS,
     Pruning,
     _next_step,
@@ -111,11 +112,11 @@ def test_gaps_and_processes_are_deleted_as_well(servers):
     servers.execute(insert(gaps).values(minutes | {'last_minute': INSTANT - 3 * DAYS}))
     server.clock.sleep(60)
     # found by the tick after this
-    found = server.registry['cron_claims'].due(server.registry['cron_tasks'], INSTANT + MINUTE, 'request')
+    found = server.registry['cron_claims'].due(server.registry['cron_tasks'], INSTANT + PERIOD, 'request')
     servers.change('held', run_id='other', process='holds', started_at=0.0)
     found.finish()
     assert {row['id'] for row in servers.rows(processes)} == {server.claims.own.process.id, 'holds'}
-    assert servers.gaps() == []
+    assert servers.gaps() == [(1, 9)]
 
 
 def test_a_run_in_progress_is_not_deleted(servers, server):
@@ -251,5 +252,27 @@ def test_one_tick_of_a_clock_ahead_deletes_nothing(servers):
     record(servers, 1, INSTANT, outcome='old')
     server.tick(60 * 24 * 9)
     assert old(servers) == 1
-    server.tick(60 * 24 * 9 + 1)
+    server.tick(60 * 24 * 9 + 10)
+    assert old(servers) == 0
+
+
+def test_a_tick_deletes_once_in_a_while(servers):
+    server = servers.start(keep_history='2').add(min='*')
+    server.tick(0)
+    record(servers, 1, INSTANT - 3 * DAYS, outcome='old')
+    for minute, left in ((1, 1), (PERIOD // MINUTE - 1, 1), (PERIOD // MINUTE, 0)):
+        server.tick(minute)
+        assert old(servers) == left
+
+
+def test_the_next_tick_deletes_what_is_left(servers):
+    server = servers.start(keep_history='2').add(min='*')
+    server.tick(0)
+    record(servers, 2 * FIRST_STEP, INSTANT - 3 * DAYS, outcome='old')
+    # no time for a second step
+    server.claims._pruning._monotonic = lambda: server.clock.sleep(LONGEST) or server.clock()
+    server.tick(PERIOD // MINUTE)
+    assert old(servers) == FIRST_STEP
+    server.claims._pruning._monotonic = server.clock
+    server.tick(PERIOD // MINUTE + 1)
     assert old(servers) == 0

@@ -242,6 +242,7 @@ class Servers:
             heartbeat = server.claims.own.heartbeat
             # of what a test has claimed and not released, or could not write
             heartbeat.end(heartbeat._count)
+            heartbeat._is_left = False
             if heartbeat._socket is not None:
                 # its thread ends at once
                 heartbeat._socket.close()
