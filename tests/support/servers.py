@@ -143,6 +143,24 @@ class Server:
         yield
         event.remove(self.engine, 'commit', fail)
 
+    @contextlib.contextmanager
+    def answer_lost(self):
+        """Let the next claim or its commit be done by the database, whose answer is lost."""
+        if self.engine.dialect.name != 'postgresql':
+            with self.commit_fails(after=True):
+                yield
+            return
+        left = [None]
+
+        def fail(connection, cursor, text, parameters, context, executemany):
+            if left and statements.Statement.of(text, context).matches(of=runs, kind='insert'):
+                left.pop()
+                raise OperationalError(text, {}, Exception('the database has gone'))
+
+        event.listen(self.engine, 'after_cursor_execute', fail)
+        yield
+        event.remove(self.engine, 'after_cursor_execute', fail)
+
     def overtaken(self, begins_with='', by=None, **condition):
         """Call something just before a statement, as :func:`.statements.overtaken` does."""
         return statements.overtaken(self.engine, by, begins_with=begins_with, **condition)
