@@ -124,7 +124,7 @@ def test_what_a_tick_could_not_do_can_be_stored_in_latin1(latin1, warnings):
         server.claims._finish_tick(INSTANT + 2 * MINUTE, '\u0416')
     work = TickWork(INSTANT + 2 * MINUTE)
     work.add_problem('\u0416')
-    server.claims._finish(work, prunes=False)
+    server.claims._finish(work)
     assert server.store.snapshot().ticks.problem == r'\u0416'
 
 
