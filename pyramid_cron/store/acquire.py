@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -159,8 +159,13 @@ def why_not_free(
 
     :param late: the ends of runs of this process that cannot be written yet.
     """
-    wanted = [run.task for run in runs]
-    states = load_renamed(connection, wanted, TaskStates(connection).load(names_of(wanted)))
+    wanted, of_tasks = [run.task for run in runs], TaskStates(connection)
+    minutes = [run.minute for run in runs if run.minute is not None and run.attempt == 1]
+    if len(minutes) == len(runs) > 1:
+        # of a tick: most have run, in other processes
+        states: Mapping[str, TaskState] = of_tasks.load_behind([task.name for task in wanted], max(minutes))
+    else:
+        states = load_renamed(connection, wanted, of_tasks.load(names_of(wanted)))
     others = under_other_names({task.name: task for task in wanted}, states)
     now = connection.clock() if any(state.is_claimed for state in states.values()) else 0.0
     return [_why(run, states.get(run.task.name) or others.get(run.task.name), options, late, now) for run in runs]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -43,7 +44,7 @@ def claim_first(connection: StoreConnection, process: Process, wanted: Sequence[
         'task': [run.task.name for run in wanted],
         'minute': [run.minute for run in wanted],
         'attempt': [run.attempt for run in wanted],
-        'next_due': [next_due(run.task, run.minute) if run.minute and run.attempt == 1 else None for run in wanted],
+        'next_due': [_next_due(run) for run in wanted],
         'run_id': [run.run_id for run in wanted],
         'handed_over_for': [engine and handed_over_for(run.minute, run.run_id) for run in wanted],
     }
@@ -60,6 +61,13 @@ def claim_first(connection: StoreConnection, process: Process, wanted: Sequence[
         **{f'own_{name}': value for name, value in process.row.items()},
     }
     return set(connection.scalars(_claim_first(connection.dialect), values))
+
+
+def _next_due(run: StoredRun) -> datetime | None:
+    """Return when the task of a run is due next, ``None`` if its row has that already. It is looked at repeatedly."""
+    if run.next_due is None and run.minute is not None and run.attempt == 1:
+        run.next_due = next_due(run.task, run.minute)
+    return run.next_due
 
 
 @cache

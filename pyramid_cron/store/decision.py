@@ -79,6 +79,8 @@ def owed_minutes(task: Task, state: TaskState, now: datetime) -> tuple[datetime,
     Minutes before the last change of its schedule count only if the schedule before the change has them too.
     """
     after = max(minute for minute in (state.first_seen, state.last_minute, state.busy_until) if minute)
+    if after >= now:
+        return ()
     owed = tuple(islice(_due(task, after, now), MOST_MISSED + 1))
     back = timedelta(minutes=MOST_MISSED)
     while len(owed) > MOST_MISSED:

@@ -44,6 +44,7 @@ class StoredRun:
         'found_at',
         'joined_session',
         'minute',
+        'next_due',
         'not_claimed',
         'requested_by',
         'run_id',
@@ -53,6 +54,8 @@ class StoredRun:
         'work',
     )
 
+    #: the first minute after its own at which its task is due, once that is known
+    next_due: datetime | None
     #: the work of the tick, the time on the monotonic clock at which it came, and the source of the order
     work: TickWork
     found_at: float
@@ -82,6 +85,7 @@ class StoredRun:
         self.engine = engine
         self.enqueued_id = enqueued_id
         self.run_id = new_token()
+        self.next_due = None
         self.joined_session: Joined | None = None
 
     @property

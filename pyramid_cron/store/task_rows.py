@@ -24,6 +24,8 @@ from pyramid_cron.store.task_conditions import (
     IS_CLAIMED,
     IS_FREE,
     IS_FREE_AND_OLDER,
+    IS_OLDER,
+    IS_TO_RETRY,
     IS_UNCHANGED,
     IS_UNSEEN,
     LAST_SEEN,
@@ -94,6 +96,13 @@ class TaskStates:
             return self._states(select_states(), {})
         query = _select_wanted(self._connection.dialect, minute is not None)
         return self._states(query, of_names(names) | ({} if minute is None else of_minute(minute)))
+
+    def load_behind(self, names: Collection[str], minute: datetime) -> dict[str, TaskState]:
+        """Return the states of those of some tasks that have not begun for a minute, or are to run once more for it."""
+        if len(names) > MOST_NAMES:
+            return self.load()
+        values = of_names(names) | {THIS_MINUTE.key: minute}
+        return self._states(_select_behind(self._connection.dialect), values)
 
     def renamed(self, names: Collection[str]) -> dict[str, TaskState]:
         """Return the states of the tasks that had one of these names before their present ones."""
@@ -377,6 +386,11 @@ def _insert_lists(dialect: Dialect, names: tuple[str, ...]) -> Any:
 def _select_wanted(dialect: Dialect, may_owe_too: bool) -> Select[Any]:
     conditions = [is_named(dialect), NEEDS_ATTENTION, *([may_owe()] if may_owe_too else [])]
     return select_states().where(or_(*conditions))
+
+
+@cache
+def _select_behind(dialect: Dialect) -> Select[Any]:
+    return select_states().where(is_named(dialect), or_(IS_OLDER, IS_TO_RETRY))
 
 
 @cache

@@ -97,9 +97,8 @@ class WrongClock:
         """
         if state.is_claimed:
             return state
-        ahead = {
-            name: value for name in (*DECIDING, *SHOWN) if (value := getattr(state, name)) and value >= tick.future
-        }
+        future = tick.future
+        ahead = {name: value for name in (*DECIDING, *SHOWN) if (value := getattr(state, name)) and value >= future}
         if ahead and not (is_registered and ahead.keys() == {'last_seen'}):
             state = self._take_back_task(state, tick, ahead)
         last = state.taken_back_from
