@@ -101,14 +101,18 @@ def _readings(stack: ExitStack, name: str, shown: str, size: Size) -> Iterator[R
     counts = {'there': size.counts[-1] * 10}
     counts['here'] = counts['there'] * TIMES
     functions: dict[str, dict[str, Callable[[], object]]] = {}
+    registries = []
     for side, count in counts.items():
         app = _application(_database(stack, name), [line for line, _ in _tasks()])
         stack.callback(app.registry['cron_store'].database.engine.dispose)
         last = _fill(app.registry, count)
+        registries.append(app.registry)
         for what, function in _functions(app, last).items():
             functions.setdefault(what, {})[side] = function
     other = f'{counts["there"]:,} runs'
     for what, sides in functions.items():
+        for registry in registries:
+            _record_tick(registry)
         seconds = medians(sides, size.rounds)
         yield Row(GROUP, f'{what}, {shown}', other, seconds['here'], seconds['there'], most_ratio=MOST_RATIO)
     yield Row(GROUP, f'delete {OLD:,}, {shown}', 'a minute', _delete(app.registry, last), 60.0)
@@ -128,8 +132,8 @@ def _fill(registry: Any, count: int) -> datetime:
         for task in registry['cron_tasks']:
             TaskStates(connection).register(task, begin)
         ended = {'last_outcome': 'ok', 'last_outcome_for': last, 'last_finished': last, 'last_success_at': last}
-        connection.execute(connection.update(tasks).values(last_seen=last, last_minute=last, **ended))
-        connection.execute(connection.insert(ticks), {'last_minute': last, 'minute_before': last, 'done_minute': last})
+        connection.execute(connection.update(tasks).values(last_minute=last, **ended))
+        connection.execute(connection.insert(ticks), {'last_minute': last})
     # of its own, without the time limits of the store
     engine = create_engine(store.database.engine.url)
     instant = INSTANTS[engine.dialect.name]
@@ -158,6 +162,15 @@ def _fill(registry: Any, count: int) -> datetime:
             connection.execute(text('VACUUM ANALYZE'))
     engine.dispose()
     return last
+
+
+def _record_tick(registry: Any) -> None:
+    """Record that a tick has come and is done, without which health is red some minutes after the history was written."""
+    minute = clock.current_minute()
+    with registry['cron_store'].database.begin() as connection:
+        done = {'last_minute': minute, 'minute_before': minute, 'done_minute': minute}
+        connection.execute(connection.update(ticks).values(done))
+        connection.execute(connection.update(tasks).values(last_seen=minute))
 
 
 def _functions(app: Any, last: datetime) -> dict[str, Callable[[], object]]:

@@ -32,8 +32,8 @@ PAUSE = 0.5
 FIRST_STEP, LEAST_STEP, MOST_STEP = 200, 50, 5000
 # how many times as many a step deletes as the one before, at most
 MOST_GROWTH = 4
-# processes that are deleted at once
-MOST_PROCESSES = 1000
+# processes that are deleted at a tick: where cron calls pcron, one begins each minute
+MOST_PROCESSES = 20
 
 
 class Pruning:
