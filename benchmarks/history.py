@@ -165,7 +165,7 @@ def _fill(registry: Any, count: int) -> datetime:
 
 
 def _record_tick(registry: Any) -> None:
-    """Record that a tick has come and is done: without one, health is red some minutes after the history was written."""
+    """Record that a tick has come and is done: health is red some minutes after the last one."""
     minute = clock.current_minute()
     with registry['cron_store'].database.begin() as connection:
         done = {'last_minute': minute, 'minute_before': minute, 'done_minute': minute}
