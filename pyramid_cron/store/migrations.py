@@ -33,10 +33,9 @@ from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable, DropIndex
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.reports import FAILED, LOST, MISSED, OK
-from pyramid_cron.store.dialects import CHARSET, COLLATIONS, MOST_SECONDS, POSTGRESQL, SQLITE, collation_of, dialect_of
+from pyramid_cron.store.dialects import CHARSET, COLLATIONS, MOST_SECONDS, SQLITE, collation_of, dialect_of
 from pyramid_cron.store.schema import (
     NOT_GOOD,
-    RUNS_FILLFACTOR,
     gaps,
     metadata,
     pauses,
@@ -223,8 +222,6 @@ def upgrade_statements(connection: Connection) -> Iterator[str]:
         yield compiled(states_from_history())
     if version is not None and version < (1, 1):
         yield compiled(not_good_by_outcome())
-        if dialect_of(dialect.name) is POSTGRESQL:
-            yield f'ALTER TABLE {runs.name} SET (fillfactor = {RUNS_FILLFACTOR})'
     if recorded != _shown(VERSION):
         yield compiled(update(schema).values(version=_shown(VERSION)))
         yield compiled(insert(schema).from_select(['version'], _unless_recorded(VERSION)))

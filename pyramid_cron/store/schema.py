@@ -159,8 +159,6 @@ gaps = Table(
 # PostgreSQL renew all indexes at each end of a run: it does not where no column of an index changes (HOT)
 FAULT = 'fault'
 NOT_GOOD = {FAILED: FAULT, LOST: FAULT, MISSED: MISSED}
-# percent of a page of PostgreSQL that new rows fill
-RUNS_FILLFACTOR = 90
 
 # what happened, for people: nothing is decided by it
 runs = Table(
@@ -186,8 +184,6 @@ runs = Table(
     Column('log', StorableText),
     # of NOT_GOOD, by which the outcomes that a person has to look at are found
     Column('not_good', WORD),
-    # room for the ends of runs in the pages of their begins
-    postgresql_with={'fillfactor': RUNS_FILLFACTOR},
     **TABLE_OPTIONS,
 )
 
@@ -219,7 +215,7 @@ Index(
 Index('cron_runs_by_task', runs.c.app, runs.c.task, runs.c.started)
 # none on finished: each end of a run would have to move its entry
 Index('cron_runs_by_start', runs.c.app, runs.c.started)
-Index('cron_runs_by_minute', runs.c.app, runs.c.scheduled_for, runs.c.task)
+Index('cron_runs_by_minute', runs.c.app, runs.c.scheduled_for)
 for _name, _columns in {
     'cron_runs_not_good_by_start': (runs.c.app, runs.c.not_good, runs.c.started),
     'cron_runs_not_good_by_task': (runs.c.app, runs.c.task, runs.c.not_good, runs.c.started),

@@ -261,8 +261,6 @@ def test_tables_of_version_1_0_are_upgraded(empty):
             if index.name in added and wants_index(index, name):
                 index.drop(connection)
         connection.exec_driver_sql('ALTER TABLE cron_runs DROP COLUMN not_good')
-        if name == 'postgresql':
-            connection.exec_driver_sql('ALTER TABLE cron_runs RESET (fillfactor)')
         if dialect_of(name).has_partial_indexes:
             where = "outcome IN ('failed', 'lost', 'missed')"
             connection.exec_driver_sql(f'CREATE INDEX cron_runs_not_good ON cron_runs (app, started) WHERE {where}')
@@ -275,10 +273,6 @@ def test_tables_of_version_1_0_are_upgraded(empty):
     found = {row['task']: row['not_good'] for row in stored_rows(empty)['cron_runs']}
     expected = {'failed': 'fault', 'lost': 'fault', 'missed': 'missed'}
     assert found == dict.fromkeys(['ok', 'running', 'skipped', 'paused']) | expected
-    if name == 'postgresql':
-        with empty.connect() as connection:
-            options = connection.exec_driver_sql("SELECT reloptions FROM pg_class WHERE relname = 'cron_runs'")
-            assert options.scalar() == ['fillfactor=90']
 
 
 def test_a_server_goes_on_after_an_upgrade(old, servers_of):
