@@ -111,7 +111,7 @@ class Queries:
         return sorted(self._of_minute([name], minute), key=lambda run: run.started)
 
     def _of_minute(self, names: Collection[str], minute: datetime) -> list[PastRun]:
-        # sorted by the caller, and the name not as it is: SQLite, which has no statistics, would read all runs of a task
+        # sorted by the caller, and the name not as it is: without statistics SQLite would read all runs of a task
         is_named = (runs.c.task + '').in_(names)
         query = self._past_runs().where(is_named, runs.c.scheduled_for == minute)
         return [PastRun(*row) for row in self._connection.rows(query)]
