@@ -192,10 +192,13 @@ NEEDS_ATTENTION = or_(tasks.c.run_id.is_not(None), tasks.c.retry_reason.is_not(N
 IS_NOT_GOOD = runs.c.not_good.is_not(None)
 
 
+# the mark of an index that is not worth its while with all of the rows
+OF_FEW_ROWS = 'of few rows'
+
+
 def wants_index(index: Index, dialect_name: str) -> bool:
-    """Return whether a database gets an index: a partial one only where it can be limited to some of the rows."""
-    is_partial = index.dialect_options['postgresql']['where'] is not None
-    return not is_partial or dialect_of(dialect_name).has_partial_indexes
+    """Return whether a database gets an index: one of few rows only where it can be limited to them."""
+    return not index.info.get(OF_FEW_ROWS) or dialect_of(dialect_name).has_partial_indexes
 
 
 def _if_wanted(
@@ -211,6 +214,7 @@ Index(
     tasks.c.task,
     sqlite_where=NEEDS_ATTENTION,
     postgresql_where=NEEDS_ATTENTION,
+    info={OF_FEW_ROWS: True},
 ).ddl_if(callable_=_if_wanted)
 Index('cron_runs_by_task', runs.c.app, runs.c.task, runs.c.started)
 # none on finished: each end of a run would have to move its entry
@@ -220,4 +224,5 @@ for _name, _columns in {
     'cron_runs_not_good_by_start': (runs.c.app, runs.c.not_good, runs.c.started),
     'cron_runs_not_good_by_task': (runs.c.app, runs.c.task, runs.c.not_good, runs.c.started),
 }.items():
-    Index(_name, *_columns, sqlite_where=IS_NOT_GOOD, postgresql_where=IS_NOT_GOOD).ddl_if(callable_=_if_wanted)
+    # of all rows where it cannot be limited, or else what is not good would be looked for among all of them
+    Index(_name, *_columns, sqlite_where=IS_NOT_GOOD, postgresql_where=IS_NOT_GOOD)
