@@ -55,15 +55,11 @@ class Queries:
         :param since: the instant at which they began at the earliest.
         :param faults: only runs that a person on call has to look at.
         """
-        if not names:
-            return self._newest_runs(limit, self._past_runs(), since, faults)
-        # one task after another: a database that looks for several at once may read all of their runs, or of all tasks
-        of_tasks = (self._newest_runs(limit, self._past_runs([name]), since, faults) for name in names)
-        found = chain.from_iterable(of_tasks)
+        found = chain.from_iterable(self._newest_runs(limit, one, since, faults) for one in _one_by_one(names))
         return sorted(found, key=lambda run: run.started, reverse=True)[:limit]
 
-    def _newest_runs(self, limit: int, query: Select[Any], since: datetime | None, faults: bool) -> list[PastRun]:
-        query = query.where(runs.c.not_good == FAULT if faults else runs.c.outcome != MISSED)
+    def _newest_runs(self, limit: int, names: Collection[str], since: datetime | None, faults: bool) -> list[PastRun]:
+        query = self._past_runs(names).where(runs.c.not_good == FAULT if faults else runs.c.outcome != MISSED)
         if since is not None:
             query = query.where(runs.c.started >= since)
         # both downwards: MySQL would read everything to sort it otherwise
@@ -77,11 +73,10 @@ class Queries:
         :param names: the names of the tasks, all if there is none.
         :param since: the instant that the last of the minutes is not before.
         """
-        found = chain.from_iterable(self._missed(limit, [name], since) for name in names) if names else None
-        missed = self._missed(limit, (), since) if found is None else list(found)
-        return sorted(missed, key=lambda entry: (-entry.last.timestamp(), entry.task))[:limit]
+        found = chain.from_iterable(self._newest_missed(limit, one, since) for one in _one_by_one(names))
+        return sorted(found, key=lambda entry: (-entry.last.timestamp(), entry.task))[:limit]
 
-    def _missed(self, limit: int, names: Collection[str], since: datetime | None) -> list[Missed]:
+    def _newest_missed(self, limit: int, names: Collection[str], since: datetime | None) -> list[Missed]:
         minute = runs.c.scheduled_for
         is_missed = [runs.c.not_good == MISSED]
         if since is not None:
@@ -165,6 +160,14 @@ class Queries:
     def _runs(self, names: Collection[str], *columns: ColumnElement[Any]) -> Select[Any]:
         query = self._connection.select(runs, *columns)
         return query.where(runs.c.task.in_(names)) if names else query
+
+
+def _one_by_one(names: Collection[str]) -> list[list[str]]:
+    """Return the names of tasks each on its own, and no name for all tasks.
+
+    A database that looks for the runs of several tasks at once may read all runs of these, or of all tasks.
+    """
+    return [[name] for name in dict.fromkeys(names)] or [[]]
 
 
 def in_order(

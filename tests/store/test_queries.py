@@ -78,6 +78,7 @@ def test_past_runs_are_the_newest_first(servers, query, record):
     assert query(Queries.past_runs, 2) == found[:2]
     assert query(Queries.past_runs, 9, ['other', 'new']) == found[3:4]
     assert query(Queries.past_runs, 4, ['other', 'task']) == found[:4]
+    assert query(Queries.past_runs, 9, ['other', 'other']) == found[3:4]
     assert query(Queries.past_runs, 9, since=at(4) + SECOND) == found[:2]
     assert shown(query(Queries.past_runs, 9, faults=True)) == [('task', 'lost', 5), ('task', 'failed', 1)]
     assert shown(query(Queries.past_runs, 9, ['other'], faults=True)) == []
@@ -119,6 +120,7 @@ def test_missed_minutes_recorded_together_are_one(query, record):
     assert query(Queries.missed, 9, ['other', 'new']) == found[2:]
     assert query(Queries.missed, 9, ['other', 'task']) == found
     assert query(Queries.missed, 2, ['other', 'task']) == found[:2]
+    assert query(Queries.missed, 9, ['other', 'other']) == found[2:]
     assert query(Queries.missed, 9, since=at(3)) == found[:2]
     # the minutes count, not their record
     assert query(Queries.missed, 9, since=at(4)) == found[:1]
