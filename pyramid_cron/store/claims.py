@@ -69,7 +69,7 @@ class StoreClaims:
         reaper = Reaper(database, options, lambda: self.own.process.namespace, self._late)
         self._poll = Poll(database, options, reaper, make_run, self._patience, self.failed_ticks, self._late)
         self._requested = RequestedRuns(database, options, reaper, make_run)
-        self._pruning = Pruning(database, options.keep_history, monotonic)
+        self._pruning = Pruning(database, options.keep_history, monotonic, sleep)
         self._sessions = RunSessions(database, options, self._completion, monotonic)
 
     def due(self, tasks: Tasks, instant: datetime, trigger: str) -> Found:

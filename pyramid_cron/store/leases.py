@@ -17,7 +17,7 @@ from pyramid_cron.printable import message
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import NOW, database_clock
 from pyramid_cron.store.liveness import PidNamespace
-from pyramid_cron.store.schema import processes, tasks
+from pyramid_cron.store.schema import NEEDS_ATTENTION, processes, tasks
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,8 @@ def prune(connection: StoreConnection, limit: int) -> int:
     until = processes.c.lease_until
     # or taken by a clock that was ahead
     expired = or_(until < database_clock() - KEPT_SECONDS, until > database_clock() + LONGEST_SECONDS)
-    claims = connection.in_any_application(tasks).where(tasks.c.process == processes.c.id)
+    # the first condition for its index: without it the tasks are searched for each process
+    claims = connection.in_any_application(tasks).where(NEEDS_ATTENTION, tasks.c.process == processes.c.id)
     keys = connection.scalars(connection.select(processes, processes.c.id).where(expired, ~claims).limit(limit))
     deleted = connection.delete(processes).where(processes.c.id.in_(keys), expired, ~claims)
     return int(connection.execute(deleted))
