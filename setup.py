@@ -61,9 +61,12 @@ BENCHMARKS = [
     'cronsim',
     'psycopg[binary]',
     'pycron',
+    'pyramid_tm',
     'pytest',
     'redis',
     'waitress',
+    'WebTest',
+    'zope.sqlalchemy',
     *STORE,
 ]
 # the store, because its names are on the page of the API

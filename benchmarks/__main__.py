@@ -3,61 +3,100 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from benchmarks.measure import COLUMNS, FULL, SHORT, WrongResult, machine, table
+from benchmarks.databases import use_disk
+from benchmarks.measure import FULL, SHORT, Row, Size, WrongResult
+from benchmarks.table import COLUMNS, goal, table
+
+# modules of this folder, in the order of the table
+GROUPS = (
+    'nothing_due',
+    'tick',
+    'process',
+    'due_task',
+    'moment',
+    'servers',
+    'walk',
+    'scheduler',
+    'beat',
+    'handing_procrastinate',
+    'handing_celery',
+    'many',
+    'due',
+    'footprint',
+    'runs',
+)
 
 
 def main() -> None:
     """Measure everything; exit with status 1 if something that is measured does not do its work."""
     parser = argparse.ArgumentParser(prog='python -m benchmarks', description=__doc__)
     parser.add_argument('--short', action='store_true', help='few tasks and rounds: whether it runs, not how fast')
-    parser.add_argument('--output', type=Path, default=Path(__file__).parent, metavar='FOLDER', help='where to write')
+    parser.add_argument('--output', type=Path, metavar='FOLDER', help='where to write')
+    parser.add_argument(
+        '--only', action='append', choices=GROUPS, metavar='GROUP', help=f'measure only this: {", ".join(GROUPS)}'
+    )
     arguments = parser.parse_args()
+    # what is published is one run of all
+    output = arguments.output or (None if arguments.only or arguments.short else Path(__file__).parent)
     # before the minutes that it takes to measure
     if shutil.which('curl') is None:
         sys.exit('curl is needed, as in the crontab line that is measured')
-    try:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        (arguments.output / 'results.txt').touch()
-    except OSError as exc:
-        sys.exit(f'the results cannot be written: {exc}')
+    if output is not None:
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+            (output / 'results.txt').touch()
+        except OSError as exc:
+            sys.exit(f'the results cannot be written: {exc}')
+    use_disk()
     # the local time of the tasks, with clocks that change
     os.environ['TZ'] = 'Europe/Berlin'
     time.tzset()
 
-    # they take their time from that
-    from benchmarks import beat, due, handing, process, runs, store, tick
-
     size = SHORT if arguments.short else FULL
-    rows = []
     try:
-        for part in (due, tick, process, runs, store, beat, handing):
-            print(f'{part.__name__} ...', file=sys.stderr, flush=True)
-            rows += part.rows(size)
+        rows = list(_measured(arguments.only or GROUPS, size))
     except WrongResult as exc:
         sys.exit(f'wrong result: {exc}')
-    facts = machine()
-    notes = [note for note in (store.missing(), beat.missing()) if note]
+    facts, notes = _facts()
     text = table(rows, facts, notes, goals=not arguments.short)
     print(text)
-    shown = [row._asdict() | {'ratio': row.ratio, 'goal': row.goal} for row in rows]
-    (arguments.output / 'results.txt').write_text(text + '\n', encoding='utf-8')
-    (arguments.output / 'results.json').write_text(
-        json.dumps(
-            {'machine': facts, 'size': size._asdict(), 'rows': shown, 'notes': notes}, indent=1, ensure_ascii=False
-        )
-        + '\n',
-        encoding='utf-8',
-    )
+    if output is not None:
+        shown = [row._asdict() | {'ratio': row.ratio, 'goal': goal(row)} for row in rows]
+        found = {'machine': facts, 'size': size._asdict(), 'rows': shown, 'notes': notes}
+        (output / 'results.txt').write_text(text + '\n', encoding='utf-8')
+        (output / 'results.json').write_text(json.dumps(found, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
     too_long = [line for line in text.splitlines() if len(line) > COLUMNS]
     if too_long:
         sys.exit('\n'.join([f'more than {COLUMNS} columns:', *too_long]))
+
+
+def _measured(groups: tuple[str, ...], size: Size) -> Iterator[Row]:
+    """Yield the rows of these groups, and print the progress."""
+    began = time.monotonic()
+    for number, name in enumerate(groups, 1):
+        print(f'{time.monotonic() - began:5.0f} s  {number}/{len(groups)} {name} ...', file=sys.stderr, flush=True)
+        # it takes its local time from the environment
+        yield from importlib.import_module(f'benchmarks.{name}').rows(size)
+    print(f'{time.monotonic() - began:5.0f} s  all measured', file=sys.stderr, flush=True)
+
+
+def _facts() -> tuple[dict[str, Any], list[str]]:
+    """Return what the figures depend on, and what is missing."""
+    from benchmarks import databases, redis
+    from benchmarks.machine import machine
+
+    notes = [note for note in (databases.missing(), redis.missing()) if note]
+    return machine() | {'servers': databases.facts()}, notes
 
 
 if __name__ == '__main__':

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from celery import Celery
 from celery.beat import PersistentScheduler, Service
 from redbeat import RedBeatScheduler
-from redis import Redis
-from redis.exceptions import ConnectionError as NoConnection
 
 from benchmarks.measure import Row, Size, WrongResult
-from benchmarks.store import ONCE, PEERS
-from benchmarks.together import STALLED, together
+from benchmarks.redis import application, missing, redis
+from benchmarks.scheduler import GROUP, ONCE
+from benchmarks.together import together
 
-PROGRAM = 'redis-server'
-# it ends with whoever holds its input, even if that is killed
-UNTIL_INPUT_ENDS = '"$@" & read -r nothing; kill -9 $!; wait'
 BEATS = 4
 # seconds between the due moments of the entries, and without a message until they are believed to be all
 STEP = 0.1
@@ -42,11 +33,6 @@ SCHEDULERS: dict[str, tuple[type, dict[str, Any]]] = {
 EXPECTED = {'Celery beat': (BEATS, BEATS), 'RedBeat without lock': (1, BEATS), 'RedBeat': (1, 1)}
 
 
-def missing() -> str | None:
-    """Return why there are no rows, if there are none."""
-    return None if shutil.which(PROGRAM) else f'Celery beat, RedBeat: not measured, {PROGRAM} is not installed'
-
-
 def rows(size: Size) -> Iterator[Row]:
     """Yield the rows; there are none where Redis is not installed."""
     if missing():
@@ -54,56 +40,15 @@ def rows(size: Size) -> Iterator[Row]:
     with tempfile.TemporaryDirectory(prefix='redis-') as folder, redis(Path(folder)) as (socket, broker):
         for name in SCHEDULERS:
             sent = _sent(name, folder, socket, broker, entries=min(30, size.counts[0] * size.rounds // 3))
-            yield Row(PEERS, 'runs of a due moment', name, ONCE, sent, unit='')
+            yield Row(GROUP, 'runs of a due moment', name, ONCE, sent, unit='')
             broker.flushall()
-
-
-@contextmanager
-def redis(folder: Path) -> Iterator[tuple[str, Any]]:
-    """Start a Redis that keeps nothing and listens on a socket in the folder; give that, and a client."""
-    socket = str(folder / 'socket')
-    options = ['--port', '0', '--unixsocket', socket, '--dir', str(folder), '--save', '', '--appendonly', 'no']
-    command = ['sh', '-c', UNTIL_INPUT_ENDS, 'sh', PROGRAM, *options]
-    with (
-        # a session of its own, because the shell must not end by Ctrl-C before it has ended the server
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True),
-        Redis(unix_socket_path=socket, socket_timeout=STALLED) as client,
-    ):
-        _wait_for(client)
-        yield socket, client
-
-
-def _wait_for(client: Any) -> None:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            client.ping()
-            return
-        except NoConnection:
-            if time.monotonic() > deadline:
-                raise WrongResult(f'{PROGRAM} does not answer') from None
-            time.sleep(0.05)
-
-
-def application(name: str, socket: str, seconds: list[float]) -> Celery:
-    """Return a Celery application with an entry for each of these intervals."""
-    app = Celery(broker=f'redis+socket://{socket}', set_as_current=False)
-    app.conf.update(
-        redbeat_redis_url=f'unix://{socket}',
-        beat_schedule={
-            f'entry {number}': {'task': f'task {number}', 'schedule': timedelta(seconds=every)}
-            for number, every in enumerate(seconds)
-        },
-        **SCHEDULERS[name][1],
-    )
-    return app
 
 
 def _beat(number: int, barrier: Any, name: str, folder: str, socket: str, seconds: list[float]) -> None:
     """Do what the command ``celery beat`` does, until killed."""
-    app = application(name, socket, seconds)
-    schedule = str(Path(folder, f'{name} {number}'))
-    service = Service(app, scheduler_cls=SCHEDULERS[name][0], schedule_filename=schedule)
+    scheduler, settings = SCHEDULERS[name]
+    app = application(socket, seconds, **settings)
+    service = Service(app, scheduler_cls=scheduler, schedule_filename=str(Path(folder, f'{name} {number}')))
     barrier.wait()
     service.start()
 

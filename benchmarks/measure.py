@@ -1,34 +1,18 @@
-"""How a figure is measured, and how the figures are shown."""
+"""How a figure is measured, and what it is compared with."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
-import platform
 import statistics
-import textwrap
+import time
 import timeit
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 # a function is called about as often in a round as fits into this, going by a first call, and at least once
 SECONDS_A_ROUND = 0.005
 
-COLUMNS = 80
-RULE = '-' * COLUMNS
-
-COMPARED = (
-    'APScheduler',
-    'celery',
-    'celery-redbeat',
-    'croniter',
-    'cronsim',
-    'pycron',
-    'pyramid',
-    'redis',
-    'SQLAlchemy',
-    'waitress',
-)
+Call = Callable[[], object]
+Seconds = dict[str, float]
 
 
 class WrongResult(Exception):
@@ -40,18 +24,56 @@ class Size(NamedTuple):
 
     :param counts: numbers of tasks, ascending.
     :param rounds: how often a figure is measured at least; the median is shown.
+    :param slow_rounds: how often a figure is measured of which one takes seconds.
     :param sample: the most tasks that a slow library is given; its time is multiplied for the rest.
     :param processes: how often a process is started for a figure.
+    :param due: numbers of tasks that are due in one minute, ascending; several processes receive the tick of the last.
+    :param servers: numbers of processes that receive a tick at once, ascending.
+    :param minutes: how many minutes several processes walk through, with five tasks due in each.
+    :param handed: numbers of tasks that are handed over in one minute, ascending.
+    :param registered: numbers of tasks that are registered in a store, few and many.
+    :param deployed: numbers of tasks that one server, and several at once, register in an empty store.
     """
 
     counts: tuple[int, ...]
     rounds: int
+    slow_rounds: int
     sample: int
     processes: int
+    due: tuple[int, ...]
+    servers: tuple[int, ...]
+    minutes: int
+    handed: tuple[int, ...]
+    registered: tuple[int, int]
+    deployed: tuple[int, int]
 
 
-FULL = Size((10, 1_000, 100_000), rounds=31, sample=1_000, processes=15)
-SHORT = Size((10, 100, 1_000), rounds=3, sample=20, processes=2)
+FULL = Size(
+    counts=(10, 1_000, 100_000),
+    rounds=31,
+    slow_rounds=5,
+    sample=1_000,
+    processes=15,
+    due=(50, 200),
+    servers=(1, 4, 16),
+    minutes=200,
+    handed=(5, 1_000, 5_000),
+    registered=(100, 100_000),
+    deployed=(3_000, 30_000),
+)
+SHORT = Size(
+    counts=(10, 100, 1_000),
+    rounds=3,
+    slow_rounds=1,
+    sample=20,
+    processes=2,
+    due=(5, 10),
+    servers=(1, 2, 4),
+    minutes=5,
+    handed=(5, 20, 40),
+    registered=(10, 100),
+    deployed=(30, 60),
+)
 
 
 class Row(NamedTuple):
@@ -61,7 +83,7 @@ class Row(NamedTuple):
     :param what: what is measured.
     :param other: what it is compared with.
     :param here: the figure of this library, in ``unit``.
-    :param there: the figure of the other.
+    :param there: the figure of the other, above 0.
     :param unit: ``'s'``, ``'B'``, or nothing for a plain number.
     :param sampled: how many tasks the other was really given, if it was not all of them.
     :param most_ratio: the ratio that is aimed at, at most.
@@ -84,88 +106,42 @@ class Row(NamedTuple):
         return self.here / self.there
 
     @property
-    def goal(self) -> str | None:
-        """What was aimed at and whether it is reached, if there was an aim."""
+    def reached(self) -> bool | None:
+        """Whether the goal is reached; ``None`` if there is none."""
         if self.most_ratio is not None:
-            reached, aim = self.ratio <= self.most_ratio, f'{_digits(self.ratio)} of at most {self.most_ratio:g} times'
-        elif self.most is not None:
-            reached, aim = (
-                self.here <= self.most,
-                f'{shown(self.here, self.unit)} of at most {shown(self.most, self.unit)}',
-            )
-        else:
-            return None
-        return f'{"reached" if reached else "MISSED"}: {aim}'
+            return self.ratio <= self.most_ratio
+        return None if self.most is None else self.here <= self.most
 
 
-def medians(functions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return the median seconds of a call to each function; in each round they have their turns one after another."""
+def medians(functions: Mapping[str, Call], rounds: int, clock: Callable[[], float] = time.perf_counter) -> Seconds:
+    """Return the median seconds of a call to each function; in each round they have their turns one after another.
+
+    :param clock: the clock that counts the seconds.
+    """
     loops = {name: int(SECONDS_A_ROUND / timeit.timeit(function, number=1)) + 1 for name, function in functions.items()}
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds):
         for name, function in functions.items():
-            seconds[name].append(timeit.timeit(function, number=loops[name]) / loops[name])
+            seconds[name].append(timeit.timeit(function, number=loops[name], timer=clock) / loops[name])
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def machine() -> dict[str, Any]:
-    """Return what the figures depend on."""
-    return {
-        'processor': _processor(),
-        'cores': os.cpu_count(),
-        'system': f'{platform.system()} {platform.machine()}',
-        'python': f'{platform.python_implementation()} {platform.python_version()}',
-        'versions': {name: importlib.metadata.version(name) for name in COMPARED},
-    }
+def turns(
+    calls: Mapping[str, Call], rounds: int, check: Callable[[str, object], None] = lambda name, result: None
+) -> tuple[Seconds, Seconds]:
+    """Return the median seconds of single calls that have their turns one after another, and those of their CPU time.
 
-
-def _processor() -> str:
-    try:
-        with open('/proc/cpuinfo', encoding='utf-8') as file:
-            return next(line.partition(':')[2].strip() for line in file if line.startswith('model name'))
-    except (OSError, StopIteration):
-        return platform.processor() or 'unknown'
-
-
-def shown(figure: float, unit: str) -> str:
-    """Return a figure with its unit: ``'1.23 ms'``."""
-    if unit == 'B':
-        return f'{figure:,.0f} B'
-    if not unit:
-        return _digits(figure)
-    factor, prefix = next(((f, p) for f, p in ((1e9, 'n'), (1e6, 'µ'), (1e3, 'm')) if figure * f < 999.5), (1, ''))
-    return f'{_digits(figure * factor)} {prefix}s'
-
-
-def _digits(figure: float) -> str:
-    """Return a number of any size with about three digits."""
-    for least, decimals in ((99.5, 0), (9.95, 1), (0.0995, 2), (0.00995, 3)):
-        if figure >= least:
-            return f'{figure:.{decimals}f}'
-    return f'{figure:.1e}'
-
-
-def table(rows: Iterable[Row], facts: Mapping[str, Any], notes: Iterable[str] = (), goals: bool = True) -> str:
-    """Return the rows as a table of 80 columns, the notes, and below them whether the goals are reached."""
-    lines = [
-        *textwrap.wrap(f'{facts["processor"]}, {facts["cores"]} cores, {facts["system"]}, {facts["python"]}', COLUMNS),
-        *textwrap.wrap(', '.join(f'{name} {version}' for name, version in facts['versions'].items()), COLUMNS),
-    ]
-    before = None
-    aims = []
-    for row in rows:
-        if before is None or row.group != before.group:
-            lines += ['', row.group, _line('', 'here', 'compared with', 'there', 'ratio'), RULE]
-        same = before is not None and (row.group, row.what) == (before.group, before.what)
-        figure = '' if same else shown(row.here, row.unit)
-        other = f'{row.other} *' if row.sampled else row.other
-        lines.append(_line('' if same else row.what, figure, other, shown(row.there, row.unit), _digits(row.ratio)))
-        if row.goal is not None:
-            aims += textwrap.wrap(f'{row.what}, {row.other}: {row.goal}', COLUMNS, subsequent_indent='    ')
-        before = row
-    lines += ['', '* measured on a sample of the tasks', *notes]
-    return '\n'.join([*lines, '', 'Goals', RULE, *aims] if goals else lines)
-
-
-def _line(what: str, here: str, other: str, there: str, ratio: str) -> str:
-    return f'{what:29}{here:>9}  {other:23}{there:>8}{ratio:>9}'
+    :param check: is called with the name of each call and its result, and is not measured.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    cpu: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            began, cpu_began = time.perf_counter(), time.process_time()
+            result = call()
+            cpu[name].append(time.process_time() - cpu_began)
+            seconds[name].append(time.perf_counter() - began)
+            check(name, result)
+    medians = ({name: statistics.median(values) for name, values in found.items()} for found in (seconds, cpu))
+    wall, used = medians
+    return wall, used
