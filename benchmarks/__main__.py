@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks import page
 from benchmarks.databases import use_disk
 from benchmarks.measure import FULL, SHORT, Row, Size, WrongResult
 from benchmarks.table import COLUMNS, goal, table
@@ -75,6 +76,8 @@ def main() -> None:
         found = {'machine': facts, 'size': size._asdict(), 'rows': shown, 'notes': notes}
         (output / 'results.txt').write_text(text + '\n', encoding='utf-8')
         (output / 'results.json').write_text(json.dumps(found, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
+    if output == Path(__file__).parent:
+        page.main()
     too_long = [line for line in text.splitlines() if len(line) > COLUMNS]
     if too_long:
         sys.exit('\n'.join([f'more than {COLUMNS} columns:', *too_long]))

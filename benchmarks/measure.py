@@ -51,7 +51,7 @@ class Size(NamedTuple):
 FULL = Size(
     counts=(10, 1_000, 100_000),
     rounds=31,
-    slow_rounds=5,
+    slow_rounds=7,
     sample=1_000,
     processes=15,
     due=(50, 200),

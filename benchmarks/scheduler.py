@@ -63,7 +63,11 @@ def wakeups(url: str, due: int) -> Iterator[Call]:
     :param url: of the database of its job store.
     """
     stores = {'default': SQLAlchemyJobStore(url, tablename=f'apscheduler_{due}')}
-    scheduler = ByHand(jobstores=stores, executors={'default': DebugExecutor()}, timezone=timezone.utc)
+    # a job runs however late it is, as here
+    defaults = {'misfire_grace_time': None}
+    scheduler = ByHand(
+        job_defaults=defaults, jobstores=stores, executors={'default': DebugExecutor()}, timezone=timezone.utc
+    )
     scheduler.start()
     scheduler.add_job(_count, DateTrigger(datetime.now(timezone.utc) + timedelta(days=183)), id='not due')
     for number in range(due):
