@@ -93,8 +93,14 @@ def _tasks(found: Found) -> Iterator[str]:
 
 
 def _history(found: Found) -> Iterator[str]:
-    rows = found.all('[Hh]istory')
-    if not rows:
+    reads = found.all('history', 'PostgreSQL$', 'runs$')
+    deleted = found.one('history', '^delete.*PostgreSQL$')
+    if not reads or deleted is None:
         return
-    slowest = max(rows, key=lambda row: row.here)
-    yield f'**History**: {slowest.what}: {shown(slowest.here, slowest.unit)}, next to {slowest.other}.'
+    slowest = max(reads, key=lambda row: row.here)
+    what = slowest.what.removesuffix(', PostgreSQL')
+    yield (
+        f'**History**: among ten times as many as {slowest.other} the slowest reading, *{what}*, takes '
+        f'{shown(slowest.here, "s")}, where it takes {shown(slowest.there, "s")} among these; '
+        f'{deleted.what.split()[1].rstrip(",")} old runs are deleted in {shown(deleted.here, "s")}.'
+    )
