@@ -74,8 +74,8 @@ def _servers(found: Found) -> Iterator[str]:
         return
     yield (
         f'**Servers**: {rounded(MINUTE / idle.here)} ticks with nothing due fit into a minute, one after another. One '
-        f'that finds all tasks taken costs {shown(late.here, "")} round trips, so more servers than have work cost '
-        'the database next to nothing.'
+        f'that finds all tasks taken costs {shown(late.here, "")} round trips, so that an idle server costs the '
+        'database next to nothing.'
     )
 
 
