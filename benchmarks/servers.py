@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.counting import statements
+from benchmarks.counting import UNCOUNTED, statements
 from benchmarks.databases import SHOWN, database, missing
 from benchmarks.measure import Row, Size, WrongResult
 from benchmarks.nothing_due import ROW
@@ -133,7 +133,7 @@ def _late(group: str, due: int, size: Size) -> Iterator[Row]:
     trips = []
     with database('postgresql') as url, proxy(url) as (through, until_now), ticks(url, 'late', due) as first:
         registry = configured(through, 'late', due=due).registry
-        for minute in range(6 + size.slow_rounds):
+        for minute in range(UNCOUNTED + size.slow_rounds):
             first()
             before = until_now()
             report = tick(registry, BEGIN + timedelta(minutes=minute))
@@ -141,5 +141,5 @@ def _late(group: str, due: int, size: Size) -> Iterator[Row]:
             if report.names('ok'):
                 raise WrongResult(f'tasks have run twice for minute {minute}: {report}')
         dispose(registry)
-    late = statistics.median(trips[6:])
+    late = statistics.median(trips[UNCOUNTED:])
     yield Row(group, 'a late process, round trips', ROW, late, 1, unit='', most=MOST_LATE)

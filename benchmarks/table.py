@@ -59,7 +59,10 @@ def table(rows: Iterable[Row], facts: Mapping[str, Any], notes: Iterable[str] = 
         lines.append(_line('' if same else row.what, figure, other, shown(row.there, row.unit), digits(row.ratio)))
         found = goal(row)
         if found is not None:
-            aims += textwrap.wrap(f'{row.what}, {row.other}: {found}', COLUMNS, subsequent_indent='    ')
+            if row.group not in aims:
+                aims.append(row.group)
+            text = f'{row.what}, {row.other}: {found}'
+            aims += textwrap.wrap(text, COLUMNS, initial_indent='  ', subsequent_indent='      ')
         before = row
     sampled = ['* measured on a sample of the tasks']
     lines += ['', *sampled, *(line for note in notes for line in textwrap.wrap(note, COLUMNS))]
