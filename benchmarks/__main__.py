@@ -32,6 +32,7 @@ GROUPS = (
     'handing_procrastinate',
     'handing_celery',
     'many',
+    'history',
     'due',
     'footprint',
     'runs',

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,8 +16,8 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from sqlalchemy import create_engine, text
 
 from benchmarks.application import caller, nothing
+from benchmarks.databases import SHOWN, database, missing
 from benchmarks.measure import Row, Size, WrongResult, medians
-from benchmarks.store import SHOWN, missing
 from pyramid_cron.schedules import clock
 from pyramid_cron.scripts.history import history_text
 from pyramid_cron.scripts.listing import format_table
@@ -27,7 +25,6 @@ from pyramid_cron.store.pruning import Pruning
 from pyramid_cron.store.schema import gaps, runs, tasks, ticks
 from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.task_summary import summarize_all
-from tests.support.databases import DATABASES
 
 GROUP = 'What is read of a history, and of one a tenth as long'
 OF_GAPS = 'pcron history, without its start'
@@ -80,12 +77,6 @@ def rows(size: Size) -> Iterator[Row]:
             yield from _gaps(stack, name, shown, size)
 
 
-def _database(stack: ExitStack, name: str) -> str:
-    folder = stack.enter_context(tempfile.TemporaryDirectory())
-    url: str = stack.enter_context(DATABASES[name](Path(folder)))
-    return url
-
-
 def _application(url: str, lines: list[str]) -> Any:
     settings = {'cron.store': url, 'cron.app': APP, 'cron.timezone': 'UTC'}
     with Configurator(settings=settings) as config:
@@ -103,7 +94,7 @@ def _readings(stack: ExitStack, name: str, shown: str, size: Size) -> Iterator[R
     functions: dict[str, dict[str, Callable[[], object]]] = {}
     registries = []
     for side, count in counts.items():
-        app = _application(_database(stack, name), [line for line, _ in _tasks()])
+        app = _application(stack.enter_context(database(name)), [line for line, _ in _tasks()])
         stack.callback(app.registry['cron_store'].database.engine.dispose)
         last = _fill(app.registry, count)
         registries.append(app.registry)
@@ -216,14 +207,14 @@ def _history(registry: Any, *names: str, failed: bool = False) -> str:
 
 def _delete(registry: Any, last: datetime) -> float:
     """Return the seconds in which as many old runs are deleted as a minute brings."""
-    database = registry['cron_store'].database
-    with database.begin() as connection:
+    tables = registry['cron_store'].database
+    with tables.begin() as connection:
         oldest = connection.select(runs, runs.c.started).order_by(runs.c.started).limit(1)
         before = connection.scalar(oldest.offset(OLD))
     began = time.perf_counter()
-    Pruning(database, last - before).prune(last)
+    Pruning(tables, last - before).prune(last)
     seconds = time.perf_counter() - began
-    with database.begin() as connection:
+    with tables.begin() as connection:
         if connection.scalar(oldest) != before:
             raise WrongResult('the old runs are not deleted')
     return seconds
@@ -236,10 +227,10 @@ def _gaps(stack: ExitStack, name: str, shown: str, size: Size) -> Iterator[Row]:
         for number in range(100)
         for line in LINES
     ]
-    registry = _application(_database(stack, name), lines).registry
-    database, last = registry['cron_store'].database, clock.current_minute()
-    stack.callback(database.engine.dispose)
-    with database.begin() as connection:
+    registry = _application(stack.enter_context(database(name)), lines).registry
+    tables, last = registry['cron_store'].database, clock.current_minute()
+    stack.callback(tables.engine.dispose)
+    with tables.begin() as connection:
         connection.execute(connection.insert(ticks), {'last_minute': last})
         firsts = [last - number * timedelta(hours=11) for number in range(1, 51)]
         made = [{'first_minute': first, 'last_minute': first + timedelta(hours=2)} for first in firsts]

@@ -19,19 +19,19 @@ log = logging.getLogger(__name__)
 LONG_WAIT = 2.0
 
 
-def batches(due: Iterable[Run]) -> list[tuple[SharedClaims, Engine, list[Run]]]:
-    """Return the runs that are enqueued together, with their claims and one of their engines.
+def batches(due: Iterable[Run]) -> list[tuple[SharedClaims, list[Run]]]:
+    """Return the runs that are enqueued together, with their claims.
 
     Idle ones are none of them, because they are enqueued only while time is left.
     """
-    found: dict[Any, tuple[SharedClaims, Engine, list[Run]]] = {}
+    found: dict[Any, tuple[SharedClaims, list[Run]]] = {}
     for run in due:
         engine, shared = run.engine, run.shared
         if engine is not None and shared is not None and run.not_claimed is None and not run.task.idle:
             # a callable need not be hashable
             broker = engine.broker if isinstance(engine.broker, str) else id(engine.broker)
-            found.setdefault((broker, engine.within_claim), (shared, engine, []))[2].append(run)
-    return [batch for batch in found.values() if len(batch[2]) > 1]
+            found.setdefault((broker, engine.within_claim), (shared, []))[1].append(run)
+    return [batch for batch in found.values() if len(batch[1]) > 1]
 
 
 class Enqueuing:

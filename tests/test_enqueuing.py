@@ -68,7 +68,7 @@ def enqueuing():
 def test_runs_are_enqueued_together_by_their_broker():
     celery, slow, other = Engine('celery'), Engine('celery'), Engine([])
     runs = [Run(str(number), engine) for number, engine in enumerate([celery, other, slow, None, other, Engine('x')])]
-    assert [names(batch) for _, _, batch in batches(runs)] == [['0', '2'], ['1', '4']]
+    assert [names(batch) for _, batch in batches(runs)] == [['0', '2'], ['1', '4']]
 
 
 def test_equal_callables_are_not_one_broker():
@@ -86,7 +86,7 @@ def test_a_run_that_may_not_begin_is_not_enqueued():
     engine = Engine()
     runs = [Run('one', engine), Run('other', engine), Run('third', engine)]
     runs[0].not_claimed = NotClaimed('paused')
-    assert [names(batch) for _, _, batch in batches(runs)] == [['other', 'third']]
+    assert [names(batch) for _, batch in batches(runs)] == [['other', 'third']]
 
 
 def test_what_is_claimed_is_sent_and_recorded_together(enqueuing):

@@ -446,7 +446,11 @@ def test_a_task_that_is_still_running_is_skipped(app, hanging, caplog):
     report = app.run(later=1)
     assert outcomes(report) == [('hanging', 'skipped'), ('other', 'ok')]
     assert report.tasks[0].reason == 'still running'
-    assert ('pyramid_cron.runner', logging.WARNING, 'task hanging is skipped: still running') in caplog.record_tuples
+    assert (
+        'pyramid_cron.task_runner',
+        logging.WARNING,
+        'task hanging is skipped: still running',
+    ) in caplog.record_tuples
     assert str(report) == 'ok'
 
 
@@ -461,7 +465,11 @@ def test_a_task_that_runs_for_longer_than_the_window_is_stuck(app, hanging, capl
     assert outcomes(report) == [('hanging', 'stuck'), ('other', 'ok'), ('bad', 'failed')]
     assert str(report) == f'fail: 1 of 3 tasks failed: bad; 1 is stuck: hanging (running for {shown})'
     assert report.failed
-    assert ('pyramid_cron.runner', logging.ERROR, f'task hanging is stuck: running for {shown}') in caplog.record_tuples
+    assert (
+        'pyramid_cron.task_runner',
+        logging.ERROR,
+        f'task hanging is stuck: running for {shown}',
+    ) in caplog.record_tuples
     assert report.as_dict()['tasks'][0] == {
         'name': 'hanging',
         'outcome': 'stuck',
@@ -487,7 +495,7 @@ def test_a_task_runs_once_for_a_minute(app, caplog):
     assert report.tasks[0].reason == 'already run'
     assert str(report) == f'ok: 1 of 2 tasks already run for {INSTANT.astimezone():%H:%M}'
     assert not report.failed
-    assert ('pyramid_cron.runner', logging.INFO, 'task first is skipped: already run') in caplog.record_tuples
+    assert ('pyramid_cron.task_runner', logging.INFO, 'task first is skipped: already run') in caplog.record_tuples
     assert [record for record in caplog.records if record.levelno > logging.INFO] == []
 
 

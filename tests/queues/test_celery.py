@@ -167,7 +167,7 @@ def test_a_failing_task_fails_in_celery_too(made, broker, caplog):
         celery.signals.task_failure.disconnect(note)
     assert failures == ['task task failed: LookupError: no']
     # our own log has the error with its traceback
-    assert [record.name for record in caplog.records if record.levelname == 'ERROR'] == ['pyramid_cron.runner']
+    assert [record.name for record in caplog.records if record.levelname == 'ERROR'] == ['pyramid_cron.task_runner']
     assert statuses(app) == ['failed']
 
 
