@@ -41,7 +41,7 @@ from pyramid_cron.store.task_conditions import (
 from pyramid_cron.store.task_state import FOR_EVER, SEEN_INTERVAL, UNREGISTERED_AFTER, TaskState
 from pyramid_cron.tasks import Task
 
-# names in a list of parameters of one statement; for more it reads all rows
+# names that are a parameter each; for more it reads all rows
 MOST_NAMES = 5000
 # the highest attempt of a minute that is repeated because its process died
 MOST_ATTEMPTS_OF_LOST = 3
@@ -92,14 +92,14 @@ class TaskStates:
         :param names: tasks to return beside those that are claimed or are to run once more; ``None`` for all.
         :param minute: the minute of a tick, to return tasks as well that may owe it or one before.
         """
-        if names is None or len(names) > MOST_NAMES:
+        if names is None or self._are_too_many(names):
             return self._states(select_states(), {})
         query = _select_wanted(self._connection.dialect, minute is not None)
         return self._states(query, of_names(names) | ({} if minute is None else of_minute(minute)))
 
     def load_behind(self, names: Collection[str], minute: datetime) -> dict[str, TaskState]:
         """Return the states of those of some tasks that have not begun for a minute, or are to run once more for it."""
-        if len(names) > MOST_NAMES:
+        if self._are_too_many(names):
             return self.load()
         values = of_names(names) | {THIS_MINUTE.key: minute}
         return self._states(_select_behind(self._connection.dialect), values)
@@ -107,6 +107,9 @@ class TaskStates:
     def renamed(self, names: Collection[str]) -> dict[str, TaskState]:
         """Return the states of the tasks that had one of these names before their present ones."""
         return self._states(_select_renamed(self._connection.dialect), of_names(names))
+
+    def _are_too_many(self, names: Collection[str]) -> bool:
+        return len(names) > MOST_NAMES and not self._connection.dialect.has_arrays
 
     def _states(self, query: Select[Any], values: dict[str, Any]) -> dict[str, TaskState]:
         return {state.task: state for state in map(state_of, self._connection.rows(query, values))}

@@ -1,10 +1,13 @@
 """Claims of several runs: the first that is free, or all that go to one engine."""
 
+import threading
+
 import pytest
 from sqlalchemy import select
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.reports import TaskReport
+from pyramid_cron.store import claiming
 from pyramid_cron.store.schema import runs as history
 from pyramid_cron.store.schema import tasks
 from pyramid_cron.store.tick_work import FEWEST_LOOKS
@@ -215,3 +218,85 @@ def test_a_batch_without_a_database_fails_task_by_task(servers, queue, warnings)
     assert report.names('failed') == NAMES
     assert {str(task.exception) for task in report.tasks} == {GONE}
     assert queue == []
+
+
+class WithinClaim:
+    """An engine that enqueues within the claim, and refuses one task."""
+
+    within_claim, broker = True, 'a broker'
+
+    def __init__(self):
+        self.batches = []
+
+    def enqueue_all(self, runs, connection):
+        self.batches.append(len(runs))
+        if NAMES[4] in names(runs):
+            raise ConnectionError('not this one')
+
+
+def test_a_batch_that_fails_is_taken_apart(servers, warnings):
+    server = servers.start(catch_up=LONG)
+    engine = WithinClaim()
+    for name in NAMES:
+        server.add(name, min=1)
+    server.ready()
+    for name in NAMES:
+        server.task(name).engine = engine
+    server.tick(0)
+    report = server.tick(1)
+    assert report.names('failed') == [NAMES[4]]
+    assert report.names('queued') == [name for name in NAMES if name != NAMES[4]]
+    # halves of nine until it is one of two, and then each by itself
+    assert engine.batches == [9, 4, 5, 2, 3, 1, 1]
+    assert [row['task'] for row in servers.rows(tasks) if row['run_id'] is None] == [NAMES[4]]
+    failed = (NAMES[4], 'failed', 'it cannot be enqueued: ConnectionError: not this one')
+    assert failed in servers.history('task', 'outcome', 'reason')
+
+
+def test_many_tasks_are_enqueued_in_batches(servers, queue, monkeypatch):
+    # so that the test needs no thousand tasks
+    monkeypatch.setattr(claiming, 'LARGEST_BATCH', 4)
+    server = servers.start(catch_up=LONG)
+    engine = WithinClaim()
+    engine.enqueue_all = lambda runs, connection: engine.batches.append(len(runs))
+    for name in NAMES:
+        server.add(name, min=1)
+    server.ready()
+    for name in NAMES:
+        server.task(name).engine = engine
+    server.tick(0)
+    assert server.tick(1).names('queued') == NAMES
+    # the last one by itself
+    assert engine.batches == [4, 4, 1]
+
+
+@pytest.mark.parametrize('claim', ['claim_first', 'claim_all'])
+def test_without_a_heartbeat_nothing_stays_claimed(servers, two, claim, warnings):
+    first, _ = two
+    runs = first.runs(1)
+    # without the thread of the tick before
+    first.claims.own._begin()
+    # no system has that much memory for a thread
+    before = threading.stack_size(2**46)
+    try:
+        with pytest.raises(RuntimeError):
+            getattr(first.claims, claim)(runs)
+    finally:
+        threading.stack_size(before)
+    first.claims.own.heartbeat.beat()
+    assert {row['run_id'] for row in servers.rows(tasks)} == {None}
+
+
+def test_a_run_that_skips_minutes_is_claimed_by_itself(servers, two, warnings):
+    first, second = two
+    first.tick(2)
+    second.runs(5)
+    runs = first.runs(5)
+    assert runs[0].decision.missed
+    claimed = first.claims.claim_first(runs)
+    assert (names(claimed.runs), claimed.not_free) == (NAMES[:1], [])
+    servers.change(NAMES[1], run_id='other')
+    claimed = first.claims.claim_first(runs[1:])
+    # its reason is known at once
+    assert (claimed.runs, claimed.not_free) == ([], [])
+    assert runs[1].not_claimed.reason.startswith('still running')
