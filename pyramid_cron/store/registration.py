@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from operator import attrgetter
 
 from pyramid_cron.claims import Unavailable
 from pyramid_cron.events import TaskUnregistered
@@ -16,6 +17,9 @@ from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.tasks import Task
 
 log = logging.getLogger(__name__)
+
+# new tasks that one transaction registers: those of the other servers of a deploy wait for it
+MOST_AT_ONCE = 5000
 
 
 class Registration:
@@ -43,10 +47,13 @@ class Registration:
         new = [task for task in wanted if task.name not in states and task.name not in others]
         if not new:
             return states
-        with self._database.begin() as connection:
-            of_tasks = TaskStates(connection)
-            of_tasks.register(new, instant)
-            return {**states, **of_tasks.load([task.name for task in new])}
+        # in one order, or else the transactions of two servers could wait for each other
+        new.sort(key=attrgetter('name'))
+        for start in range(0, len(new), MOST_AT_ONCE):
+            with self._database.begin() as connection:
+                TaskStates(connection).register(new[start : start + MOST_AT_ONCE], instant)
+        with self._database.autocommit() as connection:
+            return {**states, **TaskStates(connection).load([task.name for task in new])}
 
     def see(self, states: Mapping[str, TaskState], instant: datetime, future: datetime) -> None:
         """Record that tasks are registered here, for those of which that was recorded long ago, or in the future.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 from functools import cache, lru_cache
-from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, case, literal, or_
@@ -125,7 +124,6 @@ class TaskStates:
         """
         # first_seen itself is not owed
         before = minute - MINUTE
-        # in one order, or else the transactions of two servers could wait for each other
         rows = [
             {
                 'task': task.name,
@@ -137,7 +135,7 @@ class TaskStates:
                 'attempt': 0,
                 'transactional': False,
             }
-            for task in sorted(new, key=attrgetter('name'))
+            for task in new
         ]
         if self._connection.dialect.has_arrays:
             statement = _insert_lists(self._connection.dialect, tuple(rows[0]))
