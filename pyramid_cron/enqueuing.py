@@ -48,9 +48,10 @@ class Enqueuing:
         # of engines that have kept a task waiting in vain
         self._silent_brokers: list[object] = []
 
-    def enqueue(self, run: Run, engine: Engine) -> TaskReport:
-        """Enqueue a run that is claimed, unless its claim has done so."""
+    def enqueue(self, run: Run) -> TaskReport:
+        """Enqueue a run that is claimed and has an engine, unless its claim has done so."""
         task, began = run.task, self._monotonic()
+        engine: Any = run.engine
         try:
             if not engine.within_claim:
                 self._require_answering(engine)
@@ -89,8 +90,7 @@ class Enqueuing:
         reports: dict[Run, TaskReport] = {}
         try:
             for run in runs:
-                if run.engine is not None:
-                    reports[run] = self.enqueue(run, run.engine)
+                reports[run] = self.enqueue(run)
         except BaseException:
             for run in runs[len(reports) :]:
                 run.interrupt()

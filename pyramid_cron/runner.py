@@ -185,10 +185,10 @@ class _Loop:
         """Report why runs were not free, and claim those by themselves that are free now."""
         runs, self.not_free = self.not_free, []
         reasons: list[NotClaimed | None] = [None] * len(runs)
-        if runs[0].shared is not None:
-            with suppress(Unavailable):
-                # without the database each claim finds that out
-                reasons = runs[0].shared.why_not_free(runs)
+        shared: Any = runs[0].shared
+        with suppress(Unavailable):
+            # without the database each claim finds that out
+            reasons = shared.why_not_free(runs)
         self.left = [run for run, reason in zip(runs, reasons, strict=True) if reason is None]
         for run, reason in zip(runs, reasons, strict=True):
             if reason is not None:

@@ -77,10 +77,8 @@ class TaskRunner:
     def run_claimed(self, run: Run) -> TaskReport:
         """Run a task that is claimed, or enqueue it, and release it."""
         try:
-            if run.engine is None:
-                report = self.call(run, self.scheduled_for(run))
-            else:
-                report = self.enqueuing.enqueue(run, run.engine)
+            enqueued = run.engine is not None
+            report = self.enqueuing.enqueue(run) if enqueued else self.call(run, self.scheduled_for(run))
         except BaseException:
             run.interrupt()
             raise

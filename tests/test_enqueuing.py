@@ -136,7 +136,7 @@ def test_an_exit_interrupts_what_is_not_sent(enqueuing):
 
 def test_a_run_reports_its_engine(enqueuing, caplog):
     caplog.set_level('INFO', 'pyramid_cron')
-    assert enqueuing.enqueue(Run('one', engine := Engine()), engine) == TaskReport('one', QUEUED, 0.0)._replace(
+    assert enqueuing.enqueue(Run('one', Engine())) == TaskReport('one', QUEUED, 0.0)._replace(
         seconds=pytest.approx(0, abs=1)
     )
     assert caplog.messages[0].startswith('task one is enqueued with ')

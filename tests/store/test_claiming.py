@@ -3,15 +3,20 @@
 import threading
 
 import pytest
+from pyramid.scripting import prepare
 from sqlalchemy import select
 
+from pyramid_cron import runner
 from pyramid_cron.claims import Unavailable
+from pyramid_cron.orders import Order
 from pyramid_cron.reports import TaskReport
+from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store import claiming
 from pyramid_cron.store.schema import runs as history
 from pyramid_cron.store.schema import tasks
 from pyramid_cron.store.tick_work import FEWEST_LOOKS
 from tests.support.enqueueing import LONG, Queue
+from tests.support.servers import INSTANT
 from tests.support.statements import GONE
 
 pytestmark = pytest.mark.each_database
@@ -300,3 +305,15 @@ def test_a_run_that_skips_minutes_is_claimed_by_itself(servers, two, warnings):
     # its reason is known at once
     assert (claimed.runs, claimed.not_free) == ([], [])
     assert runs[1].not_claimed.reason.startswith('still running')
+
+
+def test_nothing_is_enqueued_after_a_stop(servers, queue, warnings):
+    server = servers.start(catch_up=LONG)
+    for name in NAMES:
+        server.add(name, via=queue, min=1)
+    server.tick(0)
+    order = Order(server.registry, INSTANT + MINUTE, stop=lambda: True)
+    with prepare(registry=server.registry) as env:
+        report = runner.run(env['request'], order)
+    assert {task.reason for task in report.tasks} == {'stopping'}
+    assert queue == []

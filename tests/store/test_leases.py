@@ -318,6 +318,17 @@ def test_a_run_without_a_heartbeat_does_not_begin(servers, server, warnings):
     assert server.ran == [('task', 0)]
 
 
+def test_a_named_run_without_a_heartbeat_does_not_begin(servers, server, warnings):
+    server.ready()
+    before = threading.stack_size(2**46)
+    try:
+        assert server.tick(names=['task']).failed
+    finally:
+        threading.stack_size(before)
+    assert server.ran == []
+    assert str(server.tick(names=['task'])) == 'ok'
+
+
 def test_a_heartbeat_keeps_no_process_alive(begin):
     assert begin(Heartbeat(Beats(), 3600)).daemon
 

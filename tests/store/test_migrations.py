@@ -18,6 +18,7 @@ from pyramid_cron.store.dialects import dialect_of
 from pyramid_cron.store.engine import make_engine
 from pyramid_cron.store.migrations import (
     RENAMED,
+    UNVERSIONED,
     VERSION,
     _of_table,
     has_tables,
@@ -26,7 +27,7 @@ from pyramid_cron.store.migrations import (
     upgrade,
     upgrade_statements,
 )
-from pyramid_cron.store.schema import NOT_GOOD, processes, runs, schema, tasks
+from pyramid_cron.store.schema import NOT_GOOD, gaps, processes, runs, schema, tasks
 from pyramid_cron.store.schema_check import differences
 from tests.support import schema_0
 from tests.support.mysql_inspector import MySQLInspector
@@ -565,3 +566,11 @@ def test_mysql_converts_old_tables_and_limits_no_index(tmp_path, engines):
     assert not any('cron_tasks_needing_attention' in text for text in ddl)
     [whole] = [text for text in ddl if 'INDEX cron_runs_not_good_by_start' in text]
     assert 'WHERE' not in whole
+
+
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
+def test_tables_of_which_one_is_missing_have_no_version(engine):
+    with engine.begin() as connection:
+        gaps.drop(connection)
+        schema.drop(connection)
+        assert stored_version(connection) == UNVERSIONED
