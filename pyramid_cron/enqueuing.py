@@ -79,7 +79,13 @@ class Enqueuing:
         A run that is neither claimed nor found not to be free has to be enqueued by itself.
         """
         began = self._monotonic()
-        claimed = shared.claim_all(runs)
+        try:
+            claimed = shared.claim_all(runs)
+        except BaseException as exc:
+            if ends_process(exc, self._exits):
+                raise
+            log_error(log, exc, '%d tasks cannot be enqueued together, and are one by one', len(runs))
+            claimed = Claimed([], [])
         if runs[0].engine is not None and runs[0].engine.within_claim:
             seconds = self._monotonic() - began
             return {run: _enqueued(run, seconds) for run in claimed.runs}, claimed

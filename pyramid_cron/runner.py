@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from pyramid_cron.claims import Claims, Found, NotClaimed, Run, SharedClaims, Unavailable
+from pyramid_cron.claims import Claims, Found, NotClaimed, Run, SharedClaims
 from pyramid_cron.enqueuing import batches
 from pyramid_cron.events import RunFinished, RunStarted, TaskFinished, has_subscribers, notify
 from pyramid_cron.isolation import enable_loggers, ends_process
@@ -186,8 +186,8 @@ class _Loop:
         runs, self.not_free = self.not_free, []
         reasons: list[NotClaimed | None] = [None] * len(runs)
         shared: Any = runs[0].shared
-        with suppress(Unavailable):
-            # without the database each claim finds that out
+        with suppress(Exception):
+            # each claim finds out by itself what is wrong
             reasons = shared.why_not_free(runs)
         self.left = [run for run, reason in zip(runs, reasons, strict=True) if reason is None]
         for run, reason in zip(runs, reasons, strict=True):

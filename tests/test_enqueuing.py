@@ -140,3 +140,23 @@ def test_a_run_reports_its_engine(enqueuing, caplog):
         seconds=pytest.approx(0, abs=1)
     )
     assert caplog.messages[0].startswith('task one is enqueued with ')
+
+
+def test_a_claim_that_fails_leaves_each_to_itself(enqueuing, caplog):
+    class Broken(Shared):
+        def claim_all(self, runs):
+            raise RuntimeError('no thread left')
+
+    engine = Engine()
+    reports, claimed = enqueuing.enqueue_all(Broken(), [Run('one', engine), Run('other', engine)])
+    assert (reports, claimed) == ({}, Claimed([], []))
+    assert caplog.messages == ['2 tasks cannot be enqueued together, and are one by one']
+
+
+def test_an_exit_in_a_claim_passes_through(enqueuing):
+    class Stops(Shared):
+        def claim_all(self, runs):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        enqueuing.enqueue_all(Stops(), [Run('one', Engine()), Run('other', Engine())])

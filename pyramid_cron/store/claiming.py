@@ -149,8 +149,7 @@ class Claiming:
             try:
                 self._own.heartbeat.begin(len(claimed))
             except BaseException:
-                for run in claimed:
-                    self._completion.abandon(run, NO_HEARTBEAT, has_begun=False)
+                self._abandon_each(claimed, NO_HEARTBEAT)
                 raise
         return claimed
 
@@ -194,14 +193,17 @@ class Claiming:
         """Abandon the claims of runs after an error, because they may have been committed all the same."""
         if isinstance(exc, (CircuitOpen, NotSent, Refused)):
             return
-        for run in runs:
-            self._completion.abandon(run, NOT_ANSWERED, has_begun=False)
-            if run.enqueued_id is None:
-                # for another claim: this one is released under its token
-                run.run_id = new_token()
+        self._abandon_each(runs, NOT_ANSWERED)
         heartbeat = self._own.heartbeat
         heartbeat.begin()
         heartbeat.end(after_beat=True)
+
+    def _abandon_each(self, runs: Sequence[StoredRun], reason: str) -> None:
+        for run in runs:
+            self._completion.abandon(run, reason, has_begun=False)
+            if run.enqueued_id is None:
+                # for another claim: this one is released under its token
+                run.run_id = new_token()
 
     def _record_not_sent(self, run: StoredRun, exc: NotSent) -> None:
         """Record that a run could not be enqueued, whose claim is rolled back. The next tick finds it as missed."""
