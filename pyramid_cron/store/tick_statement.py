@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import and_, func, or_
+from sqlalchemy import and_, or_
 
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import Dialect
@@ -15,11 +15,7 @@ from pyramid_cron.store.schema import NEEDS_ATTENTION, tasks, ticks
 from pyramid_cron.store.task_columns import COLUMNS, is_named, joined, of_names, state_of
 from pyramid_cron.store.task_conditions import may_owe
 from pyramid_cron.store.task_state import TaskState
-from pyramid_cron.store.ticks import Tick, Ticks, columns, of_tick, upsert
-
-# until the end of the transaction, which is that of the statement. The row of a tick is not worth a wait for the disk:
-# lost with the machine, it makes a gap of a minute
-DOES_NOT_WAIT_FOR_DISK = func.set_config('synchronous_commit', 'off', True)
+from pyramid_cron.store.ticks import DOES_NOT_WAIT_FOR_DISK, Tick, Ticks, columns, of_tick, upsert
 
 
 def record_and_load(

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, Boolean, ColumnElement, Double, and_, bindparam, case, null, or_
+from sqlalchemy import BindParameter, Boolean, ColumnElement, Double, and_, bindparam, case, func, null, or_
 
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection
@@ -20,6 +20,9 @@ NOTHING_DUE = bindparam('nothing_due', type_=Boolean())
 MINUTE_BEFORE = bindparam('minute_before_this', type_=ticks.c.last_minute.type)
 THIS_PROBLEM = bindparam('this_problem', type_=ticks.c.problem.type)
 IN_TIME = NOW >= EARLIEST
+# until the end of the transaction, which is that of the statement. The row of a tick is not worth a wait for the disk:
+# lost with the machine, it makes a gap of a minute
+DOES_NOT_WAIT_FOR_DISK = func.set_config('synchronous_commit', 'off', True)
 #: the newest minute that had a tick as a value for a statement
 LAST_MINUTE = StoreConnection.select(ticks, ticks.c.last_minute).scalar_subquery()
 
@@ -113,7 +116,8 @@ class Ticks:
 
         :param problem: what could not be done, ``None`` if all is done.
         """
-        self._connection.execute(finish(problem is None), of_finish(minute, problem))
+        waits = not self._connection.dialect.has_writing_ctes
+        self._connection.execute(_finish(problem is None, waits), of_finish(minute, problem))
 
     def state(self) -> TickState | None:
         """Return what is known of the ticks, ``None`` if there was none."""
@@ -257,6 +261,11 @@ def finish(is_done: bool) -> Any:
         done = and_(older, ticks.c.last_minute >= THIS_MINUTE)
         values['done_minute'] = case((done, THIS_MINUTE), else_=ticks.c.done_minute)
     return StoreConnection.update(ticks).values(values)
+
+
+@cache
+def _finish(is_done: bool, waits: bool) -> Any:
+    return finish(is_done) if waits else finish(is_done).returning(DOES_NOT_WAIT_FOR_DISK)
 
 
 def of_finish(minute: datetime, problem: str | None = None) -> dict[str, Any]:

@@ -104,6 +104,11 @@ def test_a_joined_run_costs_one_statement_in_its_transaction(relay):
         server.tick(FIRST + TICKS)
     # the task's own, and the end of the run
     assert len(statements) == 2
+    before = syncs(server.engine)
+    for minute in range(FIRST + TICKS + 1, FIRST + 2 * TICKS + 1):
+        server.tick(minute)
+    # the claim, that the run is joined, and the task's own commit
+    assert 3 * TICKS <= syncs(server.engine) - before <= 3 * TICKS + 3
     server.engine.dispose()
     own.dispose()
 
