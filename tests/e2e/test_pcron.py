@@ -43,8 +43,8 @@ def test_list_is_a_line_for_each_task_that_fits(pcron, ini, columns):
     first, *lines = done.stdout.splitlines()
     assert first.startswith('NEXT')
     assert max(map(len, lines)) <= columns
-    # which is next depends on the time of the day
-    names = {name for name in DEMO for line in lines[:5] if name in line}
+    # which is next, and how much of a name fits beside that, depends on the time of the day
+    names = {name for name in DEMO for line in lines[:5] if name[-10:] in line}
     assert (names == set(DEMO)) or columns == 40
     assert ' '.join(lines[5:]) == ' Times are in local time. Trigger: /cron'
 

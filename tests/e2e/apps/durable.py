@@ -17,6 +17,7 @@ import zope.sqlalchemy
 from pyramid.config import Configurator
 from sqlalchemy import String, UniqueConstraint, create_engine, event
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
+from sqlalchemy.sql import visitors
 
 from pyramid_cron.orders import run_through
 
@@ -105,11 +106,18 @@ def tick_view(request):
     return tick(request.registry['app'], int(request.matchdict['minute']))
 
 
+# whether this process has been
+FROZEN = []
+
+
 def freeze_in_claim(connection, cursor, text, parameters, context, executemany):
     statement = context.compiled and context.compiled.statement
-    if statement is not None and statement.is_update and statement.table.name == 'cron_tasks':
-        event.remove(connection.engine, 'after_cursor_execute', freeze_in_claim)
-        os.kill(os.getpid(), signal.SIGSTOP)
+    # on PostgreSQL a part of a statement that has done all of it, and is committed
+    parts = [] if statement is None else visitors.iterate(statement)
+    if any(getattr(part, 'is_update', False) and part.table.name == 'cron_tasks' for part in parts):
+        if not FROZEN:
+            FROZEN.append(True)
+            os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def effect(system, only=None):
