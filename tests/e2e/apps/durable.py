@@ -114,10 +114,9 @@ def freeze_in_claim(connection, cursor, text, parameters, context, executemany):
     statement = context.compiled and context.compiled.statement
     # on PostgreSQL a part of a statement that has done all of it, and is committed
     parts = [] if statement is None else visitors.iterate(statement)
-    if any(getattr(part, 'is_update', False) and part.table.name == 'cron_tasks' for part in parts):
-        if not FROZEN:
-            FROZEN.append(True)
-            os.kill(os.getpid(), signal.SIGSTOP)
+    if not FROZEN and any(getattr(part, 'is_update', False) and part.table.name == 'cron_tasks' for part in parts):
+        FROZEN.append(True)
+        os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def effect(system, only=None):
