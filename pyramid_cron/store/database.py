@@ -127,7 +127,8 @@ class Database:
             engine = self._prepared()
         with _open(engine) as connection:
             try:
-                connection.execution_options(**options)
+                if options:
+                    connection.execution_options(**options)
             except Exception as exc:
                 # PyMySQL sends a statement here, the errors of which SQLAlchemy does not see
                 connection.invalidate()

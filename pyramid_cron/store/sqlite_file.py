@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +16,8 @@ from sqlalchemy import URL
 
 WRITE_AHEAD_LOG = '-wal'
 SIDE_FILES = (WRITE_AHEAD_LOG, '-shm')
+# seconds between two looks at them
+SIDE_FILES_SECONDS = 1.0
 
 # device and inode, which a file keeps as long as it is open
 Identity = tuple[int, int]
@@ -50,10 +55,13 @@ class OpenFile:
     same path finds the write-ahead log of the old file there, and applies it to the new one.
 
     :param path: where it is, through symbolic links.
+    :param monotonic: a monotonic clock in seconds.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.path = path
+        self._monotonic = monotonic
+        self._looked_at = -math.inf
         self._identity: Identity | None = None
         self._real_path = ''
         self._side_files: dict[str, Identity | None] = {}
@@ -70,8 +78,11 @@ class OpenFile:
             return False
         if identity(self.path) != self._identity:
             return True
-        # SQLite makes and removes them at any time
-        self._side_files = {suffix: identity(self._real_path + suffix) for suffix in SIDE_FILES}
+        # SQLite makes and removes them at any time, though not with each transaction
+        now = self._monotonic()
+        if now - self._looked_at >= SIDE_FILES_SECONDS:
+            self._looked_at = now
+            self._side_files = {suffix: identity(self._real_path + suffix) for suffix in SIDE_FILES}
         return False
 
     def leave(self) -> str:
@@ -81,6 +92,7 @@ class OpenFile:
         if identity(self._real_path) != self._identity:
             text += ''.join(map(self._set_aside, SIDE_FILES))
         self._identity = None
+        self._looked_at = -math.inf
         return text
 
     def _set_aside(self, suffix: str) -> str:
