@@ -103,9 +103,9 @@ class Claiming:
             self._add_problem(first, exc)
             raise
         not_free = wanted[: wanted.index(claimed[0])] if claimed else wanted
-        if not_free:
-            # other processes claim too
-            first.work.looks = min(first.work.looks * 4, MOST_LOOKS)
+        # as many as other processes claim meanwhile, and more
+        looks = 2 * len(not_free) + 1 if claimed else 4 * len(wanted)
+        first.work.looks = min(looks, MOST_LOOKS)
         return Claimed(claimed, not_free)
 
     def _claim_only(self, run: StoredRun) -> Claimed:
