@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -240,6 +240,8 @@ class Tasks:
         self._names = Names()
         self._by_zone: dict[ZoneInfo | None, Index[Task]] = {}
         self._added = 0
+        # with the number of tasks that were added before
+        self._stored: tuple[int, dict[str, Task]] = (0, {})
 
     def __iter__(self) -> Iterator[Task]:
         return iter(self._tasks.values())
@@ -280,6 +282,14 @@ class Tasks:
         if len(found) > 1:
             due.sort(key=BY_POSITION)
         return due
+
+    def stored(self) -> Mapping[str, Task]:
+        """Return the tasks that the store keeps, by their names: the same object until another task is added."""
+        added, stored = self._stored
+        if added != self._added:
+            stored = {task.name: task for task in self if task.store}
+            self._stored = self._added, stored
+        return stored
 
     def named(self, names: Collection[str]) -> list[Task]:
         """Return the tasks with these names, in the order of the names.

@@ -34,6 +34,7 @@ from sqlalchemy import (
     insert,
     select,
     true,
+    union,
     update,
 )
 
@@ -104,6 +105,11 @@ class StoreConnection:
     def select_new(*values: Any) -> Select[Any]:
         """Return a SELECT of the application's name and of values, from no table: for an INSERT with a condition."""
         return select(THIS_APP, *values)
+
+    @staticmethod
+    def union(*queries: Select[Any]) -> Any:
+        """Return a FROM clause with the rows of several SELECTs, each of them once."""
+        return union(*queries).subquery()
 
     @staticmethod
     def exists(table: FromClause) -> Exists:

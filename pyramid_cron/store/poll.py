@@ -98,7 +98,7 @@ class Poll:
 
         :raises Unavailable: if the minute is too far ahead of the database's clock, and without the database.
         """
-        stored = {task.name: task for task in tasks if task.store}
+        stored = tasks.stored()
         polled = self._read(tasks, stored, work)
         if polled is None:
             work.is_recorded = True

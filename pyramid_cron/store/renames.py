@@ -51,11 +51,13 @@ def under_other_names(
     :param registered: the tasks that the store keeps, by their names.
     :param before: the newest minute that had a tick before the present one.
     """
-    by_former = {former: task.name for task in registered.values() for former in task.was}
     found: dict[str, TaskState] = {}
-    for name, state in states.items():
-        if name in registered:
-            continue
+    others = {name: state for name, state in states.items() if name not in registered}
+    if not others:
+        # as at most ticks, which need no look at all tasks
+        return found
+    by_former = {former: task.name for task in registered.values() for former in task.was}
+    for name, state in others.items():
         own = by_former.get(name)
         if own is None and state.renamed_from in registered and not state.is_unregistered(before):
             own = state.renamed_from

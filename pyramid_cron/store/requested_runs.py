@@ -55,7 +55,7 @@ class RequestedRuns:
             # not the clock of this machine, which may be ahead
             now = connection.now()
         instant = clock.minute_of(now)
-        others = under_other_names({task.name: task for task in tasks if task.store}, states)
+        others = under_other_names(tasks.stored(), states)
         states = self._registration.add_new(wanted, states, others, instant)
         for task in wanted:
             if task.name in others:
