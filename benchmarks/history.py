@@ -120,8 +120,7 @@ def _fill(registry: Any, count: int) -> datetime:
     number = round(count / sum(1 / every for _, every in _tasks()))
     begin = last - number * clock.MINUTE
     with store.database.begin() as connection:
-        for task in registry['cron_tasks']:
-            TaskStates(connection).register(task, begin)
+        TaskStates(connection).register(list(registry['cron_tasks']), begin)
         ended = {'last_outcome': 'ok', 'last_outcome_for': last, 'last_finished': last, 'last_success_at': last}
         connection.execute(connection.update(tasks).values(last_minute=last, **ended))
         connection.execute(connection.insert(ticks), {'last_minute': last})
