@@ -107,7 +107,7 @@ class Enqueuing:
 
     def _record(self, shared: SharedClaims, reports: dict[Run, TaskReport]) -> None:
         sent = [run for run, report in reports.items() if report.outcome == QUEUED]
-        left = [run for run in reports if run not in sent]
+        left = [run for run, report in reports.items() if report.outcome != QUEUED]
         if sent:
             try:
                 shared.mark_enqueued(sent)

@@ -79,8 +79,10 @@ def owed_minutes(task: Task, state: TaskState, now: datetime) -> tuple[datetime,
     Minutes before the last change of its schedule count only if the schedule before the change has them too.
     """
     after = max(minute for minute in (state.first_seen, state.last_minute, state.busy_until) if minute)
-    if after >= now:
-        return ()
+    changed = state.schedule_changed_at
+    if now - after <= clock.MINUTE and (changed is None or changed <= now):
+        # no other minute lies between, as for a task that is due each minute
+        return (now,) if after < now and task.check(now) else ()
     owed = tuple(islice(_due(task, after, now), MOST_MISSED + 1))
     back = timedelta(minutes=MOST_MISSED)
     while len(owed) > MOST_MISSED:
@@ -89,7 +91,6 @@ def owed_minutes(task: Task, state: TaskState, now: datetime) -> tuple[datetime,
         if len(nearer) >= MOST_MISSED:
             owed = nearer[-MOST_MISSED:]
         back *= 4
-    changed = state.schedule_changed_at
     previous = read_schedule(state.previous_schedule)
     if changed is not None and changed > after and previous is not None:
         before, zone = previous

@@ -12,7 +12,7 @@ from sqlalchemy import ARRAY, ColumnElement, FromClause, Select, any_, bindparam
 from pyramid_cron.claims import Pause
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import NOW, Dialect
-from pyramid_cron.store.schema import NAME, pauses, processes, tasks
+from pyramid_cron.store.schema import pauses, processes, tasks
 from pyramid_cron.store.task_state import FOR_EVER, ProcessState, TaskState
 
 # the columns that the fields of a state are named after, of its task, its process and its pause
@@ -46,8 +46,8 @@ def select_states() -> Select[Any]:
 def is_named(dialect: Dialect, column: ColumnElement[str] = tasks.c.task) -> ColumnElement[bool]:
     """Return the condition that a name is one of those in the parameter :data:`NAMES`, which is a list."""
     if dialect.has_arrays:
-        return column == any_(bindparam(NAMES, type_=ARRAY(NAME)))
-    return column.in_(bindparam(NAMES, type_=NAME, expanding=True))
+        return column == any_(bindparam(NAMES, type_=ARRAY(column.type)))
+    return column.in_(bindparam(NAMES, type_=column.type, expanding=True))
 
 
 def of_names(names: Collection[str]) -> dict[str, Any]:

@@ -278,8 +278,8 @@ class TaskStates:
 
     def mark_all_enqueued(self, run_ids: Collection[str]) -> None:
         """Record the same of several runs."""
-        runs = tasks.c.run_id.in_(run_ids)
-        self._connection.execute(self._connection.update(tasks).where(runs), {'process': None})
+        statement = _mark_enqueued(self._connection.dialect)
+        self._connection.execute(statement, of_names(run_ids) | {'process': None})
 
     def expire_enqueued(self, task: str, enqueued_id: str, **values: Any) -> bool:
         """Release a run that was enqueued, if no worker has begun it."""
@@ -387,6 +387,11 @@ def _insert_lists(dialect: Dialect, names: tuple[str, ...]) -> Any:
 def _select_wanted(dialect: Dialect, may_owe_too: bool) -> Select[Any]:
     conditions = [is_named(dialect), NEEDS_ATTENTION, *([may_owe()] if may_owe_too else [])]
     return select_states().where(or_(*conditions))
+
+
+@cache
+def _mark_enqueued(dialect: Dialect) -> Update:
+    return StoreConnection.update(tasks).where(is_named(dialect, tasks.c.run_id))
 
 
 @cache
