@@ -25,8 +25,7 @@ UPDATE = StoreConnection.update(runs).where(IS_THIS_RUN)
 SELECT_OUTCOME = StoreConnection.select(runs, runs.c.outcome).where(IS_THIS_RUN)
 # from a subquery of its own, because MySQL updates no table that it selects from
 UNLOCKED = StoreConnection.select(runs, runs.c.id).where(IS_THIS_RUN).with_for_update(skip_locked=True).subquery()
-# the key itself as well, for its index
-UPDATE_UNLOCKED = StoreConnection.update(runs).where(IS_THIS_RUN, runs.c.id.in_(UNLOCKED.select()))
+UPDATE_UNLOCKED = StoreConnection.update(runs).where(runs.c.id.in_(UNLOCKED.select()))
 
 
 class Pruned(NamedTuple):

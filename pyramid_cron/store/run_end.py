@@ -160,6 +160,7 @@ class Ending:
         """Write all of it in one statement where there is one, and return whether it is written."""
         if self._write_at_once is None or self.is_released or not self._is_one_transaction:
             return False
+        self._has_come_to_history = True
         with database.autocommit() as connection:
             return self._write_at_once(connection, self.end)
 

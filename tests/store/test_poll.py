@@ -131,7 +131,8 @@ def test_a_tick_with_nothing_due_takes_one_statement(server):
         for minute in (2, 3, 4):
             server.tick(minute)
     polls = [statement for statement in statements if statement.matches(of=tasks, kind='select')]
-    assert len(statements) - len(polls) == 3
+    # on PostgreSQL the tick is recorded by the same statement
+    assert len([statement for statement in statements if statement not in polls or statement.parts]) == 3
     quiet = server.config.registry['cron_tasks']
     assert len(list(quiet)) == 1
 

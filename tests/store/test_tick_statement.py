@@ -79,6 +79,8 @@ def many(request, servers):
     )
     with servers.engine.connect().execution_options(isolation_level='AUTOCOMMIT') as connection:
         connection.execute(text('VACUUM cron_tasks'))
+        # of the tests before
+        connection.execute(text("DELETE FROM pg_statistic WHERE starelid = 'cron_tasks'::regclass"))
         if request.param == 'analyzed':
             connection.execute(text('ANALYZE cron_tasks'))
     return servers
