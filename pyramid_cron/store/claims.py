@@ -175,7 +175,7 @@ class StoreClaims:
     def mark_enqueued(self, runs: Collection[StoredRun]) -> None:
         """See :meth:`.SharedClaims.mark_enqueued`."""
         with self.database.one_statement() as connection:
-            TaskStates(connection).mark_all_enqueued([run.run_id for run in runs])
+            TaskStates(connection).mark_all_enqueued({run.task.name: run.run_id for run in runs})
         self.own.heartbeat.end(len(runs))
 
     def joined(self, run: StoredRun, request: Any) -> AbstractContextManager[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any
@@ -16,7 +16,7 @@ from pyramid_cron.store.connection import StoreConnection, lists, of_lists
 from pyramid_cron.store.dialects import NOW, Dialect
 from pyramid_cron.store.errors import Locked
 from pyramid_cron.store.schedule_text import write_schedule
-from pyramid_cron.store.schema import NEEDS_ATTENTION, tasks
+from pyramid_cron.store.schema import ID, NAME, NEEDS_ATTENTION, tasks
 from pyramid_cron.store.task_columns import OF_TASK, is_named, of_names, select_states, state_of
 from pyramid_cron.store.task_conditions import (
     HOLDS_RUN,
@@ -276,10 +276,18 @@ class TaskStates:
         """Record that an engine has a run now, unless a worker has begun it already."""
         return self._change(HOLDS_RUN, of_run(task, run_id), process=None)
 
-    def mark_all_enqueued(self, run_ids: Collection[str]) -> None:
-        """Record the same of several runs."""
-        statement = _mark_enqueued(self._connection.dialect)
-        self._connection.execute(statement, of_names(run_ids) | {'process': None})
+    def mark_all_enqueued(self, run_ids: Mapping[str, str]) -> None:
+        """Record the same of several runs.
+
+        :param run_ids: their fencing tokens by the names of their tasks.
+        """
+        dialect, values = self._connection.dialect, {'process': None}
+        if dialect.has_arrays:
+            listed = of_lists({'task': list(run_ids), 'run_id': list(run_ids.values())})
+            self._connection.execute(_mark_listed(), listed | values)
+        else:
+            in_list = tasks.c.run_id.in_(run_ids.values())
+            self._connection.execute(self._connection.update(tasks).where(in_list), values)
 
     def expire_enqueued(self, task: str, enqueued_id: str, **values: Any) -> bool:
         """Release a run that was enqueued, if no worker has begun it."""
@@ -390,8 +398,10 @@ def _select_wanted(dialect: Dialect, may_owe_too: bool) -> Select[Any]:
 
 
 @cache
-def _mark_enqueued(dialect: Dialect) -> Update:
-    return StoreConnection.update(tasks).where(is_named(dialect, tasks.c.run_id))
+def _mark_listed() -> Update:
+    # by the keys of the rows: to look for each token in a list takes the square of their number
+    listed = lists({'task': NAME, 'run_id': ID})
+    return StoreConnection.update(tasks).where(tasks.c.task == listed.c.task, tasks.c.run_id == listed.c.run_id)
 
 
 @cache
