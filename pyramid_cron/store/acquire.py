@@ -127,7 +127,7 @@ def acquire_first(
 ) -> list[StoredRun]:
     """Claim the first runs that are free, in the transaction of the connection, and return them.
 
-    A run whose row another transaction has locked is passed over.
+    A run is passed over if another transaction has locked its row.
 
     :param runs: plain ones, see :func:`is_plain`, of one tick and with the same engine or none. They are not enqueued.
     :param most: how many are claimed at most.

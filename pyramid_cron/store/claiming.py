@@ -109,7 +109,7 @@ class Claiming:
         return Claimed(claimed, not_free)
 
     def _claim_only(self, run: StoredRun) -> Claimed:
-        """Claim a run whose claim records more than the run."""
+        """Claim a run by itself, because its claim records more than the run."""
         run.not_claimed = self.claim(run)
         return Claimed([run], []) if run.not_claimed is None else Claimed([], [])
 
@@ -206,7 +206,7 @@ class Claiming:
                 run.run_id = new_token()
 
     def _record_not_sent(self, run: StoredRun, exc: NotSent) -> None:
-        """Record that a run could not be enqueued, whose claim is rolled back. The next tick finds it as missed."""
+        """Record that a run could not be enqueued. Its claim is rolled back, and the next tick finds it as missed."""
         minute = run.minute
         if minute is None:
             return

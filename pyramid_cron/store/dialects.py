@@ -30,7 +30,7 @@ class Dialect:
     :param isolation_level: that of the store's transactions, ``None`` for the database's only one. With READ COMMITTED
         a transaction waits for the row of another one; with a stricter level it would fail.
     :param insert: its INSERT.
-    :param has_upsert: whether that can do something with a row whose key exists.
+    :param has_upsert: whether that can skip or update a row with a key that exists.
     :param skips_locked_since: the version from which on a row that another transaction has locked can be skipped, empty
         for none. A process that is frozen in its claim, or in the commit of its task, then makes no other process wait.
     :param has_arrays: whether a parameter can be a list of values.

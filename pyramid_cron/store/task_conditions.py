@@ -8,8 +8,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, or_
+from sqlalchemy import ColumnElement, and_, bindparam, case, or_
 
+from pyramid_cron.reports import LOST
+from pyramid_cron.store.dialects import NOW
 from pyramid_cron.store.schema import ID, NAME, Instant, tasks
 from pyramid_cron.store.task_state import UNREGISTERED_AFTER, TaskState
 
@@ -20,6 +22,8 @@ THIS_MINUTE = bindparam('this_minute', type_=Instant())
 LAST_MINUTE = bindparam('known_last_minute', type_=Instant())
 LAST_SEEN = bindparam('known_last_seen', type_=Instant())
 SEEN_AFTER = bindparam('seen_after', type_=Instant())
+# the highest attempt of a minute that is repeated because its process died
+MOST_ATTEMPTS_OF_LOST = 3
 
 IS_CLAIMED = tasks.c.run_id.is_not(None)
 IS_TO_RETRY = tasks.c.retry_reason.is_not(None)
@@ -32,6 +36,32 @@ IS_UNCHANGED = and_(IS_FREE, tasks.c.last_minute.is_not_distinct_from(LAST_MINUT
 IS_UNSEEN = and_(IS_FREE, tasks.c.last_seen == LAST_SEEN)
 HOLDS_RUN = and_(tasks.c.task == THIS_TASK, tasks.c.run_id == THIS_RUN)
 WAITS_FOR_WORKER = and_(HOLDS_RUN, tasks.c.handed_over_for.is_not(None))
+
+KNOWN_SCHEDULE, KNOWN_REPORT, KNOWN_ATTEMPT = (
+    bindparam('known_schedule', type_=tasks.c.schedule.type),
+    bindparam('known_unregistered_at', type_=tasks.c.unregistered_at.type),
+    bindparam('known_attempt', type_=tasks.c.attempt.type),
+)
+HAS_SCHEDULE = and_(IS_FREE, tasks.c.schedule == KNOWN_SCHEDULE)
+IS_UNREPORTED = and_(IS_UNSEEN, tasks.c.unregistered_at.is_not_distinct_from(KNOWN_REPORT))
+# by its attempt, because another process may have repeated it since the row was read
+WAITS_FOR_ATTEMPT = and_(WAITS_FOR_RETRY, tasks.c.attempt == KNOWN_ATTEMPT)
+WAITS_IN_FUTURE = and_(WAITS_FOR_WORKER, tasks.c.started_at > NOW)
+IS_LESS_BUSY = and_(tasks.c.task == THIS_TASK, or_(tasks.c.busy_until.is_(None), tasks.c.busy_until < THIS_MINUTE))
+HOLDS_AND_TRANSACTIONAL = and_(HOLDS_RUN, tasks.c.transactional)
+HOLDS_BUT_NOT_TRANSACTIONAL = and_(HOLDS_RUN, ~tasks.c.transactional)
+# the claim of a minute has removed its reason. MySQL assigns in the order of the columns, this one before
+# handed_over_for
+REPEATED_IF_NOTHING_WAS_COMMITTED = case(
+    (
+        or_(
+            tasks.c.handed_over_for.is_not(None),
+            and_(tasks.c.transactional, tasks.c.attempt < MOST_ATTEMPTS_OF_LOST),
+        ),
+        LOST,
+    ),
+    else_=tasks.c.retry_reason,
+)
 
 
 def unchanged(state: TaskState) -> dict[str, Any]:

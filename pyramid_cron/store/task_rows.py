@@ -7,9 +7,8 @@ from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, case, literal, or_
+from sqlalchemy import ColumnElement, Select, Update, and_, case, literal, or_
 
-from pyramid_cron.reports import LOST
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.connection import StoreConnection, lists, of_lists
@@ -19,19 +18,30 @@ from pyramid_cron.store.schedule_text import write_schedule
 from pyramid_cron.store.schema import ID, NAME, NEEDS_ATTENTION, tasks
 from pyramid_cron.store.task_columns import OF_TASK, is_named, of_names, select_states, state_of
 from pyramid_cron.store.task_conditions import (
+    HAS_SCHEDULE,
+    HOLDS_AND_TRANSACTIONAL,
+    HOLDS_BUT_NOT_TRANSACTIONAL,
     HOLDS_RUN,
     IS_CLAIMED,
     IS_FREE,
     IS_FREE_AND_OLDER,
+    IS_LESS_BUSY,
     IS_OLDER,
     IS_TO_RETRY,
     IS_UNCHANGED,
+    IS_UNREPORTED,
     IS_UNSEEN,
+    KNOWN_ATTEMPT,
+    KNOWN_REPORT,
+    KNOWN_SCHEDULE,
     LAST_SEEN,
+    REPEATED_IF_NOTHING_WAS_COMMITTED,
     THIS_MINUTE,
     THIS_TASK,
+    WAITS_FOR_ATTEMPT,
     WAITS_FOR_RETRY,
     WAITS_FOR_WORKER,
+    WAITS_IN_FUTURE,
     may_owe,
     of_minute,
     of_run,
@@ -42,35 +52,8 @@ from pyramid_cron.tasks import Task
 
 # names that are a parameter each; for more it reads all rows
 MOST_NAMES = 5000
-# the highest attempt of a minute that is repeated because its process died
-MOST_ATTEMPTS_OF_LOST = 3
 
 RELEASED: dict[str, Any] = {'run_id': None, 'process': None, 'handed_over_for': None}
-KNOWN_SCHEDULE, KNOWN_REPORT, KNOWN_ATTEMPT = (
-    bindparam('known_schedule', type_=tasks.c.schedule.type),
-    bindparam('known_unregistered_at', type_=tasks.c.unregistered_at.type),
-    bindparam('known_attempt', type_=tasks.c.attempt.type),
-)
-HAS_SCHEDULE = and_(IS_FREE, tasks.c.schedule == KNOWN_SCHEDULE)
-IS_UNREPORTED = and_(IS_UNSEEN, tasks.c.unregistered_at.is_not_distinct_from(KNOWN_REPORT))
-# by its attempt, because another process may have repeated it since the row was read
-WAITS_FOR_ATTEMPT = and_(WAITS_FOR_RETRY, tasks.c.attempt == KNOWN_ATTEMPT)
-WAITS_IN_FUTURE = and_(WAITS_FOR_WORKER, tasks.c.started_at > NOW)
-IS_LESS_BUSY = and_(tasks.c.task == THIS_TASK, or_(tasks.c.busy_until.is_(None), tasks.c.busy_until < THIS_MINUTE))
-HOLDS_AND_TRANSACTIONAL = and_(HOLDS_RUN, tasks.c.transactional)
-HOLDS_BUT_NOT_TRANSACTIONAL = and_(HOLDS_RUN, ~tasks.c.transactional)
-# the claim of a minute has removed its reason. MySQL assigns in the order of the columns, this one before
-# handed_over_for
-REPEATED_IF_NOTHING_WAS_COMMITTED = case(
-    (
-        or_(
-            tasks.c.handed_over_for.is_not(None),
-            and_(tasks.c.transactional, tasks.c.attempt < MOST_ATTEMPTS_OF_LOST),
-        ),
-        LOST,
-    ),
-    else_=tasks.c.retry_reason,
-)
 
 
 class TaskStates:

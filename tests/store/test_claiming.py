@@ -239,15 +239,20 @@ class WithinClaim:
             raise ConnectionError('not this one')
 
 
-def test_a_batch_that_fails_is_taken_apart(servers, warnings):
-    server = servers.start(catch_up=LONG)
-    engine = WithinClaim()
+def enqueue_with(server, engine):
+    """Add tasks that are due at the next tick and have an engine, and send a tick before that."""
     for name in NAMES:
         server.add(name, min=1)
     server.ready()
     for name in NAMES:
         server.task(name).engine = engine
     server.tick(0)
+
+
+def test_a_batch_that_fails_is_taken_apart(servers, warnings):
+    server = servers.start(catch_up=LONG)
+    engine = WithinClaim()
+    enqueue_with(server, engine)
     report = server.tick(1)
     assert report.names('failed') == [NAMES[4]]
     assert report.names('queued') == [name for name in NAMES if name != NAMES[4]]
@@ -264,12 +269,7 @@ def test_many_tasks_are_enqueued_in_batches(servers, queue, monkeypatch):
     server = servers.start(catch_up=LONG)
     engine = WithinClaim()
     engine.enqueue_all = lambda runs, connection: engine.batches.append(len(runs))
-    for name in NAMES:
-        server.add(name, min=1)
-    server.ready()
-    for name in NAMES:
-        server.task(name).engine = engine
-    server.tick(0)
+    enqueue_with(server, engine)
     assert server.tick(1).names('queued') == NAMES
     # the last one by itself
     assert engine.batches == [4, 4, 1]
