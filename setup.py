@@ -8,6 +8,7 @@ TESTING = [
     'alembic',
     'argcomplete',
     'celery',
+    'croniter',
     'cronsim',
     'dramatiq[redis]',
     'gevent',
@@ -22,6 +23,7 @@ TESTING = [
     'psycopg2-binary',
     'pyramid_debugtoolbar',
     'pyramid_jinja2',
+    'pyramid_mailer',
     'pyramid_retry',
     'pyramid_tm',
     'PyMySQL',
@@ -50,6 +52,8 @@ COMPLETION = ['argcomplete >= 1.12']
 # the first that can write a job on a connection that it is given, and the first with wheels for Python 3.10 and 3.11
 PROCRASTINATE = ['procrastinate >= 3.8', 'psycopg[binary,pool] >= 3.1.4', *STORE]
 CELERY = ['celery >= 5.3']
+# the first with public names for its scopes
+SENTRY = ['sentry-sdk >= 2.12.0']
 BENCHMARKS = [
     *METRICS,
     *PROCRASTINATE,
@@ -70,7 +74,7 @@ BENCHMARKS = [
     *STORE,
 ]
 # the store, because its names are on the page of the API
-DOCS = ['furo', 'Sphinx', *STORE]
+DOCS = ['furo', 'Sphinx', 'sphinx-copybutton', *STORE]
 
 setup(
     name='pyramid_cron',
@@ -79,7 +83,13 @@ setup(
     long_description='\n\n'.join((HERE / name).read_text(encoding='utf-8') for name in ('README.rst', 'CHANGES.rst')),
     long_description_content_type='text/x-rst',
     author='the pyramid_cron contributors',
-    license='MIT',
+    license_expression='MIT',
+    license_files=['LICENSE'],
+    project_urls={
+        'Documentation': 'https://pyramid-cron.readthedocs.io/',
+        'Changes': 'https://pyramid-cron.readthedocs.io/en/latest/changes.html',
+        'Source': 'https://github.com/cartlogic/pyramid_cron',
+    },
     keywords='pyramid cron crontab schedule scheduler tasks',
     classifiers=[
         'Development Status :: 4 - Beta',
@@ -98,7 +108,7 @@ setup(
     packages=find_packages(include=['pyramid_cron', 'pyramid_cron.*']),
     package_data={
         'pyramid_cron': ['py.typed'],
-        'pyramid_cron.status': ['static/*.css', 'templates/*.pyramid_cron_jinja2'],
+        'pyramid_cron.status': ['static/*.css', 'static/*.svg', 'templates/*.pyramid_cron_jinja2'],
     },
     zip_safe=False,
     python_requires='>=3.10',
@@ -112,6 +122,7 @@ setup(
         'completion': COMPLETION,
         'procrastinate': PROCRASTINATE,
         'celery': CELERY,
+        'sentry': SENTRY,
         'testing': TESTING,
         'docs': DOCS,
         'benchmarks': BENCHMARKS,

@@ -10,8 +10,8 @@ from pyramid.config import Configurator
 from pyramid.response import Response
 
 from benchmarks.measure import WrongResult
-from pyramid_cron.claims import NotClaimed
 from pyramid_cron.memory_claims import MemoryClaims
+from pyramid_cron.not_claimed import NotClaimed
 from pyramid_cron.tasks import Task
 
 PATHS = {'tick': '/cron', 'bare view': '/bare', 'one with own Response': '/response'}

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 from pyramid.config import Configurator
 from pyramid.request import Request
@@ -18,13 +18,15 @@ from sqlalchemy import create_engine, text
 from benchmarks.application import caller, nothing
 from benchmarks.databases import SHOWN, database, missing
 from benchmarks.measure import Row, Size, WrongResult, medians
+from pyramid_cron.run_keys import write_key
 from pyramid_cron.schedules import clock
+from pyramid_cron.scripts.arguments import make_parser
 from pyramid_cron.scripts.history import history_text
 from pyramid_cron.scripts.listing import format_table
 from pyramid_cron.store.pruning import Pruning
+from pyramid_cron.store.registered_tasks import RegisteredTasks
 from pyramid_cron.store.schema import gaps, runs, tasks, ticks
-from pyramid_cron.store.task_rows import TaskStates
-from pyramid_cron.task_summary import summarize_all
+from pyramid_cron.summaries import summarize_all
 
 GROUP = 'What is read of a history, and of one a tenth as long'
 OF_GAPS = 'pcron history, without its start'
@@ -120,7 +122,7 @@ def _fill(registry: Any, count: int) -> datetime:
     number = round(count / sum(1 / every for _, every in _tasks()))
     begin = last - number * clock.MINUTE
     with store.database.begin() as connection:
-        TaskStates(connection).register(list(registry['cron_tasks']), begin)
+        RegisteredTasks(connection).register(list(registry['cron_tasks']), begin)
         ended = {'last_outcome': 'ok', 'last_outcome_for': last, 'last_finished': last, 'last_success_at': last}
         connection.execute(connection.update(tasks).values(last_minute=last, **ended))
         connection.execute(connection.insert(ticks), {'last_minute': last})
@@ -168,6 +170,7 @@ def _functions(app: Any, last: datetime) -> dict[str, Callable[[], object]]:
     registry = app.registry
     frequent, rare = 'task 0', f'task {len(_tasks()) - 1}'
     old = last - timedelta(minutes=200)
+    key = quote(write_key(APP, frequent, old, None), safe='')
 
     def read_tasks() -> object:
         summaries = summarize_all(registry, registry['cron_tasks'], clock.current_minute(), 1)
@@ -180,6 +183,9 @@ def _functions(app: Any, last: datetime) -> dict[str, Callable[[], object]]:
         'page, a task': partial(_get, app, f'/status/task?name={frequent.replace(" ", "+")}'),
         'page, a rare task': partial(_get, app, f'/status/task?name={rare.replace(" ", "+")}'),
         'page, a minute': partial(_get, app, f'/status/due?at={old:%Y-%m-%dT%H:%M}'),
+        'page, a run': partial(_get, app, f'/status/history/run?key={key}'),
+        'page, history': partial(_get, app, '/status/history'),
+        'page, a night': partial(_get, app, '/status/timeline'),
         'list': read_tasks,
         'history': partial(_history, registry),
         'history NAME': partial(_history, registry, frequent),
@@ -197,7 +203,9 @@ def _get(app: Any, path: str) -> object:
 
 
 def _history(registry: Any, *names: str, failed: bool = False) -> str:
-    given = SimpleNamespace(names=names, since=None, limit=50, failed=failed, json=False, verbose=False)
+    options = ['--limit=50', *(['--failed'] if failed else [])]
+    given = make_parser().parse_args(['history', 'shop.ini', *options])
+    given.names = names
     shown = history_text(registry['cron_store'], registry, clock.now(), given, COLUMNS)
     if 'Nothing' in shown:
         raise WrongResult(f'pcron history {" ".join(names)} shows nothing')

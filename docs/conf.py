@@ -10,17 +10,22 @@ copyright = author
 release = importlib.metadata.version('pyramid_cron')
 version = release
 
-extensions = ['sphinx.ext.autodoc']
+extensions = ['sphinx.ext.autodoc', 'sphinx_copybutton']
 exclude_patterns = ['_build']
 
 html_theme = 'furo'
-html_title = f'{project} {release}'
+html_title = project
+html_logo = html_favicon = '_static/logo.svg'
 html_static_path = ['_static']
 html_css_files = ['pages.css']
 html_show_sourcelink = False
 html_copy_source = False
 
 highlight_language = 'text'
+
+# what is typed, without what a terminal shows before it and prints
+copybutton_prompt_text = r'>>> |\.\.\. |\$ '
+copybutton_prompt_is_regexp = True
 
 autodoc_member_order = 'bysource'
 # the docstrings say it in words, and the hints use names that only this package's own modules know
@@ -35,7 +40,7 @@ nitpick_ignore_regex = [
 
 
 def shown(default):
-    return 'not set' if default is None else f'``{default}``'
+    return f'``{default}``' if default else 'not set'
 
 
 # |cron.window| is the default of that setting, taken from its one definition

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import importlib
 import logging
+from collections.abc import Callable
 from typing import Any
 
+from pyramid.events import ApplicationCreated
 from pyramid.exceptions import ConfigurationError
 from pyramid.interfaces import PHASE3_CONFIG
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from pyramid_cron.access.log import RefusalLog
 from pyramid_cron.directives import add_cron_task, cron_task
-from pyramid_cron.errors import CronError
+from pyramid_cron.errors import CronError, Skip
 from pyramid_cron.isolation import OF_COMMANDS, Exits
 from pyramid_cron.memory_claims import MemoryClaims
 from pyramid_cron.names import check_former_names
 from pyramid_cron.reports import RunReport, TaskReport
+from pyramid_cron.schedule_overrides import check_schedules
 from pyramid_cron.schedules.fields import ScheduleWarning
 from pyramid_cron.schedules.schedule import Schedule
 from pyramid_cron.settings import Settings
-from pyramid_cron.startup_warnings import warn_of_lacking_store, warn_of_misspelt, warn_of_unknown_local_zone
+from pyramid_cron.startup_warnings import (
+    warn_of_lacking_includes,
+    warn_of_lacking_store,
+    warn_of_misspelt,
+    warn_of_unknown_local_zone,
+)
+from pyramid_cron.stopping import never
 from pyramid_cron.tasks import Task, Tasks
 from pyramid_cron.views import PATH_INFO, CronView
 
@@ -32,6 +41,7 @@ __all__ = [
     'RunReport',
     'Schedule',
     'ScheduleWarning',
+    'Skip',
     'Task',
     'TaskReport',
     'add_cron_task',
@@ -41,7 +51,9 @@ __all__ = [
 ]
 
 
-def perform(app: Any, key: str, *, registry: Any = None, exits: Exits = OF_COMMANDS) -> TaskReport:
+def perform(
+    app: Any, key: str, *, registry: Any = None, exits: Exits = OF_COMMANDS, shutdown: Callable[[], str | None] = never
+) -> TaskReport:
     """Run an enqueued run with a request through the whole application, and return its report.
 
     It has no time limit: ``system['time_left']()`` is infinite. With a store, a second delivery of the same run does
@@ -49,14 +61,17 @@ def perform(app: Any, key: str, *, registry: Any = None, exits: Exits = OF_COMMA
 
     :param app: the WSGI application.
     :param key: the key of the :class:`.Handover`.
-    :param registry: the application's registry; that of ``app`` if it is left out.
+    :param registry: the application's registry; if it is left out, it is found in ``app`` or in what ``app`` wraps.
     :param exits: exceptions that end the process if the task raises them in the main thread.
+    :param shutdown: returns what ends the worker, such as ``'SIGTERM'``, and ``None`` while nothing does: after that
+        ``system['stopping']()`` is true in the task.
     :raises ValueError: if the key is none of this application.
     :raises LookupError: if there is no task of that name any more.
-    :raises pyramid_cron.claims.Unavailable: if the store is not available: it is to be delivered once more.
+    :raises pyramid_cron.errors.Unavailable: if the store is not available: it is to be delivered once more.
     :raises RuntimeError: if something in the application answers before the run.
+    :raises pyramid_cron.loading.NotLoaded: if not exactly one registry with tasks is found in ``app``.
     """
-    report: TaskReport = _queues('worker').perform(app, key, registry, exits)
+    report: TaskReport = _queues('worker').perform(app, key, registry, exits, shutdown)
     return report
 
 
@@ -66,7 +81,7 @@ def includeme(config: Any) -> None:
     :raises pyramid.exceptions.ConfigurationError: for a bad ``cron.*`` setting, see :class:`.Settings`.
     """
     settings = Settings.parse(config.get_settings())
-    path, watched = settings.path, settings.store is not None
+    path, has_store = settings.path, settings.store is not None
 
     def apply_settings() -> None:
         # parsed once more, because what is included later may add settings
@@ -78,11 +93,13 @@ def includeme(config: Any) -> None:
         config.registry['cron_settings'] = settings
         if settings.store is not None:
             use_store(config, settings)
-            if not watched:
+            if not has_store:
                 log.warning(
                     "cron.store was set after config.include('pyramid_cron'): there are no routes cron_health and "
-                    'cron_metrics; set it before'
+                    'cron_metrics, and nothing notices that ticks have stopped; set it before'
                 )
+        else:
+            config.registry['cron_claims'].window = settings.window
 
     def look_over_tasks() -> None:
         # all of them are there now
@@ -92,6 +109,7 @@ def includeme(config: Any) -> None:
             raise ConfigurationError(str(exc)) from exc
         use_queues(config.registry)
         warn_of_lacking_store(config.registry)
+        warn_of_lacking_includes(config.registry)
 
     # an include after a commit is a second one, and must not lose what the first has registered
     config.registry.setdefault('cron_tasks', Tasks())
@@ -99,12 +117,15 @@ def includeme(config: Any) -> None:
     config.registry.setdefault('cron_store', None)
     config.registry.setdefault('cron_refusals', RefusalLog())
     config.action('cron settings', apply_settings)
+    config.add_subscriber(check_schedules, ApplicationCreated)
     config.action('cron tasks', look_over_tasks, order=PHASE3_CONFIG + 1)
     config.add_directive('add_cron_task', add_cron_task)
     config.add_route('cron', path, path_info=PATH_INFO)
     config.add_view(CronView, attr='answer', route_name='cron', permission=NO_PERMISSION_REQUIRED, require_csrf=False)
-    if watched:
+    if has_store:
         config.include(_with_store('monitoring.views'))
+        if settings.watch:
+            config.include(_with_store('monitoring.watch'))
 
 
 def use_store(config: Any, settings: Settings) -> None:
@@ -112,7 +133,7 @@ def use_store(config: Any, settings: Settings) -> None:
 
     :raises pyramid.exceptions.ConfigurationError: if what the store needs is not installed.
     """
-    _with_store('store').use_store(config.registry, settings)
+    _with_store('store.setup').use_store(config.registry, settings)
 
 
 def use_queues(registry: Any) -> None:
@@ -130,6 +151,7 @@ def _queues(module: str) -> Any:
 
 def _with_store(module: str) -> Any:
     try:
+        importlib.import_module('pyramid_cron.store.sqlalchemy_version').require_sqlalchemy()
         return importlib.import_module(f'pyramid_cron.{module}')
     except ImportError as exc:
         raise ConfigurationError(f"cron.store: {exc}; run: pip install 'pyramid_cron[store]'") from exc

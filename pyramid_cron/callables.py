@@ -32,6 +32,16 @@ def resolve(name: object, package: types.ModuleType | None = None) -> Any:
         raise ValueError(why) from exc
 
 
+def dotted_path(f: object) -> str:
+    """Return the module and qualified name of ``f``, or of its class if ``f`` has no name of its own."""
+    while isinstance(f, functools.partial):
+        f = f.func
+    named: Any = f if hasattr(f, '__qualname__') else type(f)
+    # a method of a built-in type has no module of its own
+    module = getattr(named, '__module__', None) or type(getattr(named, '__self__', named)).__module__
+    return f'{module}.{named.__qualname__}'
+
+
 def check(function: Any, *, class_too: bool = False, argument: str = 'system') -> None:
     """Refuse an object that cannot be called with one argument, and a function that does nothing when it is called.
 

@@ -5,34 +5,25 @@ Its two implementations are in the memory of a process (``memory_claims.py``) an
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
-from pyramid_cron.errors import CronError
-from pyramid_cron.reports import MISSED, SKIPPED, TaskReport, duration
-from pyramid_cron.tasks import Engine, Task, Tasks
-
-
-class NotClaimed(NamedTuple):
-    """Why a run may not begin.
-
-    :param reason: for reports and the log.
-    :param running_seconds: how long a process has been running the previous run, if that is the reason.
-    :param level: the level of the log.
-    :param outcome: the outcome of the report.
-    """
-
-    reason: str
-    running_seconds: float | None = None
-    level: int = logging.WARNING
-    outcome: str = SKIPPED
+from pyramid_cron.errors import Unavailable
+from pyramid_cron.not_claimed import NotClaimed
+from pyramid_cron.queue_engine import Engine
+from pyramid_cron.reports import TaskReport
+from pyramid_cron.run_output import RunOutput
+from pyramid_cron.stopping import StopRequest
+from pyramid_cron.tasks import Task, Tasks
 
 
 class Run(Protocol):
     """A planned execution of a task."""
+
+    #: the request that its task has noticed, so that a normal end of the task is not all of its work
+    stopped: StopRequest | None
 
     @property
     def task(self) -> Task:
@@ -41,6 +32,10 @@ class Run(Protocol):
     @property
     def minute(self) -> datetime | None:
         """The minute it is for, aware; ``None`` for a run by name."""
+
+    @property
+    def owed_minute(self) -> datetime | None:
+        """The minute that it is for if its task owes that; ``None`` for a run by name and for a backfill."""
 
     @property
     def attempt(self) -> int:
@@ -56,16 +51,41 @@ class Run(Protocol):
 
     @property
     def token(self) -> str | None:
-        """The fencing token that identifies it in the store, ``None`` without one."""
+        """The fencing token that identifies it in the store, or in its key; ``None`` without one."""
+
+    @property
+    def since(self) -> datetime | None:
+        """The minute of the last success of a run by schedule, in UTC, as it is after :meth:`claim`."""
 
     @property
     def shared(self) -> SharedClaims | None:
         """The claims that it shares with others of its tick, ``None`` if it is claimed by itself."""
 
+    @property
+    def turn(self) -> float:
+        """The sort key among the runs of a tick, before the order of registration, so that none waits for ever.
+
+        For a run that has waited for room in its engine, it is when its task last ran, in seconds since 1970, and 0 if
+        that never did; infinite for any other run.
+        """
+
+    @property
+    def stop_request(self) -> StopRequest | None:
+        """The request of a user that it ends, as far as this process knows."""
+
+    def goes_on(self) -> bool:
+        """Return whether a following tick runs it for its minute once more if it is stopped now."""
+
     def claim(self) -> NotClaimed | None:
         """Claim the task until :meth:`release` or :meth:`interrupt`, or return why that is not possible.
 
         :raises Unavailable: if the store is not available.
+        """
+
+    def kept(self, output: RunOutput) -> AbstractContextManager[None]:
+        """Return a context manager around the task and its transaction, in which what it puts out is kept with the run.
+
+        :param output: the output.
         """
 
     def joined(self, request: Any) -> AbstractContextManager[None]:
@@ -77,11 +97,23 @@ class Run(Protocol):
         :param is_last: whether the tick has nothing else to do.
         """
 
+    def excuse(self, error: str) -> str | None:
+        """Return why it is no alarm that the run has failed now, ``None`` if it is one; before :meth:`release`.
+
+        :param error: the class of its exception.
+        """
+
     def interrupt(self) -> None:
         """Release the task after a successful :meth:`claim`, when the process is to end during the run."""
 
     def skip(self, reason: str) -> None:
         """Record that a run that was not claimed is skipped."""
+
+    def wait(self, minute: datetime) -> NotClaimed | None:
+        """Record that a run that was not claimed waits for a following tick, or return why it does not begin at all.
+
+        :param minute: the minute that it is for.
+        """
 
 
 class Claimed(NamedTuple):
@@ -120,6 +152,21 @@ class SharedClaims(Protocol):
     def mark_enqueued(self, runs: Collection[Any]) -> None:
         """Record that an engine has runs that were claimed, in place of :meth:`.Run.release`."""
 
+    def claim_again(self, runs: Sequence[Any]) -> Sequence[Run]:
+        """Claim to enqueue queued runs again that no worker has begun, and return those that are to be enqueued.
+
+        They are enqueued already if their engine enqueues within the claim. No exception is raised.
+
+        :param runs: runs of engines with the same broker.
+        """
+
+    def send_again_later(self, failed: Mapping[Any, str]) -> None:
+        """Record that runs of :meth:`claim_again` could not be enqueued, so that the next tick tries it again.
+
+        :param failed: the runs, each with the reason.
+        :raises Unavailable: if the store is not available.
+        """
+
 
 class Delivery(NamedTuple):
     """A run that was enqueued and has come to a worker.
@@ -134,47 +181,70 @@ class Delivery(NamedTuple):
     token: str | None = None
 
 
+class Backfill(NamedTuple):
+    """A past minute that a task is to run for on request.
+
+    :param task: the name of the task.
+    :param minute: the minute, in UTC.
+    :param again: whether the task runs even if it was ok for that minute.
+    """
+
+    task: str
+    minute: datetime
+    again: bool = False
+
+
+class ByHand(NamedTuple):
+    """The way in which runs are requested, by their names or for a past minute.
+
+    :param requested_by: the user that requests them, for the record; ``None`` if that is not known.
+    :param enqueue: whether tasks that have an engine are enqueued.
+    :param engine: the engine, then, of those that have none.
+    """
+
+    requested_by: str | None = None
+    enqueue: bool = False
+    engine: Engine | None = None
+
+    def engine_of(self, task: Task) -> Engine | None:
+        """Return the engine that a run of a task is enqueued with, ``None`` if it runs in this process."""
+        return (task.engine or self.engine) if self.enqueue else None
+
+
+# by an unknown user, in this process
+RUN_HERE = ByHand()
+
+
 class Found(NamedTuple):
     """The runs that an order stands for.
 
     :param runs: those that were found.
     :param problem: why others could not be found.
     :param finish: to be called when all of them have ended, ``None`` if there is nothing to do then.
+    :param again: queued runs that no worker has begun, and that are enqueued again.
     """
 
     runs: Collection[Run]
     problem: Unavailable | None = None
     finish: Callable[[], None] | None = None
+    again: Sequence[Run] = ()
 
 
 class Pause(NamedTuple):
-    """A pause of a task.
+    """A pause of a task, or of all tasks.
 
     :param until: when it ends by itself, in UTC; ``None`` if it has to be ended.
     :param reason: why the task is paused.
     :param requested_by: the user that has paused it, if known.
+    :param of_all: whether it is one of all tasks, those included that a later deploy adds.
+    :param since: when it began, in UTC; ``None`` if that is not known.
     """
 
     until: datetime | None
     reason: str
     requested_by: str | None
-
-
-class Unavailable(CronError):
-    """The store is not available: nothing that depends on it runs.
-
-    :param disconnected: whether the connection to it is lost, and another one may work.
-    :param brief: the message without words of the database, for answers and mails; ``None`` if it has none.
-    """
-
-    def __init__(self, message: str, disconnected: bool = False, brief: str | None = None) -> None:
-        super().__init__(message)
-        self.disconnected = disconnected
-        self.brief = message if brief is None else brief
-
-
-class EngineNotAnswering(CronError):
-    """A run was not enqueued, because its engine did not answer in the same tick before."""
+    of_all: bool = False
+    since: datetime | None = None
 
 
 class Claims(Protocol):
@@ -191,14 +261,16 @@ class Claims(Protocol):
         :param trigger: the source of the tick, for the record.
         """
 
-    def named(
-        self, tasks: Tasks, names: Collection[str], requested_by: str | None = None, enqueue: bool = False
-    ) -> Found:
+    def named(self, tasks: Tasks, names: Collection[str], by_hand: ByHand = RUN_HERE) -> Found:
         """Return runs by name, in the order of the names. They claim no minute.
 
-        :param requested_by: the user that requested them, for the record.
-        :param enqueue: whether tasks that have an engine are enqueued.
         :raises LookupError: if there is no task of one of the names.
+        """
+
+    def backfill(self, tasks: Tasks, backfill: Backfill, by_hand: ByHand = RUN_HERE) -> Found:
+        """Return the run of a task for a past minute. It moves nothing of what the task owes.
+
+        :raises LookupError: if there is no task of that name.
         """
 
     def delivered(self, tasks: Tasks, delivery: Delivery, catch_up: timedelta) -> Found:
@@ -207,13 +279,3 @@ class Claims(Protocol):
         :param catch_up: how long after its minute a run of the application may begin.
         :raises LookupError: if there is no task of that name.
         """
-
-
-def too_late(task: Task, minute: datetime | None, catch_up: timedelta, now: datetime) -> NotClaimed | None:
-    """Return why an enqueued run does not begin any more, ``None`` if it does."""
-    if minute is None:
-        return None
-    late = now - minute
-    if late <= task.queue_timeout(catch_up):
-        return None
-    return NotClaimed(f'it came {duration(late.total_seconds())} after its minute', outcome=MISSED)

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 import venusian
 from pyramid.exceptions import ConfigurationError
 
-from pyramid_cron import callables
+from pyramid_cron import callables, missed_minutes, retry_waits
+from pyramid_cron.callables import dotted_path
+from pyramid_cron.missed_minutes import Missed
+from pyramid_cron.retry_waits import Retries
 from pyramid_cron.schedules.fields import LEFT_OUT, MOST_VALUES, NO_LINE, FieldValue, ScheduleWarning
-from pyramid_cron.tasks import System, Task, dotted_path
+from pyramid_cron.tasks import System, Task
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -37,10 +40,13 @@ class TaskOptions(TypedDict):
     cron: str
     timezone: str | ZoneInfo | None
     catch_up: float | timedelta | None
-    retries: int
+    missed: Missed
+    retries: Retries
     store: bool
     via: Via
     was: str | Sequence[str]
+    tolerate: int
+    expect: float | timedelta | None
 
 
 def add_cron_task(
@@ -57,10 +63,13 @@ def add_cron_task(
     cron: str = NO_LINE,
     timezone: str | ZoneInfo | None = None,
     catch_up: float | timedelta | None = None,
-    retries: int = 0,
+    missed: Missed = 'newest',
+    retries: Retries = 0,
     store: bool = True,
     via: Via = None,
     was: str | Sequence[str] = (),
+    tolerate: int = 0,
+    expect: float | timedelta | None = None,
 ) -> None:
     """Register a task: the directive ``config.add_cron_task``.
 
@@ -73,24 +82,28 @@ def add_cron_task(
         that calls the directive (``'.tasks.purge'``, ``'myapp.tasks.purge'``).
     :param min: minutes, 0 to 59.
     :param hour: hours of the local day, 0 to 23.
-    :param day: days of the month, 1 to 31.
+    :param day: days of the month, 1 to 31, in a text also ``'last'`` and ``'last-weekday'``, see :ref:`relative-days`.
     :param month: months, 1 to 12, or names in a text (``'jan,jul'``).
     :param dow: days of the week as :meth:`datetime.date.weekday` counts them, 0 (Monday) to 6 (Sunday), or names in a
-        text (``'mon-fri'``), which takes no digits.
+        text (``'mon-fri'``, ``'fri#2'``, ``'fri#last'``), which takes no digits for days.
     :param idle: run after the normal tasks, and only while the run has time left.
     :param name: the name in logs, reports and the store, which has to differ for a second registration of the same
         callable; the dotted path of ``f`` if it is left out. With ``cron.store`` it has at most 200 characters, is not
         a dotted path that another task has, and differs from other names in more than case, accents and blanks.
     :param cron: the schedule as a crontab line, in place of the five fields and with Debian's meaning: 0 and 7 are
-        Sunday, and one of day-of-month and day-of-week suffices if neither starts with ``*``. Or ``@hourly``,
-        ``@daily``, ``@midnight``, ``@weekly``, ``@monthly``, ``@yearly``, ``@annually``.
+        Sunday, and one of day-of-month and day-of-week suffices if neither starts with ``*``; ``L``, ``LW``, ``5#2``
+        and ``5L`` are in it as well. Or ``@hourly``, ``@daily``, ``@midnight``, ``@weekly``, ``@monthly``,
+        ``@yearly``, ``@annually``.
     :param timezone: the time zone of the schedule, an IANA name or a :class:`zoneinfo.ZoneInfo`; the setting
         ``cron.timezone`` if it is left out.
     :param catch_up: with ``cron.store``, how long after a missed minute the task still runs for it, in seconds or as a
         :class:`~datetime.timedelta`, 0 for never; the setting ``cron.catch_up`` if it is left out. With ``via``, how
         long an enqueued run may wait before it begins, a minute at least.
-    :param retries: with ``cron.store``, the number of further attempts after a failed run, at the ticks that follow and
-        until the next minute is due.
+    :param missed: with ``cron.store``, which of the minutes it runs for that it missed and that are not longer ago than
+        ``catch_up``: the ``'newest'``, or ``'each'``, the oldest first and one a minute. See :doc:`retries`.
+    :param retries: with ``cron.store``, the number of further attempts after a failed run, at the ticks that follow, or
+        a list of the waits before them, each in seconds or as a :class:`~datetime.timedelta`: ``(60, 600, 3600)``. None
+        begins when the next minute is due. See :doc:`retries`.
     :param store: false leaves the task out of ``cron.store``: it runs in each process that receives a tick.
     :param via: the engine that the runs are enqueued with, in place of a call in the process of the tick: its name with
         its options, such as ``'procrastinate'`` and ``'celery:queue=slow'``, or a callable that takes a
@@ -98,6 +111,10 @@ def add_cron_task(
         for a task that is never enqueued.
     :param was: with ``cron.store``, a former name of the task, or a list of them: the task takes over row, pause and
         history of that name. See :ref:`renamed`.
+    :param tolerate: how many runs in a row may fail before health, page and answer turn red; a run has failed when it
+        has used up its attempts. See :doc:`alarms`.
+    :param expect: how long a run takes at most, in seconds or as a :class:`~datetime.timedelta`. A longer one is slow,
+        one of twice that is stuck. If it is left out, a run is stuck after twice the longest of its last 30 good runs.
     :raises pyramid.exceptions.ConfigurationError: for a name that does not resolve, a class, and a callable that does
         not take one argument; for a field that can never match, and for the same callable or name twice
         (:class:`~pyramid.exceptions.ConfigurationConflictError`) in one application.
@@ -113,10 +130,13 @@ def add_cron_task(
         cron=cron,
         timezone=timezone,
         catch_up=catch_up,
+        missed=missed,
         retries=retries,
         store=store,
         via=via,
         was=was,
+        tolerate=tolerate,
+        expect=expect,
     )
     _require_include(config, f)
     task = _make_task(config, _resolve(config, f), options)
@@ -137,14 +157,24 @@ def add_cron_task(
         task.timezone = task.timezone or settings.timezone
         in_store = task.store and settings.store is not None
         try:
-            config.registry['cron_tasks'].add(discriminator, task, named=name is not None, in_store=in_store)
+            config.registry['cron_tasks'].add(
+                discriminator, task, named=name is not None, in_store=in_store, overrides=settings.schedules
+            )
         except ValueError as exc:
             raise ConfigurationError(f'cron task {task.name}: {exc}') from exc
-        introspectable.update(name=task.name, timezone=str(task.timezone or 'local time'))
-        for advice in task.schedule.advice:
+        introspectable.update(
+            name=task.name,
+            timezone=str(task.timezone or 'local time'),
+            schedule=task.schedule,
+            crontab=task.schedule.crontab,
+            schedule_by=task.schedule_by,
+            schedule_in_code=task.schedule_in_code,
+        )
+        by = '' if task.schedule_by is None else f', by {task.schedule_by}'
+        for advice in (*task.schedule.advice, *(_advice_of_store(task) if in_store else ())):
             # cites the line that registers the task, as a conflict does
             warnings.warn_explicit(
-                f'cron task {task.name}: {advice}', ScheduleWarning, info.file or __name__, info.line
+                f'cron task {task.name}{by}: {advice}', ScheduleWarning, info.file or __name__, info.line
             )
 
     config.action(discriminator, register, introspectables=(introspectable,))
@@ -162,10 +192,13 @@ def cron_task(
     cron: str = NO_LINE,
     timezone: str | ZoneInfo | None = None,
     catch_up: float | timedelta | None = None,
-    retries: int = 0,
+    missed: Missed = 'newest',
+    retries: Retries = 0,
     store: bool = True,
     via: Via = None,
     was: str | Sequence[str] = (),
+    tolerate: int = 0,
+    expect: float | timedelta | None = None,
 ) -> Callable[[Decorated], Decorated]:
     """Register the decorated function when ``config.scan()`` finds it: the declarative :func:`add_cron_task`.
 
@@ -187,10 +220,13 @@ def cron_task(
         cron=cron,
         timezone=timezone,
         catch_up=catch_up,
+        missed=missed,
         retries=retries,
         store=store,
         via=via,
         was=was,
+        tolerate=tolerate,
+        expect=expect,
     )
 
     # until Python 3.11 the line that venusian finds is not that of the decorator
@@ -210,6 +246,13 @@ def cron_task(
         return function
 
     return decorate
+
+
+def _advice_of_store(task: Task) -> Iterator[str]:
+    if task.runs_each_minute:
+        # the next minute waits for the retries of the one before
+        return missed_minutes.advice(task.schedule)
+    return retry_waits.advice(task.schedule, task.retries, task.retry_waits)
 
 
 def _reusable(value: FieldValue) -> FieldValue:

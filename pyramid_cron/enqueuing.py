@@ -6,32 +6,31 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from pyramid_cron.claims import Claimed, EngineNotAnswering, Run, SharedClaims
+from pyramid_cron.alarm import report_failure
+from pyramid_cron.claims import Claimed, Run, SharedClaims
+from pyramid_cron.enqueuing_again import by_broker
 from pyramid_cron.isolation import ends_process
 from pyramid_cron.orders import Order
+from pyramid_cron.outcomes import QUEUED
 from pyramid_cron.printable import log_error
-from pyramid_cron.reports import FAILED, QUEUED, TaskReport
-from pyramid_cron.tasks import Engine
+from pyramid_cron.reports import TaskReport
+from pyramid_cron.sending import Sender
 
 log = logging.getLogger(__name__)
-
-# seconds from which on an engine that fails counts as one that does not answer
-LONG_WAIT = 2.0
 
 
 def batches(due: Iterable[Run]) -> list[tuple[SharedClaims, list[Run]]]:
     """Return the runs that are enqueued together, with their claims.
 
-    Idle ones are none of them, because they are enqueued only while time is left.
+    Idle ones are none of them, because they are enqueued only while time is left, nor those of an engine that may have
+    no room for them.
     """
-    found: dict[Any, tuple[SharedClaims, list[Run]]] = {}
-    for run in due:
-        engine, shared = run.engine, run.shared
-        if engine is not None and shared is not None and run.not_claimed is None and not run.task.idle:
-            # a callable need not be hashable
-            broker = engine.broker if isinstance(engine.broker, str) else id(engine.broker)
-            found.setdefault((broker, engine.within_claim), (shared, []))[1].append(run)
-    return [batch for batch in found.values() if len(batch[1]) > 1]
+    together = (run for run in due if run.not_claimed is None and not run.task.idle and not _is_limited(run))
+    return [batch for batch in by_broker(together) if len(batch[1]) > 1]
+
+
+def _is_limited(run: Run) -> bool:
+    return run.engine is not None and run.engine.is_limited
 
 
 class Enqueuing:
@@ -45,33 +44,22 @@ class Enqueuing:
         self._exits = order.exits
         self._monotonic = order.monotonic
         self._release = release
-        # of engines that have kept a task waiting in vain
-        self._silent_brokers: list[object] = []
+        #: passes runs to their engines
+        self.sender = Sender(order.monotonic)
 
     def enqueue(self, run: Run) -> TaskReport:
         """Enqueue a run that is claimed and has an engine, unless its claim has done so."""
-        task, began = run.task, self._monotonic()
+        began = self._monotonic()
         engine: Any = run.engine
         try:
             if not engine.within_claim:
-                self._require_answering(engine)
-                engine.enqueue(run)
+                self.sender.send(run)
         except BaseException as exc:
             if ends_process(exc, self._exits):
                 raise
             seconds = self._monotonic() - began
-            if seconds >= LONG_WAIT:
-                self._silent_brokers.append(engine.broker)
-            log_error(log, exc, 'task %s could not be enqueued after %.3f s', task.name, seconds)
-            return TaskReport(task.name, FAILED, seconds, exception=exc)
+            return report_failure(run, exc, seconds, 'could not be enqueued after')._replace(engine=str(engine))
         return _enqueued(run, self._monotonic() - began)
-
-    def _require_answering(self, engine: Engine) -> None:
-        """Raise an exception if the engine has not answered in this run: one wait in a tick is enough."""
-        if engine.broker in self._silent_brokers:
-            raise EngineNotAnswering(
-                f'{engine} did not answer for a task before, and is not waited for again in this run'
-            )
 
     def enqueue_all(self, shared: SharedClaims, runs: Sequence[Run]) -> tuple[dict[Run, TaskReport], Claimed]:
         """Claim runs together, enqueue them, and return their reports and the result of the claim.
@@ -119,5 +107,7 @@ class Enqueuing:
 
 
 def _enqueued(run: Run, seconds: float) -> TaskReport:
-    log.info('task %s is enqueued with %s', run.task.name, run.engine)
-    return TaskReport(run.task.name, QUEUED, seconds)
+    engine: Any = run.engine
+    key = engine.key(run)
+    log.info('task %s is enqueued with %s as %s', run.task.name, engine, key)
+    return TaskReport(run.task.name, QUEUED, seconds, engine=str(engine), key=key)

@@ -33,6 +33,11 @@ class ITaskStarted(Interface):
     request = Attribute('The request of the run.')
     task = Attribute('The task.')
     scheduled_for = Attribute("The minute that the task runs for, aware and in the task's time zone.")
+    attempt = Attribute('The number of this attempt for the minute, from 1.')
+    key = Attribute(
+        'The key of the run, a text: the same at its begin and its end, and for all attempts of a minute. Of a run by '
+        'name and of a backfill it is another one each time.'
+    )
 
 
 class ITaskFinished(ITaskStarted):
@@ -40,7 +45,11 @@ class ITaskFinished(ITaskStarted):
 
     outcome = Attribute('The outcome of its :class:`.TaskReport`.')
     seconds = Attribute('The duration of the task.')
-    exception = Attribute('The exception that the task raised, or ``None``.')
+    exception = Attribute('The exception that the task raised, or ``None``, as for :exc:`.Skip`.')
+    reason = Attribute('The reason of its :class:`.TaskReport`: why it was stopped or does not run, or ``None``.')
+    raised_skip = Attribute('Whether the task began and raised :exc:`.Skip`.')
+    will_retry = Attribute('Whether the attempt failed or was stopped, and the task runs again for this minute.')
+    is_fault = Attribute('Whether the answer is 500 because of it: not if the failure is tried again, or tolerated.')
 
 
 class IRunFinished(Interface):
@@ -48,6 +57,20 @@ class IRunFinished(Interface):
 
     request = Attribute('The request of the run.')
     report = Attribute('The :class:`.RunReport`.')
+
+
+class ITickFinished(Interface):
+    """A tick has ended, also one in which nothing was due."""
+
+    request = Attribute('The request of the tick.')
+    report = Attribute('The :class:`.RunReport`.')
+
+
+class ITaskRecovered(Interface):
+    """A task has succeeded after a failure that was an alarm, see :doc:`alarms`."""
+
+    name = Attribute('The name of the task.')
+    failed_since = Attribute('When its first failure since its last success was recorded, aware.')
 
 
 class ITaskMissed(Interface):
@@ -65,6 +88,8 @@ class ITaskLost(Interface):
     host = Attribute('The host name of the process, or ``None``.')
     pid = Attribute('The number of the process, or ``None``.')
     will_retry = Attribute('Whether the task is run once more for this minute.')
+    is_fault = Attribute('Whether it is an alarm: not if it is run once more, or tolerated.')
+    key = Attribute('The key of the run, as in the event of its begin.')
 
 
 class ITaskUnregistered(Interface):
@@ -90,6 +115,20 @@ class ITaskResumed(Interface):
     requested_by = Attribute('The user that requested it, or ``None``.')
 
 
+class ITicksStopped(Interface):
+    """Requests of visitors came, and no tick for more than three minutes."""
+
+    last_tick = Attribute('The minute of the last tick, aware.')
+    seconds = Attribute('How long ago that was when it was noticed.')
+
+
+class ITicksResumed(Interface):
+    """A tick has come after ``ITicksStopped``."""
+
+    last_tick = Attribute('The minute of the last tick before they stopped, aware.')
+    minute = Attribute('The minute of the tick that has come, aware.')
+
+
 @implementer(IRunStarted)
 @dataclass(eq=False, repr=False)
 class RunStarted:
@@ -108,6 +147,8 @@ class TaskStarted:
     request: Any
     task: Any
     scheduled_for: datetime
+    attempt: int = 1
+    key: str = ''
 
 
 @implementer(ITaskFinished)
@@ -121,6 +162,12 @@ class TaskFinished:
     outcome: str
     seconds: float
     exception: BaseException | None
+    reason: str | None = None
+    attempt: int = 1
+    will_retry: bool = False
+    is_fault: bool = False
+    key: str = ''
+    raised_skip: bool = False
 
 
 @implementer(IRunFinished)
@@ -130,6 +177,24 @@ class RunFinished:
 
     request: Any
     report: Any
+
+
+@implementer(ITickFinished)
+@dataclass(eq=False, repr=False)
+class TickFinished:
+    """Sent when a tick has ended, see ``ITickFinished``."""
+
+    request: Any
+    report: Any
+
+
+@implementer(ITaskRecovered)
+@dataclass(eq=False, repr=False)
+class TaskRecovered:
+    """Sent once, over all servers of a store, when a task is well again, see ``ITaskRecovered``."""
+
+    name: str
+    failed_since: datetime
 
 
 @implementer(ITaskMissed)
@@ -151,6 +216,8 @@ class TaskLost:
     host: str | None
     pid: int | None
     will_retry: bool
+    is_fault: bool = False
+    key: str = ''
 
 
 @implementer(ITaskUnregistered)
@@ -180,6 +247,24 @@ class TaskResumed:
 
     name: str
     requested_by: str | None
+
+
+@implementer(ITicksStopped)
+@dataclass(eq=False, repr=False)
+class TicksStopped:
+    """Sent once over all servers when ticks have stopped, see ``ITicksStopped``."""
+
+    last_tick: datetime
+    seconds: float
+
+
+@implementer(ITicksResumed)
+@dataclass(eq=False, repr=False)
+class TicksResumed:
+    """Sent once over all servers when ticks come again, see ``ITicksResumed``."""
+
+    last_tick: datetime
+    minute: datetime
 
 
 def has_subscribers(registry: Any, event_class: type) -> bool:

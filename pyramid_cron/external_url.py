@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
-from urllib.parse import unquote, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 UNCHANGED = nullcontext()
 
@@ -53,6 +53,11 @@ class BaseURL(NamedTuple):
         # WebOb raises when a request builds its URL from a script name that is not UTF-8
         unquote(match['path'], errors='strict')
         return cls(scheme, match['host'].lower(), port, unquote_to_bytes(match['path']).decode('latin-1'))
+
+    @property
+    def text(self) -> str:
+        """It as a text, without a slash at its end."""
+        return f'{self.scheme}://{self.environ()["HTTP_HOST"]}{quote(self.script_name.encode("latin-1"))}'
 
     def environ(self) -> dict[str, str]:
         """Return the keys of a WSGI environ for this URL."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+# in place of the name of a task: all tasks, those included that a later deploy adds
+ALL_TASKS = '*'
 # characters of a name in the store
 MOST_CHARACTERS = 200
+# names of tasks in a message
+MOST_SHOWN = 10
 # combining classes of Unicode from this one on are accents; those below distinguish the letters of some scripts
 FIRST_CLASS_OF_ACCENTS = 200
 
@@ -78,9 +82,57 @@ def recognized(name: str) -> str:
     return ''.join(c for c in decomposed if not c.isspace() and unicodedata.combining(c) < FIRST_CLASS_OF_ACCENTS)
 
 
+def close_names(name: str, known: Collection[str]) -> list[str]:
+    """Return the names that come close to another one in their last part.
+
+    Whole names are not compared: a dotted path that two share makes any names look alike.
+    """
+    # for messages alone, and slow to import
+    import difflib
+
+    last = {other: other.rpartition('.')[2] for other in known}
+    close = difflib.get_close_matches(name.rpartition('.')[2], set(last.values()))
+    return sorted(other for other in last if last[other] in close)
+
+
+def hints_of_unknown(named: Iterable[str], former: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return, of the names that are those of no task, what may be meant by each.
+
+    :param named: names that a setting has.
+    :param former: the former names of each task, by its present one.
+    """
+    present = {name: task for task, names in former.items() for name in names}
+    known = list(former)
+    return {name: _hint_of_unknown(name, present.get(name), known) for name in named if name not in former}
+
+
+def _hint_of_unknown(name: str, present: str | None, known: list[str]) -> str:
+    if present is not None:
+        return f'task {present} had this name before: write {present}'
+    if ALL_TASKS in name:
+        return f'{ALL_TASKS} stands for all tasks, and for no part of a name'
+    near = close_names(name, known)
+    shown = ', '.join(known[:MOST_SHOWN]) or 'none'
+    more = f' and {len(known) - MOST_SHOWN} more' if len(known) > MOST_SHOWN else ''
+    return f'is {" or ".join(near)} meant?' if near else f'the tasks are: {shown}{more}'
+
+
 def is_name(value: Any) -> bool:
     """Return whether a value is a text of printable characters, and not only blanks."""
     return isinstance(value, str) and bool(value.strip()) and value.isprintable()
+
+
+def parse_name(value: Any) -> str:
+    """Return the name of the argument ``name``.
+
+    :raises ValueError: if it is not a text of printable characters, and for the name that means all tasks.
+    """
+    if not is_name(value):
+        raise ValueError(f'name={value!r} is not a text of printable characters')
+    if value == ALL_TASKS:
+        raise ValueError(f'name={value!r} means all tasks, as in a pause of all; choose another name')
+    name: str = value
+    return name
 
 
 def parse_former_names(value: Any) -> tuple[str, ...]:
@@ -91,6 +143,8 @@ def parse_former_names(value: Any) -> tuple[str, ...]:
     names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, tuple)) else (value,)
     if not all(map(is_name, names)):
         raise ValueError(f'was={value!r} is neither the former name of the task, nor a list of its former names')
+    if ALL_TASKS in names:
+        raise ValueError(f'was={value!r}: {ALL_TASKS!r} means all tasks, as in a pause of all; leave it out')
     return tuple(dict.fromkeys(names))
 
 

@@ -11,11 +11,14 @@ from typing import Any
 from pyramid.interfaces import IRoutesMapper
 from pyramid.request import Request
 
-from pyramid_cron.claims import Delivery, Unavailable
-from pyramid_cron.errors import CronError
+from pyramid_cron.claims import RUN_HERE, Backfill, ByHand, Delivery
+from pyramid_cron.errors import CronError, Unavailable
 from pyramid_cron.isolation import OF_COMMANDS, Exits
+from pyramid_cron.queue_engine import Engine
 from pyramid_cron.reports import RunReport, TaskReport
+from pyramid_cron.run_output import ProgressListener
 from pyramid_cron.schedules.clock import current_minute
+from pyramid_cron.stopping import Shutdown, never
 
 # no header of a request can set it: those begin with HTTP_
 ENVIRON_KEY = 'pyramid_cron.order'
@@ -33,12 +36,14 @@ class Order:
     :param instant: the minute to run for, aware.
     :param names: the tasks to run, due or not; ``None`` for those that are due.
     :param trigger: the source of the order, for the record.
-    :param requested_by: the user that requested tasks by their names, for the record.
-    :param enqueue: whether tasks that are named are enqueued, if they have an engine.
+    :param by_hand: the way in which tasks that are named, or run for a past minute, are requested.
     :param delivery: the enqueued run to begin, in place of those that are due.
+    :param backfill: the past minute to run one task for, in place of those that are due.
     :param call: a function to call with the request in place of all tasks.
     :param exits: exceptions that end the process if a task raises them in the main thread.
     :param stop: called before each task; once it returns true, the tasks left over are skipped.
+    :param shutdown: what a task in progress learns of the end of its process, see :class:`.Stopping`.
+    :param on_progress: called when a task reports its progress.
     :param monotonic: a monotonic clock in seconds.
     """
 
@@ -46,13 +51,20 @@ class Order:
     instant: datetime
     names: tuple[str, ...] | None = None
     trigger: str = 'request'
-    requested_by: str | None = None
-    enqueue: bool = False
+    by_hand: ByHand = RUN_HERE
     delivery: Delivery | None = None
+    backfill: Backfill | None = None
     call: Callable[[Any], None] | None = None
     exits: Exits = OF_COMMANDS
     stop: Callable[[], bool] = lambda: False
+    shutdown: Shutdown = never
+    on_progress: ProgressListener | None = None
     monotonic: Callable[[], float] = time.monotonic
+
+    @property
+    def is_tick(self) -> bool:
+        """Whether it is for the tasks that are due, and not for one that was requested or enqueued."""
+        return self.names is None and self.delivery is None and self.backfill is None
 
 
 class PendingOrder:
@@ -76,9 +88,12 @@ def run_through(
     environ: Mapping[str, Any] | None = None,
     *,
     stop: Callable[[], bool] = lambda: False,
+    shutdown: Shutdown = never,
     requested_by: str | None = None,
     exits: Exits = OF_COMMANDS,
     enqueue: bool = False,
+    engine: Engine | None = None,
+    on_progress: ProgressListener | None = None,
 ) -> RunReport:
     """Run tasks with a request through a whole WSGI application, tweens and all, and return the report.
 
@@ -91,27 +106,81 @@ def run_through(
     """
     wanted = None if names is None else tuple(names)
     order = Order(
-        registry, instant, wanted, 'command', requested_by=requested_by, enqueue=enqueue, exits=exits, stop=stop
+        registry,
+        instant,
+        wanted,
+        'command',
+        by_hand=ByHand(requested_by, enqueue, engine),
+        exits=exits,
+        stop=stop,
+        shutdown=shutdown,
+        on_progress=on_progress,
     )
     # before an exception view can make a page of the error
     registry['cron_tasks'].named(order.names or ())
     return _send(app, order, environ or {})
 
 
-def run_delivered(app: Any, registry: Any, delivery: Delivery, *, exits: Exits = OF_COMMANDS) -> TaskReport:
+def run_delivered(
+    app: Any, registry: Any, delivery: Delivery, *, exits: Exits = OF_COMMANDS, shutdown: Shutdown = never
+) -> TaskReport:
     """Run an enqueued run, without a time limit, and return its report.
 
     :param app: the WSGI application.
     :param registry: its registry, as for :func:`run_through`.
     :param delivery: the enqueued run.
-    :param exits: as in :class:`Order`.
+    :param exits: as the following one in :class:`Order`. A delivery begins all the same: it comes only once.
     :raises LookupError: if there is no task of that name.
     :raises Unavailable: if the store is not available.
     :raises NotRun: if something in the application answers before the run.
     """
     registry['cron_tasks'].named([delivery.task])
     instant = delivery.minute or current_minute()
-    report = _send(app, Order(registry, instant, trigger='command', delivery=delivery, exits=exits), {})
+    order = Order(registry, instant, trigger='command', delivery=delivery, exits=exits, shutdown=shutdown)
+    return _only_report(_send(app, order, {}))
+
+
+def run_backfill(
+    app: Any,
+    registry: Any,
+    backfill: Backfill,
+    *,
+    requested_by: str | None = None,
+    exits: Exits = OF_COMMANDS,
+    enqueue: bool = False,
+    engine: Engine | None = None,
+    shutdown: Shutdown = never,
+    on_progress: ProgressListener | None = None,
+) -> TaskReport:
+    """Run a task for a past minute, and return its report.
+
+    :param app: the WSGI application.
+    :param registry: its registry, as for :func:`run_through`.
+    :param backfill: the task and the minute.
+    :param requested_by: as the following ones in :class:`.ByHand`.
+    :raises LookupError: if there is no task of that name.
+    :raises Unavailable: if the store is not available.
+    :raises NotRun: if something in the application answers before the run.
+    """
+    registry['cron_tasks'].named([backfill.task])
+    order = Order(
+        registry,
+        current_minute(),
+        trigger='command',
+        by_hand=ByHand(requested_by, enqueue, engine),
+        backfill=backfill,
+        exits=exits,
+        shutdown=shutdown,
+        on_progress=on_progress,
+    )
+    return _only_report(_send(app, order, {}))
+
+
+def _only_report(report: RunReport) -> TaskReport:
+    """Return the report of an order for one task.
+
+    :raises Unavailable: if the store is not available.
+    """
     if report.problem is not None:
         raise Unavailable(report.problem)
     [task] = report.tasks

@@ -9,8 +9,13 @@ import re
 # that change the direction of the text around them; halves of surrogate pairs, which no encoding holds
 UNSAFE = re.compile('[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
 
+# the attribute of a record of the log
+FAILED_TASK = 'cron_failed_task'
+
 # characters of the name of a class or a user that a column holds
 LONGEST_NAME = 255
+# characters of the first line of a message that are kept
+LONGEST_LINE = 500
 
 # not type(exc).__qualname__, which a metaclass may refuse
 _qualified_name = type.__dict__['__qualname__'].__get__
@@ -52,15 +57,33 @@ def message(exc: BaseException) -> str:
     return printable(' '.join(text.split()))
 
 
-def log_error(log: logging.Logger, exc: BaseException | None, text: str, *args: object) -> None:
-    """Log an error with the traceback of an exception, or with its class where the traceback cannot be formatted."""
+def first_line(text: str) -> str | None:
+    """Return the first line of a text that is not empty, of which the beginning is kept; ``None`` without one."""
+    line = next((line for line in map(str.strip, text.splitlines()) if line), '')
+    return printable(line)[:LONGEST_LINE] or None
+
+
+def log_error(
+    log: logging.Logger,
+    exc: BaseException | None,
+    text: str,
+    *args: object,
+    level: int = logging.ERROR,
+    failed_task: str | None = None,
+) -> None:
+    """Log an error with the traceback of an exception, or with its class where the traceback cannot be formatted.
+
+    :param failed_task: the task that has failed, if ``TaskFinished`` follows with this failure: the attribute
+        ``cron_failed_task`` of the record, by which tools that report both recognize one failure.
+    """
+    extra = None if failed_task is None else {FAILED_TASK: failed_task}
     try:
-        log.error(text, *args, exc_info=exc, stacklevel=2)
+        log.log(level, text, *args, exc_info=exc, stacklevel=2, extra=extra)
     except Exception:
         if exc is None:
             raise
         # formatting calls methods of the exception and its class, and what they raise passes through the handlers
-        log.error(f'{text}: %s, which cannot be shown', *args, class_name(exc), stacklevel=2)
+        log.log(level, f'{text}: %s, which cannot be shown', *args, class_name(exc), stacklevel=2, extra=extra)
 
 
 def _escape(match: re.Match[str]) -> str:

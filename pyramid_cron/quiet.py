@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime, tzinfo
 
-from pyramid_cron.claims import Unavailable
-from pyramid_cron.reports import ALARMING, LOCKED, LOST, STUCK, RunReport, TaskReport
+from pyramid_cron.errors import Unavailable
+from pyramid_cron.outcomes import LOCKED, LOST, STUCK
+from pyramid_cron.reports import RunReport, TaskReport
 from pyramid_cron.schedules import clock
 
 # in place of reasons that have the process, its host, or the message of an exception
@@ -24,7 +25,7 @@ def quiet_text(report: RunReport) -> str:
     """Return an empty text if nothing is wrong, and otherwise a line for all and one for each task that is not well."""
     if not report.failed:
         return ''
-    troubled = [task for task in report.tasks if task.outcome in ALARMING]
+    troubled = [task for task in report.tasks if task.is_fault]
     parts = [] if report.problem is None else [report.brief_problem or IN_THE_LOG]
     if troubled:
         parts.append(f'{len(troubled)} of {len(report.tasks)} tasks due at {_shown(report.minute)}')

@@ -8,23 +8,26 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from pyramid_cron.claims import Claims, Found, NotClaimed, Run, SharedClaims
+from pyramid_cron.claims import Claims, Found, Run, SharedClaims
 from pyramid_cron.enqueuing import batches
-from pyramid_cron.events import RunFinished, RunStarted, TaskFinished, has_subscribers, notify
-from pyramid_cron.isolation import enable_loggers, ends_process
-from pyramid_cron.orders import Order
-from pyramid_cron.printable import class_name, log_error
-from pyramid_cron.reports import (
-    FAILED,
-    NO_TIME_LEFT,
-    OK,
-    OUTCOMES,
-    SKIPPED,
-    STOPPING,
-    RunReport,
-    TaskReport,
+from pyramid_cron.enqueuing_again import enqueue_again
+from pyramid_cron.events import (
+    RunFinished,
+    RunStarted,
+    TaskFinished,
+    TaskRecovered,
+    TickFinished,
+    has_subscribers,
+    notify,
 )
+from pyramid_cron.isolation import enable_loggers, ends_process
+from pyramid_cron.not_claimed import NotClaimed
+from pyramid_cron.orders import Order
+from pyramid_cron.outcomes import FAILED, NO_TIME_LEFT, OK, OUTCOMES, RETRYING, SKIPPED, STOPPING
+from pyramid_cron.printable import class_name, log_error
+from pyramid_cron.reports import RunReport, TaskReport
 from pyramid_cron.schedules import clock
+from pyramid_cron.sending import Sender
 from pyramid_cron.task_runner import TaskRunner
 
 log = logging.getLogger(__name__)
@@ -48,6 +51,8 @@ def run(request: Any, order: Order) -> RunReport:
     report = _run_found(request, order, started, found)
     if found.finish is not None:
         found.finish()
+    if order.is_tick and has_subscribers(request.registry, TickFinished):
+        notify(request.registry, TickFinished(request, report), order.exits)
     return report
 
 
@@ -57,6 +62,8 @@ def _run_found(request: Any, order: Order, started: float, found: Found) -> RunR
     # a run in a worker has no time limit of ours
     window = settings.window if order.delivery is None else math.inf
     problem = None if found.problem is None else str(found.problem)
+    if not found.runs and found.again and not order.stop():
+        enqueue_again(found.again, Sender(order.monotonic), order.exits)
     if not found.runs and problem is None:
         # converting the instant is what costs most in a tick with nothing due, and is not done for a log that is off
         if log.isEnabledFor(logging.DEBUG):
@@ -64,14 +71,14 @@ def _run_found(request: Any, order: Order, started: float, found: Found) -> RunR
         return RunReport(instant, settings.timezone, order.monotonic() - started, ())
     minute = clock.to_zone(instant, settings.timezone)
     if found.problem is not None:
-        log_error(log, found.problem.__cause__, 'run for %s: %s', minute, problem)
+        log_error(log, found.problem.__cause__, 'run for %s: %s', minute, found.problem)
     brief = None if found.problem is None else found.problem.brief
     if not found.runs:
         return RunReport(instant, settings.timezone, order.monotonic() - started, (), problem, brief)
     due = sorted(found.runs, key=lambda run: run.task.idle)
     log.info('run for %s begins, tasks due: %d', minute, len(due))
     notify(registry, RunStarted(request, minute, tuple(run.task for run in due)), order.exits)
-    reports = _Loop(request, order, started, window).run_all(due)
+    reports = _Loop(request, order, started, window).run_all(due, found.again)
     result = RunReport(instant, settings.timezone, order.monotonic() - started, tuple(reports), problem, brief)
     _log_end(result, window)
     notify(registry, RunFinished(request, result), order.exits)
@@ -84,8 +91,10 @@ def _find(registry: Any, order: Order) -> Found:
     tasks = registry['cron_tasks']
     if order.delivery is not None:
         return claims.delivered(tasks, order.delivery, registry['cron_settings'].catch_up)
+    if order.backfill is not None:
+        return claims.backfill(tasks, order.backfill, order.by_hand)
     if order.names is not None:
-        return claims.named(tasks, order.names, order.requested_by, order.enqueue)
+        return claims.named(tasks, order.names, order.by_hand)
     return claims.due(tasks, order.instant, order.trigger)
 
 
@@ -105,14 +114,19 @@ class _Loop:
         self.not_free: list[Run] = []
         self.reports: dict[Run, TaskReport] = {}
 
-    def run_all(self, due: Sequence[Run]) -> list[TaskReport]:
-        """Run the tasks, and leave the request's transaction as pyramid_tm expects it."""
+    def run_all(self, due: Sequence[Run], again: Sequence[Run]) -> list[TaskReport]:
+        """Run the tasks, and leave the request's transaction as pyramid_tm expects it.
+
+        :param again: queued runs that no worker has begun, and that are enqueued again.
+        """
         self.left.extend(due)
         stop = self.order.stop
         try:
             for claims, runs in batches(due):
                 if not stop():
                     self.enqueue_all(claims, runs)
+            if again and not stop():
+                enqueue_again(again, self.tasks.enqueuing.sender, self.order.exits)
             while self.left or self.not_free:
                 if stop():
                     self.skip_all()
@@ -125,7 +139,7 @@ class _Loop:
         except BaseException as exc:
             self.log_exit(exc, due)
             raise
-        self.tasks.transactions.finish()
+        self.tasks.finish()
         return [self.reports[run] for run in due]
 
     def log_exit(self, exc: BaseException, due: Sequence[Run]) -> None:
@@ -214,9 +228,22 @@ class _Loop:
         if self.sends_finished:
             scheduled_for = self.tasks.scheduled_for(run)
             event = TaskFinished(
-                self.request, run.task, scheduled_for, report.outcome, report.seconds, report.exception
+                self.request,
+                run.task,
+                scheduled_for,
+                report.outcome,
+                report.seconds,
+                report.exception,
+                report.reason,
+                report.attempt,
+                report.excuse == RETRYING,
+                report.is_fault,
+                self.tasks.key_of(run),
+                report.raised_skip,
             )
             notify(self.request.registry, event, self.order.exits)
+        if report.failed_since is not None:
+            notify(self.request.registry, TaskRecovered(run.task.name, report.failed_since), self.order.exits)
 
 
 def _log_end(report: RunReport, window: float) -> None:

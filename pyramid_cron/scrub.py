@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pyramid_cron.callables import dotted_path
 from pyramid_cron.isolation import OF_SERVERS, ends_process
 from pyramid_cron.printable import log_error
 from pyramid_cron.statement_parameters import leave_out_parameters
-from pyramid_cron.tasks import dotted_path
 
 if TYPE_CHECKING:
     from pyramid_cron.settings import Settings

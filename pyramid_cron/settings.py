@@ -15,21 +15,30 @@ from pyramid.settings import asbool, aslist, falsey, truthy
 from pyramid_cron import callables
 from pyramid_cron.access.addresses import Network, parse_network
 from pyramid_cron.access.rules import METHODS
+from pyramid_cron.callables import dotted_path
 from pyramid_cron.external_url import BaseURL
+from pyramid_cron.log_url import LogURL
+from pyramid_cron.missed_minutes import LONGEST, parse_catch_up
+from pyramid_cron.schedule_overrides import ScheduleOverrides
 from pyramid_cron.schedules import clock
-from pyramid_cron.tasks import LONGEST, dotted_path, parse_catch_up
+from pyramid_cron.task_lines import TaskLines
 from pyramid_cron.transactions import Wrapper
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 PREFIX = 'cron.'
+# of a log that is kept; the most is what a column of MySQL takes
+SIZE = re.compile(r'([0-9]{1,9})([kK]?)', re.ASCII)
+KILO, SHORTEST_LOG, LONGEST_LOG = 1000, 100, 64_000
 SHORTEST_SECRET = 16
 # of a shell, or of a tool that writes ini files
 VARIABLE = re.compile(r'\$\w+|\$\{\w+\}|\{\{.*\}\}')
 
 # neither a message nor a repr shows their values
-SECRETS = ('secret', 'monitor_secret', 'store')
+SECRETS = ('secret', 'monitor_secret', 'store', 'healthchecks', 'healthchecks_tasks')
+# a message shows what is wrong in them, and not all of their lines
+OF_SEVERAL_LINES = ('schedules', 'sentry_monitors')
 MAKE_SECRET = 'python3 -c "import secrets; print(secrets.token_urlsafe())" makes one'
 
 
@@ -140,6 +149,12 @@ def _warn_or_fail(value: Any) -> str:
     return str(value)
 
 
+def _one_or_each(value: Any) -> str:
+    if value not in ('one', 'each'):
+        raise ValueError('it has to be one (request for all tasks of a tick) or each (task with a request of its own)')
+    return str(value)
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError('it has to be a text that is not empty')
@@ -149,6 +164,14 @@ def _text(value: Any) -> str:
 def _dotted_name(value: Any) -> Any:
     # not resolved here: the module may import the application that is being configured
     return _text(value) if value is None or isinstance(value, str) else value
+
+
+def _bytes(value: Any) -> int:
+    found = SIZE.fullmatch(str(value).strip())
+    size = int(found[1]) * (KILO if found[2] else 1) if found and not isinstance(value, bool) else -1
+    if size and not SHORTEST_LOG <= size <= LONGEST_LOG:
+        raise ValueError(f'it has to be 0, or a size from {SHORTEST_LOG} bytes to {LONGEST_LOG // KILO}k, such as 16k')
+    return size
 
 
 # the default of each, as in an ini file, and its converter, which raises ValueError
@@ -162,21 +185,31 @@ TABLE: dict[str, tuple[str | None, Callable[[Any], Any]]] = {
     'monitor_ips': (None, _networks),
     'window': ('60', _seconds),
     'timezone': (None, clock.parse_zone),
+    'schedules': ('', ScheduleOverrides.parse),
     'transaction': (None, _wrapper),
+    'requests': ('one', _one_or_each),
     'url': (None, BaseURL.parse),
+    'environment': (None, _name),
+    'log_url': (None, LogURL.parse),
     'store': (None, _store),
     'app': (None, _name),
     'session': (None, _attribute),
     'catch_up': ('300', parse_catch_up),
     'lease': ('90', _seconds),
     'keep_history': ('30', _days),
+    'keep_log': ('16k', _bytes),
     'create_tables': ('true', _boolean),
+    'watch': ('true', _boolean),
     'unregistered': ('warn', _warn_or_fail),
     'scrub': (None, _scrub),
     'keep_parameters': ('false', _boolean),
     'via': (None, _dotted_name),
     'celery': (None, _dotted_name),
     'config_uri': (None, _text),
+    'healthchecks': (None, _text),
+    'healthchecks_tasks': ('', TaskLines.parse),
+    'healthchecks_timeout': ('5', _seconds),
+    'sentry_monitors': ('', TaskLines.parse),
 }
 
 
@@ -195,21 +228,31 @@ class Settings:
     :param monitor_ips: networks.
     :param window: seconds.
     :param timezone: a :class:`zoneinfo.ZoneInfo`.
+    :param schedules: the lines, parsed.
     :param transaction: a callable that takes ``system`` and returns a context manager.
+    :param requests: ``'one'`` or ``'each'``.
     :param url: parsed.
+    :param environment: as it is written.
+    :param log_url: parsed.
     :param store: a URL, an engine of SQLAlchemy, a function ``(registry) -> Engine``, or the dotted name of one.
     :param app: as it is written; the store and queues use the name of the package in place of ``None``.
     :param session: as it is written.
     :param catch_up: a :class:`~datetime.timedelta`.
     :param lease: seconds.
     :param keep_history: a :class:`~datetime.timedelta`.
+    :param keep_log: bytes.
     :param create_tables: ``True`` or ``False``.
+    :param watch: ``True`` or ``False``.
     :param unregistered: ``'warn'`` or ``'fail'``.
     :param scrub: a callable that takes a text and returns it without what is not to be kept.
     :param keep_parameters: ``True`` or ``False``.
     :param via: the name of an engine with its options, a callable, or the dotted name of one.
     :param celery: an application of Celery, or the dotted name of one.
     :param config_uri: as it is written.
+    :param healthchecks: as it is written.
+    :param healthchecks_tasks: the lines, parsed.
+    :param healthchecks_timeout: seconds.
+    :param sentry_monitors: the lines, parsed.
     """
 
     path: str
@@ -221,21 +264,31 @@ class Settings:
     monitor_ips: tuple[Network, ...] | None
     window: float
     timezone: ZoneInfo | None
+    schedules: ScheduleOverrides
     transaction: Wrapper | None
+    requests: str
     url: BaseURL | None
+    environment: str | None
+    log_url: LogURL | None
     store: Any = field(repr=False)
     app: str | None
     session: str | None
     catch_up: timedelta
     lease: float
     keep_history: timedelta
+    keep_log: int
     create_tables: bool
+    watch: bool
     unregistered: str
     scrub: Callable[[str], str] | None
     keep_parameters: bool
     via: Any
     celery: Any
     config_uri: str | None
+    healthchecks: str | None = field(repr=False)
+    healthchecks_tasks: TaskLines = field(repr=False)
+    healthchecks_timeout: float
+    sentry_monitors: TaskLines
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> Settings:
@@ -254,7 +307,7 @@ class Settings:
             try:
                 values[name] = convert(value)
             except (OverflowError, TypeError, ValueError) as exc:
-                shown = '' if name in SECRETS else f' = {value!r}'
+                shown = '' if name in SECRETS + OF_SEVERAL_LINES else f' = {value!r}'
                 # the exception itself may show a secret; its cause is that of an import
                 raise ConfigurationError(f'bad setting {key}{shown}: {exc}') from exc.__cause__
         if values['secret'] is not None:

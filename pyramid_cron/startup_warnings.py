@@ -13,6 +13,8 @@ from pyramid_cron.settings import PREFIX, TABLE, Settings
 
 log = logging.getLogger(__name__)
 
+NOT_INCLUDED = "cron.%s does nothing until the application calls config.include('pyramid_cron.%s')"
+
 
 def warn_of_misspelt(settings: Mapping[str, Any]) -> None:
     """Warn of keys that begin with ``cron.`` and are not in the table."""
@@ -36,12 +38,25 @@ def warn_of_unknown_local_zone(settings: Settings) -> None:
         )
 
 
+def warn_of_lacking_includes(registry: Any) -> None:
+    """Log which settings do nothing because the part that they are for is not included."""
+    settings = registry['cron_settings']
+    if (settings.healthchecks or settings.healthchecks_tasks) and 'cron_healthchecks' not in registry:
+        log.warning(NOT_INCLUDED, 'healthchecks', 'healthchecks')
+    if settings.sentry_monitors and 'cron_sentry' not in registry:
+        log.warning(NOT_INCLUDED, 'sentry_monitors', 'sentry')
+
+
 def warn_of_lacking_store(registry: Any) -> None:
     """Log which tasks have options that do nothing without a store, if there is no store."""
     if registry['cron_settings'].store is None:
         # an engine needs catch_up without a store as well
         names = [
-            task.name for task in registry['cron_tasks'] if task.retries or (task.catch_up and task.engine is None)
+            task.name
+            for task in registry['cron_tasks']
+            if task.retries or task.runs_each_minute or (task.catch_up and task.engine is None)
         ]
         if names:
-            log.warning('retries= and catch_up= do nothing until cron.store is set; tasks: %s', ', '.join(names))
+            log.warning(
+                'retries=, missed= and catch_up= do nothing until cron.store is set; tasks: %s', ', '.join(names)
+            )

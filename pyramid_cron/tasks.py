@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import math
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from pyramid_cron.names import Names, is_name, parse_former_names
+from pyramid_cron.alarm import parse_tolerate
+from pyramid_cron.callables import dotted_path
+from pyramid_cron.expected import parse_expect
+from pyramid_cron.missed_minutes import EACH, Missed, parse_catch_up, parse_missed
+from pyramid_cron.names import Names, parse_former_names, parse_name
+from pyramid_cron.queue_engine import Engine
+from pyramid_cron.retry_waits import Retries, parse_retries
+from pyramid_cron.schedule_overrides import SETTING, ScheduleOverrides
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.due_index import Index
 from pyramid_cron.schedules.fields import LEFT_OUT, NO_LINE, FieldValue
@@ -19,34 +24,8 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 System = dict[str, Any]
+NO_OVERRIDES = ScheduleOverrides()
 BY_POSITION = attrgetter('position')
-
-# a longer time before now, or after it, is not in the calendar of every database
-LONGEST = timedelta(days=150_000)
-
-
-class Engine(Protocol):
-    """The engine of a task: enqueues its runs for a worker, made from ``via`` by the package ``queues``."""
-
-    @property
-    def within_claim(self) -> bool:
-        """Whether a run is enqueued on the connection of the store, in the transaction of its claim."""
-
-    @property
-    def broker(self) -> object:
-        """What receives its runs, equal for engines that stop answering together."""
-
-    def __str__(self) -> str:
-        """Return the name of the engine for logs and pages."""
-
-    def enqueue(self, run: Any) -> None:
-        """Enqueue a :class:`.Run`, with an engine without ``within_claim``."""
-
-    def enqueue_all(self, runs: Sequence[Any], connection: Any) -> None:
-        """Enqueue runs with engines of the same broker, with ``within_claim``.
-
-        :param connection: the connection of the claim.
-        """
 
 
 class Task:
@@ -63,14 +42,19 @@ class Task:
     __slots__ = (
         'catch_up',
         'engine',
+        'expect',
         'f',
         'idle',
+        'missed',
         'name',
         'position',
         'retries',
+        'retry_waits',
         'schedule',
+        'schedule_in_code',
         'store',
         'timezone',
+        'tolerate',
         'via',
         'was',
     )
@@ -81,14 +65,24 @@ class Task:
     name: str
     #: the minutes at which the task is due
     schedule: Schedule
+    #: the schedule that the task was registered with, if the setting ``cron.schedules`` has replaced it; else ``None``
+    schedule_in_code: Schedule | None
     #: the time zone of the schedule; ``None`` for the machine's local time
     timezone: ZoneInfo | None
     #: whether the task runs after the normal tasks, and only while the run has time left
     idle: bool
     #: how long after a missed minute the task still runs for it; ``None`` for the setting ``cron.catch_up``
     catch_up: timedelta | None
+    #: which missed minutes are run: ``'newest'`` or ``'each'``
+    missed: Missed
     #: the number of further attempts after a failed run
     retries: int
+    #: the waits before these attempts; empty if they begin at the next ticks
+    retry_waits: tuple[timedelta, ...]
+    #: the seconds that a run is expected to take; ``None`` to judge it by the runs before it
+    expect: float | None
+    #: how many runs in a row may fail without an alarm
+    tolerate: int
     #: whether the task is coordinated by ``cron.store``
     store: bool
     #: the argument ``via``; ``None`` for the setting ``cron.via``
@@ -114,34 +108,37 @@ class Task:
         cron: str = NO_LINE,
         timezone: str | ZoneInfo | None = None,
         catch_up: float | timedelta | None = None,
-        retries: int = 0,
+        missed: Missed = 'newest',
+        retries: Retries = 0,
         store: bool = True,
         via: Any = None,
         was: str | Sequence[str] = (),
+        tolerate: int = 0,
+        expect: float | timedelta | None = None,
     ) -> None:
-        if name is not None and not is_name(name):
-            raise ValueError(f'name={name!r} is not a text of printable characters')
+        self.f = f
+        self.name = dotted_path(f) if name is None else parse_name(name)
         if idle not in (True, False):
             raise ValueError(f'idle={idle!r} is neither True nor False')
         if store not in (True, False):
             raise ValueError(f'store={store!r} is neither True nor False')
-        if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-            raise ValueError(f'retries={retries!r} is not a number of further attempts, 0 or more')
+        self.tolerate = parse_tolerate(tolerate)
         if idle and via is not None and via is not False:
             raise ValueError(
                 f'idle=True and via={via!r}: an idle task waits for the time that a request has left, and a worker has '
                 'no such limit; leave one of the two out'
             )
-        self.f = f
-        self.name = dotted_path(f) if name is None else name
         self.idle = idle
         self.timezone = None if timezone is None else clock.parse_zone(timezone)
         self.catch_up = None if catch_up is None else parse_catch_up(catch_up)
-        self.retries = retries
+        self.missed = parse_missed(missed, self.catch_up)
+        self.retries, self.retry_waits = parse_retries(retries)
+        self.expect = None if expect is None else parse_expect(expect)
         self.store = store
         self.via = via
         self.was = parse_former_names(was)
         self.engine = None
+        self.schedule_in_code = None
         fields = (min, hour, day, month, dow)
         if cron is NO_LINE:
             self.schedule = Schedule.from_fields(*fields)
@@ -152,6 +149,11 @@ class Task:
 
     def __repr__(self) -> str:
         return f'<Task {self.name}>'
+
+    @property
+    def schedule_by(self) -> str | None:
+        """The setting that has replaced the schedule of the code: ``'cron.schedules'``, or ``None``."""
+        return None if self.schedule_in_code is None else SETTING
 
     def check(self, moment: datetime) -> bool:
         """Return whether the task is due at ``moment``.
@@ -174,19 +176,17 @@ class Task:
         """
         return default if self.catch_up is None else self.catch_up
 
+    @property
+    def runs_each_minute(self) -> bool:
+        """Whether the task runs for each minute that it missed, and not for the newest one alone."""
+        return self.missed == EACH
+
     def queue_timeout(self, default: timedelta) -> timedelta:
         """Return how long after its minute an enqueued run may begin: the grace, and a minute at least.
 
         :param default: the setting ``cron.catch_up``.
         """
         return max(self.grace(default), clock.MINUTE)
-
-    def window(self, default: float) -> float:
-        """Return the seconds after which a run of the task is stuck: infinite for a task that is enqueued.
-
-        :param default: the setting ``cron.window``.
-        """
-        return default if self.engine is None else math.inf
 
     def skipped_wall_minutes(self, instant: datetime) -> list[datetime]:
         """Return the wall-clock minutes of a fixed-time schedule that a clock change skipped just before ``instant``.
@@ -203,33 +203,6 @@ class Task:
         :param after: an instant, aware.
         """
         return self.schedule.runs(clock.to_wall(after, self.timezone).replace(tzinfo=self.timezone))
-
-
-def parse_catch_up(value: Any) -> timedelta:
-    """Return the time of a :class:`~datetime.timedelta`, a number of seconds, or such a number as a text.
-
-    :raises ValueError: for anything else, and below 0.
-    """
-    try:
-        time = value if isinstance(value, timedelta) else timedelta(seconds=float(value))
-    except (OverflowError, TypeError, ValueError):
-        time = None
-    if time is None or isinstance(value, bool) or not timedelta(0) <= time <= LONGEST:
-        raise ValueError(
-            f'catch_up={value!r} is no time: write seconds, or a timedelta, and 0 for never; '
-            f'{LONGEST.days} days at most'
-        )
-    return time
-
-
-def dotted_path(f: object) -> str:
-    """Return the module and qualified name of ``f``, or of its class if ``f`` has no name of its own."""
-    while isinstance(f, functools.partial):
-        f = f.func
-    named: Any = f if hasattr(f, '__qualname__') else type(f)
-    # a method of a built-in type has no module of its own
-    module = getattr(named, '__module__', None) or type(getattr(named, '__self__', named)).__module__
-    return f'{module}.{named.__qualname__}'
 
 
 class Tasks:
@@ -249,11 +222,20 @@ class Tasks:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def add(self, key: Hashable, task: Task, *, named: bool = False, in_store: bool = False) -> None:
+    def add(
+        self,
+        key: Hashable,
+        task: Task,
+        *,
+        named: bool = False,
+        in_store: bool = False,
+        overrides: ScheduleOverrides = NO_OVERRIDES,
+    ) -> None:
         """Add ``task`` under ``key``, in place of the task that was registered under this key before.
 
         :param named: whether the argument ``name`` set the task's name, which otherwise is a dotted path.
         :param in_store: whether the store keeps the task.
+        :param overrides: the setting ``cron.schedules``.
         :raises ValueError: if it cannot have the name, see :meth:`.Names.add`.
         """
         replaced = self._tasks.pop(key, None)
@@ -261,6 +243,9 @@ class Tasks:
             self._by_zone[replaced.timezone].remove(replaced.schedule, replaced)
             self._names.remove(replaced.name)
         task.name = self._names.add(task.name, given=named, in_store=in_store)
+        schedule = overrides.schedule_of(task.name)
+        if schedule is not None:
+            task.schedule_in_code, task.schedule = task.schedule, schedule
         self._tasks[key] = task
         self._added += 1
         task.position = self._added

@@ -9,6 +9,7 @@ from typing import Any
 
 from pyramid.scripting import prepare
 
+from pyramid_cron.loading import registry_of
 from pyramid_cron.orders import Order, run_through
 from pyramid_cron.reports import RunReport
 from pyramid_cron.schedules.clock import MINUTE, minute_of, to_instant
@@ -20,29 +21,31 @@ def tick(target: Any, instant: datetime, names: Iterable[str] | None = None) -> 
 
     Unless they are named, tasks that have run for this minute, or for one less than three hours later, are skipped.
 
-    :param target: a WebTest ``TestApp``, whose application gets a request through all of its tweens, or a Pyramid
-        registry, whose tasks are run with a request that no tween has seen.
+    :param target: a WSGI application or a WebTest ``TestApp``, which gets a request through all of its filters and
+        tweens, or a Pyramid registry: its tasks are run with a request that no tween has seen.
     :param instant: the minute to run for, aware.
     :param names: the tasks to run, due or not; ``None`` for those that are due.
     :raises LookupError: if there is no task of that name.
     :raises RuntimeError: if something in the application answers before the run.
     """
-    if hasattr(target, 'app'):
-        return run_through(target.app, target.app.registry, _instant(instant), names, target.extra_environ)
+    if not isinstance(target, dict):
+        app, environ = _application(target), getattr(target, 'extra_environ', None)
+        return run_through(app, registry_of(app), _instant(instant), names, environ)
     order = Order(target, _instant(instant), None if names is None else tuple(names))
     with prepare(registry=target) as env:
         return CronView(env['request']).execute(order)
 
 
-def due_between(registry: Any, start: datetime, end: datetime) -> list[tuple[datetime, str]]:
+def due_between(target: Any, start: datetime, end: datetime) -> list[tuple[datetime, str]]:
     """Return (instant, task name) for each run that ticks from ``start`` until before ``end`` would make, in order.
 
     The instants are aware, each in the time zone of its task.
 
-    :param registry: the registry of an application.
+    :param target: an application or a registry, as for :func:`tick`.
     :param start: aware.
     :param end: aware.
     """
+    registry = target if isinstance(target, dict) else registry_of(_application(target))
     begin, stop = _instant(start) - MINUTE, _instant(end)
     due = [
         (instant, task.name)
@@ -51,6 +54,11 @@ def due_between(registry: Any, start: datetime, end: datetime) -> list[tuple[dat
     ]
     # stable: tasks of the same minute stay in the order of registration
     return sorted(due, key=lambda run: run[0].astimezone(timezone.utc))
+
+
+def _application(target: Any) -> Any:
+    # middleware has an attribute app, too
+    return target.app if hasattr(target, 'extra_environ') else target
 
 
 def _instant(moment: datetime) -> datetime:

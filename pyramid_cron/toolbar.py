@@ -11,12 +11,17 @@ from typing import Any
 
 from pyramid_debugtoolbar.panels import DebugPanel
 
+from pyramid_cron.outcomes import PAUSED
 from pyramid_cron.reports import RunReport
 from pyramid_cron.schedules import clock
-from pyramid_cron.task_summary import TaskSummary, summarize_all
+from pyramid_cron.status.attention import Notice
+from pyramid_cron.status.formatting import FormattedDue, FormattedTime
+from pyramid_cron.status.task_filter import TaskFilter
+from pyramid_cron.status.tasks_page import TaskRow, TasksPage, read_tasks_page
 from pyramid_cron.views import REPORT_KEY
 
-HEADINGS = ('Task', 'Schedule', 'Time zone', 'Next run', 'Last run', 'Paused')
+# those of the status page
+HEADINGS = ('Task', 'Schedule', 'Last due', 'Last runs', 'Next run')
 
 
 class CronDebugPanel(DebugPanel):
@@ -45,15 +50,8 @@ class CronDebugPanel(DebugPanel):
     def render_content(self, request: Any) -> str:
         """Return the HTML of the panel."""
         parts = [] if self._report is None else _render_report(self._report)
-        tasks = self._registry['cron_tasks']
-        found = summarize_all(self._registry, tasks, clock.current_minute(), 1)
-        if found.error is not None:
-            parts.append(f'<p>Without last runs and pauses: {escape(str(found.error))}</p>')
-        if found.of_ticks is not None:
-            parts.append(f'<p>{escape(found.of_ticks.as_sentence())}</p>')
-        parts += [f'<p>{escape(f"{problem.task} is {problem.kind}")}</p>' for problem in found.not_registered]
-        parts.append('<h4>Tasks</h4>')
-        parts.append(_table(HEADINGS, map(_row, found.tasks)))
+        now, zone = clock.now(), self._registry['cron_settings'].timezone
+        parts += _render_tasks(read_tasks_page(self._registry, TaskFilter(), now, zone))
         return '\n'.join(parts)
 
 
@@ -74,10 +72,40 @@ def _render_report(report: RunReport) -> list[str]:
     ]
 
 
-def _row(summary: TaskSummary) -> Sequence[str]:
-    task, [next_run] = summary.task, summary.format_next_runs()
-    schedule, zone = str(task.schedule), summary.zone_name
-    return task.name, schedule, zone, next_run, summary.format_last_run(), summary.format_pause()
+def _render_tasks(page: TasksPage) -> list[str]:
+    """Return what the status page shows of all tasks."""
+    lines = [_notice_text(notice) for notice in page.notices]
+    if page.last_tick is not None:
+        lines.append(f'Last tick: {_time_text(page.last_tick)}')
+    parts = [f'<p>{escape(line)}</p>' for line in lines]
+    return [*parts, '<h4>Tasks</h4>', _table(HEADINGS, map(_row, page.rows))]
+
+
+def _notice_text(notice: Notice) -> str:
+    return f'{notice.kind}: {_join(" ", notice.before, ", ".join(notice.tasks), notice.after)}'
+
+
+def _row(row: TaskRow) -> Sequence[str]:
+    words = f'{row.words}, by {row.schedule_by}' if row.schedule_by else row.words
+    return (
+        _join('; ', row.name, PAUSED if row.paused else '', row.description),
+        _join('; ', words, row.crontab, row.zone, 'when idle' if row.idle else ''),
+        '' if row.last_due is None else _due_text(row.last_due),
+        '' if row.strip is None else row.strip.text,
+        row.why_none if row.next_run is None else _time_text(row.next_run),
+    )
+
+
+def _due_text(last: FormattedDue) -> str:
+    return _join('; ', _join(' ', last.word, last.when), last.took, *last.lines)
+
+
+def _time_text(at: FormattedTime) -> str:
+    return f'{at.text}, {at.distance}'
+
+
+def _join(separator: str, *texts: str) -> str:
+    return separator.join(filter(None, texts))
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

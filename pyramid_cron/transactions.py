@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+from pyramid_cron.callables import dotted_path
 from pyramid_cron.errors import CronError
 from pyramid_cron.printable import log_error
-from pyramid_cron.tasks import System, dotted_path
+from pyramid_cron.tasks import System
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ IN_ERROR = 3
 
 # the value of the setting cron.transaction
 Wrapper = Callable[[System], AbstractContextManager[object]]
+TaskTransaction = Callable[[Any, str], AbstractContextManager[None]]
 
 
 class Aborted(CronError, RuntimeError):
@@ -36,10 +38,13 @@ class RunTransactions:
     pyramid_tm is active for the request; or else empty.
 
     :param request: the request of the run.
+    :param transaction: makes the context manager of one task with pyramid_tm: :func:`task_transaction`, or another
+        function of the manager and the name of the task.
     """
 
-    def __init__(self, request: Any) -> None:
+    def __init__(self, request: Any, transaction: TaskTransaction | None = None) -> None:
         forbid_retry(request)
+        self._transaction = transaction or task_transaction
         self._request = request
         self._wrapper: Wrapper | None = getattr(request.registry.get('cron_settings'), 'transaction', None)
         self._manager = active_manager(request) if self._wrapper is None else None
@@ -56,7 +61,7 @@ class RunTransactions:
         if self._manager is None:
             return nullcontext()
         self._begun = True
-        return task_transaction(self._manager, name)
+        return self._transaction(self._manager, name)
 
     def finish(self) -> None:
         """After the last task, begin a transaction for the rest of the request if the tasks had their own."""
@@ -93,7 +98,7 @@ def task_transaction(manager: Any, note: str) -> Iterator[None]:
     :param manager: a transaction manager, explicit or thread-local.
     :param note: the description of the transaction.
     """
-    _abort(manager)
+    abort(manager)
     try:
         manager.begin().note(note)
         yield
@@ -103,10 +108,10 @@ def task_transaction(manager: Any, note: str) -> Iterator[None]:
             manager.abort()
         elif doomed is not None:
             # not earlier, because a savepoint of the task would need the support of every data manager that has joined
-            manager.get().join(_AbortedCheck())
+            manager.get().join(AbortedCheck())
             manager.commit()
     except BaseException:
-        _abort(manager)
+        abort(manager)
         raise
 
 
@@ -145,7 +150,7 @@ def suspended(request: Any) -> Iterator[None]:
     if manager is None:
         yield
         return
-    _abort(manager)
+    abort(manager)
     try:
         yield
     finally:
@@ -177,7 +182,8 @@ def is_doomed(manager: Any) -> bool | None:
         return None
 
 
-def _abort(manager: Any) -> None:
+def abort(manager: Any) -> None:
+    """Roll back the open transaction, if there is one."""
     if is_doomed(manager) is None:
         return
     try:
@@ -187,7 +193,7 @@ def _abort(manager: Any) -> None:
         log_error(log, exc, 'a transaction could not be rolled back cleanly')
 
 
-class _AbortedCheck:
+class AbortedCheck:
     """A data manager that votes against a commit which PostgreSQL would silently turn into a rollback."""
 
     def sortKey(self) -> str:

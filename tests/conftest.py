@@ -26,7 +26,7 @@ from tests.support.store import (  # noqa: F401
     pytest_generate_tests,
     server,
     servers,
-    states,
+    task_rows,
     url,
     warnings,
 )

@@ -231,3 +231,32 @@ class Unhashable:
 )
 def test_callables_of_every_kind_are_accepted(f):
     callables.check(f)
+
+
+def nested():
+    def inner(system): ...
+
+    return inner
+
+
+@pytest.mark.parametrize(
+    ('f', 'path'),
+    [
+        (purge, 'purge'),
+        (nested(), 'nested.<locals>.inner'),
+        (Job, 'Job'),
+        (Job({}), 'Job'),
+        (Job({}).run, 'Job.run'),
+        (functools.partial(functools.partial(purge), {}), 'purge'),
+    ],
+    ids=shown,
+)
+def test_a_dotted_path_is_module_and_name(f, path):
+    assert callables.dotted_path(f) == f'{__name__}.{path}'
+
+
+@pytest.mark.parametrize(
+    ('f', 'path'), [([].append, 'builtins.list.append'), (str.upper, 'builtins.str.upper'), (print, 'builtins.print')]
+)
+def test_a_built_in_is_named_by_its_type(f, path):
+    assert callables.dotted_path(f) == path

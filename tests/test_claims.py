@@ -1,31 +1,22 @@
-from datetime import datetime, timedelta, timezone
-
 import pytest
 
 from pyramid_cron import Task
-from pyramid_cron.claims import too_late
+from pyramid_cron.claims import RUN_HERE, ByHand
 
-NOW = datetime(2026, 11, 23, 9, 8, 30, tzinfo=timezone.utc)
-CATCH_UP = timedelta(minutes=5)
+OWN, OTHER = 'the engine of the task', 'an engine for tasks without one'
 
 
 @pytest.mark.parametrize(
-    ('own', 'late', 'reason'),
+    ('engine', 'by_hand', 'expected'),
     [
-        (None, 300, None),
-        (None, 301, 'it came 5 min after its minute'),
-        (timedelta(hours=1), 3600, None),
-        (timedelta(hours=1), 3601, 'it came 1 h 0 min after its minute'),
-        # an engine needs a minute at least
-        (0, 60, None),
-        (0, 61, 'it came 61 s after its minute'),
+        (OWN, RUN_HERE, None),
+        (OWN, ByHand(engine=OTHER), None),
+        (OWN, ByHand(enqueue=True, engine=OTHER), OWN),
+        (None, ByHand(enqueue=True, engine=OTHER), OTHER),
+        (None, ByHand(enqueue=True), None),
     ],
 )
-def test_an_enqueued_run_may_begin_until_catch_up(own, late, reason):
-    found = too_late(Task(print, catch_up=own), NOW - timedelta(seconds=late), CATCH_UP, NOW)
-    assert (found and found.reason) == reason
-    assert found is None or found.outcome == 'missed'
-
-
-def test_an_enqueued_run_by_name_is_never_late():
-    assert too_late(Task(print), None, timedelta(0), NOW) is None
+def test_a_run_by_hand_is_enqueued_where_its_task_belongs(engine, by_hand, expected):
+    task = Task(print)
+    task.engine = engine
+    assert by_hand.engine_of(task) == expected

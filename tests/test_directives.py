@@ -149,14 +149,12 @@ def test_what_cannot_be_a_task_is_refused_by_its_name(application, f, parts):
 
 
 def test_the_directive_takes_options_of_the_store(config):
-    config.add_cron_task(purge, min=0, catch_up=60, retries=2, store=False, was=['old', 'older'])
+    config.add_cron_task(purge, min=0, catch_up=60, retries=2, store=False, was=['old', 'older'], tolerate=3, expect=9)
     config.commit()
     [task] = config.registry['cron_tasks']
     assert (task.catch_up, task.retries, task.store) == (timedelta(minutes=1), 2, False)
-    assert task.was == ('old', 'older')
-    with pytest.raises(
-        ConfigurationError, match=r'cron task .*\.other: retries=-1 is not a number of further attempts'
-    ):
+    assert (task.was, task.tolerate, task.expect) == (('old', 'older'), 3, 9.0)
+    with pytest.raises(ConfigurationError, match=r'cron task .*\.other: retries=-1: write how many further attempts'):
         config.add_cron_task(other, min=0, retries=-1)
 
 
@@ -377,11 +375,13 @@ def test_decorated_functions_are_found_by_a_scan(scan):
 
 def test_the_decorator_takes_options_of_the_store(scan):
     options = "catch_up=60, retries=2, store=False, timezone='Asia/Tokyo', name='nightly', via=print, was='old'"
+    options += ', tolerate=3, expect=9'
     config, _ = scan(f'@cron_task(min=0, {options})\ndef purge(system): ...\n')
     config.commit()
     [task] = config.registry['cron_tasks']
     assert (task.catch_up, task.retries, task.store) == (timedelta(minutes=1), 2, False)
     assert (task.timezone, task.name, task.via, task.was) == (ZoneInfo('Asia/Tokyo'), 'nightly', print, ('old',))
+    assert (task.tolerate, task.expect) == (3, 9.0)
 
 
 def test_a_decorators_engine_is_relative_to_its_module(scan):
@@ -490,3 +490,28 @@ def test_a_scan_before_the_include_is_refused(scan, autocommit):
 def test_a_scan_without_the_include_is_refused(scan):
     with refused("call config.include('pyramid_cron') first"):
         scan('@cron_task()\ndef purge(system): ...\n', include=False)
+
+
+@pytest.mark.parametrize(('store', 'warned'), [(True, True), (False, False)])
+def test_attempts_that_never_begin_are_warned_of(tmp_path, store, warned):
+    config = Configurator(settings={'cron.store': f'sqlite:///{tmp_path}/cron.sqlite', 'cron.app': 'app'})
+    config.include('pyramid_cron')
+    config.add_cron_task(purge, min='*/5', name='purge', retries=(60, 600), store=store)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter('always')
+        config.commit()
+    assert [str(warning.message)[:60] for warning in found] == [
+        'cron task purge: retries=(60, 600): attempt 3 never begins, '
+    ] * warned
+    assert all(warning.filename == __file__ for warning in found)
+
+
+def test_a_task_that_never_catches_up_is_warned_of(tmp_path):
+    config = Configurator(settings={'cron.store': f'sqlite:///{tmp_path}/cron.sqlite', 'cron.app': 'app'})
+    config.include('pyramid_cron')
+    config.add_cron_task(purge, min='*', name='purge', missed='each', retries=(600,))
+    with pytest.warns(ScheduleWarning) as found:
+        config.commit()
+    assert [str(warning.message)[:51] for warning in found] == ["cron task purge: missed='each': it is due each minu"]
+    with pytest.raises(ConfigurationError, match=r"cron task .*other: missed='all': write missed='newest'"):
+        config.add_cron_task(other, min=0, missed='all')

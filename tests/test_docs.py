@@ -4,7 +4,8 @@ The examples themselves are run by ``conftest.py`` at the top of the checkout.
 """
 
 import contextlib
-import gzip
+import functools
+import importlib
 import io
 import json
 import logging
@@ -15,10 +16,7 @@ import shlex
 import subprocess
 import sys
 import textwrap
-import threading
-import time
 from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import islice, takewhile
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,8 +24,9 @@ from zoneinfo import ZoneInfo
 
 import celery
 import pytest
-import sentry_sdk
 import sqlalchemy
+import sqlalchemy.orm
+import zope.sqlalchemy
 from alembic import command as alembic_command
 from alembic.config import Config
 from prometheus_client.parser import text_string_to_metric_families
@@ -41,6 +40,7 @@ from pyramid_cron.access import peers
 from pyramid_cron.access.addresses import parse_network
 from pyramid_cron.access.log import HINT
 from pyramid_cron.access.rules import Rules, Sender, refuse
+from pyramid_cron.claims import Pause
 from pyramid_cron.doctor import crontab_check
 from pyramid_cron.doctor.address import parse_url
 from pyramid_cron.doctor.answers import SentRequest, interpret
@@ -49,12 +49,15 @@ from pyramid_cron.doctor.request import Answer
 from pyramid_cron.memory_claims import MemoryClaims
 from pyramid_cron.monitoring.examine import Examination
 from pyramid_cron.monitoring.problems import find_problems
-from pyramid_cron.queues.handover import write_key
+from pyramid_cron.monitoring.watch import Watch
+from pyramid_cron.outcomes import ALARMING
 from pyramid_cron.quiet import quiet_text
-from pyramid_cron.reports import ALARMING, Failures
+from pyramid_cron.reports import Failures
+from pyramid_cron.run_keys import write_key
 from pyramid_cron.schedules.clock import current_minute
-from pyramid_cron.scripts.history import format_history, read_history
-from pyramid_cron.scripts.listing import wrap
+from pyramid_cron.scripts.columns import wrap
+from pyramid_cron.scripts.history import read_history
+from pyramid_cron.scripts.history_lines import format_history
 from pyramid_cron.scripts.pcron import PCronCommand
 from pyramid_cron.settings import PREFIX, TABLE
 from pyramid_cron.store import metadata
@@ -62,9 +65,13 @@ from pyramid_cron.store.admin import Snapshot
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.queries import Queries
 from pyramid_cron.store.schema import NOT_GOOD, gaps, runs
+from pyramid_cron.store.sqlalchemy_version import require_sqlalchemy
 from pyramid_cron.store.ticks import TickState
+from pyramid_cron.task_texts import format_pause
 from pyramid_cron.testing import tick
+from pyramid_cron.times import format_until, parse_until
 from tests.support import tcp_tables
+from tests.support.servers import Clock
 
 DOCS = Path(__file__).parent.parent / 'docs'
 MINUTE = timedelta(minutes=1)
@@ -203,6 +210,23 @@ def test_the_days_of_the_week_are_those_of_the_table():
     assert made("cron='0 0 * * 6-7'").schedule == made("cron='0 0 * * sat,sun'").schedule
 
 
+def test_the_relative_days_are_those_of_the_table():
+    begin = datetime(2026, 5, 1, tzinfo=timezone.utc)
+    due = [['05-31', '06-30'], ['05-29', '06-30'], ['05-08', '06-12'], ['05-29', '06-26']]
+    table = rows('schedules', 'The last day, the second Friday')
+    for (_, keywords, in_line), days in zip(table, due, strict=True):
+        schedules = [made(keywords.strip('`')).schedule]
+        schedules += [Schedule.from_line(line) for line in re.findall('``(.*?)``', in_line)]
+        assert len(set(schedules)) == 1 < len(schedules), keywords
+        assert [f'{run:%m-%d %H:%M}' for run in islice(schedules[0].runs(begin), 2)] == [f'{day} 02:00' for day in days]
+    either, both = Schedule.from_line('0 2 L * fri'), made("min=0, hour=2, day='last', dow='fri'").schedule
+    assert [f'{run:%m-%d}' for run in islice(either.runs(begin), 6)] == [
+        '05-01',
+        *(f'05-{n:02}' for n in (8, 15, 22, 29, 31)),
+    ]
+    assert [f'{run:%m-%d}' for run in islice(both.runs(begin), 1)] == ['07-31']
+
+
 @pytest.mark.parametrize(
     ('start', 'message', 'schedule'),
     [
@@ -282,11 +306,28 @@ def test_the_message_of_a_bad_setting_is_the_one_that_is_shown():
 def test_the_commands_of_the_table_are_understood():
     commands = [re.match('``pcron (.*?)``', row[0]) for row in rows('pcron', 'The command pcron')]
     commands = [found[1] for found in commands if found]
-    assert len(commands) == 25
+    assert len(commands) == 40
     for command in commands:
         PCronCommand(['pcron', *shlex.split(command)])
     shown = set(re.findall(r'^ +pcron (doctor|show|list|history) ', page('troubleshooting'), re.MULTILINE))
     assert shown == {'doctor', 'show', 'list', 'history'}
+
+
+def test_the_ends_of_pauses_are_understood():
+    monday = datetime(2026, 11, 30, 11, 0, tzinfo=timezone.utc)
+    texts = [text for row in rows('pauses', 'Until when') for text in re.findall('``(.*?)``', row[0])]
+    assert texts[:4] == ['06:00', 'tomorrow', 'tomorrow 06:00', 'today 18:00']
+    ends = {text: parse_until(text, monday, timezone.utc) for text in texts}
+    assert ends['monday'] == ends['monday 06:00'] - timedelta(hours=6) == datetime(2026, 12, 7, tzinfo=timezone.utc)
+    assert len(ends) == 14
+
+
+def test_the_answer_of_a_pause_is_the_one_that_is_shown():
+    berlin = ZoneInfo('Europe/Berlin')
+    now, until = datetime(2026, 11, 30, 16, 40, tzinfo=berlin), datetime(2026, 12, 1, 6, 0, tzinfo=berlin)
+    assert format_until(until, now, berlin) in block('pauses', 'shop.invoices is paused until Tue')
+    shown = block('pauses', 'shop.invoices is paused until it is resumed')
+    assert shown.endswith(f'replaces the pause {format_pause(Pause(until, "the bank is down", "ada"), berlin)}')
 
 
 def test_the_findings_about_the_line_of_the_old_release_are_those_that_are_shown():
@@ -334,6 +375,7 @@ SCHEMES = {
         (['Thu 01 Jan 07:00', 'Fri 02 Jan 07:00'], 65),
         (['Sat 03 Jan 07:00', 'Sun 04 Jan 07:00'], 26),
         (['Fri 09 Jan 07:00', 'Fri 13 Feb 07:00'], 3),
+        (['Sat 31 Jan 07:00', 'Sat 28 Feb 07:00'], 3),
         (['Thu 01 Jan 00:00', 'Wed 01 Jul 00:00'], 1),
         (['Mon 05 Jan 02:00', 'Mon 12 Jan 02:00'], 13),
         (['Thu 01 Jan 02:00', 'Fri 02 Jan 02:00'], 65),
@@ -394,7 +436,9 @@ def test_the_log_of_a_minute_is_the_one_that_is_shown(caplog):
 
 
 def test_the_answers_are_those_of_the_table(caplog):
-    ok, again, failed, stuck, _ = (re.match('``(.*?)``', row[1])[1] for row in rows('monitoring', 'The answer'))
+    ok, _, stopped, again, failed, retried, stuck, _ = (
+        re.match('``(.*?)``', row[1])[1] for row in rows('monitoring', 'The answer')
+    )
     app = application(in_shop('send_mail', succeed))
     at = datetime(2026, 3, 1, 9, 30, tzinfo=timezone.utc)
     assert str(tick(app.registry, at)) == ok
@@ -405,7 +449,11 @@ def test_the_answers_are_those_of_the_table(caplog):
     [task] = app.registry['cron_tasks']
     claims.claim(task, None)
     assert alike(str(tick(app.registry, at + MINUTE))) == alike(stuck)
-    assert 'task shop.tasks.send_mail is stuck: running for 12 min' in caplog.messages
+    reports = [TaskReport('shop.tasks.sync', 'failed', excuse='retrying'), *[TaskReport('other', 'ok')] * 6]
+    assert str(RunReport(at, None, 0.0, tuple(reports))) == retried
+    reports[0] = TaskReport('shop.tasks.export', 'stopped', reason='by ada')
+    assert str(RunReport(at, None, 0.0, tuple(reports))) == stopped
+    assert 'task shop.tasks.send_mail is stuck: running for 12 min 31 s' in caplog.messages
 
 
 def test_the_report_has_the_form_that_is_shown():
@@ -565,7 +613,7 @@ def test_the_history_is_shown_as_pcron_shows_it():
 
 def test_alembic_makes_the_tables_as_described(tmp_path, monkeypatch):
     namespace = {}
-    exec(block('store', 'import pyramid_cron.store'), namespace)
+    exec(block('alembic', 'import pyramid_cron.store'), namespace)
     monkeypatch.setitem(sys.modules, 'of_the_page', SimpleNamespace(render_item=namespace['render_item']))
     folder = tmp_path / 'migrations'
     alembic = Config(stdout=io.StringIO(), output_buffer=io.StringIO())
@@ -596,92 +644,43 @@ def test_alembic_makes_the_tables_as_described(tmp_path, monkeypatch):
     assert f'all {len(metadata.tables)} are there' in page('store')
 
 
-@pytest.fixture
-def service():
-    """A service that keeps what it is sent."""
-    received = []
+def test_an_old_sqlalchemy_is_refused_as_described():
+    with pytest.raises(ConfigurationError) as caught:
+        require_sqlalchemy('1.4.54')
+    assert one_line(block('applications', 'cron.store: SQLAlchemy')) == str(caught.value)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            received.append((self.path, self.rfile.read(int(self.headers.get('Content-Length', 0)))))
-            self.send_response(200)
-            self.end_headers()
 
-        do_POST = do_GET
-
-        def log_message(self, *args):
-            pass
-
-    with HTTPServer(('127.0.0.1', 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield SimpleNamespace(port=server.server_port, received=received)
-        server.shutdown()
-        thread.join()
+def test_the_check_of_the_store_warns_of_alembic_as_described(tmp_path, write_module, monkeypatch, capsys):
+    module = write_module(
+        'from pyramid.config import Configurator\n'
+        'def main(global_config, **settings):\n'
+        '    with Configurator(settings=settings) as config:\n'
+        "        config.include('pyramid_cron')\n"
+        '    return config.make_wsgi_app()\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('COLUMNS', '80')
+    env = Path('shop/alembic/env.py')
+    env.parent.mkdir(parents=True)
+    env.touch()
+    url = f'sqlite:///{tmp_path}/shop.sqlite'
+    Path('shop.ini').write_text(
+        f'[app:main]\nuse = call:{module}:main\ncron.store = {url}\n[alembic]\nscript_location = shop/alembic\n'
+    )
+    engine = sqlalchemy.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text('CREATE TABLE alembic_version (version_num VARCHAR(32))'))
+    engine.dispose()
+    command = PCronCommand(['pcron', 'store', 'check', 'shop.ini'])
+    assert command.run() == 0
+    command.registry['cron_store'].database.engine.dispose()
+    assert block('alembic', 'warn  alembic') in capsys.readouterr().out
 
 
 def recipe(start):
     namespace = {'__name__': 'recipe'}
     exec(block('recipes', start), namespace)
     return namespace
-
-
-def run_with(includeme, **settings):
-    config = Configurator(settings=settings)
-    config.include('pyramid_cron')
-    zone = 'Europe/Berlin'
-    config.add_cron_task(succeed, min=0, hour=2, name='nightly-backup', timezone=zone)
-    config.add_cron_task(fail, min=0, hour=2, name='purge', timezone=zone)
-    config.add_cron_task(succeed, min='*', name='local')
-    config.add_cron_task(succeed, min=0, hour=2, day=23, dow='mon', name='both-days', timezone=zone)
-    includeme(config)
-    config.commit()
-    tick(config.registry, datetime(2026, 11, 23, 1, tzinfo=timezone.utc))
-
-
-ENDS = [('nightly-backup', 'ok'), ('purge', 'failed'), ('local', 'ok'), ('both-days', 'ok')]
-
-
-def test_the_ping_sends_begins_and_ends_to_healthchecks(service):
-    includeme = recipe('from urllib.request')['includeme']
-    run_with(includeme, **{'healthchecks.url': f'http://127.0.0.1:{service.port}/key'})
-    ends = {'ok': '', 'failed': '/fail'}
-    expected = [path for name, end in ENDS for path in (f'/key/{name}/start', f'/key/{name}{ends[end]}')]
-    assert [path for path, _ in service.received] == expected
-
-
-def test_the_check_in_sends_begins_ends_and_schedules_to_sentry(service):
-    found = recipe('import os\nfrom pathlib')
-    sentry_sdk.init(f'http://key@127.0.0.1:{service.port}/1', default_integrations=False)
-    run_with(found['includeme'])
-    sentry_sdk.get_client().close(timeout=10)
-    sent = [json.loads(line) for _, body in service.received for line in gzip.decompress(body).splitlines()]
-    sent = [item for item in sent if 'check_in_id' in item]
-    ends = {'ok': 'ok', 'failed': 'error'}
-    expected = [pair for name, end in ENDS for pair in ((name, 'in_progress'), (name, ends[end]))]
-    assert [(item['monitor_slug'], item['status']) for item in sent] == expected
-    assert sent[0]['check_in_id'] == sent[1]['check_in_id']
-    assert sent[1]['duration'] >= 0
-    assert not found['check_ins']
-    schedule = {'type': 'crontab', 'value': '0 2 * * *'}
-    assert sent[0]['monitor_config'] == {'schedule': schedule, 'timezone': 'Europe/Berlin'}
-    assert 'monitor_config' not in sent[6]
-
-
-@pytest.mark.parametrize('zone', ['Asia/Tokyo', ':Australia/Lord_Howe', None])
-def test_sentry_receives_the_time_zone_of_the_machine(zone, monkeypatch):
-    if zone is None:
-        monkeypatch.delenv('TZ', raising=False)
-    else:
-        monkeypatch.setenv('TZ', zone)
-    time.tzset()
-    name = recipe('import os\nfrom pathlib')['time_zone'](Task(report))
-    months = [datetime(2026, month, 1) for month in range(1, 13)]
-    offsets = [month.replace(tzinfo=ZoneInfo(name)).utcoffset() for month in months]
-    machine = [month.astimezone().utcoffset() for month in months]
-    monkeypatch.undo()
-    time.tzset()
-    assert offsets == machine
 
 
 def test_the_chat_receives_the_events_of_the_store(with_store, capsys):
@@ -693,14 +692,6 @@ def test_the_chat_receives_the_events_of_the_store(with_store, capsys):
     store.pause(['shop.mails'], reason='the mail server moves')
     store.resume(['shop.mails'])
     assert capsys.readouterr().out.splitlines() == ['TaskPaused: shop.mails', 'TaskResumed: shop.mails']
-
-
-def test_the_recipe_for_months_closes_each_of_a_year_once():
-    close, closed = recipe('from datetime import timedelta')['close_the_month'], []
-    closing = Task(close, min=50, hour=23, day='28-31', timezone='UTC')
-    for run in takewhile(lambda run: run.year == 2026, closing.runs(datetime(2026, 1, 1, tzinfo=timezone.utc))):
-        closing.f({'scheduled_for': run, 'registry': {'closed': closed}})
-    assert [(day + timedelta(days=1)).day for day in closed] == [1] * 12
 
 
 HANDED_OVER = {'cron.app': 'shop', 'cron.timezone': 'UTC', 'cron.config_uri': '/srv/shop/shop.ini'}
@@ -741,31 +732,6 @@ def test_an_enqueued_task_finds_what_the_page_of_queues_describes():
     assert write_key('shop', 'myapp.invoices', two, None) in page('queues')
 
 
-def test_a_schedule_of_beat_is_due_when_it_was_after_it_has_moved():
-    ran, beat = [], []
-    tasks = {name: lambda request, name=name: ran.append(name) for name in ('descriptions', 'totals', 'digest')}
-    for name, task in tasks.items():
-        task.__qualname__ = name
-    there = executed('migrating', 'from celery.schedules', **tasks)
-    config = Configurator()
-    config.add_directive('add_periodic_task', lambda config, when, task: beat.append(when))
-    there['includeme'](config)
-    here = executed('migrating', 'import functools', **tasks)
-    app = handing_over(here['includeme'], **{'cron.via': 'celery'})
-    moved = list(app.registry['cron_tasks'])
-    assert {str(task.engine) for task in moved} == {'celery'}
-
-    def is_due(when, minute):
-        fields = (minute.minute, when.minute), (minute.hour, when.hour), (minute.isoweekday() % 7, when.day_of_week)
-        return all(value in allowed for value, allowed in fields)
-
-    week = [datetime(2026, 3, 2) + number * MINUTE for number in range(7 * 1440)]
-    for when, task in zip(beat, moved, strict=True):
-        assert [minute for minute in week if is_due(when, minute)] == list(filter(task.check, week))
-    assert perform(app, write_key('shop', moved[0].name, current_minute(), None)).outcome == 'ok'
-    assert ran == ['descriptions']
-
-
 def test_the_map_for_contributors_names_every_module():
     package = Path(peers.__file__).parents[1]
     modules = {path.relative_to(package).as_posix() for path in package.rglob('*.py')}
@@ -804,3 +770,53 @@ def test_each_phrase_of_a_mail_has_a_row():
 def test_the_pages_hide_few_lines():
     counts = {path.stem: sum(m[0].count('\n') for m in HIDDEN.finditer(page(path.stem))) for path in DOCS.glob('*.rst')}
     assert sum(counts.values()) <= MOST_HIDDEN, counts
+
+
+def test_the_mails_about_ticks_that_stop(write_module, tmp_path, caplog):
+    alarms, sent, clock = importlib.import_module(write_module(block('watch', 'import smtplib'))), [], Clock()
+    alarms.send = sent.append
+    settings = {'cron.store': f'sqlite:///{tmp_path}/cron.sqlite', 'cron.app': 'shop', 'cron.timezone': 'UTC'}
+    with Configurator(settings=settings) as config:
+        config.include('pyramid_cron')
+        config.scan(alarms)
+    watch = Watch(config.registry, clock)
+    tick(config.registry, datetime(2026, 3, 1, 9, 12, tzinfo=timezone.utc))
+    for _ in range(4):
+        watch.run()
+        clock.sleep(60)
+    tick(config.registry, datetime(2026, 3, 1, 9, 20, tzinfo=timezone.utc))
+    config.registry['cron_store'].database.engine.dispose()
+    assert sent == [
+        'No task runs: the last tick came at 2026-03-01 09:12:00+00:00',
+        'Tasks run again: a tick came at 2026-03-01 09:20:00+00:00',
+    ]
+    logged = [record.getMessage() for record in caplog.records if record.levelname == 'ERROR']
+    without_age = functools.partial(re.sub, r'\(.*\)', '')
+    assert list(map(without_age, logged)) == [without_age(block('watch', 'ticks have stopped'))]
+
+
+@pytest.mark.parametrize(('requests', 'seen'), [('one', ['', '']), ('each', ['internal', 'internal'])])
+def test_a_tween_sets_up_the_transaction_of_each_task(write_module, postgresql, requests, seen):
+    module = write_module(block('requests', 'from sqlalchemy import text'))
+    engine, found = sqlalchemy.create_engine(postgresql), []
+
+    def dbsession(request):
+        session = sqlalchemy.orm.Session(engine)
+        zope.sqlalchemy.register(session, transaction_manager=request.tm)
+        return session
+
+    def read(system):
+        query = sqlalchemy.text("SELECT current_setting('app.tenant', true)")
+        found.append(system['request'].dbsession.scalar(query))
+
+    settings = {'cron.requests': requests, 'tm.manager_hook': 'pyramid_tm.explicit_manager'}
+    with Configurator(settings=settings) as config:
+        config.include('pyramid_tm')
+        config.include('pyramid_cron')
+        config.add_request_method(dbsession, reify=True)
+        config.add_tween(f'{module}.tenant_tween_factory', under='pyramid_tm.tm_tween_factory')
+        for name in ('first', 'second'):
+            config.add_cron_task(read, name=name)
+    assert str(tick(TestApp(config.make_wsgi_app()), current_minute())) == 'ok'
+    engine.dispose()
+    assert [value or '' for value in found] == seen

@@ -5,10 +5,12 @@ from datetime import datetime, timezone
 import pytest
 
 from pyramid_cron import Task
-from pyramid_cron.claims import Claimed, NotClaimed
+from pyramid_cron.claims import Claimed
 from pyramid_cron.enqueuing import Enqueuing, batches
+from pyramid_cron.not_claimed import NotClaimed
 from pyramid_cron.orders import Order
-from pyramid_cron.reports import FAILED, QUEUED, TaskReport
+from pyramid_cron.outcomes import FAILED, QUEUED
+from pyramid_cron.reports import TaskReport
 
 MINUTE = datetime(2026, 11, 30, 2, 0, tzinfo=timezone.utc)
 
@@ -16,9 +18,14 @@ MINUTE = datetime(2026, 11, 30, 2, 0, tzinfo=timezone.utc)
 class Engine:
     """An engine that keeps the names of the tasks that it enqueues."""
 
+    is_limited = False
+
     def __init__(self, broker='a broker', within_claim=False, refuses=()):
         self.broker, self.within_claim, self.refuses = broker, within_claim, refuses
         self.enqueued = []
+
+    def key(self, run):
+        return f'shop:{run.task.name}'
 
     def enqueue(self, run):
         if run.task.name in self.refuses:
@@ -30,6 +37,10 @@ class Run:
     """A run that claims nothing by itself."""
 
     not_claimed, minute, attempt = None, MINUTE, 1
+
+    @staticmethod
+    def excuse(error):
+        return None
 
     def __init__(self, name, engine, shared='shared', idle=False):
         self.task = Task(print, name=name, idle=idle)
@@ -136,10 +147,40 @@ def test_an_exit_interrupts_what_is_not_sent(enqueuing):
 
 def test_a_run_reports_its_engine(enqueuing, caplog):
     caplog.set_level('INFO', 'pyramid_cron')
-    assert enqueuing.enqueue(Run('one', Engine())) == TaskReport('one', QUEUED, 0.0)._replace(
-        seconds=pytest.approx(0, abs=1)
-    )
-    assert caplog.messages[0].startswith('task one is enqueued with ')
+    engine = Engine()
+    report = enqueuing.enqueue(Run('one', engine))
+    assert report == TaskReport('one', QUEUED, report.seconds, engine=str(engine), key='shop:one')
+    assert caplog.messages == [f'task one is enqueued with {engine} as shop:one']
+
+
+def test_a_run_that_is_not_sent_reports_the_engine_that_did_not_take_it(enqueuing):
+    engine = Engine(refuses={'one': ValueError('not this one')})
+    report = enqueuing.enqueue(Run('one', engine))
+    assert (report.outcome, report.engine, report.key) == (FAILED, str(engine), None)
+
+
+class Waits(Engine):
+    """An engine whose broker answers nothing, after a while."""
+
+    def __init__(self, clock, seconds, broker):
+        super().__init__(broker)
+        self._clock, self._seconds, self.tried = clock, seconds, 0
+
+    def enqueue(self, run):
+        self.tried += 1
+        self._clock.append(self._clock[-1] + self._seconds)
+        raise OSError('no answer')
+
+
+@pytest.mark.parametrize(('seconds', 'tried'), [(30, 1), (2, 1), (1.5, 2), (0.5, 4), (0.01, 20)])
+def test_a_broker_that_is_away_costs_one_wait(seconds, tried):
+    clock = [0.0]
+    engine, other = Waits(clock, seconds, ['broker']), Waits(clock, 30, 'another')
+    enqueuing = Enqueuing(Order(None, MINUTE, monotonic=lambda: clock[-1]), lambda run, report: report)
+    for number in range(20):
+        assert enqueuing.enqueue(Run(str(number), engine)).outcome == FAILED
+        enqueuing.enqueue(Run(f'other {number}', other))
+    assert (engine.tried, other.tried) == (tried, 1)
 
 
 def test_a_claim_that_fails_leaves_each_to_itself(enqueuing, caplog):

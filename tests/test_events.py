@@ -6,11 +6,13 @@ from pyramid.config import Configurator
 from webtest import TestApp
 from zope.interface.verify import verifyObject
 
+from pyramid_cron import Skip
 from pyramid_cron.events import (
     IRunFinished,
     IRunStarted,
     ITaskFinished,
     ITaskStarted,
+    ITickFinished,
     RunFinished,
     RunStarted,
     TaskFinished,
@@ -143,3 +145,48 @@ def test_a_subscriber_whose_exception_cannot_be_shown_changes_nothing(config, ca
     config.add_subscriber(refuse, IRunStarted)
     assert '1 of 2 tasks failed: bad' in run(config)
     assert 'a subscriber of RunStarted failed: Refused, which cannot be shown' in caplog.messages
+
+
+def test_each_tick_is_an_event_also_with_nothing_due(config):
+    ends = []
+    config.add_subscriber(ends.append, ITickFinished)
+    registry = config.make_wsgi_app().registry
+    minute = datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc)
+    report = tick(registry, minute)
+    # a run by name is none
+    tick(registry, minute, ['good'])
+    [end] = ends
+    assert verifyObject(ITickFinished, end)
+    assert end.report is report
+    empty = Configurator()
+    empty.include('pyramid_cron')
+    empty.add_subscriber(ends.append, ITickFinished)
+    assert run(empty).text == 'ok'
+    assert [str(end.report) for end in ends[1:]] == ['ok']
+
+
+def test_begin_and_end_of_a_run_have_its_key(config):
+    config.registry.package_name = 'shop'
+    events = []
+    config.add_subscriber(events.append, ITaskStarted)
+    registry = config.make_wsgi_app().registry
+    tick(registry, datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc), ['good'])
+    tick(registry, datetime(2026, 11, 23, 9, 9, tzinfo=timezone.utc))
+    keys = [event.key for event in events]
+    assert keys[2:] == 2 * ['shop:good@2026-11-23T09:09Z'] + 2 * ['shop:bad@2026-11-23T09:09Z']
+    # of a run by name it is another one each time
+    assert keys[0] == keys[1] != keys[2]
+    assert {event.attempt for event in events} == {1}
+
+
+def test_a_skipped_run_finishes_without_an_exception(config):
+    def skip(system):
+        raise Skip('no new file')
+
+    events = []
+    config.add_cron_task(skip, name='skip')
+    config.add_subscriber(events.append, ITaskFinished)
+    run(config)
+    found = {event.task.name: (event.outcome, event.exception, event.reason, event.raised_skip) for event in events}
+    assert found['skip'] == ('skipped', None, 'no new file', True)
+    assert found['good'] == ('ok', None, None, False)

@@ -41,6 +41,18 @@ def test_a_url_is_scheme_host_port_and_script_name(value, parsed, host):
 
 
 @pytest.mark.parametrize(
+    ('value', 'text'),
+    [
+        ('HTTPS://Shop.Example.com:443/', 'https://shop.example.com'),
+        ('http://localhost:6543/a/b/', 'http://localhost:6543/a/b'),
+        ('https://shop.example.com/f%c3%bcr', 'https://shop.example.com/f%C3%BCr'),
+    ],
+)
+def test_a_url_is_a_text_again(value, text):
+    assert BaseURL.parse(value).text == text
+
+
+@pytest.mark.parametrize(
     'value',
     [
         '',

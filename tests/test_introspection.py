@@ -29,6 +29,8 @@ def test_everything_known_about_a_task_can_be_introspected(config):
         'name': f'{__name__}.purge',
         'schedule': Schedule.from_line('30 2 * * mon-fri'),
         'crontab': '30 2 * * mon-fri',
+        'schedule_by': None,
+        'schedule_in_code': None,
         'timezone': 'UTC',
         'idle': True,
         'was': ('old.purge',),

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from pyramid_cron import Task
-from pyramid_cron.claims import Delivery, NotClaimed
+from pyramid_cron.claims import ByHand, Delivery
 from pyramid_cron.memory_claims import MemoryClaims, MemoryRun
+from pyramid_cron.not_claimed import NotClaimed
 from pyramid_cron.reports import Failures, TaskReport
 from pyramid_cron.schedules.clock import MINUTE, current_minute
 from pyramid_cron.tasks import Tasks
@@ -24,7 +25,7 @@ def test_a_running_task_is_claimed_until_its_release(task):
     seconds = iter([100.0, 101.5, 200.0])
     claims = MemoryClaims(lambda: next(seconds))
     assert claims.claim(task, INSTANT) is None
-    assert claims.claim(task, INSTANT + MINUTE) == NotClaimed('still running', 1.5)
+    assert claims.claim(task, INSTANT + MINUTE) == NotClaimed('still running', 1.5, stuck_after=60.0)
     claims.release(task)
     assert claims.claim(task, INSTANT + MINUTE) is None
 
@@ -128,7 +129,10 @@ def test_one_of_two_threads_claims_a_task(task):
     claims = MemoryClaims(monotonic)
     found.append(claims.claim(task, INSTANT))
     others[0].join()
-    assert sorted(found, key=lambda not_claimed: not_claimed is not None) == [None, NotClaimed('still running', 0.0)]
+    assert sorted(found, key=lambda not_claimed: not_claimed is not None) == [
+        None,
+        NotClaimed('still running', 0.0, stuck_after=60.0),
+    ]
 
 
 @pytest.fixture
@@ -147,8 +151,24 @@ def test_runs_of_a_tick_are_enqueued(tasks, task):
 
 @pytest.mark.parametrize(('enqueue', 'engine'), [(True, 'an engine'), (False, None)])
 def test_a_named_run_is_enqueued_on_request(tasks, enqueue, engine):
-    [run] = MemoryClaims().named(tasks, ['task'], enqueue=enqueue).runs
+    [run] = MemoryClaims().named(tasks, ['task'], ByHand(enqueue=enqueue)).runs
     assert (run.minute, run.engine) == (None, engine)
+
+
+def test_a_named_run_has_one_token_for_its_key(tasks):
+    here, one, other = (MemoryClaims().named(tasks, ['task'], ByHand(enqueue=enqueue)).runs[0] for enqueue in (0, 1, 1))
+    assert here.token is None
+    assert one.token == one.token != other.token
+
+
+def test_a_named_run_is_enqueued_with_another_engine(tasks, task):
+    def engine_of():
+        [run] = MemoryClaims().named(tasks, ['task'], ByHand(enqueue=True, engine='another')).runs
+        return run.engine
+
+    assert engine_of() == 'an engine'
+    task.engine = None
+    assert engine_of() == 'another'
 
 
 def test_a_run_claims_and_releases_its_task(tasks):
@@ -198,3 +218,39 @@ def test_a_failure_by_name_counts_from_now_on(task):
     failures = run.release(TaskReport('task', 'failed')).failures
     assert failures.number == 1
     assert before <= failures.first <= current_minute()
+
+
+def test_a_skip_neither_counts_as_a_failure_nor_ends_a_row_of_them(task):
+    claims = MemoryClaims()
+    claims.with_failures(task, TaskReport('task', 'failed'), INSTANT)
+    skipped = TaskReport('task', 'skipped', reason='no new file', raised_skip=True)
+    assert claims.with_failures(task, skipped, INSTANT + MINUTE) == skipped
+    report = claims.with_failures(task, TaskReport('task', 'failed'), INSTANT + 2 * MINUTE)
+    assert report.failures == Failures(2, INSTANT)
+
+
+def test_the_last_success_by_schedule_is_kept(task):
+    claims = MemoryClaims()
+
+    def end(run, outcome, **values):
+        assert run.claim() is None
+        before = run.since
+        run.release(TaskReport('task', outcome, **values))
+        return before
+
+    tasks = Tasks()
+    tasks.add('task', task)
+    [named] = claims.named(tasks, ['task']).runs
+    assert end(named, 'ok') is None
+    assert end(MemoryRun(claims, task, INSTANT), 'ok') is None
+    assert end(MemoryRun(claims, task, INSTANT + MINUTE), 'failed') == INSTANT
+    assert end(MemoryRun(claims, task, INSTANT + 2 * MINUTE), 'skipped', raised_skip=True) == INSTANT
+    [delivered] = claims.delivered(tasks, Delivery('task', current_minute()), timedelta(hours=1)).runs
+    minute = delivered._scheduled_for
+    assert end(delivered, 'ok') == INSTANT
+    assert end(named, 'ok') == minute
+
+
+def test_no_run_waits_for_its_engine_without_a_store():
+    run = MemoryRun(MemoryClaims(), Task(print), INSTANT)
+    assert run.wait(INSTANT) is None

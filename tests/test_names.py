@@ -6,7 +6,7 @@ import pytest
 from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationError
 
-from pyramid_cron.names import Names, recognized
+from pyramid_cron.names import Names, hints_of_unknown, recognized
 
 CONSONANT, VOWEL_SIGN = '\N{DEVANAGARI LETTER KA}', '\N{DEVANAGARI VOWEL SIGN U}'
 
@@ -175,3 +175,13 @@ def test_an_override_keeps_its_name(tmp_path):
         config.add_cron_task(purge, min='*', name='send')
 
     assert start(register, **{'cron.store': f'sqlite:///{tmp_path}/cron.sqlite'}) == ['send']
+
+
+def test_a_name_of_no_task_has_a_hint():
+    former = {'shop.sync': ('shop.fetch',), 'shop.tidy': ()}
+    assert hints_of_unknown(['shop.sync', 'shop.synk', 'shop.fetch', 'shop.*', 'backup'], former) == {
+        'shop.synk': 'is shop.sync meant?',
+        'shop.fetch': 'task shop.sync had this name before: write shop.sync',
+        'shop.*': '* stands for all tasks, and for no part of a name',
+        'backup': 'the tasks are: shop.sync, shop.tidy',
+    }

@@ -31,6 +31,14 @@ def test_what_an_encoding_lacks_is_escaped(encoding, shown):
     assert printable.encodable('für ✓', encoding) == shown
 
 
+@pytest.mark.parametrize(
+    ('text', 'line'),
+    [('', None), (' \r\n\t', None), ('\n one\x1b \ntwo', r'one\x1b'), ('x' * 501, 'x' * 500)],
+)
+def test_the_first_line_of_a_text_is_the_first_that_is_not_empty(text, line):
+    assert printable.first_line(text) == line
+
+
 def test_the_name_of_a_user_fits_its_column():
     assert printable.user_name('\x1b' + 'x' * 300) == r'\x1b' + 'x' * 251
     assert printable.user_name(7) == '7'
@@ -67,11 +75,12 @@ def test_an_error_is_logged_whatever_its_exception_is(caplog, exc, message):
     handler, log = Formatting(), logging.getLogger('pyramid_cron.runner')
     log.addHandler(handler)
     try:
-        printable.log_error(log, exc, 'task %s failed', 'a')
+        printable.log_error(log, exc, 'task %s failed', 'a', failed_task='a')
     finally:
         log.removeHandler(handler)
     assert caplog.messages == [message]
     assert {record.module for record in caplog.records} == {'test_printable'}
+    assert {record.cron_failed_task for record in caplog.records} == {'a'}
 
 
 def test_an_error_of_the_log_itself_passes():

@@ -7,7 +7,7 @@ import pytest
 from pyramid import testing
 
 from pyramid_cron import CronView, RunReport, TaskReport
-from pyramid_cron.claims import Unavailable
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.quiet import quiet_text
 from pyramid_cron.reports import Failures
 

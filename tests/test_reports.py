@@ -4,7 +4,6 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pyramid_cron import RunReport, TaskReport
-from pyramid_cron.reports import PastRun, format_seconds
 
 INSTANT = datetime(2026, 11, 23, 9, 8, tzinfo=timezone.utc)
 
@@ -20,6 +19,7 @@ STUCK = TaskReport('slow', 'stuck', reason='running for 12 min')
 GONE = TaskReport('gone', 'lost', reason='process 7 on web1')
 AWAY = TaskReport('away', 'lost', reason='process 8 on web2')
 AGAIN = TaskReport('fine', 'skipped', reason='already run')
+IDLE = TaskReport('import', 'skipped', 0.5, 'no new file', raised_skip=True)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,9 @@ AGAIN = TaskReport('fine', 'skipped', reason='already run')
         ('ok', [], None),
         ('ok', [OK], None),
         ('ok: 1 of 2 tasks already run for 09:08', [OK, AGAIN], None),
+        ('ok: 1 of 2 tasks skipped: import (no new file)', [OK, IDLE], None),
+        ('ok: 1 of 3 tasks skipped: import (no new file); 1 already run for 09:08', [OK, IDLE, AGAIN], None),
+        ('fail: 1 of 2 tasks failed: bad', [IDLE, BAD], None),
         ('fail: 1 of 2 tasks failed: bad', [OK, BAD], None),
         ('fail: 2 of 2 tasks failed: bad, worse', [BAD, WORSE], None),
         ('fail: 1 of 1 tasks is stuck: slow (running for 12 min)', [STUCK], None),
@@ -78,38 +81,27 @@ def test_json_of_a_late_retry_has_attempt_and_minute():
     }
 
 
-def past(**values):
-    fields = dict.fromkeys(PastRun._fields)
-    return PastRun(**{**fields, 'task': 'task', 'outcome': 'lost', 'host': 'web1', 'pid': 7, **values})
-
-
 @pytest.mark.parametrize(
-    ('run', 'process', 'why'),
+    ('excuses', 'text'),
     [
-        (past(), 'process 7 on web1', ''),
-        (past(host=None, pid=None), '', ''),
-        (past(host=None, pid=None, reason='no tick came in time'), '', 'no tick came in time'),
-        # only the process, which is shown anyway
-        (past(reason='process 7 on web1, since 09:08'), 'process 7 on web1', ''),
-        (past(reason='its process was ended'), 'process 7 on web1', 'its process was ended'),
-        (past(error='LookupError', reason='a reason'), 'process 7 on web1', 'LookupError'),
+        (['retrying', None, None], 'ok: 1 of 3 tasks failed and will be tried again: a'),
+        (['tolerated', 'tolerated', None], 'ok: 2 of 3 tasks failed, which is tolerated: a, b'),
+        (
+            ['acknowledged', 'retrying', None],
+            'ok: 1 of 3 tasks failed and will be tried again: b; 1 failed, which is acknowledged: a',
+        ),
+        (['paused', None, None], 'ok: 1 of 3 tasks failed, while paused: a'),
+        (['retrying', 'alarm', None], 'fail: 1 of 3 tasks failed: b; 1 failed and will be tried again: a'),
     ],
 )
-def test_a_past_run_shows_its_process_and_reason(run, process, why):
-    assert (run.process, run.why) == (process, why)
+def test_a_failure_that_is_no_alarm_is_named(excuses, text):
+    def of(name, excuse):
+        if excuse is None:
+            return TaskReport(name, 'ok')
+        return TaskReport(name, 'failed', excuse=None if excuse == 'alarm' else excuse)
 
-
-@pytest.mark.parametrize(
-    ('number', 'text'),
-    [
-        (0.05, '0.050 s'),
-        (0.999, '0.999 s'),
-        (1, '1.0 s'),
-        (1.26, '1.3 s'),
-        (60, '60 s'),
-        (75, '75 s'),
-        (3720, '1 h 2 min'),
-    ],
-)
-def test_short_runs_have_their_milliseconds(number, text):
-    assert format_seconds(number) == text
+    found = report(*map(of, 'abc', excuses))
+    assert str(found) == text
+    assert found.failed is ('alarm' in excuses)
+    shown = [task.get('excuse') for task in found.as_dict()['tasks']]
+    assert shown == [None if excuse == 'alarm' else excuse for excuse in excuses]

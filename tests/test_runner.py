@@ -13,7 +13,8 @@ from pyramid.registry import Registry
 from pyramid.testing import DummyRequest
 
 from pyramid_cron import Task, runner
-from pyramid_cron.claims import EngineNotAnswering, Found, Unavailable
+from pyramid_cron.claims import Found
+from pyramid_cron.errors import EngineNotAnswering, Unavailable
 from pyramid_cron.events import ITaskStarted
 from pyramid_cron.isolation import OF_COMMANDS, OF_SERVERS
 from pyramid_cron.memory_claims import MemoryClaims, MemoryRun
@@ -241,7 +242,16 @@ def test_each_task_gets_a_fresh_system(app):
     app.add('second', spoil)
     app.run()
     for system in seen:
-        assert set(system) == {'request', 'registry', 'time_left', 'scheduled_for'}
+        assert set(system) == {
+            'request',
+            'registry',
+            'time_left',
+            'stopping',
+            'scheduled_for',
+            'since',
+            'note',
+            'progress',
+        }
         assert system['request'] is app.request
         assert system['registry'] is app.registry
 
@@ -455,7 +465,7 @@ def test_a_task_that_is_still_running_is_skipped(app, hanging, caplog):
 
 
 @pytest.mark.parametrize(
-    ('seconds', 'shown'), [(61, '61 s'), (12 * 60 + 40, '12 min'), (3 * 3600 + 12 * 60, '3 h 12 min')]
+    ('seconds', 'shown'), [(61, '61 s'), (12 * 60 + 40, '12 min 40 s'), (3 * 3600 + 12 * 60, '3 h 12 min')]
 )
 def test_a_task_that_runs_for_longer_than_the_window_is_stuck(app, hanging, caplog, seconds, shown):
     app.add('other')
@@ -639,6 +649,8 @@ def test_a_task_gets_its_minute_in_its_time_zone(app):
 class Engine:
     """An engine that fails with an exception, perhaps after a wait, or has enqueued a run with its claim."""
 
+    is_limited = False
+
     def __init__(self, exc=None, within_claim=False, broker=None, wait=lambda run: None):
         self.exc = exc
         self.within_claim = within_claim
@@ -648,6 +660,9 @@ class Engine:
 
     def __str__(self):
         return 'an engine'
+
+    def key(self, run):
+        return f'shop:{run.task.name}'
 
     def enqueue(self, run):
         self.wait(run)
@@ -664,7 +679,7 @@ def test_a_run_with_an_engine_is_enqueued(app, caplog):
     assert outcomes(app.run()) == [('task', 'queued')]
     assert task.engine.enqueued == ['task']
     assert app.ran == []
-    assert 'task task is enqueued with an engine' in caplog.messages
+    assert 'task task is enqueued with an engine as shop:task' in caplog.messages
 
 
 def test_a_run_enqueued_with_its_claim_is_not_enqueued_again(app):

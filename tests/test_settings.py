@@ -19,7 +19,7 @@ from tests.support.ids import shown
 from tests.support.requests import request_cron
 
 #: settings whose values may hold a password, and are not shown
-SECRETS = {'secret', 'monitor_secret', 'store'}
+SECRETS = {'secret', 'monitor_secret', 'store', 'healthchecks', 'healthchecks_tasks'}
 LOOPBACK = (ip_network('127.0.0.1'), ip_network('::1'))
 
 
@@ -44,6 +44,7 @@ def test_what_is_left_out_has_its_default():
     assert (settings.secret, settings.timezone, settings.transaction, settings.url) == (None,) * 4
     assert (settings.store, settings.app, settings.session) == (None,) * 3
     assert (settings.catch_up, settings.keep_history) == (timedelta(minutes=5), timedelta(days=30))
+    assert settings.keep_log == 16_000
     assert (settings.lease, settings.create_tables, settings.method) == (90.0, True, 'GET')
     assert (settings.peer_check, settings.monitor_secret, settings.monitor_ips) == (True, None, None)
     assert (settings.scrub, settings.keep_parameters) == (None, False)
@@ -81,6 +82,7 @@ def test_settings_of_others_do_not_matter():
         ('peer_check', 'on', True),
         ('monitor_secret', 'sixteen chars 16', b'sixteen chars 16'),
         ('monitor_ips', '10.0.0.0/8 ::1', (ip_network('10.0.0.0/8'), ip_network('::1'))),
+        ('environment', 'production', 'production'),
         ('store', 'sqlite:///cron.sqlite', 'sqlite:///cron.sqlite'),
         ('app', 'My shop', 'My shop'),
         ('app', 'x' * 100, 'x' * 100),
@@ -93,6 +95,11 @@ def test_settings_of_others_do_not_matter():
         ('lease', '30', 30.0),
         ('keep_history', '0.5', timedelta(hours=12)),
         ('keep_history', 7, timedelta(days=7)),
+        ('keep_log', '0', 0),
+        ('keep_log', 0, 0),
+        ('keep_log', '100', 100),
+        ('keep_log', ' 64K ', 64_000),
+        ('keep_log', 5000, 5000),
         ('create_tables', 'false', False),
         ('unregistered', 'fail', 'fail'),
         ('keep_parameters', 'true', True),
@@ -171,6 +178,7 @@ BAD = {
         (['${MONITOR_SECRET}', '$MONITOR_SECRET_OF_X', '{{ monitor_secret }}'], 'not replaced by its value'),
     ],
     'monitor_ips': [(['', None], 'it is empty'), (['localhost', '0.0.0.0'], '')],
+    'environment': [(['', 'x' * 101, 'two\nlines', None, 1], 'it has to be a text of 1 to 100 printable characters')],
     'store': [(['', None], 'it is empty; write the URL of a database')],
     'app': [(['', 'x' * 101, 'two\nlines', None], '')],
     'session': [(['', 'request.dbsession', None], '')],
@@ -191,8 +199,13 @@ BAD = {
         (['0', '30 days', 'inf', '1e300', True, None], ''),
         (['150001'], 'days above 0; 150000 days at most'),
     ],
+    'keep_log': [
+        (['99', '65k', '64001', '1M', '16 kB', '-1', '1.5k', '', '\u0661k', None, True, False, 10**12], ''),
+        (['all'], 'it has to be 0, or a size from 100 bytes to 64k, such as 16k'),
+    ],
     'create_tables': [(['', 'perhaps', None], '')],
     'unregistered': [(['', 'true', None], 'it has to be warn or fail')],
+    'requests': [(['', 'two', None], 'it has to be one (request for all tasks of a tick) or each')],
     'keep_parameters': [(['', 'no parameters', None], 'it has to be true or false')],
     'scrub': [
         (['textwrap.dedents'], "textwrap has no 'dedents'; is 'dedent' meant?"),

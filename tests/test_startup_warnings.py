@@ -18,15 +18,29 @@ def started(caplog, *tasks, **settings):
 
 
 def test_without_a_store_tasks_that_need_one_are_named_once(caplog):
-    needing = {'retries': 1}, {'catch_up': 60}, {}, {'catch_up': 0}, {'store': False}
+    needing = {'retries': 1}, {'catch_up': 60}, {'missed': 'each'}, {}, {'catch_up': 0}, {'store': False}
     assert started(caplog, *needing) == [
-        'retries= and catch_up= do nothing until cron.store is set; tasks: task 0, task 1'
+        'retries=, missed= and catch_up= do nothing until cron.store is set; tasks: task 0, task 1, task 2'
     ]
 
 
 def test_with_a_store_or_without_need_nothing_is_logged(caplog, tmp_path):
     assert started(caplog, {}) == []
     assert started(caplog, {'retries': 1}, **{'cron.store': f'sqlite:///{tmp_path}/cron.sqlite'}) == []
+
+
+def test_settings_of_what_is_not_included_are_named(caplog):
+    settings = {'cron.healthchecks_tasks': 'task 0 = off', 'cron.sentry_monitors': 'task 0 = off'}
+    named = [
+        "cron.healthchecks does nothing until the application calls config.include('pyramid_cron.healthchecks')",
+        "cron.sentry_monitors does nothing until the application calls config.include('pyramid_cron.sentry')",
+    ]
+    assert started(caplog, {}, **settings) == named
+    caplog.clear()
+    assert started(caplog, {}, **{'cron.healthchecks': 'https://hc.example/uuid'}) == named[:1]
+    caplog.clear()
+    includes = 'pyramid_cron pyramid_cron.healthchecks pyramid_cron.sentry'
+    assert started(caplog, {}, **settings, **{'pyramid.includes': includes}) == []
 
 
 @pytest.mark.parametrize(

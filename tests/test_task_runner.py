@@ -7,11 +7,12 @@ import pytest
 from pyramid.config import Configurator
 from pyramid.testing import DummyRequest
 
-from pyramid_cron import Task
-from pyramid_cron.claims import NotClaimed
+from pyramid_cron import Skip, Task
 from pyramid_cron.memory_claims import MemoryClaims, MemoryRun
+from pyramid_cron.not_claimed import NotClaimed
 from pyramid_cron.orders import Order
 from pyramid_cron.reports import TaskReport
+from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.task_runner import TaskRunner
 
 INSTANT = datetime(2026, 11, 30, 2, 0, tzinfo=timezone.utc)
@@ -76,7 +77,35 @@ def test_a_report_has_what_is_unusual_about_its_run(runner, minutes, attempt, de
 
 
 @pytest.mark.parametrize(('seconds', 'outcome'), [(None, 'skipped'), (60, 'skipped'), (61, 'stuck')])
-def test_a_run_that_is_longer_than_its_window_is_stuck(runner, caplog, seconds, outcome):
-    report = runner.report_not_claimed(Task(print, name='task'), NotClaimed('still running', seconds))
+def test_a_run_that_is_longer_than_its_limit_is_stuck(runner, caplog, seconds, outcome):
+    report = runner.report_not_claimed(Task(print, name='task'), NotClaimed('still running', seconds, stuck_after=60))
     assert report.outcome == outcome
     assert caplog.records[0].levelno == (logging.ERROR if outcome == 'stuck' else logging.WARNING)
+
+
+class NoNews(Skip):
+    @property
+    def __class__(self):
+        raise LookupError
+
+
+@pytest.mark.parametrize('kind', [Skip, NoNews])
+def test_a_task_that_raises_skip_is_skipped(runner, caplog, kind):
+    def task(system):
+        raise kind('no new file')
+
+    caplog.set_level(logging.INFO, 'pyramid_cron')
+    run = Run(task)
+    assert runner.claim_and_run(run) == TaskReport('task', 'skipped', reason='no new file', raised_skip=True)
+    assert run.released == [('skipped', False)]
+    assert caplog.records[-1].levelname == 'INFO'
+    assert caplog.messages[-1] == 'task task is skipped after 0.000 s: no new file'
+
+
+def test_a_task_gets_the_last_success_before_it(runner):
+    found = []
+    run = Run(lambda system: found.append(system['since']))
+    assert runner.claim_and_run(run).outcome == 'ok'
+    run.minute += MINUTE
+    runner.claim_and_run(run)
+    assert [since and since.isoformat() for since in found] == [None, '2026-11-30T03:00:00+01:00']

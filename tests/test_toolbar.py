@@ -7,10 +7,15 @@ from pyramid.config import Configurator
 from pyramid.response import Response
 from webtest import TestApp
 
+from pyramid_cron.schedules import clock
+from pyramid_cron.status.task_filter import TaskFilter
+from pyramid_cron.status.tasks_page import read_tasks_page
+
 LOCAL = {'REMOTE_ADDR': '127.0.0.1', 'HTTP_HOST': 'localhost'}
 
 
-def purge(system): ...
+def purge(system):
+    """Delete what is old."""
 
 
 def fail(system):
@@ -27,7 +32,7 @@ def make_app():
         if include:
             config.include(include)
             config.add_cron_task(purge, cron='30 2 * * mon-fri', name='purge<b>')
-            config.add_cron_task(fail, min='*', name='fail')
+            config.add_cron_task(fail, min='*', name='fail', idle=True, timezone='Asia/Tokyo')
         config.add_view(lambda request: Response('<html><body>a page</body></html>'))
         made.append(config.registry)
         return TestApp(config.make_wsgi_app(), extra_environ=LOCAL)
@@ -50,7 +55,10 @@ def test_a_page_shows_the_tasks(make_app):
     app = make_app()
     app.get('/')
     text = shown(app, 0)
-    assert '<td>purge&lt;b&gt;</td><td>30 2 * * mon-fri</td><td>UTC</td>' in text
+    assert (
+        '<td>purge&lt;b&gt;; Delete what is old.</td><td>at 02:30, from Monday to Friday; 30 2 * * mon-fri</td>' in text
+    )
+    assert '<td>fail</td><td>every minute; * * * * *; Asia/Tokyo; when idle</td>' in text
     assert 'This tick' not in text
 
 
@@ -62,9 +70,36 @@ def test_a_tick_shows_its_report_and_last_runs(make_app, tmp_path):
     assert 'This tick, for ' in text
     assert '<p>fail: 1 of 1 tasks failed: fail</p>' in text
     assert re.search(r'<td>fail</td><td>failed</td><td>0\.\d+ s</td><td>LookupError</td>', text)
-    assert re.search(r'<td>failed (just now|\d min ago)</td>', text)
-    assert '<td>until it is resumed: why</td>' in text
-    assert 'a detail' not in text
+    assert re.search('<p>paused: purge&lt;b&gt; paused since .{5} until it is resumed: why</p>', text)
+    assert '<td>purge&lt;b&gt;; paused; Delete what is old.</td>' in text
+    assert text.count('LookupError: a detail') == 2
+    assert 'All tasks are paused' not in text
+
+
+def test_a_task_is_shown_as_on_the_status_page(make_app, tmp_path):
+    app = make_app(**{'cron.store': f'sqlite:///{tmp_path}/cron.sqlite'})
+    app.get('/cron', status=500)
+    registry, now = app.app.registry, clock.now()
+    page = read_tasks_page(registry, TaskFilter(), now, registry['cron_settings'].timezone)
+    (row,) = (row for row in page.rows if row.name == 'fail')
+    last = row.last_due
+    run = f'<td>failed {last.when}; {last.took}; LookupError: a detail'
+    strip = re.escape(f'</td><td>{row.strip.text}</td><td>{row.next_run.text}, ')
+    text = shown(app, 0)
+    assert (last.css_class, row.strip.text) == ('bad', 'Last run: failed')
+    assert re.search(f'{run}[^<]*{strip}', text)
+    assert re.search('<p>failed: fail failed at [^<]*\\d\\d:\\d\\d after 0.0[^<]* s: LookupError', text)
+    assert f'<p>Last tick: {page.last_tick.text}, ' in text
+
+
+def test_a_pause_of_all_tasks_is_shown(make_app, tmp_path):
+    app = make_app(**{'cron.store': f'sqlite:///{tmp_path}/cron.sqlite'})
+    app.get('/')
+    app.app.registry['cron_store'].pause(['*'], reason='<b>', requested_by='ada')
+    text = shown(app, 0)
+    assert '<p>paused: All tasks are paused by ada until they are resumed: &lt;b&gt;</p>' in text
+    # before the first tick
+    assert text.count('; paused') == 2
 
 
 def test_a_task_that_is_not_registered_is_shown(make_app, tmp_path):
@@ -76,7 +111,9 @@ def test_a_task_that_is_not_registered_is_shown(make_app, tmp_path):
         )
         connection.exec_driver_sql('UPDATE cron_ticks SET minute_before = last_minute')
     app.get('/')
-    assert '<p>&lt;gone&gt; is unregistered</p>' in shown(app, 0)
+    text = shown(app, 0)
+    assert '<p>unregistered: &lt;gone&gt; no process with a tick has had it since ' in text
+    assert '<td>&lt;gone&gt;</td><td>unregistered</td>' in text
 
 
 def test_a_store_that_is_down_is_reported(make_app, tmp_path):
@@ -84,10 +121,17 @@ def test_a_store_that_is_down_is_reported(make_app, tmp_path):
     path.write_text('no database, but long enough for a header of one' * 100)
     app = make_app(**{'cron.store': f'sqlite:///{path}'})
     app.get('/')
-    assert 'Without last runs and pauses: the store is not available' in shown(app, 0)
+    assert '<p>store: the store is not available' in shown(app, 0)
 
 
 def test_without_pyramid_cron_the_panel_has_nothing_to_show(make_app):
     app = make_app(include=None)
     app.get('/')
     assert shown(app, 0) is None
+
+
+def test_a_schedule_of_the_setting_is_shown(make_app):
+    app = make_app(**{'cron.schedules': {'fail': 'off'}})
+    app.get('/')
+    cells = '<td>fail</td><td>off, by cron.schedules; Asia/Tokyo; when idle</td><td></td><td></td><td>off</td>'
+    assert cells in shown(app, 0)

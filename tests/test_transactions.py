@@ -23,7 +23,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 from transaction.interfaces import NoTransaction, TransientError
 
-from pyramid_cron import CronView, transactions
+from pyramid_cron import CronView, Skip, transactions
 from pyramid_cron.testing import tick
 from tests.support.ids import shown
 
@@ -1268,3 +1268,17 @@ def test_the_manager_of_a_request_or_its_thread_is_found(monkeypatch):
     assert transactions.manager_of(testing.DummyRequest()) is transaction.manager
     monkeypatch.delitem(sys.modules, 'transaction')
     assert transactions.manager_of(testing.DummyRequest()) is None
+
+
+def test_a_task_that_skips_is_rolled_back(make_app, database):
+    app = make_app({'1': inserting('1'), '2': inserting('2', raising(Skip('no new file'))), '3': inserting('3')})
+    assert app.get('/cron', status=200).text == 'ok: 1 of 3 tasks skipped: 2 (no new file)'
+    assert database.rows() == ['1', '3']
+
+
+@pytest.mark.parametrize('wrapper', [committed, Committed, swallowing])
+def test_a_task_that_skips_is_rolled_back_by_the_application(make_tween_app, database, wrapper):
+    tasks = {'1': inserting('1'), '2': inserting('2', raising(Skip('no new file'))), '3': inserting('3')}
+    app = make_tween_app(tasks, transaction=wrapper)
+    assert app.get('/cron', status=200).text == 'ok: 1 of 3 tasks skipped: 2 (no new file)'
+    assert database.rows() == ['1', '3']

@@ -8,7 +8,8 @@ from uuid import uuid4
 
 from pyramid_cron.doctor.findings import FAIL, OK, WARN, Finding
 from pyramid_cron.printable import class_name, message
-from pyramid_cron.tasks import Engine, Task
+from pyramid_cron.queue_engine import Engine
+from pyramid_cron.tasks import Task
 
 TOPIC = 'queue'
 
@@ -26,10 +27,12 @@ class Trial(NamedTuple):
     token: str
     engine: Engine
     minute: None = None
+    attempt: int = 1
 
 
 def examine_queues(registry: Any) -> Iterator[Finding]:
-    """Yield a finding for each engine of the application's tasks."""
+    """Yield a finding for each engine of the application's tasks, and for settings of it that need a change."""
+    advised: set[str] = set()
     engines = {str(task.engine): (task, task.engine) for task in registry['cron_tasks'] if task.engine is not None}
     for name, (task, engine) in engines.items():
         check = getattr(engine.call, 'check', None)
@@ -42,6 +45,11 @@ def examine_queues(registry: Any) -> Iterator[Finding]:
             yield Finding(FAIL, TOPIC, f'{name}: {class_name(exc)}: {message(exc)}', _remedy(exc))
         else:
             yield Finding(OK, TOPIC, f'{name}: {answered}')
+        # of the settings, which engines of one application share
+        for text, remedy in getattr(engine.call, 'advice', lambda: ())():
+            if text not in advised:
+                advised.add(text)
+                yield Finding(WARN, TOPIC, f'{name}: {text}', remedy)
 
 
 def _remedy(exc: Exception) -> str:

@@ -165,4 +165,4 @@ def _check_store(setup: Setup) -> Iterator[Finding]:
     # needs what the extra installs
     from pyramid_cron.doctor.store import examine_store
 
-    yield from examine_store(setup.registry, setup.through)
+    yield from examine_store(setup.registry, setup.through, setup.config_uri)

@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyramid_cron.monitoring.problems import Problem, find_problems
-from pyramid_cron.reports import STUCK
+from pyramid_cron.monitoring.problem import NO_TICK, Problem
+from pyramid_cron.monitoring.problems import find_problems
+from pyramid_cron.outcomes import STUCK
 
 if TYPE_CHECKING:
     from pyramid_cron.store.admin import Snapshot
@@ -30,9 +31,23 @@ class Examination:
         return next((problem for problem in self.problems if problem.task is None), None)
 
     @property
+    def is_silent(self) -> bool:
+        """Whether no tick comes."""
+        return self.of_ticks is not None and self.of_ticks.kind == NO_TICK
+
+    @property
     def stuck(self) -> set[str | None]:
         """The names of the tasks whose run in progress is stuck."""
         return {problem.task for problem in self.problems if problem.kind == STUCK}
+
+    def each(self) -> list[Problem]:
+        """Return the problems without those that each task has for a reason that is named once.
+
+        That all tasks are paused is in the snapshot, and that no tick comes is a problem of its own.
+        """
+        return [
+            problem for problem in self.problems if not (problem.is_of_all or (self.is_silent and problem.never_begun))
+        ]
 
     def by_task(self) -> Mapping[str, tuple[Problem, ...]]:
         """Return the problems of each task that has some, by its name."""
@@ -49,7 +64,7 @@ def examine(registry: Any, names: Collection[str] = ()) -> Examination:
     :param names: the names of the tasks to examine, all if there is none.
     :raises Unavailable: if the store is not available.
     """
-    snapshot = registry['cron_store'].snapshot()
+    snapshot = registry['cron_store'].snapshot(names)
     problems = find_problems(snapshot, registry['cron_tasks'], registry['cron_settings'].window)
     if names:
         problems = [problem for problem in problems if problem.task is None or problem.task in names]

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pyramid_cron.monitoring.problems import KINDS, NO_TICK, OF_TICKS, TICK_FAILED, find_problems
+from pyramid_cron.monitoring.problem import NO_TICK, OF_TICKS, TICK_FAILED, WORDS
+from pyramid_cron.monitoring.problems import find_problems
+from pyramid_cron.outcomes import SKIPPED
 from pyramid_cron.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -44,12 +46,12 @@ def expose(snapshot: Snapshot, tasks: Tasks, window: float, now: datetime) -> tu
 def _of_ticks(snapshot: Snapshot, tasks: Tasks, window: float) -> Iterator[Any]:
     ticks = {} if snapshot.last_tick is None else {(): snapshot.last_tick.timestamp()}
     yield _gauge('last_tick_timestamp_seconds', 'The newest minute that had a tick.', (), ticks)
-    found = {(problem.task, problem.kind) for problem in find_problems(snapshot, tasks, window)}
+    found = {(problem.task, problem.word) for problem in find_problems(snapshot, tasks, window)}
     of_ticks = {kind: {(): int((None, kind) in found)} for kind in OF_TICKS}
     yield _gauge('no_tick', 'Whether ticks do not come.', (), of_ticks[NO_TICK])
     yield _gauge('tick_failed', 'Whether the last tick could not do its work.', (), of_ticks[TICK_FAILED])
     names = dict.fromkeys([*(task.name for task in tasks), *snapshot.states])
-    problems = {(name, kind): int((name, kind) in found) for name in names for kind in KINDS}
+    problems = {(name, word): int((name, word) in found) for name in names for word in WORDS}
     labels = 'task', 'problem'
     yield _gauge('task_problem', 'Whether the task has the problem: the same as health shows.', labels, problems)
 
@@ -70,6 +72,8 @@ def _of_states(states: list[TaskState]) -> Iterator[Any]:
     yield _by_task('last_duration_seconds', 'How long the last run of the task took.', seconds)
     failures = {state.task: state.failures_in_a_row or 0 for state in states}
     yield _by_task('failures_in_a_row', 'How many runs of the task have failed or were lost in a row.', failures)
+    skipped = {state.task: int(state.last_outcome == SKIPPED) for state in states}
+    yield _by_task('skipped', 'Whether the task found nothing to do in its last run, and skipped it.', skipped)
 
 
 def _of_runs_in_progress(snapshot: Snapshot, tasks: Tasks) -> Iterator[Any]:

@@ -6,73 +6,41 @@ Health, metrics, the status page, the debug toolbar and ``pcron`` show what :fun
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from pyramid_cron.reports import AHEAD, FAILED, LOST, MISSED, PAUSED, STUCK, UNREGISTERED, duration
+from pyramid_cron.durations import duration, run_duration
+from pyramid_cron.monitoring.overdue import LONGEST_SILENCE, find_overdue
+from pyramid_cron.monitoring.problem import NO_TICK, TICK_FAILED, WORDS, Problem
+from pyramid_cron.outcomes import (
+    AHEAD,
+    FAILED,
+    OK,
+    OVERDUE,
+    PAUSED,
+    SLOW,
+    STOPPED,
+    STUCK,
+    UNREGISTERED,
+)
+from pyramid_cron.schedules.schedule import CALENDAR_ENDS
+from pyramid_cron.stopping import StopRequest
 
 if TYPE_CHECKING:
-    from pyramid_cron.claims import Pause
     from pyramid_cron.store.admin import Snapshot
     from pyramid_cron.store.task_state import TaskState
     from pyramid_cron.tasks import Task
 
-# a tick may come at any second of its minute, and takes time to be recorded
-LONGEST_SILENCE = timedelta(minutes=2)
 # a tick ends with its last task, and each server may be busy with one
 LONGEST_TICK = timedelta(minutes=10)
 # clocks may differ by a minute
 LONGEST_LEAD = timedelta(minutes=2)
+# of the time for which a queued run waits for a worker: then it has been enqueued again for the last time
+OVERDUE_AFTER = 0.5
 
-#: the kinds of problems of all tasks
-OF_TICKS = NO_TICK, TICK_FAILED = 'no tick', 'tick failed'
-#: the kinds of problems of a task, the most urgent first
-KINDS = (STUCK, AHEAD, LOST, FAILED, MISSED, UNREGISTERED, PAUSED)
-#: those that are shown, and are no fault
-NO_FAULTS = (UNREGISTERED, PAUSED)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something that is wrong, or that a person on call has to know.
-
-    :param kind: ``'no tick'``, ``'tick failed'``, or one of :data:`KINDS`.
-    :param task: the name of the task, ``None`` if it concerns all of them.
-    :param since: the last tick, the last that did all of its work, the beginning of the run that is stuck, the end of
-        the run that failed or was found lost, the minute that was missed or that lies in the future, the last tick of a
-        process that had the unregistered task, or ``None`` where that is not known.
-    :param minute: the minute of the run that failed or was lost, or that was missed; ``None`` for a run by name.
-    :param seconds: how long there was no tick, the stuck run has been running, or the failed one took.
-    :param error: the class of the exception of a failed run, what the last tick could not do, or how far ahead of the
-        database's clock a row is.
-    :param pause: the pause of a paused task.
-    """
-
-    kind: str
-    task: str | None = None
-    since: datetime | None = None
-    minute: datetime | None = None
-    seconds: float | None = None
-    error: str | None = None
-    pause: Pause | None = None
-
-    @property
-    def is_fault(self) -> bool:
-        """Whether health fails because of it."""
-        return self.kind not in NO_FAULTS
-
-    def as_sentence(self) -> str:
-        """Return it for people, with a capital at the beginning."""
-        text = str(self)
-        return text[:1].upper() + text[1:]
-
-    def __str__(self) -> str:
-        if self.kind == NO_TICK:
-            return 'no tick has come yet' if self.seconds is None else f'no tick for {duration(self.seconds)}'
-        if self.kind == STUCK and self.seconds is not None:
-            return f'{self.kind}, running for {duration(self.seconds)}'
-        return f'{self.kind}: {self.error}' if self.error else self.kind
+# why a due task has not begun
+NO_TICK_SINCE = 'no tick has come since then'
 
 
 def find_problems(snapshot: Snapshot, tasks: Iterable[Task], window: float) -> list[Problem]:
@@ -81,16 +49,19 @@ def find_problems(snapshot: Snapshot, tasks: Iterable[Task], window: float) -> l
     Of a task that is not registered here, only that it is unregistered or paused counts.
 
     :param tasks: the tasks that are registered here.
-    :param window: the setting ``cron.window``, the default of the seconds after which a run is stuck.
+    :param window: the setting ``cron.window``, for tasks without ``expect``, see :func:`.limits_of`.
     """
     found = list(_of_ticks(snapshot))
     registered, of_tasks = {task.name: task for task in tasks}, list[Problem]()
     for name, state in sorted(snapshot.states.items()):
         task = registered.get(name)
         if task is not None:
-            of_tasks += _of_task(state, snapshot.now, task.window(window))
-        of_tasks += _of_row(state, snapshot)
-    return found + sorted(of_tasks, key=lambda problem: KINDS.index(problem.kind))
+            of_tasks += _of_task(state, task, snapshot, window)
+        of_tasks += _of_row(state, snapshot, task is not None and task.store)
+    if snapshot.pause_of_all is not None:
+        new = (name for name, task in registered.items() if task.store and name not in snapshot.states)
+        of_tasks += [Problem(PAUSED, name, pause=snapshot.pause_of_all) for name in new]
+    return found + sorted(of_tasks, key=lambda problem: (WORDS.index(problem.word), str(problem.task)))
 
 
 def _of_ticks(snapshot: Snapshot) -> Iterator[Problem]:
@@ -110,27 +81,108 @@ def _of_ticks(snapshot: Snapshot) -> Iterator[Problem]:
         yield Problem(TICK_FAILED, since=ticks.done, error=unfinished)
 
 
-def _of_task(state: TaskState, now: datetime, window: float) -> Iterator[Problem]:
+def _of_task(state: TaskState, task: Task, snapshot: Snapshot, window: float) -> Iterator[Problem]:
+    now = snapshot.now
+    paused = PAUSED if state.is_paused(now) else None
     running = state.running_seconds(now.timestamp())
-    if running is not None and running > window:
-        yield Problem(STUCK, state.task, state.started, seconds=running)
+    if running is not None:
+        limits = state.limits(task, window)
+        if running > limits.stuck:
+            request = state.stop_request
+            yield Problem(STUCK, state.task, state.started, seconds=running, excuse=paused, stop=request)
+        elif running > limits.slow:
+            yield _slow(state, task, state.started, f'running for {run_duration(running)}')
+    elif state.last_outcome == OK and _is_longer(state.last_seconds, task):
+        yield _slow(state, task, state.last_finished, f'took {run_duration(state.last_seconds or 0.0)}')
+    elif state.last_outcome == STOPPED and state.last_outcome_for is not None and not task.schedule.is_off:
+        yield _stopped(state, task)
+    yield from _of_queue(state, task, snapshot, paused)
+    yield from _of_due(state, task, snapshot)
     if state.newest - now > LONGEST_LEAD:
-        yield Problem(AHEAD, state.task, state.newest, error=f'its row is {_lead(state.newest, now)}')
+        lead = f'its row is {_lead(state.newest, now)}'
+        yield Problem(AHEAD, state.task, state.newest, error=lead, excuse=paused)
+    # no later run by schedule would end the problem of a task that is off
+    if state.is_bad and not task.schedule.is_off:
+        yield _of_result(state, task, now)
+
+
+def _of_queue(state: TaskState, task: Task, snapshot: Snapshot, excuse: str | None) -> Iterator[Problem]:
+    """Yield the problem that a run has waited for a worker, or for its engine, half of the time for which it may."""
+    timeout, since = task.queue_timeout(snapshot.catch_up), state.waits_since
+    if since is not None and snapshot.now - since >= OVERDUE_AFTER * timeout:
+        waits = (snapshot.now - since).total_seconds()
+        yield Problem(OVERDUE, state.task, since, since, waits, 'its engine has no room for it', excuse=excuse)
+    waited = state.queued_seconds(snapshot.now.timestamp())
+    patience = state.patience(timeout)
+    if waited is None or waited < OVERDUE_AFTER * patience.total_seconds():
+        return
+    failure = state.worker_failure
+    error = 'no worker has begun it' if failure is None else f'a worker failed before the task: {failure}'
+    minute = None if state.handed_over_for == state.run_id else state.last_minute
+    yield Problem(OVERDUE, state.task, state.started, minute, waited, error, excuse=excuse)
+
+
+def _of_due(state: TaskState, task: Task, snapshot: Snapshot) -> Iterator[Problem]:
+    """Yield the problem that a task was due, and that no tick has come since then."""
+    minute = find_overdue(state, task, snapshot)
+    if minute is not None:
+        seconds = (snapshot.now - minute).total_seconds()
+        yield Problem(OVERDUE, state.task, minute, minute, seconds, NO_TICK_SINCE, never_begun=True)
+
+
+def _is_longer(seconds: float | None, task: Task) -> bool:
+    return seconds is not None and task.expect is not None and seconds > task.expect
+
+
+def _slow(state: TaskState, task: Task, since: datetime | None, how_long: str) -> Problem:
+    return Problem(SLOW, state.task, since, error=f'{how_long}, expected {run_duration(task.expect or 0.0)}')
+
+
+def _stopped(state: TaskState, task: Task) -> Problem:
+    by = StopRequest(state.stop_requested_by).reason
+    next_attempt = _next_attempt(state, task)
+    return Problem(STOPPED, state.task, state.last_at, state.last_outcome_for, error=by, next_attempt=next_attempt)
+
+
+def _of_result(state: TaskState, task: Task, now: datetime) -> Problem:
+    """Return the problem that the last result of a task is bad."""
+    failing = state.failing(now)
+    problem = Problem(
+        str(state.last_outcome),
+        state.task,
+        state.last_at,
+        state.last_outcome_for,
+        excuse=failing.excuse(task.tolerate),
+        acknowledged=state.acknowledgement,
+        runs=failing.runs,
+        failing_since=state.failing_since,
+    )
     if state.last_outcome == FAILED:
-        yield Problem(
-            FAILED, state.task, state.last_finished, state.last_outcome_for, state.last_seconds, state.last_error
+        return replace(
+            problem,
+            seconds=state.last_seconds,
+            error=state.last_error,
+            message=state.last_message,
+            next_attempt=_next_attempt(state, task),
         )
-    elif state.last_outcome == LOST:
-        yield Problem(LOST, state.task, state.last_finished, state.last_outcome_for)
-    elif state.last_outcome == MISSED:
-        yield Problem(MISSED, state.task, state.last_outcome_for, state.last_outcome_for)
+    return problem
 
 
-def _of_row(state: TaskState, snapshot: Snapshot) -> Iterator[Problem]:
+def _next_attempt(state: TaskState, task: Task) -> datetime | None:
+    """Return the minute of the first tick that may repeat the last run, unless a newer minute or a pause is first."""
+    at, minute = state.retry_at, state.last_minute
+    if at is None or minute is None or state.is_paused(at):
+        return None
+    return at if task.runs_each_minute or at < next(task.runs(minute), CALENDAR_ENDS) else None
+
+
+def _of_row(state: TaskState, snapshot: Snapshot, is_stored: bool) -> Iterator[Problem]:
     if snapshot.ticks is not None and state.is_unregistered(snapshot.ticks.before):
         yield Problem(UNREGISTERED, state.task, state.last_seen)
-    if state.is_paused(snapshot.now):
-        yield Problem(PAUSED, state.task, pause=state.pause)
+    # the pause of all tasks is not one of a task that may be gone, or that no longer is in the store
+    pauses = [pause for pause in state.pauses_at(snapshot.now) if is_stored or not pause.of_all]
+    if pauses:
+        yield Problem(PAUSED, state.task, pause=pauses[0], shorter_pause=next(iter(pauses[1:]), None))
 
 
 def _lead(minute: datetime, now: datetime) -> str:

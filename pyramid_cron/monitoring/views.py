@@ -9,7 +9,7 @@ from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from pyramid_cron.access.policy import reading_rules
-from pyramid_cron.claims import Unavailable
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.monitoring.health import health_of
 from pyramid_cron.monitoring.metrics import expose
 from pyramid_cron.schedules import clock

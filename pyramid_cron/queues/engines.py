@@ -8,12 +8,16 @@ from typing import Any
 from pyramid.exceptions import ConfigurationError
 
 from pyramid_cron import callables
+from pyramid_cron.callables import dotted_path
 from pyramid_cron.queues.handover import EngineAdapter
 from pyramid_cron.settings import app_name
-from pyramid_cron.tasks import dotted_path
 
-# each is a module in this package and an extra of the same name
-ENGINES = ('celery', 'procrastinate')
+# each is a module in this package, with what it needs
+ENGINES = {
+    'celery': "run: pip install 'pyramid_cron[celery]'",
+    'procrastinate': "run: pip install 'pyramid_cron[procrastinate]'",
+    'process': 'processes of their own need Linux or another Unix',
+}
 
 
 def assign_engines(registry: Any) -> None:
@@ -39,6 +43,11 @@ def assign_engines(registry: Any) -> None:
                     f'store=False leaves the task out of the store, and {engine} enqueues a run on the connection of '
                     'the store; leave one of the two out'
                 )
+            if engine.is_limited and not task.store:
+                raise ValueError(
+                    f'store=False leaves the task out of the store, and {engine} needs it, to know that a process of '
+                    'its own runs; leave one of the two out'
+                )
         except ValueError as exc:
             raise ConfigurationError(f'cron task {task.name}, via={via!r}: {exc}') from exc
         task.engine = engine
@@ -47,14 +56,16 @@ def assign_engines(registry: Any) -> None:
 def _make_engine(via: Any, registry: Any) -> EngineAdapter:
     settings = registry['cron_settings']
     engine, _, options = via.partition(':') if isinstance(via, str) else ('', '', '')
-    within_claim = False
+    within_claim, look, admit = False, None, None
     if engine in ENGINES:
         module = _import_engine(engine)
         call = module.make_enqueue(_parse_options(options, module.OPTIONS), registry)
         within_claim = module.WITHIN_CLAIM
+        look = getattr(module, 'look', None)
+        admit = getattr(call, 'admit', None)
     else:
         if isinstance(via, str) and '.' not in via:
-            raise ValueError(f'there is no such engine: there are {" and ".join(ENGINES)}, or name a function')
+            raise ValueError(f'there is no such engine: there are {", ".join(ENGINES)}, or name a function')
         call = callables.resolve(via)
         callables.check(call, argument='handover')
     return EngineAdapter(
@@ -64,7 +75,9 @@ def _make_engine(via: Any, registry: Any) -> EngineAdapter:
         catch_up=settings.catch_up,
         config_uri=settings.config_uri,
         within_claim=within_claim,
-        broker=engine if engine in ENGINES else call,
+        broker=getattr(call, 'broker', engine if engine in ENGINES else call),
+        look=look,
+        admit_run=admit,
     )
 
 
@@ -72,7 +85,7 @@ def _import_engine(name: str) -> Any:
     try:
         return importlib.import_module(f'pyramid_cron.queues.{name}')
     except ImportError as exc:
-        raise ValueError(f"{exc}; run: pip install 'pyramid_cron[{name}]'") from exc
+        raise ValueError(f'{exc}; {ENGINES[name]}') from exc
 
 
 def _parse_options(text: str, known: dict[str, Any]) -> dict[str, Any]:
@@ -86,5 +99,8 @@ def _parse_options(text: str, known: dict[str, Any]) -> dict[str, Any]:
         name, _, value = part.partition('=')
         if name not in known or not value:
             raise ValueError(f'{part!r} is no option: there are {", ".join(f"{name}=…" for name in known)}')
-        options[name] = known[name](value)
+        try:
+            options[name] = known[name](value)
+        except ValueError as exc:
+            raise ValueError(f'{part!r}: {exc}') from exc
     return options

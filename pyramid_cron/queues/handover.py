@@ -1,19 +1,17 @@
-"""The message that carries a run to an engine, and the key of the run in it: the same for all engines."""
+"""The message that carries a run to an engine: the same for all engines."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
-from uuid import uuid4
 
-from pyramid_cron.claims import Delivery, Run
+from pyramid_cron.claims import Run
+from pyramid_cron.queue_engine import MessageState
+from pyramid_cron.run_keys import write_key
 from pyramid_cron.schedules import clock
-
-KEY = re.compile(r'(?P<task>.+)@(?:(?P<minute>\d{4}-\d\d-\d\dT\d\d:\d\dZ)|(?P<token>[0-9a-f]{32}))', re.DOTALL)
-MINUTE_FORMAT = '%Y-%m-%dT%H:%MZ'
 
 
 class Handover(NamedTuple):
@@ -21,9 +19,10 @@ class Handover(NamedTuple):
 
     :param key: the key of the run, which :func:`pyramid_cron.perform` and ``pcron perform`` take:
         ``'shop:invoices@2026-11-24T02:00Z'``. A run that is enqueued a second time has the same key. The key of a run
-        that was requested by name ends in 32 hexadecimal digits in place of a minute.
+        that was requested by name, or for a past minute, ends in 32 hexadecimal digits in place of a minute.
     :param task: the name of the task.
-    :param scheduled_for: the minute that the run is for, aware and in the time zone of the task.
+    :param scheduled_for: the minute that the run is for, aware and in the time zone of the task; of such a run, the
+        minute in which it is enqueued.
     :param expires: the instant after which the run does not begin any more, aware.
     :param config_uri: the setting ``cron.config_uri``.
     """
@@ -49,7 +48,7 @@ class Handover(NamedTuple):
 class EngineAdapter:
     """An engine of an application's tasks: makes a :class:`Handover` of each run and passes it to a callable.
 
-    It is what ``Task.engine`` holds, see :class:`pyramid_cron.tasks.Engine`.
+    It is what ``Task.engine`` holds, see :class:`pyramid_cron.queue_engine.Engine`.
     """
 
     #: takes a :class:`Handover`, or a list of them and a connection if it enqueues within the claim; whatever it raises
@@ -65,11 +64,29 @@ class EngineAdapter:
     config_uri: str | None
     #: whether runs are enqueued on the connection of their claim
     within_claim: bool
-    #: what receives its runs: see :class:`pyramid_cron.tasks.Engine`
+    #: what receives its runs: see :class:`pyramid_cron.queue_engine.Engine`
     broker: object
+    #: takes keys and a connection of the store, and returns what is known of the messages of runs that no worker has
+    #: begun, by their keys; ``None`` if the engine knows nothing
+    look: Callable[[Sequence[str], Any], Mapping[str, MessageState]] | None = None
+    #: see :meth:`admit`; ``None`` for an engine that takes any number of runs
+    admit_run: Callable[[], AbstractContextManager[str | None]] | None = None
 
     def __str__(self) -> str:
         return self.name
+
+    def key(self, run: Run) -> str:
+        """Return the key of a run."""
+        return write_key(self.app, run.task.name, run.minute, run.token)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the engine takes so many runs at once only."""
+        return self.admit_run is not None
+
+    def admit(self) -> AbstractContextManager[str | None]:
+        """Admit a run, see :class:`pyramid_cron.queue_engine.Engine`."""
+        return nullcontext() if self.admit_run is None else self.admit_run()
 
     def enqueue(self, run: Run) -> None:
         """Pass a run to the callable."""
@@ -84,42 +101,20 @@ class EngineAdapter:
         for engine, handovers in by_engine.values():
             engine.call(handovers, connection)
 
+    def message_states(self, runs: Sequence[Run], connection: Any) -> dict[str | None, MessageState]:
+        """See :meth:`pyramid_cron.queue_engine.Engine.message_states`."""
+        if self.look is None:
+            return {}
+        keys = {write_key(self.app, run.task.name, run.minute, run.token): run.token for run in runs}
+        return {keys[key]: state for key, state in self.look(list(keys), connection).items()}
+
     def _handover(self, run: Run) -> Handover:
         task, minute = run.task, run.minute or clock.current_minute()
         return Handover(
-            write_key(self.app, task.name, run.minute, run.token),
+            self.key(run),
             task.name,
             task.scheduled_for(minute),
-            minute + task.queue_timeout(self.catch_up),
+            # the minute of a further attempt may be long past
+            (minute if run.attempt == 1 else max(minute, clock.current_minute())) + task.queue_timeout(self.catch_up),
             self.config_uri,
         )
-
-
-def write_key(app: str, task: str, minute: datetime | None, token: str | None) -> str:
-    """Return the key of a run, which :func:`read_key` reads.
-
-    :param app: the name of the application.
-    :param task: the name of the task.
-    :param minute: the minute that the run is for, aware; ``None`` for a run that was requested by name.
-    :param token: 32 hexadecimal digits that identify a run without a minute; random ones if it is ``None``.
-    """
-    which = minute.astimezone(timezone.utc).strftime(MINUTE_FORMAT) if minute else token or uuid4().hex
-    return f'{app}:{task}@{which}'
-
-
-def read_key(app: str, key: str) -> Delivery:
-    """Return the task and the minute or token of a key.
-
-    :param app: the name of the application that the key has to belong to.
-    :raises ValueError: if the text is not a key of this application.
-    """
-    match = KEY.fullmatch(key.removeprefix(f'{app}:')) if isinstance(key, str) else None
-    if match is None or not key.startswith(f'{app}:'):
-        raise ValueError(f'{key!r} is no key of {app}, such as {app}:task@2026-11-24T02:00Z')
-    minute = None
-    if match['minute']:
-        try:
-            minute = datetime.strptime(match['minute'], MINUTE_FORMAT).replace(tzinfo=timezone.utc)
-        except ValueError:
-            raise ValueError(f'{key!r} names a minute that does not exist') from None
-    return Delivery(match['task'], minute, match['token'])

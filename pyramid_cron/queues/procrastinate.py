@@ -7,25 +7,32 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import procrastinate
+from procrastinate.job_context import AbortReason
 from psycopg import errors
 
-from pyramid_cron.claims import Unavailable
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.queues.handover import Handover
-from pyramid_cron.queues.worker import RETRY_DELAY, TASK_NAME, LazyApplication
+from pyramid_cron.queues.procrastinate_jobs import look
+from pyramid_cron.queues.worker import RETRY_DELAY, TASK_NAME, WORKER_ENDS, LazyApplication
 
-OPTIONS: dict[str, Callable[[str], Any]] = {'queue': str, 'priority': int}
+__all__ = ['OPTIONS', 'WITHIN_CLAIM', 'add_perform', 'look', 'make_enqueue']
+
+OPTIONS: dict[str, Callable[[str], Any]] = {'queue': str, 'priority': int, 'lock': str}
 WITHIN_CLAIM = True
 
 # errors of PostgreSQL for tables, types and functions that do not exist
 NO_TABLES = errors.UndefinedTable, errors.UndefinedObject, errors.UndefinedFunction
 # further attempts of a job while the store is not available
 MAX_ATTEMPTS = 100
+# what stops a run of which a person has aborted the job
+JOB_ABORTED = 'an abort of its job'
 
 
 def make_enqueue(options: dict[str, Any], registry: Any) -> Callable[[Sequence[Handover], Any], None]:
     """Return a function that writes the jobs of runs on a connection of the store.
 
-    :param options: ``queue`` and ``priority`` of the jobs.
+    :param options: ``queue``, ``priority`` and ``lock`` of the jobs. There is no ``queueing_lock``: the store enqueues
+        no second run of a task, and procrastinate's error for one would undo the claims with it.
     :raises ValueError: if the store is not in PostgreSQL, or has another driver than psycopg.
     """
     store = registry['cron_store']
@@ -64,8 +71,15 @@ def add_perform(app: procrastinate.App, load: str | Callable[[], Any], *, wait: 
     """
     perform = functools.partial(_perform, LazyApplication.of(load))
     retry = procrastinate.RetryStrategy(max_attempts=MAX_ATTEMPTS, wait=wait, retry_exceptions=[Unavailable])
-    app.task(name=TASK_NAME, retry=retry)(perform)
+    app.task(name=TASK_NAME, retry=retry, pass_context=True)(perform)
 
 
-def _perform(application: LazyApplication, key: str) -> str:
-    return application.perform(key).outcome
+def _perform(application: LazyApplication, context: procrastinate.JobContext, key: str) -> str:
+    def shutdown() -> str | None:
+        # of a worker that ends, once its --shutdown-graceful-timeout is over
+        reason = context.abort_reason()
+        if reason is None:
+            return None
+        return WORKER_ENDS if reason == AbortReason.SHUTDOWN else JOB_ABORTED
+
+    return application.perform(key, shutdown).outcome

@@ -7,16 +7,18 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from pyramid.paster import get_app
-
-from pyramid_cron.errors import CronError
+from pyramid_cron.claims import Delivery
+from pyramid_cron.errors import CronError, Unavailable
 from pyramid_cron.isolation import OF_COMMANDS, Exits
+from pyramid_cron.loading import Loaded, load_file, load_from, registry_of
 from pyramid_cron.orders import run_delivered
+from pyramid_cron.outcomes import FAILED
 from pyramid_cron.printable import message
-from pyramid_cron.queues.handover import read_key
-from pyramid_cron.reports import FAILED, TaskReport
+from pyramid_cron.reports import TaskReport
+from pyramid_cron.run_keys import read_key
 from pyramid_cron.scrub import scrubber_of
 from pyramid_cron.settings import app_name
+from pyramid_cron.stopping import Shutdown, never
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +26,33 @@ log = logging.getLogger(__name__)
 TASK_NAME = 'pyramid_cron.perform'
 # seconds until an engine tries a run again if the store was not available
 RETRY_DELAY = 10
+# what stops a run when its worker is to end, for the record
+WORKER_ENDS = 'the end of its worker'
 
 
-def perform(app: Any, key: str, registry: Any = None, exits: Exits = OF_COMMANDS) -> TaskReport:
+def perform(
+    app: Any, key: str, registry: Any = None, exits: Exits = OF_COMMANDS, shutdown: Shutdown = never
+) -> TaskReport:
     """Execute the run of a key: :func:`pyramid_cron.perform`."""
-    registry = app.registry if registry is None else registry
+    registry = registry_of(app) if registry is None else registry
     delivery = read_key(app_name(registry['cron_settings'], registry), key)
-    return run_delivered(app, registry, delivery, exits=exits)
+    try:
+        return run_delivered(app, registry, delivery, exits=exits, shutdown=shutdown)
+    except Unavailable:
+        raise
+    except Exception as exc:
+        _record_failure(registry, delivery, exc)
+        raise
+
+
+def _record_failure(registry: Any, delivery: Delivery, exc: Exception) -> None:
+    """Record that a run was taken and failed before its task, so that it is not shown as one that no worker took."""
+    if registry['cron_store'] is None:
+        return
+    try:
+        registry['cron_store'].record_worker_failure(delivery, exc)
+    except Unavailable as unavailable:
+        log.warning('it cannot be recorded why task %s did not begin: %s', delivery.task, unavailable)
 
 
 class TaskFailed(CronError):
@@ -40,12 +62,12 @@ class TaskFailed(CronError):
 class LazyApplication:
     """A Pyramid application that is loaded when the first run comes.
 
-    :param load: returns the WSGI application.
+    :param load: loads the application.
     """
 
-    def __init__(self, load: Callable[[], Any]) -> None:
+    def __init__(self, load: Callable[[], Loaded]) -> None:
         self._load = load
-        self._app: Any = None
+        self._loaded: Loaded | None = None
         self._lock = threading.Lock()
 
     @classmethod
@@ -53,25 +75,29 @@ class LazyApplication:
         """Return the application of a configuration file, or the one that a function returns."""
         if isinstance(source, str):
             uri = source
-            return cls(lambda: get_app(uri))
+            return cls(lambda: load_file(uri))
         if not callable(source):
             raise TypeError(f'{source!r} is neither a configuration file nor a function that returns the application')
-        return cls(source)
+        function = source
+        return cls(lambda: load_from(function))
 
-    def perform(self, key: str) -> TaskReport:
+    def perform(self, key: str, shutdown: Shutdown = never) -> TaskReport:
         """Execute the run of a key, see :func:`pyramid_cron.perform`.
 
+        :param shutdown: as there.
         :raises TaskFailed: if the task failed.
+        :raises pyramid_cron.loading.NotLoaded: if there is not exactly one application that includes pyramid_cron.
         """
         # workers execute runs in threads, and an application that is loaded twice has two pools of connections
         with self._lock:
-            if self._app is None:
-                self._app = self._load()
-        report = perform(self._app, key)
+            if self._loaded is None:
+                self._loaded = self._load()
+        app, registry, _ = self._loaded
+        report = perform(app, key, registry, shutdown=shutdown)
         log.info('task %s, queued as %s: %s', report.name, key, report.outcome)
         if report.outcome == FAILED:
             exc = report.exception
             why = report.reason if exc is None else f'{report.error}: {message(exc)}'
             # the engine may keep it as well
-            raise TaskFailed(str(scrubber_of(self._app.registry)(f'task {report.name} failed: {why}')))
+            raise TaskFailed(str(scrubber_of(registry)(f'task {report.name} failed: {why}')))
         return report

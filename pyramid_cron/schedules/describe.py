@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pyramid_cron.schedules.fields import DAY, DOW, HOUR, MIN, MONTH, bits
+from pyramid_cron.schedules.relative_days import EVERY_WEEK, LAST_DAY, LAST_WEEKDAY, WEEKDAYS, rows
 from pyramid_cron.schedules.schedule import Schedule
 
 # a longer list is no easier to read than the crontab line
 MAX_LISTED = 4
 
 # not the names of the module calendar, which are in the language of the machine; months and dates count from 1
-WEEKDAYS = ('Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday')
 MONTHS = (
     '',
     *('January', 'February', 'March', 'April', 'May', 'June'),
@@ -21,6 +21,8 @@ DATES = tuple(
     f'the {day}{"th" if day in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")}'
     for day in range(DAY.high + 1)
 )
+LAST_DATES = {LAST_DAY: 'the last day', LAST_WEEKDAY: 'the last weekday'}
+ORDINALS = ('first', 'second', 'third', 'fourth', 'fifth', 'last')
 
 
 class _NoShortPhrase(Exception):
@@ -33,6 +35,8 @@ def in_words(schedule: Schedule) -> str:
     The phrase names exactly the wall-clock minutes that match. A schedule without a short phrase is returned as it was
     written.
     """
+    if schedule.is_off:
+        return str(schedule)
     try:
         times, dates = _time_phrase(schedule), _date_phrase(schedule)
     except _NoShortPhrase:
@@ -73,22 +77,45 @@ def _date_phrase(schedule: Schedule) -> str:
     any_date, any_weekday, either = schedule.day == DAY.every, schedule.dow == DOW.every, schedule.either_day
     if (any_date or any_weekday) and (either or any_date == any_weekday):
         return _with_preposition('in', months)
+    weekdays, nth = ('', False) if any_weekday else _name_weekdays(schedule.dow)
+    if any_date and nth:
+        return f'on {weekdays} of {months or "the month"}'
     if any_date:
-        return ', '.join(
-            filter(
-                None, [_with_preposition('on', _name_values(schedule.dow, WEEKDAYS)), _with_preposition('in', months)]
-            )
-        )
-    dates = f'{_with_preposition("on", _name_values(schedule.day, DATES))} of {months or "the month"}'
+        return ', '.join(filter(None, [_with_preposition('on', weekdays), _with_preposition('in', months)]))
+    dates = f'{_with_preposition("on", _name_dates(schedule.day))} of {months or "the month"}'
     if any_weekday:
         return dates
-    weekdays = _name_values(schedule.dow, WEEKDAYS)
     if not either:
         return f'{dates}, if that is {weekdays.replace(" and ", " or ")}'
     if months:
         # another clause would be needed: the days of the week match in these months only
         raise _NoShortPhrase
-    return f'{dates}, and {_with_preposition("on every", weekdays)}'
+    return f'{dates}, and {_with_preposition("on" if nth else "on every", weekdays)}'
+
+
+def _name_dates(mask: int) -> str:
+    """Return the names of the days of the month of a mask."""
+    last = [name for bit, name in LAST_DATES.items() if mask & bit]
+    if not last:
+        return _name_values(mask, DATES)
+    named = [*(DATES[day] for day in bits(mask & DAY.every)), *last]
+    if len(named) > MAX_LISTED:
+        raise _NoShortPhrase
+    return _join(named)
+
+
+def _name_weekdays(mask: int) -> tuple[str, bool]:
+    """Return the names of the days of the week of a mask, and whether they are n-th or last days of a month."""
+    if mask <= EVERY_WEEK:
+        return _name_values(mask, WEEKDAYS), False
+    every, *counted = rows(mask)
+    named = [
+        f'the {ordinal} {WEEKDAYS[day]}' for ordinal, row in zip(ORDINALS, counted, strict=True) for day in bits(row)
+    ]
+    # a phrase for days of every week and for n-th ones would be read in two ways
+    if every or len(named) > MAX_LISTED:
+        raise _NoShortPhrase
+    return _join(named), True
 
 
 def _name_values(mask: int, names: Sequence[str]) -> str:

@@ -1,7 +1,8 @@
 """The five fields of a schedule: their values, the parser of crontab syntax, and the way back to text.
 
 A set of values is a bit mask: bit ``v`` is set for the value ``v``. In masks the days of the week are Python's, 0 is
-Monday; only the text of a crontab line counts them from Sunday.
+Monday; only the text of a crontab line counts them from Sunday. The last day of a month and its second Friday have bits
+above those of the values: ``relative_days.py``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from itertools import islice, pairwise
 from typing import NamedTuple
 
 from pyramid_cron.errors import CronError
-from pyramid_cron.schedules import hints
+from pyramid_cron.schedules import hints, relative_days
+from pyramid_cron.schedules.relative_day_hints import for_number_after_nth, for_numbered_days
+from pyramid_cron.schedules.relative_days import DAY_NAMES
 
 FieldValue = int | Iterable[int] | str
 
@@ -50,6 +53,7 @@ class Field(NamedTuple):
     :param high: its largest value.
     :param names: the names of its values in crontab(5), from ``low`` on.
     :param note: the meaning of its numbers, for a message, where readers may expect another one.
+    :param forms: its relative days, for a message.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Field(NamedTuple):
     high: int
     names: tuple[str, ...] = ()
     note: str = ''
+    forms: str = ''
 
     @property
     def every(self) -> int:
@@ -67,7 +72,7 @@ class Field(NamedTuple):
     def allowed(self) -> str:
         """The allowed values, for a message."""
         named = f', names {self.names[0]} to {self.names[-1]}' if self.names else ''
-        return f'integers from {self.low} to {self.high}{self.note}{named}'
+        return f'integers from {self.low} to {self.high}{self.note}{named}{self.forms}'
 
     def mask(self, values: Iterable[int]) -> int:
         """Return the mask of ``values`` without those that are out of range."""
@@ -83,16 +88,25 @@ def bits(mask: int) -> Iterator[int]:
 
 
 MONTH_NAMES = ('jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec')
-DAY_NAMES = ('sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat')
 
 MIN = Field('min', 0, 59)
 HOUR = Field('hour', 0, 23)
-DAY = Field('day', 1, 31)
+DAY = Field('day', 1, 31, forms=", 'last' and 'last-weekday'")
+CRONTAB_DAY = Field('day', 1, 31, forms=', L (the last) and LW (the last weekday)')
 MONTH = Field('month', 1, 12, MONTH_NAMES)
 DOW = Field('dow', 0, 6, note=' (0 is Monday, 6 is Sunday)')
-CRONTAB_DOW = Field('dow', 0, 7, DAY_NAMES, ' (0 and 7 are Sunday)')
+CRONTAB_DOW = Field(
+    'dow', 0, 7, DAY_NAMES, ' (0 and 7 are Sunday)', ', forms such as 5#2 (the second Friday) and 5L (the last one)'
+)
 NAMED_DOW = Field('dow', 0, 7, DAY_NAMES)
 FIELDS = (MIN, HOUR, DAY, MONTH, DOW)
+
+RELATIVE_DAYS = {
+    DAY: relative_days.KEYWORD_DAYS,
+    CRONTAB_DAY: relative_days.LINE_DAYS,
+    NAMED_DOW: relative_days.KEYWORD_WEEKDAYS,
+    CRONTAB_DOW: relative_days.LINE_WEEKDAYS,
+}
 
 
 def read_numbers(field: Field, value: int | Iterable[int], advice: list[str]) -> int:
@@ -142,9 +156,8 @@ def read_text(field: Field, value: str, advice: list[str]) -> int:
     whole_line = hints.for_whole_line(value)
     if whole_line:
         raise error(field, value, whole_line)
-    if field is DOW and any(character.isdigit() for character in value):
-        why = 'has a digit, and Python and crontab number the days differently'
-        raise error(field, value, f"{why}; write an integer without quotes (0 is Monday) or names, as in 'mon,wed'")
+    if field is DOW and any(map(str.isdigit, re.sub('#[^,]*', '', value))):
+        raise error(field, value, for_numbered_days(value))
     try:
         return parse(NAMED_DOW if field is DOW else field, value, advice)
     except ValueError as exc:
@@ -156,7 +169,7 @@ def error(field: Field, value: object, why: str) -> ScheduleError:
 
     :param why: the reason, in words that follow the value.
     """
-    names = ', names sun to sat' if field is DOW else ''
+    names = ", names sun to sat, forms such as 'fri#2' and 'fri#last'" if field is DOW else ''
     return ScheduleError(f"{field.name}={value!r} {why}; allowed are '*' and {field.allowed}{names}")
 
 
@@ -165,23 +178,36 @@ def parse(field: Field, text: str, advice: list[str]) -> int:
 
     :param advice: receives a sentence for a text that is accepted but probably not intended.
     :raises ValueError: with the reason, also for text that Debian's cron accepts by accident or never runs. Hints for
-        the syntax of other schedulers (``L``, ``W``, ``#``) are in :data:`.hints.UNSUPPORTED_SYNTAX`.
+        the syntax of other schedulers (``W``, ``?``) are in :data:`.hints.UNSUPPORTED_SYNTAX`.
     """
-    mask = 0
+    mask = relative = 0
     for element in text.split(','):
         # most fields of most lines are a star
-        mask |= field.every if element == '*' else _parse_element(field, element, advice)
+        if element == '*':
+            mask |= field.every
+        elif match := re.fullmatch(ELEMENT, element.lower()):
+            mask |= _values(field, element, match, advice)
+        else:
+            relative |= _relative_day(field, element)
     if field.high == CRONTAB_DOW.high:
         # in a crontab Monday is 1 and Sunday 0 or 7; in masks Monday is 0 and Sunday 6
         mask = mask >> 1 | (mask & 1) << DOW.high
-    return mask
+    if not relative:
+        return mask
+    advice += for_number_after_nth(text)
+    simplify = relative_days.simplify_weekdays if field.names else relative_days.simplify_days
+    return simplify(mask | relative)
 
 
-def _parse_element(field: Field, element: str, advice: list[str]) -> int:
-    match = re.fullmatch(ELEMENT, element.lower())
-    if match is None:
+def _relative_day(field: Field, element: str) -> int:
+    forms = RELATIVE_DAYS.get(field, {})
+    if element.lower() not in forms:
         hint = hints.for_unsupported_syntax(field, element)
         raise ValueError(f'has {element!r}, which is not the syntax of crontab(5){hint}')
+    return forms[element.lower()]
+
+
+def _values(field: Field, element: str, match: re.Match[str], advice: list[str]) -> int:
     star, first_text, last_text, step_text = match.groups()
     first, last, step = field.low, field.high, int(step_text or 1)
     if not star:
@@ -213,16 +239,22 @@ def _parse_value(field: Field, text: str) -> int:
 
 
 def write(field: Field, mask: int) -> str:
-    """Return a mask as the text of a crontab field that :func:`parse` accepts, with days of the week by name."""
-    values = list(bits(mask))
+    """Return a mask as the text of a keyword argument, with days of the week by name."""
+    elements = _write_values(field, list(bits(mask & field.every)))
+    if mask > field.every:
+        elements += relative_days.names(RELATIVE_DAYS[NAMED_DOW if field is DOW else field], mask)
+    return ','.join(elements)
+
+
+def _write_values(field: Field, values: list[int]) -> list[str]:
     if field is DOW:
         # the crontab's week begins with Sunday, so that a range cannot end there
         week = [(value + 1) % 7 for value in values]
-        return ','.join('-'.join(DAY_NAMES[value] for value in ends) for ends in _ranges(sorted(week)))
+        return ['-'.join(DAY_NAMES[value] for value in ends) for ends in _ranges(sorted(week))]
     steps = {later - earlier for earlier, later in pairwise(values)}
     if len(values) > 2 and len(steps) == 1 and steps != {1}:
-        return f'{values[0]}-{values[-1]}/{steps.pop()}'
-    return ','.join('-'.join(map(str, ends)) for ends in _ranges(values))
+        return [f'{values[0]}-{values[-1]}/{steps.pop()}']
+    return ['-'.join(map(str, ends)) for ends in _ranges(values)]
 
 
 def as_keywords(texts: dict[str, str]) -> str:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from pyramid_cron.schedules.relative_day_hints import for_relative_day
+
 if TYPE_CHECKING:
     from pyramid_cron.schedules.fields import Field
 
@@ -18,13 +20,11 @@ FIVE = 'five: minute, hour, day of month, month, day of week'
 # pattern found in an element that crontab(5) does not have becomes its message
 UNSUPPORTED_SYNTAX = (
     (r':', 'the hour and the minute are two fields'),
-    (r'^[a-z]{4,}(-|$)', 'names have three letters'),
+    (r'^[a-z]{4,}(-|#|$)', 'names have three letters'),
     (r'^$', 'a value is missing'),
     (r'\s', 'write it without blanks'),
     (r'^@', 'pass a nickname as cron='),
     (r'\?', "write '*'"),
-    (r'#', 'an n-th weekday has to be checked in the task, run on the days 1-7, 8-14 and so on'),
-    (r'l$|^l', 'the last day of a month has to be checked in the task, run on the days 28-31'),
     (r'w$', 'the nearest weekday has to be found in the task'),
     (r'^h|~', 'pick a number'),
 )
@@ -69,9 +69,11 @@ def for_whole_line(text: str) -> str | None:
 
 def for_texts(field: Field, items: Collection[object]) -> str:
     """Return how to write an iterable of texts as one text, empty if that would be refused too."""
-    texts = [item for item in items if isinstance(item, str)]
-    # a text of days of the week may not contain digits
-    if not texts or len(texts) < len(items) or (field.name == 'dow' and re.search('[0-9]', ''.join(texts))):
+    texts = [str(item) for item in items if isinstance(item, str) or type(item) is int]
+    if len(texts) < len(items) or not any(isinstance(item, str) for item in items):
+        return ''
+    # a text of days of the week may have no digits for days, which the 2 of fri#2 is not
+    if field.name == 'dow' and re.search('(?<!#)[0-9]', ','.join(texts)):
         return ''
     return f'; write {field.name}={",".join(texts)!r}'
 
@@ -89,7 +91,10 @@ def for_unsupported_syntax(field: Field, element: str) -> str:
     element = element.lower()
     if field.name == 'hour' and ':' not in element and re.search(TWELVE_HOURS, element):
         return f': write {re.sub(TWELVE_HOURS, _to_24_hours, element)}'
-    return next((f': {hint}' for pattern, hint in UNSUPPORTED_SYNTAX if re.search(pattern, element)), '')
+    hint = for_relative_day(field, element)
+    if hint is None:
+        hint = next((hint for pattern, hint in UNSUPPORTED_SYNTAX if re.search(pattern, element)), None)
+    return '' if hint is None else f': {hint}'
 
 
 def _to_24_hours(match: re.Match[str]) -> str:

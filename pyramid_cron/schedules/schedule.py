@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import MAXYEAR, date, datetime, timedelta, timezone
 from heapq import heappop, heappush
 from typing import Any
 
-from pyramid_cron.schedules import clock, hints
+from pyramid_cron.schedules import clock, dates, hints
 from pyramid_cron.schedules.fields import (
+    CRONTAB_DAY,
     CRONTAB_DOW,
     DAY,
     DOW,
@@ -29,13 +29,10 @@ from pyramid_cron.schedules.fields import (
     read_text,
     write,
 )
+from pyramid_cron.schedules.relative_days import are_in, show_line
 
 ONE_DAY = timedelta(days=1)
-LEAP_YEAR = 2000
 CALENDAR_ENDS = datetime.max.replace(tzinfo=timezone.utc)
-
-# a mask of days of the week times this repeats it for six weeks
-SIX_WEEKS = sum(1 << 7 * week for week in range(6))
 
 # the nicknames of Debian's crontab(5) that stand for a time
 NICKNAMES = {
@@ -54,7 +51,8 @@ class Schedule:
     """The wall-clock minutes at which a task is due.
 
     ``min``, ``hour``, ``day``, ``month`` and ``dow`` are bit masks: bit ``v`` is set where the value ``v`` matches, and
-    0 is Monday in ``dow``. ``either_day`` is true if a match of ``day`` or of ``dow`` is enough. ``interval`` is true
+    0 is Monday in ``dow``. The last day of a month, its second Friday and the like have bits above those of the values:
+    ``relative_days.py``. ``either_day`` is true if a match of ``day`` or of ``dow`` is enough. ``interval`` is true
     if the minute or the hour starts with ``*``: an interval schedule follows the wall clock when the clocks change, and
     any other, a fixed-time schedule, runs once on each of its days. Schedules are equal if the same minutes match by
     the same rule, however they were written: ``text`` is their form for people, and ``advice`` holds sentences for
@@ -86,10 +84,10 @@ class Schedule:
 
         :param min: minutes, 0 to 59.
         :param hour: hours, 0 to 23.
-        :param day: days of the month, 1 to 31.
+        :param day: days of the month, 1 to 31, or ``last`` and ``last-weekday`` in a text.
         :param month: months, 1 to 12, or their names in a text.
         :param dow: days of the week as :meth:`datetime.date.weekday` counts them, 0 (Monday) to 6 (Sunday), or their
-            names in a text.
+            names in a text, also as ``fri#2`` and ``fri#last``.
         :raises ScheduleError: for a field that can never match or has a wrong type, and for a date that does not exist.
         """
         advice: list[str] = []
@@ -102,8 +100,11 @@ class Schedule:
             else:
                 masks[spec.name] = read_numbers(spec, value, advice)
                 texts[spec.name] = write(spec, masks[spec.name])
-        if not _date_exists(masks['day'], masks['month']):
-            raise ScheduleError(f'day={day!r} with month={month!r} is a date that does not exist: it would never match')
+        if not dates.date_exists(masks['day'], masks['dow'], bits(masks['month'])):
+            others = ' and '.join(
+                f'{name}={value!r}' for name, value in (('month', month), ('dow', dow)) if value is not LEFT_OUT
+            )
+            raise ScheduleError(f'day={day!r} with {others} is a date that does not exist: it would never match')
         left_out = [spec.name for spec, value in zip(FIELDS, values, strict=True) if value is LEFT_OUT]
         restricted = [spec.name for spec in FIELDS if masks[spec.name] != spec.every]
         hint = hints.for_left_out(left_out, restricted, once_an_hour=masks['min'].bit_count() == 1)
@@ -113,7 +114,7 @@ class Schedule:
             **masks,
             interval='*' in (texts['min'][0], texts['hour'][0]),
             either_day=False,
-            text=as_keywords(texts) if '*' not in (texts['day'][0], texts['dow'][0]) else ' '.join(texts.values()),
+            text=as_keywords(texts) if '*' not in (texts['day'][0], texts['dow'][0]) else show_line(texts.values()),
             advice=tuple(advice),
         )
 
@@ -122,7 +123,8 @@ class Schedule:
         """Return the schedule of a crontab line without its command, or of a nickname such as ``@daily``.
 
         The line has its meaning for Debian's cron: 0 and 7 are Sunday, and a match of day-of-month or of day-of-week is
-        enough if neither starts with ``*``.
+        enough if neither starts with ``*``. In addition it may have ``L`` and ``LW`` as days of the month, and ``5#2``
+        and ``5L`` as days of the week.
 
         :raises ScheduleError: for a line that is not crontab(5) syntax, and for a line that would never run.
         """
@@ -138,7 +140,7 @@ class Schedule:
             raise ScheduleError(f'cron={line!r} {hints.for_count(texts, NICKNAMES)}')
         advice: list[str] = []
         masks: dict[str, Any] = {}
-        for spec, text in zip((MIN, HOUR, DAY, MONTH, CRONTAB_DOW), texts, strict=True):
+        for spec, text in zip((MIN, HOUR, CRONTAB_DAY, MONTH, CRONTAB_DOW), texts, strict=True):
             try:
                 masks[spec.name] = parse(spec, text, advice)
             except ValueError as exc:
@@ -146,15 +148,20 @@ class Schedule:
                     f"cron={line!r}: {spec.name} {text!r} {exc}; allowed are '*' and {spec.allowed}"
                 ) from None
         either_day = '*' not in (texts[2][0], texts[4][0])
-        if not either_day and not _date_exists(masks['day'], masks['month']):
+        if not either_day and not dates.date_exists(masks['day'], masks['dow'], bits(masks['month'])):
             raise ScheduleError(f'cron={line!r} names a date that does not exist: it would never run')
         return cls(
             **masks,
             interval='*' in (texts[0][0], texts[1][0]),
             either_day=either_day,
-            text=' '.join(texts).lower(),
+            text=show_line(map(str.lower, texts)),
             advice=tuple(advice),
         )
+
+    @classmethod
+    def off(cls) -> Schedule:
+        """Return the schedule that no minute matches; its text is ``off``."""
+        return cls(0, 0, 0, 0, 0, interval=False, either_day=False, text='off')
 
     def __str__(self) -> str:
         return self.text
@@ -163,9 +170,19 @@ class Schedule:
         return f'Schedule({self.text if self.crontab is None else repr(self.text)})'
 
     @property
+    def is_off(self) -> bool:
+        """Whether no minute matches."""
+        return not self.min
+
+    @property
     def crontab(self) -> str | None:
-        """The crontab line of the same meaning, ``None`` if ``day`` and ``dow`` must both match."""
-        return None if '=' in self.text else self.text
+        """The crontab line of the same meaning, ``None`` if ``day`` and ``dow`` must both match, and if it is off."""
+        return None if '=' in self.text or self.is_off else self.text
+
+    @property
+    def has_relative_days(self) -> bool:
+        """Whether a day depends on the length of the month or on its weeks, such as the last day and ``fri#2``."""
+        return are_in(self.day, self.dow)
 
     def is_due(self, minutes: clock.WallMinutes) -> bool:
         """Return whether the schedule is due at a tick that stands for ``minutes``."""
@@ -191,10 +208,15 @@ class Schedule:
 
         Only ``day`` or ``dow`` differs without effect, when a match of the other one is enough.
         """
-        values = wall.minute, wall.hour, wall.day, wall.month, wall.weekday()
-        differing = [
-            spec for spec, value in zip(FIELDS, values, strict=True) if not getattr(self, spec.name) >> value & 1
-        ]
+        by_date, by_weekday = dates.days_by_field(self.day, self.dow, wall)
+        matching = (
+            self.min >> wall.minute,
+            self.hour >> wall.hour,
+            by_date >> wall.day,
+            self.month >> wall.month,
+            by_weekday >> wall.day,
+        )
+        differing = [spec for spec, bit in zip(FIELDS, matching, strict=True) if not bit & 1]
         unneeded = {DAY, DOW} if self._matching_days(wall) >> wall.day & 1 else set()
         return [spec for spec in differing if spec not in unneeded], [spec for spec in differing if spec in unneeded]
 
@@ -205,6 +227,8 @@ class Schedule:
 
         :param after: an aware datetime, or a naive one for the machine's local time.
         """
+        if self.is_off:
+            return
         zone, begin = after.tzinfo, clock.to_instant(after)
         # a heap of the instants around a change of the clocks, where one can be found before an earlier one
         found: list[datetime] = []
@@ -228,9 +252,8 @@ class Schedule:
 
     def _matching_days(self, day: date) -> int:
         """Return the mask of the days that match in the month of ``day``, provided that the month matches."""
-        first_weekday = (day.weekday() - day.day + 1) % 7
-        by_weekday = (self.dow * SIX_WEEKS >> first_weekday) << 1
-        return self.day | by_weekday if self.either_day else self.day & by_weekday
+        by_date, by_weekday = dates.days_by_field(self.day, self.dow, day)
+        return by_date | by_weekday if self.either_day else by_date & by_weekday
 
     def _matching_dates(self, start: date) -> Iterator[date]:
         """Yield the matching dates from ``start`` on."""
@@ -238,7 +261,7 @@ class Schedule:
             for month in bits(self.month):
                 if (year, month) < (start.year, start.month):
                     continue
-                days = self._matching_days(date(year, month, 1)) & _days_of_month(year, month)
+                days = self._matching_days(date(year, month, 1)) & dates.days_of_month(year, month)
                 if (year, month) == (start.year, start.month):
                     days &= -1 << start.day
                 for day in bits(days):
@@ -258,13 +281,3 @@ def _pop_before(heap: list[datetime], end: datetime) -> Iterator[datetime]:
         instant = heappop(heap)
         if instant not in heap[:1]:
             yield instant
-
-
-def _date_exists(days: int, months: int) -> bool:
-    """Return whether a leap year has a date with one of these days and months (masks)."""
-    return any(days & _days_of_month(LEAP_YEAR, month) for month in bits(months))
-
-
-def _days_of_month(year: int, month: int) -> int:
-    """Return the mask of the days of a month."""
-    return (2 << monthrange(year, month)[1]) - 2

@@ -5,31 +5,56 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import sys
-from collections.abc import Iterable, Sequence
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, tzinfo
 from typing import Any
 
 from pyramid.scripts.common import get_config_loader, parse_vars
 
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.printable import encodable, printable_lines
 from pyramid_cron.schedules import clock
 from pyramid_cron.scripts.arguments import is_url, make_parser, require_known
+from pyramid_cron.scripts.columns import NameCutter
 from pyramid_cron.scripts.loading import UsageError, load
+from pyramid_cron.scripts.progress_bar import ProgressBar
+from pyramid_cron.scripts.typed_names import KnownNames, find_name
 from pyramid_cron.scripts.work_loop import Shutdown
 from pyramid_cron.settings import Settings
-from pyramid_cron.task_summary import Summaries, summarize_all
+from pyramid_cron.summaries import Summaries, summarize_all
 from pyramid_cron.tasks import Task, Tasks
 from pyramid_cron.times import TimeError, parse_minute
 
 # the commands that take names of tasks beside variables
-TASK_COMMANDS = ('list', 'show', 'run', 'history', 'pause', 'resume', 'forget')
+TASK_COMMANDS = (
+    'list',
+    'show',
+    'run',
+    'history',
+    'pause',
+    'resume',
+    'acknowledge',
+    'stop',
+    'forget',
+    'audit',
+    'rehearse',
+    'running',
+)
+# those that change something, confirm a loss, or run the code of a task
+CHANGING = ('run', 'pause', 'resume', 'acknowledge', 'stop', 'forget', 'plan', 'rehearse')
+# columns of a table that is not for a terminal
+UNLIMITED = 10**6
 
 # a line of the log of a run then fits a terminal of 80 columns
 PLAIN_FORMAT = '%(levelname).1s %(message)s'
 
 
-class Command:
+class Command(ABC):
     """One call of the command, structured as Pyramid's own scripts are.
 
     :param argv: the name of the program and its arguments.
@@ -40,6 +65,9 @@ class Command:
     script_name = 'pcron'
     parser = make_parser()
     now = staticmethod(clock.now)
+    #: whether the output is for a person at a terminal, and whether one has typed the command
+    is_terminal = staticmethod(lambda: sys.stdout.isatty())
+    is_typed = staticmethod(lambda: sys.stdin is not None and sys.stdin.isatty())
 
     def __init__(self, argv: Sequence[str], quiet: bool = False) -> None:
         self.quiet = quiet
@@ -48,13 +76,23 @@ class Command:
         if any(word.startswith('-') for word in words):
             self.parser.error(f'unrecognized arguments: {" ".join(words)}')
         self.args.words += words
+        self.before_line: Callable[[], object] = lambda: None
+        self._names: dict[str, str] = {}
+        self._unregistered: Collection[str] | None = None
         self.shutdown = Shutdown(
             '' if quiet else f'{self.script_name}: stopping after the running task; again interrupts it'
         )
 
+    def progress_bar(self) -> ProgressBar:
+        """Return what shows the progress of runs. Each line that is printed erases it."""
+        bar = ProgressBar(self.out, self.width, self.now, self.quiet)
+        self.before_line = bar.erase
+        return bar
+
     def out(self, text: str) -> None:
         if self.quiet:
             return
+        self.before_line()
         try:
             print(encodable(printable_lines(text), sys.stdout.encoding), flush=True)
         except BrokenPipeError:
@@ -65,8 +103,32 @@ class Command:
     def width(self) -> int:
         return shutil.get_terminal_size().columns
 
+    def table_width(self) -> int:
+        """Return the columns of a line: those of the terminal or of ``COLUMNS``, without both as many as it takes."""
+        return self.width() if self.is_terminal() or 'COLUMNS' in os.environ else UNLIMITED
+
+    def name_cutter(self, others: Iterable[str] = ()) -> NameCutter | None:
+        """Return what cuts names to the width of a terminal, ``None`` where names stay whole.
+
+        :param others: names of tasks that are not registered, and that can be typed too.
+        """
+        return NameCutter([*(task.name for task in self.tasks), *others]) if self.is_terminal() else None
+
     def warn(self, text: str) -> None:
+        self.before_line()
         print(f'{self.script_name}: {printable_lines(text)}', file=sys.stderr)
+
+    def until_sigterm(self) -> AbstractContextManager[None]:
+        """Return a context manager in which SIGTERM requests that the tasks in progress end."""
+        # Python handles signals nowhere else
+        is_main = threading.current_thread() is threading.main_thread()
+        return self.shutdown.on_signals([signal.SIGTERM]) if is_main else nullcontext()
+
+    def interrupted(self) -> int:
+        """Report the signal that has interrupted the command, and return the exit status for it."""
+        number = self.shutdown.signal or signal.SIGINT
+        self.warn(f'interrupted by {number.name}')
+        return 128 + number
 
     def load(self) -> None:
         """Load the application.
@@ -120,10 +182,76 @@ class Command:
     def format_minute(self, instant: datetime) -> str:
         return clock.to_zone(instant, self.zone).isoformat(' ', 'minutes')
 
-    def task_names(self) -> Sequence[str]:
-        """Return the words that are not variables."""
+    def task_words(self) -> Sequence[str]:
+        """Return the words that are not variables, as they were typed."""
         names = {task.name for task in self.tasks}
         return [word for word in self.args.words if word in names or '=' not in word]
+
+    def task_names(self) -> Sequence[str]:
+        """Return the names that these words stand for, each once, and a word itself that stands for none.
+
+        :raises UsageError: for a word that may stand for several tasks.
+        """
+        return list(dict.fromkeys(map(self.find_name, self.task_words())))
+
+    def find_name(self, word: str) -> str:
+        """Return the name that a word stands for, and print it if it is another one; the word if it stands for none.
+
+        :raises UsageError: for a word that may stand for several tasks.
+        """
+        if word not in self._names:
+            registered = {task.name for task in self.tasks}
+            if word in registered or self.is_taken_as_it_is(word):
+                self._names[word] = word
+            else:
+                former = {name: task.name for task in self.tasks for name in task.was}
+                self._names[word] = self.resolve(word, KnownNames(registered, former, self.unregistered_names()))
+        return self._names[word]
+
+    @abstractmethod
+    def is_taken_as_it_is(self, word: str) -> bool:
+        """Return whether a word that is not the name of a registered task is not a part of one either."""
+
+    def resolve(self, word: str, known: KnownNames) -> str:
+        """Return which of the names a word stands for, and print it if it is another one; the word if none."""
+        whole = self.args.command if self.args.command in CHANGING and not self.is_typed() else None
+        name = find_name(word, known, whole) or word
+        if name != word:
+            self.warn(f'{word!r} is taken for {name}')
+        return name
+
+    def unregistered_names(self) -> Collection[str]:
+        """Return the names of tasks that are in the store and not registered here.
+
+        :raises Unavailable: if the store cannot be read, for a command that changes something.
+        """
+        if self._unregistered is None:
+            self._unregistered = self._read_unregistered_names()
+        return self._unregistered
+
+    def _read_unregistered_names(self) -> Collection[str]:
+        store = self.registry['cron_store']
+        try:
+            states: Collection[str] = () if store is None else store.states()
+        except Unavailable:
+            if self.args.command in CHANGING:
+                raise
+            # the output has what is known without the store
+            return ()
+        return set(states) - {task.name for task in self.tasks}
+
+    def require_registered(self, names: Iterable[str]) -> None:
+        """Require that tasks are registered here.
+
+        :raises UsageError: for one that is not.
+        """
+        registered = {task.name for task in self.tasks}
+        for name in names:
+            if name not in registered and name in self.unregistered_names():
+                raise UsageError(
+                    f"{name} is not registered here, and only in the store: 'pcron show' has what is known of it"
+                )
+        require_known(names, self.tasks)
 
     def require_task_names(self) -> Sequence[str]:
         names = self.task_names()
@@ -137,7 +265,7 @@ class Command:
         :raises UsageError: for an unknown name.
         """
         names = self.task_names()
-        require_known(names, self.tasks)
+        self.require_registered(names)
         return [task for task in self.tasks if not names or task.name in names]
 
     def summaries(self, instant: datetime, count: int, tasks: Iterable[Task]) -> Summaries:

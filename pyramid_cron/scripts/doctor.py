@@ -14,8 +14,8 @@ from pyramid.router import Router
 from pyramid_cron.orders import call_through, cron_path
 from pyramid_cron.printable import message
 from pyramid_cron.scripts.arguments import is_url
+from pyramid_cron.scripts.columns import wrap
 from pyramid_cron.scripts.command import Command
-from pyramid_cron.scripts.listing import wrap
 from pyramid_cron.scripts.loading import UsageError
 
 if TYPE_CHECKING:

@@ -1,18 +1,20 @@
-"""Tasks and the report of a run as lines of text."""
+"""Tasks as a table: the lines of ``list``, and of what is due."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta, tzinfo
+from collections.abc import Callable, Mapping, Sequence
+from datetime import tzinfo
 from typing import TYPE_CHECKING
 
-from pyramid_cron.reports import LOST, PAUSED, STUCK, UNREGISTERED, RunReport, TaskReport, duration, format_length
+from pyramid_cron.outcomes import PAUSED
+from pyramid_cron.schedule_overrides import SETTING
 from pyramid_cron.schedules import clock
-from pyramid_cron.task_summary import LOCAL_TIME, TaskSummary, sort_by_next_run
+from pyramid_cron.scripts.columns import NameCutter, align, cut_end, shorten, width_of, wrap
+from pyramid_cron.summaries import sort_by_next_run
+from pyramid_cron.task_summary import LOCAL_TIME, TaskSummary
 
 if TYPE_CHECKING:
-    from pyramid_cron.monitoring.problems import Problem
+    pass
 
 # columns of a name, which may be longer where there is room, and of a schedule
 MAX_NAME, MIN_NAME, MAX_SCHEDULE = 24, 8, 20
@@ -37,104 +39,130 @@ def format_next_task(summaries: Sequence[TaskSummary], zone: tzinfo | None) -> s
     return f'{text}{wall:%H:%M}{"" if wall.date() == today else f" on {wall:%a %Y-%m-%d}"} {names[0]}{others}.'
 
 
-def format_table(summaries: Sequence[TaskSummary], zone: tzinfo | None, width: int, verbose: bool) -> list[str]:
+def format_table(
+    summaries: Sequence[TaskSummary], zone: tzinfo | None, width: int, verbose: bool, cutter: NameCutter | None = None
+) -> list[str]:
     """Return a line for each task, the next to run first, with as many columns as fit.
+
+    Below it is what is known of a run that is in progress or went wrong, in lines of their own.
 
     :param summaries: those of at least one task.
     :param zone: the time zone of the times.
     :param verbose: add the first line of the docstring below each.
+    :param cutter: cuts names that do not fit, ``None`` to leave them whole.
     """
     summaries = sort_by_next_run(summaries)
     names = [summary.task.name for summary in summaries]
-    widest = min(MAX_NAME, max(map(len, names)))
+    widest = min(MAX_NAME, max(map(width_of, names)))
     for headings, cells in LAYOUTS:
         rows = [headings, *(tuple(cell(summary, zone) for cell in cells) for summary in summaries)]
         columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
-        room = width - sum(max(map(len, column)) + 2 for column in columns)
+        room = width - sum(max(map(width_of, column)) + 2 for column in columns)
         if room >= widest:
             break
-    room = max(room, MIN_NAME)
     # behind the time until the next run, which has no heading
     position = 2 if len(columns) > 1 and not columns[1][0] else 1
-    columns.insert(position, ('TASK', *(shorten(name, room) for name in names)))
-    lines = _align(columns)
-    if not verbose:
-        return lines
-    descriptions = [wrap('    ', summary.description, width) for summary in summaries]
-    return [lines[0], *(line for first, more in zip(lines[1:], descriptions, strict=True) for line in (first, *more))]
+    columns.insert(position, ('TASK', *_cut(names, room, cutter)))
+    lines = align(columns)
+    more = [_details(summary, zone, width, verbose) for summary in summaries]
+    return [lines[0], *(line for first, below in zip(lines[1:], more, strict=True) for line in (first, *below))]
 
 
-def format_timeline(summaries: Sequence[TaskSummary], zone: tzinfo | None, width: int, count: int) -> list[str]:
+def _details(summary: TaskSummary, zone: tzinfo | None, width: int, verbose: bool) -> list[str]:
+    last = summary.last_due(zone)
+    known = [] if last is None else wrap('    ', '; '.join(last.lines), width)
+    return [*known, *(wrap('    ', summary.description, width) if verbose else [])]
+
+
+def format_overrides(summaries: Sequence[TaskSummary], width: int) -> list[str]:
+    """Return lines with the tasks that have their schedules from ``cron.schedules``, none without such a task."""
+    changed = [summary.task for summary in summaries if summary.task.schedule_by]
+    off = sum(task.schedule.is_off for task in changed)
+    texts = [f'{off} of {format_count(summaries)} off'] if off else []
+    texts += [f'{task.name} at {task.schedule}' for task in changed if not task.schedule.is_off]
+    return wrap(f'By {SETTING}: ', '; '.join(texts), width) if texts else []
+
+
+def format_timeline(
+    summaries: Sequence[TaskSummary], zone: tzinfo | None, width: int, count: int, cutter: NameCutter | None = None
+) -> list[str]:
     """Return a line for each of the next runs of all these tasks.
 
     :param summaries: each with ``count`` next runs.
+    :param cutter: cuts names that do not fit, ``None`` to leave them whole.
     """
     runs = sorted(
         (clock.to_instant(run), number) for number, summary in enumerate(summaries) for run in summary.next_runs
     )
     shown = [(clock.to_zone(run, zone), summaries[number]) for run, number in runs[:count]]
     times = [f'{run:%a %Y-%m-%d %H:%M} {clock.format_offset(run)}' for run, _ in shown]
-    distances = [f'in {format_length(summary.instant, run)}' for run, summary in shown]
+    distances = [summary.format_until(run) for run, summary in shown]
     names = [summary.task.name for _, summary in shown]
-    columns = [times, distances, names]
-    if max(map(len, _align(columns)), default=0) > width:
-        columns = [times, [shorten(name, max(width - len(times[0]) - 2, MIN_NAME)) for name in names]]
-    return _align(columns)
+    columns: list[Sequence[str]] = [times, distances, names]
+    if cutter is not None and max(map(width_of, align(columns)), default=0) > width:
+        columns = [times, _cut(names, width - len(times[0]) - 2, cutter)]
+    return align(columns)
 
 
-def format_due(summaries: Sequence[TaskSummary], width: int) -> list[str]:
-    """Return a line for each task: whether it is due, and as much of the reason as fits.
+def format_due(
+    summaries: Sequence[TaskSummary], width: int, cutter: NameCutter | None = None, results: Mapping[str, str] = {}
+) -> list[str]:
+    """Return a line for each task, those that are due first: whether it is due, and what became of it, or why not.
 
     :param summaries: those of at least one task.
+    :param cutter: cuts names, and reasons why a task is due or not, that do not fit; ``None`` to leave them whole.
+    :param results: what became of the minute, by the names of tasks.
     """
-    states = [_due_state(summary) for summary in summaries]
-    names = [summary.task.name for summary in summaries]
+    in_order = sorted(summaries, key=lambda summary: not summary.is_due)
+    states = [_due_state(summary, summary.task.name in results) for summary in in_order]
+    names = [summary.task.name for summary in in_order]
     reasons = [
-        summary.format_pause() if state == 'paused' else summary.explain()
-        for state, summary in zip(states, summaries, strict=True)
+        results.get(summary.task.name) or (summary.format_pause() if state == PAUSED else summary.explain())
+        for state, summary in zip(states, in_order, strict=True)
     ]
+    if cutter is None:
+        return align([states, names, reasons])
     room = width - len('not due') - 2
-    widest = min(MAX_NAME, max(map(len, names)))
+    widest = min(MAX_NAME, max(map(width_of, names)))
     reason_room = room - widest - 2
     if reason_room < MIN_REASON:
-        return _align([states, [shorten(name, max(room, MIN_NAME)) for name in names]])
-    cut = [reason if len(reason) <= reason_room else f'{reason[: reason_room - 3]}...' for reason in reasons]
-    return _align([states, [shorten(name, widest) for name in names], cut])
+        return align([states, _cut(names, room, cutter)])
+    starts = [line[:-1] for line in align([states, _cut(names, widest, cutter), ['|'] * len(names)])]
+    lines = list[str]()
+    for start, summary, reason in zip(starts, in_order, reasons, strict=True):
+        # what became of it is whole
+        has_result = summary.task.name in results
+        lines += wrap(start, reason, width) if has_result else [start + cut_end(reason, reason_room)]
+    return lines
 
 
-def _due_state(summary: TaskSummary) -> str:
+def _due_state(summary: TaskSummary, has_result: bool) -> str:
     if not summary.is_due:
         return 'not due'
-    return 'paused' if summary.is_paused else 'due'
+    # a minute that is over has its result, though the task is paused now
+    return PAUSED if summary.is_paused and not has_result else 'due'
 
 
-def shorten(text: str, room: int) -> str:
-    """Return a text with its middle left out if it is longer than ``room``."""
-    if len(text) <= room:
-        return text
-    end = (room - 2) // 2
-    return f'{text[: room - 3 - end]}...{text[len(text) - end :]}'
-
-
-def _align(columns: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column), default=0) for column in columns]
-    return ['  '.join(map(str.ljust, line, widths)).rstrip() for line in zip(*columns, strict=True)]
+def _cut(names: Sequence[str], room: int, cutter: NameCutter | None) -> Sequence[str]:
+    return names if cutter is None else [cutter.cut(name, max(room, MIN_NAME)) for name in names]
 
 
 def _next_run(summary: TaskSummary, zone: tzinfo | None) -> str:
     if not summary.next_runs:
-        return 'paused' if summary.is_paused else 'never'
+        return summary.why_none
     run, today = (clock.to_zone(instant, zone) for instant in (summary.next_runs[0], summary.instant))
     days = (run.date() - today.date()).days
-    return f'{run:%H:%M}' if days == 0 else f'{run:%a %H:%M}' if days < 7 else f'{run:%Y-%m-%d %H:%M}'
+    text = f'{run:%H:%M}' if days == 0 else f'{run:%a %H:%M}' if days < 7 else f'{run:%Y-%m-%d %H:%M}'
+    return f'({text})' if summary.is_doubtful else text
 
 
 def _next_run_briefly(summary: TaskSummary, zone: tzinfo | None) -> str:
-    return _next_run(summary, zone)[:10]
+    text = _next_run(summary, zone)
+    return text if len(text) <= len('(Mon 02:00)') else text.strip('()')[:10]
 
 
 def _distance(summary: TaskSummary, zone: tzinfo | None) -> str:
-    return f'in {format_length(summary.instant, summary.next_runs[0])}' if summary.next_runs else ''
+    return summary.format_until(summary.next_runs[0]) if summary.next_runs else ''
 
 
 def _schedule(summary: TaskSummary, zone: tzinfo | None) -> str:
@@ -143,112 +171,22 @@ def _schedule(summary: TaskSummary, zone: tzinfo | None) -> str:
     return shown if str(task.timezone) == str(zone) else f'{shown} {summary.zone_name}'
 
 
-def _last_run(summary: TaskSummary, zone: tzinfo | None) -> str:
-    return ', '.join(filter(None, ['paused' if summary.is_paused else '', summary.format_last_run()]))
+def _last_due(summary: TaskSummary, zone: tzinfo | None) -> str:
+    last = summary.last_due(zone)
+    # a minute that was skipped by the pause is no news beside it
+    text = '' if last is None or (summary.is_paused and last.word == PAUSED) else str(last)
+    return ', '.join(filter(None, [PAUSED if summary.is_paused else '', text]))
 
 
-def _last_outcome(summary: TaskSummary, zone: tzinfo | None) -> str:
-    return 'paused' if summary.is_paused else summary.last_outcome
+def _last_word(summary: TaskSummary, zone: tzinfo | None) -> str:
+    last = summary.last_due(zone)
+    return PAUSED if summary.is_paused else '' if last is None else last.word
 
 
 # of a task beside its name, from a wide terminal to a narrow one
 LAYOUTS: list[tuple[tuple[str, ...], tuple[Callable[[TaskSummary, tzinfo | None], str], ...]]] = [
-    (('NEXT RUN', '', 'SCHEDULE', 'LAST RUN'), (_next_run, _distance, _schedule, _last_run)),
-    (('NEXT RUN', 'SCHEDULE', 'LAST RUN'), (_next_run, _schedule, _last_run)),
-    (('NEXT RUN', 'SCHEDULE', 'LAST'), (_next_run, _schedule, _last_outcome)),
-    (('NEXT', 'LAST'), (_next_run_briefly, _last_outcome)),
+    (('NEXT RUN', '', 'SCHEDULE', 'LAST DUE'), (_next_run, _distance, _schedule, _last_due)),
+    (('NEXT RUN', 'SCHEDULE', 'LAST DUE'), (_next_run, _schedule, _last_due)),
+    (('NEXT RUN', 'SCHEDULE', 'LAST'), (_next_run, _schedule, _last_word)),
+    (('NEXT', 'LAST'), (_next_run_briefly, _last_word)),
 ]
-
-
-def format_task(
-    summary: TaskSummary, width: int, last_runs: Sequence[str], catch_up: timedelta, of_ticks: Problem | None = None
-) -> Iterator[str]:
-    """Yield lines with everything about one task, none longer than ``width`` unless a single word is.
-
-    :param last_runs: a line for each of its last runs.
-    :param of_ticks: the problem that ticks do not come, or fail.
-    :param catch_up: the setting ``cron.catch_up``, for a task without one of its own.
-    """
-    task = summary.task
-    yield task.name
-    for number, paragraph in enumerate(summary.docstring.split('\n\n')):
-        if number:
-            yield ''
-        yield from wrap('  ', paragraph, width)
-    yield ''
-    yield from _labelled('schedule', f'{task.schedule} ({summary.zone_name})', width)
-    settings = ['idle: after the others, while there is time'] if task.idle else []
-    settings += [f'enqueued by {task.engine}'] if task.engine else []
-    if not task.store:
-        settings.append('store=False: each process for itself')
-    else:
-        grace = catch_up if task.catch_up is None else task.catch_up
-        settings.append(f'caught up for {duration(grace.total_seconds())}' if grace else 'never caught up')
-        settings += [f'retries: {task.retries}'] if task.retries else []
-        settings += [f'was {", ".join(task.was)}'] if task.was else []
-    yield from _labelled('settings', '; '.join(settings), width)
-    yield from _labelled('paused', summary.format_pause(), width)
-    state = 'due' if summary.is_due else 'not due'
-    yield from _labelled(state, f'at {summary.local_instant:%a %Y-%m-%d %H:%M}: {summary.explain()}', width)
-    zone = task.timezone
-    problems = [] if of_ticks is None else [str(of_ticks)]
-    problems += [format_problem(problem, zone, problem.kind) for problem in summary.problems if problem.kind != PAUSED]
-    sections = {'problems': problems, 'next runs': summary.format_next_runs(), 'last runs': last_runs}
-    for label, lines in sections.items():
-        for index, line in enumerate(lines):
-            yield from _labelled('' if index else label, line, width)
-
-
-def format_problem(problem: Problem, zone: tzinfo | None, subject: str) -> str:
-    """Return a subject, such as the name of a task, with the details of its problem."""
-    text = subject
-    if problem.pause is not None:
-        until = problem.pause.until
-        text += ', until it is resumed' if until is None else f', until {clock.to_zone(until, zone):%a %Y-%m-%d %H:%M}'
-    elif problem.kind == STUCK and problem.seconds is not None:
-        text += f', running for {duration(problem.seconds)}'
-    elif problem.since is not None:
-        since = 'since ' if problem.kind == UNREGISTERED else ''
-        text += f', {since}{clock.to_zone(problem.since, zone):%a %Y-%m-%d %H:%M}'
-    why = problem.error or (problem.pause and problem.pause.reason)
-    return f'{text}: {why}' if why else text
-
-
-def _labelled(label: str, text: str, width: int) -> list[str]:
-    return wrap(f'  {label:11}' if label else ' ' * 13, text, width)
-
-
-def wrap(start: str, text: str, width: int) -> list[str]:
-    """Return a text in lines, the first behind ``start`` and the others below the text, without breaking a word."""
-    return textwrap.wrap(
-        text,
-        width,
-        initial_indent=start,
-        subsequent_indent=' ' * len(start),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def format_report(report: RunReport) -> Iterator[str]:
-    """Yield a line for the problem of a run, if it has one, and for each of its tasks."""
-    if report.problem is not None:
-        yield f'problem  {report.problem}'
-    width = max([8, *(len(task.outcome) for task in report.tasks)])
-    for task in report.tasks:
-        yield format_task_report(task, width)
-
-
-def format_task_report(task: TaskReport, width: int = 8) -> str:
-    """Return a line for one task of a run.
-
-    :param width: the columns of the outcome.
-    """
-    detail = task.error or task.reason
-    # the end of a lost run is unknown, and so is how long it took
-    text = task.name if task.outcome == LOST else f'{task.name}, {task.seconds:.3f} s'
-    if task.scheduled_for is not None:
-        text += f', for {task.scheduled_for.isoformat(" ", "minutes")}'
-    if task.attempt > 1:
-        text += f', attempt {task.attempt}'
-    return f'{task.outcome:{width}} {text}{f": {detail}" if detail else ""}'

@@ -8,7 +8,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, tzinfo
 from typing import Any
@@ -104,6 +104,10 @@ class Shutdown:
     def requested(self) -> bool:
         return self.signal is not None
 
+    def cause(self) -> str | None:
+        """Return the signal that ends the process, for the tasks in progress."""
+        return None if self.signal is None else self.signal.name
+
     def wait(self, seconds: float) -> bool:
         """Wait for a number of seconds and return false, or return true as soon as a signal has come.
 
@@ -126,7 +130,7 @@ class Shutdown:
         return True
 
     @contextmanager
-    def on_signals(self) -> Iterator[None]:
+    def on_signals(self, signals: Sequence[signal.Signals] = SIGNALS) -> Iterator[None]:
         """Handle signals in the body of a ``with``: the first requests the end, each further one interrupts what runs.
 
         It has to be called in the main thread.
@@ -138,7 +142,7 @@ class Shutdown:
             self._woken.setblocking(False)
             waker.setblocking(False)
             wakeup = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
-            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+            self._before = {number: signal.signal(number, self._handle) for number in signals}
             try:
                 yield
             finally:

@@ -16,6 +16,7 @@ from pyramid.interfaces import (
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from pyramid_cron.orders import cron_path
+from pyramid_cron.run_addresses import STATUS_PAGES
 from pyramid_cron.settings import fixed_path
 from pyramid_cron.status.page import READ_VIEWS, RENDERER, STATIC, TEMPLATES, WRITE_VIEWS, StatusPage
 
@@ -65,7 +66,7 @@ def add_cron_status(
     # its URL changes with its content
     config.add_static_view(f'{path.strip("/")}/static', STATIC, cache_max_age=ONE_YEAR)
 
-    introspectable = config.introspectable('cron status pages', page.path, page.path, 'cron status page')
+    introspectable = config.introspectable(STATUS_PAGES, page.path, page.path, 'cron status page')
     introspectable.update(page._asdict())
 
     def check() -> None:

@@ -7,28 +7,32 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyramid_cron.reports import (
+from pyramid_cron.durations import format_length
+from pyramid_cron.history_entries import BY_HAND, MADE_GOOD, AuditEntry, PastRun
+from pyramid_cron.names import ALL_TASKS
+from pyramid_cron.outcomes import (
     AHEAD,
     FAILED,
     LOST,
     MISSED,
     OK,
+    OVERDUE,
     PAUSED,
     QUEUED,
     RUNNING,
     SKIPPED,
+    SLOW,
+    STOPPED,
     STUCK,
     UNREGISTERED,
-    PastRun,
-    duration,
-    format_length,
-    format_seconds,
+    WAITING,
 )
-from pyramid_cron.run_summary import summarize_run
+from pyramid_cron.run_addresses import RunLink, link_of
+from pyramid_cron.run_summary import describe_action, summarize_run
 from pyramid_cron.schedules import clock
 
 if TYPE_CHECKING:
-    from pyramid_cron.monitoring.problems import Problem
+    from pyramid_cron.last_due import LastDue
     from pyramid_cron.store.task_state import TaskState
 
 
@@ -53,13 +57,21 @@ STYLES = {
     STUCK: Style('!', 'bad', 'v-3m0-3V0'),
     AHEAD: Style('!', 'bad', 'v-3m0-3V0'),
     MISSED: Style('○', 'warn', 'v-3m0-5v-3'),
+    OVERDUE: Style('…', 'warn', 'v-3'),
+    SLOW: Style('~', 'warn', 'V4'),
+    STOPPED: Style('■', 'warn', 'v-7'),
     SKIPPED: Style('»', 'warn', 'v-4'),
     UNREGISTERED: Style('∅', 'warn', 'v-2'),
+    MADE_GOOD: Style('✓', 'quiet', 'v-4m0-2V8'),
     PAUSED: Style('‖', 'quiet', 'v-2m0-2v-2'),
-    RUNNING: Style('▸', 'quiet', 'v-2m0-2v-2m0-2v-2'),
-    QUEUED: Style('…', 'quiet', 'v-1m0-2v-1m0-2v-1'),
+    RUNNING: Style('▸', 'active', 'v-2m0-2v-2m0-2v-2'),
+    QUEUED: Style('…', 'active', 'v-1m0-2v-1m0-2v-1'),
+    WAITING: Style('⋯', 'active', 'v-1m0-2v-1'),
+    BY_HAND: Style('•', 'quiet', 'v-2'),
 }
 OTHER_STYLE = Style('·', 'quiet', 'v-2')
+# the class of a failure that is no alarm
+CALM = 'quiet'
 # units from one bar to the next
 PITCH = 6
 
@@ -77,8 +89,19 @@ class FormattedTime(NamedTuple):
     distance: str
 
 
+class FormattedProgress(NamedTuple):
+    """The progress of a run for display.
+
+    :param percent: the part that is done.
+    :param text: the same in words, with how long the rest takes.
+    """
+
+    percent: int
+    text: str
+
+
 class FormattedRun(NamedTuple):
-    """A run, or a missed one, for display.
+    """A run, a missed one, or an action of a user, for display.
 
     :param outcome: its outcome.
     :param symbol: the symbol beside that.
@@ -88,6 +111,11 @@ class FormattedRun(NamedTuple):
     :param why: what it raised, or why it did not run.
     :param about: by hand or for which minute, which attempt, and in which process.
     :param traceback: the end of the traceback.
+    :param key: the key of the run; empty for what did not begin.
+    :param minute: the minute that a button makes good, in ISO 8601 and UTC; empty for one without a button.
+    :param others: whether the entry has other minutes beside that one.
+    :param link: what its page is found by; ``None`` for what has none.
+    :param progress: the progress of the run in progress of its task; ``None`` if it reports none.
     """
 
     outcome: str
@@ -98,6 +126,36 @@ class FormattedRun(NamedTuple):
     why: str
     about: str
     traceback: str
+    key: str = ''
+    minute: str = ''
+    others: bool = False
+    link: RunLink | None = None
+    progress: FormattedProgress | None = None
+
+
+class FormattedDue(NamedTuple):
+    """What became of the last due minute of a task, for display.
+
+    :param word: the outcome, or what the run in progress is.
+    :param symbol: the symbol beside that.
+    :param css_class: the class in the stylesheet.
+    :param when: the minute, or how long ago.
+    :param iso: the minute in ISO 8601.
+    :param took: how long the run took.
+    :param lines: what else is known.
+    :param link: what the page of the run is found by, ``None`` if there is no record of one.
+    :param progress: the progress of the run in progress, ``None`` without one.
+    """
+
+    word: str
+    symbol: str
+    css_class: str
+    when: str
+    iso: str
+    took: str
+    lines: Sequence[str]
+    link: RunLink | None = None
+    progress: FormattedProgress | None = None
 
 
 class Strip(NamedTuple):
@@ -118,6 +176,13 @@ def format_time(instant: datetime, now: datetime, zone: tzinfo | None) -> Format
     at, today = clock.to_zone(instant, zone), clock.to_zone(now, zone).date()
     text = f'{at:%H:%M}' if at.date() == today else f'{at:%a %Y-%m-%d %H:%M}'
     return FormattedTime(text, at.isoformat(timespec='minutes'), format_distance(instant, now))
+
+
+def format_present(now: datetime, zone: tzinfo | None) -> FormattedTime:
+    """Return the instant at which a page was made, with its date, its seconds and its UTC offset."""
+    at = clock.to_zone(now, zone)
+    text = f'{at:%a %Y-%m-%d %H:%M:%S} {clock.format_offset(at)}'
+    return FormattedTime(text, at.isoformat(timespec='seconds'), '')
 
 
 def format_distance(instant: datetime, now: datetime) -> str:
@@ -147,50 +212,64 @@ def format_run(run: PastRun, now: datetime, stuck: bool, zone: tzinfo | None) ->
     return FormattedRun(
         outcome=summary.outcome,
         symbol=style.symbol,
-        css_class=style.css_class,
+        css_class=STYLES[MADE_GOOD].css_class if run.made_good else style.css_class,
         when=format_time(summary.when, now, zone),
         took=summary.took,
         why=summary.reason,
         about=', '.join(summary.about),
         traceback=run.traceback or '',
+        link=link_of(run),
     )
 
 
-def format_state(
-    state: TaskState, problems: Sequence[Problem], now: datetime, zone: tzinfo | None
-) -> FormattedRun | None:
-    """Return the last result of a task for display, or its run in progress if that is stuck or the first one.
-
-    :return: ``None`` if the task has not run yet.
-    """
-    in_progress = _in_progress(state, problems, now)
-    outcome, at, took = state.last_outcome, state.last_at, ''
-    if in_progress and (outcome is None or in_progress[0] == STUCK):
-        outcome, took = in_progress
-        at, in_progress = state.started, None
-    elif outcome not in (LOST, MISSED) and state.last_seconds is not None:
-        took = format_seconds(state.last_seconds)
-    if outcome is None or at is None:
-        return None
-    style = STYLES.get(outcome, OTHER_STYLE)
+def format_action(entry: AuditEntry, now: datetime, zone: tzinfo | None) -> FormattedRun:
+    """Return an action of a user for display."""
+    about = describe_action(entry, lambda minute: format_time(minute, now, zone).text)
+    style = STYLES[BY_HAND]
     return FormattedRun(
-        outcome=outcome,
+        outcome=BY_HAND,
         symbol=style.symbol,
         css_class=style.css_class,
-        when=format_time(at, now, zone),
-        took=took,
-        why=(state.last_error or '') if outcome == FAILED else '',
-        about=' for '.join(in_progress) if in_progress else '',
+        when=format_time(entry.at, now, zone),
+        took='',
+        why=entry.reason or '',
+        about=', '.join([*(['all tasks'] if entry.task == ALL_TASKS else []), *about]),
         traceback='',
     )
 
 
-def _in_progress(state: TaskState, problems: Sequence[Problem], now: datetime) -> tuple[str, str] | None:
-    """Return what the run in progress of a task is, and for how long; ``None`` if there is none."""
-    word = state.in_progress(any(problem.kind == STUCK for problem in problems))
-    if state.started is None or word is None:
-        return None
-    return word, duration(max((now - state.started).total_seconds(), 0.0))
+def format_last_due(last: LastDue, state: TaskState, now: datetime, zone: tzinfo | None) -> FormattedDue:
+    """Return what became of the last due minute of a task for display.
+
+    :param state: the row of the task.
+    """
+    style, progress = STYLES.get(last.word, OTHER_STYLE), format_progress(state, now)
+    return FormattedDue(
+        word=last.word,
+        symbol=style.symbol,
+        css_class=style.css_class if last.excuse is None else CALM,
+        when=last.when,
+        iso=clock.to_zone(last.at, zone).isoformat(timespec='minutes'),
+        took=last.took,
+        # the bar has the text of the progress
+        lines=[line for line in last.lines if progress is None or line != progress.text],
+        link=_link_of_due(last, state),
+        progress=progress,
+    )
+
+
+def format_progress(state: TaskState | None, now: datetime) -> FormattedProgress | None:
+    """Return the progress of the run in progress of a task for display, ``None`` if there is none."""
+    progress = None if state is None else state.progress
+    return None if progress is None else FormattedProgress(progress.percent, progress.describe(now))
+
+
+def _link_of_due(last: LastDue, state: TaskState) -> RunLink | None:
+    """Return the link to the run in progress or the last result, ``None`` of what has no record or no minute."""
+    if last.word in (RUNNING, QUEUED, STUCK):
+        return RunLink(state.task, None, state.run_id)
+    is_result = last.word == state.last_outcome and state.last_outcome_for is not None
+    return RunLink(state.task, state.last_outcome_for) if is_result else None
 
 
 def draw_strip(outcomes: Sequence[str]) -> Strip:

@@ -4,14 +4,32 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from pyramid_cron.run_addresses import SEGMENT
+
 RENDERER = '.pyramid_cron_jinja2'
 SETTINGS_PREFIX = 'pyramid_cron.jinja2.'
 TEMPLATES = 'pyramid_cron:status/templates/'
 STATIC = 'pyramid_cron:status/static/'
 
 # the names of views, with their segments behind the path of the page
-READ_VIEWS = {'tasks': '', 'task': 'task', 'due': 'due'}
-WRITE_VIEWS = {'run': 'run', 'pause': 'pause', 'resume': 'resume'}
+READ_VIEWS = {
+    'tasks': '',
+    'task': 'task',
+    'due': 'due',
+    'timeline': 'timeline',
+    'history': 'history',
+    'past_run': SEGMENT,
+}
+WRITE_VIEWS = {
+    'run': 'run',
+    'backfill': 'backfill',
+    'pause': 'pause',
+    'resume': 'resume',
+    'acknowledge': 'acknowledge',
+    'stop': 'stop',
+    'pause_all': 'pause-all',
+    'resume_all': 'resume-all',
+}
 
 
 class StatusPage(NamedTuple):

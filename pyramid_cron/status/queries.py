@@ -6,20 +6,24 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyramid_cron.claims import Unavailable
-from pyramid_cron.reports import PastRun
+from pyramid_cron.errors import Unavailable
+from pyramid_cron.history_entries import PastRun
+from pyramid_cron.status.history_form import PEOPLE, HistoryForm
 from pyramid_cron.tasks import Task
 
 if TYPE_CHECKING:
     from pyramid_cron.monitoring.examine import Examination
-    from pyramid_cron.store.queries import Missed
+    from pyramid_cron.monitoring.minute_results import MinuteResult
+    from pyramid_cron.store.history_pages import Position
+    from pyramid_cron.store.queries import Entry
+    from pyramid_cron.store.run_lengths import RunLength
     from pyramid_cron.store.ticks import Gap
 
 # how long a gap is shown
 RECENT = timedelta(days=1)
 MAX_RECENT = 200
-# runs of a task in one strip, and on the page of the task
-STRIP, HISTORY = 30, 50
+# runs of a task in one strip, in the history on its page, and in the picture of how long they took
+STRIP, HISTORY, LENGTHS = 30, 50, 60
 
 
 class TasksState(NamedTuple):
@@ -28,14 +32,12 @@ class TasksState(NamedTuple):
     :param has_store: whether there is a store.
     :param error: why it cannot be read.
     :param examination: the rows of the tasks and what is wrong with them, ``None`` without a store that can be read.
-    :param outcomes: the outcomes of the last runs of each task by its name, the newest last.
     :param gaps: the recent minutes without a tick.
     """
 
     has_store: bool = False
     error: str | None = None
     examination: Examination | None = None
-    outcomes: Mapping[str, Sequence[str]] = {}
     gaps: Sequence[Gap] = ()
 
 
@@ -45,28 +47,44 @@ class TaskHistory(NamedTuple):
     :param has_store: whether there is a store.
     :param error: why it cannot be read.
     :param examination: the row of the task and what is wrong with it, ``None`` without a store that can be read.
-    :param entries: its runs and those that it missed, the newest first.
+    :param entries: its runs, those that it missed, and what users did, the newest first.
+    :param ok: those of their minutes for which a run was ok.
+    :param app: the name of the application in the store.
+    :param older: the place in the history that older entries are before; ``None`` if there are none.
+    :param outcome: the outcome that the entries are limited to, see :class:`.HistoryForm`.
+    :param trigger: the trigger, likewise.
+    :param lengths: how long its last runs took, the newest last.
     """
 
     has_store: bool = False
     error: str | None = None
     examination: Examination | None = None
-    entries: Sequence[PastRun | Missed | Gap] = ()
+    entries: Sequence[Entry] = ()
+    ok: Collection[datetime] = ()
+    app: str = ''
+    older: Position | None = None
+    outcome: str = ''
+    trigger: str = ''
+    lengths: Sequence[RunLength] = ()
 
 
-class MinuteRuns(NamedTuple):
-    """The runs for one minute.
+class MinuteReading(NamedTuple):
+    """What became of one minute.
 
     :param has_store: whether there is a store.
     :param error: why it cannot be read.
-    :param runs: the recorded runs of each task, by its name.
+    :param results: the result of each task that was due, by its name.
     :param stuck: the names of the tasks whose run in progress is stuck.
+    :param gap: the minutes without a tick that it is one of, ``None`` if it is none of any.
+    :param last_tick: the newest minute that had a tick.
     """
 
     has_store: bool = False
     error: str | None = None
-    runs: Mapping[str, Sequence[PastRun]] = {}
+    results: Mapping[str, MinuteResult] = {}
     stuck: Collection[str | None] = ()
+    gap: Gap | None = None
+    last_tick: datetime | None = None
 
 
 def read_tasks(registry: Any, now: datetime) -> TasksState:
@@ -79,52 +97,85 @@ def read_tasks(registry: Any, now: datetime) -> TasksState:
     try:
         state = TasksState(has_store=True, examination=examine(registry))
         with store.queries() as queries:
-            if queries is None:
-                return state
-            return state._replace(outcomes=queries.strips(STRIP), gaps=queries.gaps(MAX_RECENT, now - RECENT))
+            return state if queries is None else state._replace(gaps=queries.gaps(MAX_RECENT, now - RECENT))
     except Unavailable as exc:
         return TasksState(has_store=True, error=str(exc))
 
 
-def read_task_history(registry: Any, task: Task, faults: bool) -> TaskHistory:
+def read_outcomes(registry: Any, names: Collection[str]) -> Mapping[str, Sequence[str]]:
+    """Read the outcomes of the last runs of tasks, the newest last; nothing if the store cannot be read."""
+    store = registry['cron_store']
+    if store is None or not names:
+        return {}
+    try:
+        with store.queries() as queries:
+            found: Mapping[str, Sequence[str]] = {} if queries is None else queries.strips(STRIP, names)
+    except Unavailable:
+        # the page has the reason from the readings before this one, or has it the next time
+        return {}
+    return found
+
+
+def read_task_history(registry: Any, task: Task, faults: bool = False, by_hand: bool = False) -> TaskHistory:
     """Read the state and the history of one task.
 
-    :param faults: leave out runs that were neither lost nor failed nor missed.
+    :param faults: leave out all but runs that were lost, failed or missed.
+    :param by_hand: leave out all but what users did: actions such as a pause, and runs by name.
     """
     store = registry['cron_store']
     if store is None:
         return TaskHistory()
     from pyramid_cron.monitoring.examine import examine
-    from pyramid_cron.store.queries import in_order
+    from pyramid_cron.store.history_pages import FAULTS, HistoryPages, Wanted
+    from pyramid_cron.store.queries import Queries
 
+    form = HistoryForm(task.name, FAULTS if faults else '', PEOPLE if by_hand else '')
     try:
-        history = TaskHistory(has_store=True, examination=examine(registry, [task.name]))
-        with store.queries() as queries:
-            if queries is None:
+        history = TaskHistory(has_store=True, examination=examine(registry, [task.name]), app=store.options.app)
+        with store.database.reading() as connection:
+            if connection is None:
                 return history
-            runs = queries.past_runs(HISTORY, [task.name], faults=faults)
-            missed = queries.missed(HISTORY, [task.name])
+            wanted = Wanted([task.name], form.outcome, form.wanted_trigger)
+            entries, older = HistoryPages(connection).read(wanted, HISTORY)
+            minutes = {entry.scheduled_for for entry in entries if isinstance(entry, PastRun) and entry.scheduled_for}
+            ok = Queries(connection).ok_minutes(task.name, minutes)
+            lengths = Queries(connection).run_lengths(task.name, LENGTHS)
     except Unavailable as exc:
         return TaskHistory(has_store=True, error=str(exc))
-    return history._replace(entries=in_order(runs, missed, [], HISTORY)[::-1])
+    return history._replace(
+        entries=entries, ok=ok, older=older, outcome=form.outcome, trigger=form.trigger, lengths=lengths
+    )
 
 
-def read_minute(registry: Any, names: Collection[str], minute: datetime) -> MinuteRuns:
-    """Read the runs of tasks for a minute at which they were due."""
+def read_minute(registry: Any, tasks: Collection[Task], minute: datetime) -> MinuteReading:
+    """Read what became of a minute at which tasks are due."""
     store = registry['cron_store']
     if store is None:
-        return MinuteRuns()
+        return MinuteReading()
     from pyramid_cron.monitoring.examine import examine
+    from pyramid_cron.monitoring.minute_results import results_of
 
-    runs: dict[str, list[PastRun]] = {}
     try:
-        stuck = examine(registry).stuck
+        examination = examine(registry)
+        results = results_of(registry, tasks, minute, examination)
         with store.queries() as queries:
-            for run in [] if queries is None else queries.for_minute(names, minute):
-                runs.setdefault(run.task, []).append(run)
+            gap = None if queries is None else queries.gap_at(minute)
     except Unavailable as exc:
-        return MinuteRuns(has_store=True, error=str(exc))
-    return MinuteRuns(has_store=True, runs=runs, stuck=stuck)
+        return MinuteReading(has_store=True, error=str(exc))
+    return MinuteReading(
+        has_store=True, results=results, stuck=examination.stuck, gap=gap, last_tick=examination.snapshot.last_tick
+    )
+
+
+def last_backfill(registry: Any, name: str, minute: datetime, since: datetime) -> datetime | None:
+    """Return when a task of the store last began to run for a past minute, ``None`` if it did not since an instant.
+
+    :raises Unavailable: if the store cannot be read.
+    """
+    began: datetime | None
+    with registry['cron_store'].queries() as queries:
+        began = None if queries is None else queries.backfilled_since(name, minute, since)
+    return began
 
 
 def last_manual_run(registry: Any, name: str, since: datetime) -> datetime | None:

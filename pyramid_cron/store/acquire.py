@@ -5,29 +5,35 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
+from itertools import chain
 from typing import Any
 
-from pyramid_cron.claims import NotClaimed
 from pyramid_cron.errors import CronError
+from pyramid_cron.not_claimed import NotClaimed
+from pyramid_cron.outcomes import ALREADY_RUN, FAILED, LOST, QUEUED, RUNNING
 from pyramid_cron.printable import class_name
-from pyramid_cron.reports import ALREADY_RUN, FAILED, LOST, QUEUED, RUNNING
+from pyramid_cron.queue_engine import Engine
+from pyramid_cron.schedules import clock
+from pyramid_cron.store.backfill import claim_past, why_not_past
 from pyramid_cron.store.claim_statement import claim_first
 from pyramid_cron.store.connection import StoreConnection
-from pyramid_cron.store.decision import busy_minutes
+from pyramid_cron.store.decision import busy_minutes, next_due
 from pyramid_cron.store.dialects import NOW
 from pyramid_cron.store.errors import Locked, one_line
 from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.history import History
 from pyramid_cron.store.late import Late
 from pyramid_cron.store.leases import Process
-from pyramid_cron.store.missed import record_skipped
+from pyramid_cron.store.missed import skipped_minutes
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.renames import load_renamed, names_of, under_other_names
 from pyramid_cron.store.run import ALREADY_CLAIMED, StoredRun, handed_over_for
-from pyramid_cron.store.task_rows import TaskStates, next_due
+from pyramid_cron.store.task_claims import TaskClaims
+from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.store.texts import busy_reason
-from pyramid_cron.tasks import Engine
+from pyramid_cron.tasks import Task
 
 LOST_BEFORE_BEGIN = NotClaimed('a process was lost that had claimed it, and the next tick repeats it', outcome=LOST)
 
@@ -43,27 +49,38 @@ class NotSent(CronError):
         super().__init__(f'{self.brief}: {one_line(exc)}')
 
 
-def acquire(connection: StoreConnection, process: Process, run: StoredRun, failed_ticks: FailedTicks) -> bool:
+def acquire(
+    connection: StoreConnection, process: Process, run: StoredRun, failed_ticks: FailedTicks, options: Options
+) -> bool:
     """Claim a run, and return whether it was free.
 
     :param failed_ticks: the ticks that failed in this process.
     :raises NotSent: if it is enqueued on this connection, and that failed.
+    :raises LeftAlone: if it is for a past minute that was ok.
     """
     if run.enqueued_id is not None:
         return _claim_enqueued(connection, process, run, run.enqueued_id)
-    claimed = _claim(connection, process, run, failed_ticks)
+    if run.backfill is not None:
+        claimed = claim_past(connection, process, run, options.keep_history)
+        if claimed:
+            _record_begin(connection, process, run)
+    else:
+        began = clock.now()
+        claimed = _claim(connection, process, run)
+        if claimed:
+            _record_skipped(connection, [run], failed_ticks, began)
     if claimed and run.engine is not None and run.engine.within_claim:
         enqueue_within_claim(connection, run.engine, [run])
     return claimed
 
 
-def _claim(connection: StoreConnection, process: Process, run: StoredRun, failed_ticks: FailedTicks) -> bool:
+def _claim(connection: StoreConnection, process: Process, run: StoredRun) -> bool:
     """Claim a run, or the right to enqueue it."""
     engine = run.engine
     # the process is recorded, so that its death is noticed and the run enqueued again; not if the claim itself enqueues
     # the run, nor for a run without a minute, which is not repeated
     without_process = engine is not None and (engine.within_claim or run.minute is None)
-    claimed = TaskStates(connection).claim(
+    claimed = TaskClaims(connection).claim(
         run.task.name,
         run.minute,
         run.attempt,
@@ -75,20 +92,34 @@ def _claim(connection: StoreConnection, process: Process, run: StoredRun, failed
     )
     if not claimed:
         return False
+    _record_begin(connection, process, run)
+    return True
+
+
+def _record_begin(connection: StoreConnection, process: Process, run: StoredRun) -> None:
     process.renew(connection)
-    record_skipped(connection, run.task, run.decision, run.state, failed_ticks)
     History(connection).begin(
-        RUNNING if engine is None else QUEUED,
+        RUNNING if run.engine is None else QUEUED,
         id=run.run_id,
         task=run.task.name,
-        scheduled_for=run.minute,
+        scheduled_for=run.recorded_minute,
         attempt=run.attempt,
         trigger=run.trigger,
         requested_by=run.requested_by,
         host=process.host,
         pid=process.pid,
     )
-    return True
+
+
+def _record_skipped(
+    connection: StoreConnection, claimed: Sequence[StoredRun], failed_ticks: FailedTicks, at: datetime
+) -> None:
+    """Record the minutes that runs skip which are claimed.
+
+    :param at: when, before the claim, so that the history shows them before the runs.
+    """
+    skipped = (skipped_minutes(run.task, run.decision, run.state, failed_ticks) for run in claimed)
+    History(connection).record_without_run(chain.from_iterable(skipped), at)
 
 
 def enqueue_within_claim(connection: StoreConnection, engine: Engine, runs: Sequence[StoredRun]) -> None:
@@ -113,7 +144,7 @@ def _of_minute(run: StoredRun) -> dict[str, Any]:
 
 def _claim_enqueued(connection: StoreConnection, process: Process, run: StoredRun, enqueued_id: str) -> bool:
     """Claim a run that was enqueued."""
-    claimed = TaskStates(connection).claim_enqueued(
+    claimed = TaskClaims(connection).claim_enqueued(
         run.task.name, enqueued_id, run_id=run.run_id, process=process.id, started_at=NOW
     )
     if claimed:
@@ -129,27 +160,31 @@ def acquire_first(
 
     A run is passed over if another transaction has locked its row.
 
-    :param runs: plain ones, see :func:`is_plain`, of one tick and with the same engine or none. They are not enqueued.
+    :param runs: runs of one tick, with the same engine or none. They are not enqueued.
     :param most: how many are claimed at most.
     """
-    if connection.dialect.has_writing_ctes:
-        tokens = claim_first(connection, process, runs, most)
-        return [run for run in runs if run.run_id in tokens]
+    began = clock.now()
     claimed: list[StoredRun] = []
-    for run in runs:
-        if len(claimed) == most:
-            break
-        with suppress(Locked):
-            if _claim(connection, process, run, failed_ticks):
-                claimed.append(run)
+    if connection.dialect.has_writing_ctes:
+        found = claim_first(connection, process, runs, most)
+        claimed += (run for run in runs if run.run_id in found)
+        for run in claimed:
+            run.since = found[run.run_id]
+    else:
+        for run in runs:
+            if len(claimed) == most:
+                break
+            with suppress(Locked):
+                if _claim(connection, process, run):
+                    claimed.append(run)
+    _record_skipped(connection, claimed, failed_ticks, began)
     return claimed
 
 
-def is_plain(run: StoredRun) -> bool:
-    """Return whether the claim of a run has nothing to record but the run: no minutes that it skips, and no user."""
-    decision, state = run.decision, run.state
-    is_of_minute = run.minute is not None and state is not None and run.enqueued_id is None
-    return is_of_minute and not (decision.missed or decision.paused or (state and busy_minutes(run.task, state)))
+def skips(run: StoredRun) -> int:
+    """Return how many minutes the claim of a run records beside the run, because it skips them."""
+    during_last = () if run.state is None else busy_minutes(run.task, run.state)
+    return len(run.decision.skipped) + len(during_last)
 
 
 def why_not_free(
@@ -177,15 +212,22 @@ def _why(run: StoredRun, state: TaskState | None, options: Options, late: Late, 
     if state is None:
         # losing a race for a minute is worth a line of the log at DEBUG only
         return ALREADY_CLAIMED
+    if run.backfill is not None:
+        is_claimed = state.is_claimed
+        return (
+            still_claimed(run.task, state, options, late, now)
+            if is_claimed
+            else why_not_past(run.task, state, run.backfill.minute)
+        )
     begun = run.attempt == 1 and run.minute is not None and state.has_begun(run.minute)
     if state.is_claimed:
-        return ALREADY_CLAIMED if begun else still_claimed(state, options, late, now)
+        return ALREADY_CLAIMED if begun else still_claimed(run.task, state, options, late, now)
     if begun:
         return LOST_BEFORE_BEGIN if state.retry_reason == LOST and state.last_minute == run.minute else ALREADY_CLAIMED
     return None if run.attempt == 1 or state.attempt == run.attempt - 1 else ALREADY_CLAIMED
 
 
-def still_claimed(state: TaskState, options: Options, late: Late, now: float) -> NotClaimed:
+def still_claimed(task: Task, state: TaskState, options: Options, late: Late, now: float) -> NotClaimed:
     """Return why a task that is claimed for its previous run cannot begin.
 
     :param late: the ends of runs of this process that cannot be written yet.
@@ -193,5 +235,6 @@ def still_claimed(state: TaskState, options: Options, late: Late, now: float) ->
     """
     problem = late.problem_of(state.run_id)
     if problem is None:
-        return NotClaimed(busy_reason(state, options.zone), state.running_seconds(now))
+        stuck_after = state.limits(task, options.window).stuck
+        return NotClaimed(busy_reason(state, options.zone), state.running_seconds(now), stuck_after=stuck_after)
     return NotClaimed(f'the end of its last run cannot be recorded: {problem}', level=logging.ERROR, outcome=FAILED)

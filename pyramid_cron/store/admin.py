@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
-from pyramid_cron.claims import Pause
+from pyramid_cron.claims import Delivery, Pause
 from pyramid_cron.events import TaskPaused, TaskResumed
-from pyramid_cron.printable import printable
+from pyramid_cron.names import ALL_TASKS
 from pyramid_cron.schedules import clock
+from pyramid_cron.store.acknowledgements import acknowledge
+from pyramid_cron.store.audit import Audit
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.options import Options
+from pyramid_cron.store.pause_times import end_of
 from pyramid_cron.store.pauses import Pauses
 from pyramid_cron.store.queries import Queries
+from pyramid_cron.store.registered_tasks import RegisteredTasks
+from pyramid_cron.store.sending_again import record_worker_failure
+from pyramid_cron.store.stops import Changed, NotInProgress, Stop, find_run, stop_run
 from pyramid_cron.store.storable import ascii_if_refused
 from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.task_state import TaskState
+from pyramid_cron.store.texts import parse_reason, paused_reason
 from pyramid_cron.store.ticks import Ticks, TickState
 
 log = logging.getLogger(__name__)
 
-# characters of the reason of a pause, which stands in a line of the log and in each report
-LONGEST_REASON = 1000
-
 Written = TypeVar('Written')
+
+# how often a stop is tried while runs of the task begin and end
+MOST_STOPS = 3
 
 
 @dataclass(frozen=True)
@@ -39,11 +49,15 @@ class Snapshot:
     :param states: the states of the application's tasks by their names.
     :param ticks: what is known of the ticks, ``None`` if there was none.
     :param now: the instant, by the database's clock.
+    :param pause_of_all: the pause of all tasks, if one is in force.
+    :param catch_up: the setting ``cron.catch_up``, from which it follows how long queued runs wait for a worker.
     """
 
     states: Mapping[str, TaskState]
     ticks: TickState | None
     now: datetime
+    pause_of_all: Pause | None = None
+    catch_up: timedelta = timedelta(0)
 
     @property
     def last_tick(self) -> datetime | None:
@@ -71,13 +85,21 @@ class Store:
         with self.database.reading() as connection:
             return {} if connection is None else TaskStates(connection).load()
 
-    def snapshot(self) -> Snapshot:
-        """Return the rows that decide what is wrong, see :func:`pyramid_cron.monitoring.problems.find_problems`."""
+    def snapshot(self, names: Collection[str] = ()) -> Snapshot:
+        """Return the rows that decide what is wrong, see :func:`pyramid_cron.monitoring.problems.find_problems`.
+
+        :param names: the tasks with rows that have to be among them, all if there is none.
+        """
         with self.database.reading() as connection:
             if connection is None:
                 return Snapshot({}, None, clock.now())
             now = connection.now()
-            return Snapshot(TaskStates(connection).load(), self._ticks(connection, now), now)
+            states, ticks = TaskStates(connection).load(names or None), self._ticks(connection, now)
+            # each row has come with it, if there is one
+            one = next(iter(states.values()), None)
+            pause = Pauses(connection).of_all() if one is None else one.pause_of_all
+            in_force = pause is not None and now < end_of(pause)
+            return Snapshot(states, ticks, now, pause if in_force else None, self.options.catch_up)
 
     def _ticks(self, connection: StoreConnection, now: datetime) -> TickState | None:
         """Return what is known of the ticks: by the database, and by this process of those that it could not record."""
@@ -89,6 +111,10 @@ class Store:
         problem = self._failed_ticks.reason(after + clock.MINUTE, now + clock.MINUTE, ahead=False)
         return state._replace(problem=problem)
 
+    def record_worker_failure(self, delivery: Delivery, exc: BaseException) -> None:
+        """Record that this process has taken the message of a queued run, and failed before it began the task."""
+        record_worker_failure(self.database, delivery, exc, os.getpid(), socket.gethostname())
+
     @contextmanager
     def queries(self) -> Iterator[Queries | None]:
         """Return, for the body of a ``with``, the queries of the history; ``None`` if there are no tables yet."""
@@ -97,34 +123,89 @@ class Store:
 
     def pause(
         self, names: Collection[str], *, reason: str, until: datetime | None = None, requested_by: str | None = None
-    ) -> None:
+    ) -> dict[str, Pause]:
         """Pause tasks: the minutes at which they are due are recorded and skipped.
 
-        :param names: the names of the tasks.
+        :param names: the names of the tasks, or ``'*'`` to pause all, those included that a later deploy adds. Tasks
+            that are paused by themselves stay paused after that.
         :param reason: why, for people; in one line, and without control characters.
         :param until: when the pause ends, aware; ``None`` until :meth:`resume`.
         :param requested_by: the user that pauses them.
+        :return: the pauses in force that are replaced, by the names of the tasks.
         :raises LookupError: for a task that has no row yet.
         :raises ValueError: for a reason that is empty or too long.
         """
-        reason = printable(' '.join(reason.split()))
-        if not reason:
-            raise ValueError('the reason is empty: write why')
-        if len(reason) > LONGEST_REASON:
-            raise ValueError(f'the reason has {len(reason)} characters: write {LONGEST_REASON} at most')
+        reason = parse_reason(reason)
         pause = Pause(until, reason, requested_by)
-        self._write(lambda connection: Pauses(connection).pause(names, pause, connection.now()))
+        replaced = self._write(lambda connection: Pauses(connection).pause(names, pause, connection.now()))
         for name in names:
-            log.warning('task %s is paused%s: %s', name, f' by {requested_by}' if requested_by else '', reason)
+            old = f' (before: {paused_reason(replaced[name])})' if name in replaced else ''
+            log.warning('%s paused%s: %s%s', _subject(name), _by(requested_by), reason, old)
             self.options.notify(TaskPaused(name, until, reason, requested_by))
+        return replaced
 
     def resume(self, names: Collection[str], *, requested_by: str | None = None) -> list[str]:
-        """End the pauses of tasks, and return the names of those that were paused."""
-        resumed = self._write(lambda connection: Pauses(connection).resume(names, connection.now()))
+        """End the pauses of tasks, and return the names of those that were paused.
+
+        :param names: the names of the tasks, or ``'*'`` to end the pause of all tasks, and not those of single ones.
+        """
+        resumed = self._write(lambda connection: Pauses(connection).resume(names, connection.now(), requested_by))
         for name in resumed:
-            log.warning('task %s is resumed%s', name, f' by {requested_by}' if requested_by else '')
+            log.warning('%s resumed%s', _subject(name), _by(requested_by))
             self.options.notify(TaskResumed(name, requested_by))
         return resumed
+
+    def acknowledge(self, names: Collection[str], *, reason: str, requested_by: str | None = None) -> None:
+        """Acknowledge the last failures of tasks: they are no alarm until a task succeeds, or fails otherwise.
+
+        :param names: the names of the tasks: all of them, or none.
+        :param reason: why, for people; in one line, and without control characters.
+        :param requested_by: the user that acknowledges them.
+        :raises LookupError: for a task that has no row yet.
+        :raises ValueError: for a reason that is empty or too long, and for a task that has no failure.
+        """
+        reason = parse_reason(reason)
+        joins = self.options.session is not None
+
+        def write(connection: StoreConnection) -> dict[str, str]:
+            return {name: acknowledge(connection, name, reason, requested_by, joins) for name in names}
+
+        for name, failure in self._write(write).items():
+            by = f' by {requested_by}' if requested_by else ''
+            log.warning('task %s: its failure (%s) is acknowledged%s: %s', name, failure, by, reason)
+
+    def stop(
+        self,
+        name: str,
+        *,
+        requested_by: str | None = None,
+        run_id: str | None = None,
+        delivery: Delivery | None = None,
+    ) -> Stop:
+        """End the queued run of a task, or record that its run in progress is to end.
+
+        The process that runs it learns of that with its next heartbeat.
+
+        :param requested_by: the user that requests it.
+        :param run_id: the fencing token of the run, ``None`` for whichever is in progress.
+        :param delivery: the minute or token of the run, in the same way.
+        :raises LookupError: for a task that has no row.
+        :raises NotInProgress: if no run is in progress, or another one is.
+        """
+        for _ in range(MOST_STOPS):
+            self.database.breaker.close()
+            with self.database.autocommit() as connection:
+                state = find_run(connection, name, run_id, delivery)
+            try:
+                stop = self._write(partial(stop_run, state=state, requested_by=requested_by))
+            except Changed:
+                continue
+            if stop.was_queued:
+                log.warning('task %s: its queued run is stopped%s', name, _by(requested_by))
+            elif stop.is_new:
+                log.warning('task %s: its run is to end, a stop is requested%s', name, _by(requested_by))
+            return stop
+        raise NotInProgress(f'task {name} begins and ends runs: look at it again')
 
     def forget(self, name: str, *, requested_by: str | None = None) -> None:
         """Delete the row and the pause of a task. Its history stays.
@@ -137,19 +218,20 @@ class Store:
         """
 
         def delete(connection: StoreConnection) -> bool:
-            deleted = TaskStates(connection).forget(name)
+            deleted = RegisteredTasks(connection).forget(name)
             if deleted:
                 Pauses(connection).forget(name)
+                Audit(connection).record('forgotten', [name], requested_by=requested_by)
             elif TaskStates(connection).get(name) is None:
                 raise LookupError(f'the store has no task {name!r}')
             return deleted
 
         if not self._write(delete):
             raise ValueError(f'task {name} has a run in progress: forget it when that has ended')
-        log.warning('task %s is forgotten%s', name, f' by {requested_by}' if requested_by else '')
+        log.warning('task %s is forgotten%s', name, _by(requested_by))
 
     def paused(self) -> dict[str, Pause]:
-        """Return the pauses in force, by the names of the tasks."""
+        """Return the pauses in force, by the names of the tasks; that of all tasks has the name ``'*'``."""
         with self.database.reading() as connection:
             return {} if connection is None else Pauses(connection).in_force(connection.now())
 
@@ -161,3 +243,11 @@ class Store:
                 return write(connection)
 
         return ascii_if_refused(begin_and_write)
+
+
+def _subject(name: str) -> str:
+    return 'all tasks are' if name == ALL_TASKS else f'task {name} is'
+
+
+def _by(requested_by: str | None) -> str:
+    return f' by {requested_by}' if requested_by else ''

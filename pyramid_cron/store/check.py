@@ -11,12 +11,13 @@ from uuid import uuid4
 
 from sqlalchemy import URL, Connection, false, inspect
 
-from pyramid_cron.claims import Unavailable
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.orders import NotRun
 from pyramid_cron.printable import class_name
 from pyramid_cron.schedules import clock
 from pyramid_cron.scrub import Scrubbed
 from pyramid_cron.store.admin import Store
+from pyramid_cron.store.alembic_check import LINES, VERSION_TABLE, find_env, knows_store, shares_database
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.errors import one_line
 from pyramid_cron.store.history import History
@@ -41,20 +42,30 @@ class Finding(NamedTuple):
     :param subject: what was checked.
     :param text: what was found.
     :param ok: whether the store can be used with that.
+    :param lines: what to add to ``env.py`` of Alembic.
     """
 
     subject: str
     text: str
     ok: bool = True
+    lines: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> str:
+        """``'ok'``, ``'warn'`` for a store that can be used and is in danger, or ``'fail'``."""
+        if not self.ok:
+            return 'fail'
+        return 'warn' if self.lines else 'ok'
 
 
-def check(store: Store, through: Through) -> Iterator[Finding]:
+def check(store: Store, through: Through, config_uri: str) -> Iterator[Finding]:
     """Yield the findings.
 
     :param through: calls a function with a request of the application.
+    :param config_uri: the configuration file of the application, which may name the folder of Alembic too.
     """
     session = store.options.session
-    ready = yield from _of_database(store.database)
+    ready = yield from _of_database(store.database, config_uri)
     if session is None:
         yield Finding('session', 'cron.session is not set: a run that dies is reported as lost, and is not repeated')
     elif ready:
@@ -63,7 +74,7 @@ def check(store: Store, through: Through) -> Iterator[Finding]:
         yield Finding('session', f'cron.session = {session} is not checked before there are tables')
 
 
-def _of_database(database: Database) -> Generator[Finding, None, bool]:
+def _of_database(database: Database, config_uri: str) -> Generator[Finding, None, bool]:
     """Yield what is found about the database, and return whether it can be used now."""
     url, file = database.engine.url, sqlite_file(database.engine.url)
     if file is not None and not file.exists():
@@ -82,6 +93,8 @@ def _of_database(database: Database) -> Generator[Finding, None, bool]:
             yield _of_clock(ahead)
             tables = _of_tables(connection, database)
             yield tables
+            if shares_database(inspect(connection)):
+                yield _of_alembic(find_env(config_uri))
             ready = tables.ok and stored_version(connection) is not None
         if ready:
             yield _of_writing(database)
@@ -124,9 +137,26 @@ def _of_tables(connection: Connection, database: Database) -> Finding:
     if not found:
         return Finding('tables', f'all {len(metadata.tables)} are there, {shown}')
     remedy = '"pcron store upgrade" adds what is missing, and sets the collation'
-    if version < VERSION:
+    if version < VERSION and database.creates_tables:
         remedy = 'the first tick upgrades them, and "pcron store upgrade" does it now'
+    elif version < VERSION:
+        remedy = '"pcron store upgrade" upgrades them, where Alembic makes them after a migration (docs/alembic.rst)'
     return Finding('tables', f'{shown}, not as they should be: {", ".join(found)}; {remedy}', ok=False)
+
+
+def _of_alembic(env: Path | None) -> Finding:
+    if env is not None and knows_store(env):
+        return Finding('alembic', f'{env} names the tables of the store')
+    if env is None:
+        where = 'no env.py was found that names the tables of the store'
+    else:
+        where = f'{env} does not name the tables of the store'
+    return Finding(
+        'alembic',
+        f'this database has a table {VERSION_TABLE}, and {where}: "alembic revision --autogenerate" would drop them; '
+        'add these lines to env.py, or see docs/alembic.rst',
+        lines=LINES,
+    )
 
 
 def _of_clock(ahead: float) -> Finding:

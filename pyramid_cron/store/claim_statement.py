@@ -9,15 +9,15 @@ from typing import Any
 
 from sqlalchemy import Integer, and_, bindparam, func, null, or_
 
-from pyramid_cron.reports import QUEUED, RUNNING
+from pyramid_cron.outcomes import QUEUED, RUNNING
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection, lists, of_lists
+from pyramid_cron.store.decision import next_due
 from pyramid_cron.store.dialects import NOW, Dialect
 from pyramid_cron.store.leases import LEASE, LEASE_UNTIL, THIS_PROCESS, Process
 from pyramid_cron.store.run import StoredRun, handed_over_for
 from pyramid_cron.store.schema import ID, NAME, Instant, processes, runs, tasks
 from pyramid_cron.store.task_conditions import IS_CLAIMED, IS_TO_RETRY
-from pyramid_cron.store.task_rows import next_due
 
 # the columns of the runs that may be claimed, each a parameter that is a list
 OF_PROCESS = 'id', 'host', 'pid', 'boot_and_pidns', 'process_started'
@@ -31,8 +31,12 @@ WANTED: dict[str, Any] = {
 }
 
 
-def claim_first(connection: StoreConnection, process: Process, wanted: Sequence[StoredRun], limit: int) -> set[str]:
-    """Claim the first runs that are free, and return their fencing tokens.
+def claim_first(
+    connection: StoreConnection, process: Process, wanted: Sequence[StoredRun], limit: int
+) -> dict[str, datetime | None]:
+    """Claim the first runs that are free, and return the minutes of the last successes of their tasks by schedule.
+
+    The keys are their fencing tokens.
 
     A row that another transaction has locked is passed over.
 
@@ -60,7 +64,7 @@ def claim_first(connection: StoreConnection, process: Process, wanted: Sequence[
         LEASE.key: process.seconds,
         **{f'own_{name}': value for name, value in process.row.items()},
     }
-    return set(connection.scalars(_claim_first(connection.dialect), values))
+    return dict(connection.rows(_claim_first(connection.dialect), values))
 
 
 def _next_due(run: StoredRun) -> datetime | None:
@@ -92,6 +96,8 @@ def _claim_first(dialect: Dialect) -> Any:
             last_minute=picked.c.minute,
             attempt=picked.c.attempt,
             retry_reason=null(),
+            # the run before a new one is not tried again
+            will_retry=and_(picked.c.attempt > 1, tasks.c.will_retry),
             next_due=func.coalesce(picked.c.next_due, tasks.c.next_due),
             run_id=picked.c.run_id,
             process=bindparam('new_process', type_=ID),
@@ -99,7 +105,7 @@ def _claim_first(dialect: Dialect) -> Any:
             handed_over_for=picked.c.handed_over_for,
             transactional=False,
         )
-        .returning(tasks.c.app, *(picked.c[name] for name in WANTED))
+        .returning(tasks.c.app, tasks.c.last_success_for, *(picked.c[name] for name in WANTED))
         .cte('claimed')
     )
     own = {name: bindparam(f'own_{name}', type_=processes.c[name].type) for name in OF_PROCESS}
@@ -125,4 +131,4 @@ def _claim_first(dialect: Dialect) -> Any:
             'outcome': bindparam('new_outcome', type_=runs.c.outcome.type),
         },
     ).cte('begun')
-    return StoreConnection.select(claimed, claimed.c.run_id).add_cte(renewed, begun)
+    return StoreConnection.select(claimed, claimed.c.run_id, claimed.c.last_success_for).add_cte(renewed, begun)

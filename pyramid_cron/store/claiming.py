@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice, takewhile
+from itertools import islice
 
-from pyramid_cron.claims import Claimed, NotClaimed, Unavailable
-from pyramid_cron.reports import FAILED, LOCKED, TaskReport
+from pyramid_cron.claims import Claimed
+from pyramid_cron.errors import Unavailable
+from pyramid_cron.not_claimed import NotClaimed
+from pyramid_cron.outcomes import FAILED, LOCKED
+from pyramid_cron.reports import TaskReport
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.acquire import (
     NotSent,
     acquire,
     acquire_first,
     enqueue_within_claim,
-    is_plain,
+    skips,
     why_not_free,
 )
+from pyramid_cron.store.backfill import LeftAlone
 from pyramid_cron.store.circuit_breaker import CircuitOpen
 from pyramid_cron.store.complete import Completion
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.errors import Locked, Refused
 from pyramid_cron.store.failed_ticks import FailedTicks
-from pyramid_cron.store.history import History
+from pyramid_cron.store.history import History, WithoutRun
 from pyramid_cron.store.last_result import of_unsent
 from pyramid_cron.store.missed import notify_missed
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.own_process import OwnProcess
 from pyramid_cron.store.patience import Patience
-from pyramid_cron.store.run import ALREADY_CLAIMED, StoredRun, new_token
+from pyramid_cron.store.run import ALREADY_CLAIMED, StoredRun
+from pyramid_cron.store.run_end import RunEnd
 from pyramid_cron.store.storable import ascii_if_refused
+from pyramid_cron.store.task_results import TaskResults
 from pyramid_cron.store.task_rows import TaskStates
 
 log = logging.getLogger(__name__)
@@ -40,7 +46,7 @@ NOT_ANSWERED = 'the database did not answer whether it was to begin'
 NO_HEARTBEAT = 'its heartbeat could not begin'
 # runs at most that one statement looks at for one that is free
 MOST_LOOKS = 128
-# runs that one transaction enqueues
+# runs that one transaction enqueues, with the minutes that they skip
 LARGEST_BATCH = 500
 
 
@@ -80,6 +86,8 @@ class Claiming:
         except NotSent as exc:
             self._record_not_sent(run, exc)
             raise Unavailable(str(exc), brief=exc.brief) from exc.__cause__
+        except LeftAlone as exc:
+            return exc.not_claimed
         except Locked as exc:
             run.work.add_problem(f'task {run.task.name}: {exc}')
             return NotClaimed(str(exc), level=logging.ERROR, outcome=LOCKED)
@@ -87,16 +95,14 @@ class Claiming:
             self._add_problem(run, exc)
             self._abandon([run], exc)
             raise
-        self._begin(run)
+        self._begin([run], with_since=run.enqueued_id is None and run.backfill is None)
         return None
 
     def claim_first(self, runs: Iterable[StoredRun]) -> Claimed:
         """See :meth:`.SharedClaims.claim_first`."""
         runs = iter(runs)
         first = next(runs)
-        if not is_plain(first):
-            return self._claim_only(first)
-        wanted = [first, *takewhile(is_plain, islice(runs, first.work.looks - 1))]
+        wanted = [first, *islice(runs, first.work.looks - 1)]
         try:
             claimed = self._acquire_first(wanted, 1)
         except Exception as exc:
@@ -108,18 +114,12 @@ class Claiming:
         first.work.looks = min(looks, MOST_LOOKS)
         return Claimed(claimed, not_free)
 
-    def _claim_only(self, run: StoredRun) -> Claimed:
-        """Claim a run by itself, because its claim records more than the run."""
-        run.not_claimed = self.claim(run)
-        return Claimed([run], []) if run.not_claimed is None else Claimed([], [])
-
     def claim_all(self, runs: Sequence[StoredRun]) -> Claimed:
         """See :meth:`.SharedClaims.claim_all`."""
         claimed: list[StoredRun] = []
         not_free: list[StoredRun] = []
-        plain = [run for run in runs if is_plain(run)]
-        for start in range(0, len(plain), LARGEST_BATCH):
-            self._claim_batch(plain[start : start + LARGEST_BATCH], claimed, not_free)
+        for batch in _batches(runs):
+            self._claim_batch(batch, claimed, not_free)
         return Claimed(claimed, not_free)
 
     def _claim_batch(self, runs: list[StoredRun], claimed: list[StoredRun], not_free: list[StoredRun]) -> None:
@@ -145,17 +145,18 @@ class Claiming:
         except BaseException as exc:
             self._abandon(runs, exc)
             raise
-        if claimed and not _is_within_claim(runs[0]):
-            try:
-                self._own.heartbeat.begin(len(claimed))
-            except BaseException:
-                self._abandon_each(claimed, NO_HEARTBEAT)
-                raise
+        if _is_within_claim(runs[0]):
+            # they are enqueued, and end in another process
+            self._notify_missed(claimed)
+        elif claimed:
+            # one statement has returned it
+            self._begin(claimed, with_since=not self._database.dialect.has_writing_ctes)
         return claimed
 
     def _acquire_in_transaction(self, runs: Sequence[StoredRun], most: int) -> list[StoredRun]:
         engine = runs[0].engine
-        one_statement = self._database.dialect.has_writing_ctes and not _is_within_claim(runs[0])
+        only_claims = not _is_within_claim(runs[0]) and not any(map(skips, runs))
+        one_statement = self._database.dialect.has_writing_ctes and only_claims
         with self._database.autocommit() if one_statement else self._database.begin() as connection:
             claimed = acquire_first(connection, self._own.process, runs, most, self._failed_ticks)
             if claimed and engine is not None and engine.within_claim:
@@ -169,21 +170,43 @@ class Claiming:
 
     def _acquire(self, run: StoredRun) -> bool:
         with self._database.begin() as connection:
-            return acquire(connection, self._own.process, run, self._failed_ticks)
+            return acquire(connection, self._own.process, run, self._failed_ticks, self._options)
 
-    def _begin(self, run: StoredRun) -> None:
-        """Begin the heartbeats of a run that is claimed, and report the minutes that it skips."""
+    def _begin(self, claimed: Sequence[StoredRun], with_since: bool) -> None:
+        """Begin the heartbeats of runs that are claimed, and report the minutes that they skip.
+
+        :param with_since: whether to read the last successes of their tasks.
+        """
+        heartbeat = self._own.heartbeat
         try:
-            self._own.heartbeat.begin()
+            heartbeat.begin(len(claimed))
         except BaseException:
-            self._completion.abandon(run, NO_HEARTBEAT, has_begun=False)
+            self._abandon_each(claimed, NO_HEARTBEAT)
             raise
         try:
+            if with_since:
+                self._read_since(claimed)
+            self._notify_missed(claimed)
+        except BaseException:
+            self._abandon_each(claimed, 'it was interrupted before it began')
+            heartbeat.end(len(claimed), after_beat=True)
+            raise
+
+    def _read_since(self, claimed: Sequence[StoredRun]) -> None:
+        """Read the last successes of tasks that run here.
+
+        Not before the claim, when another process may run them. Nor in its transaction: a SELECT that is interrupted
+        there keeps SQLite's lock until its cursor is collected.
+        """
+        here = [run for run in claimed if run.engine is None]
+        if here:
+            with self._database.autocommit() as connection:
+                for run in here:
+                    run.since = TaskStates(connection).last_success_for(run.task.name)
+
+    def _notify_missed(self, claimed: Sequence[StoredRun]) -> None:
+        for run in claimed:
             notify_missed(self._options, run.task, run.decision.missed)
-        except BaseException:
-            self._completion.abandon(run, 'it was interrupted before it began', has_begun=False)
-            self._own.heartbeat.end(after_beat=True)
-            raise
 
     def _add_problem(self, run: StoredRun, exc: BaseException) -> None:
         if isinstance(exc, Unavailable):
@@ -203,19 +226,20 @@ class Claiming:
             self._completion.abandon(run, reason, has_begun=False)
             if run.enqueued_id is None:
                 # for another claim: this one is released under its token
-                run.run_id = new_token()
+                run.renew_token()
 
     def _record_not_sent(self, run: StoredRun, exc: NotSent) -> None:
         """Record that a run could not be enqueued. Its claim is rolled back, and the next tick finds it as missed."""
         minute = run.minute
         if minute is None:
             return
-        task, error = run.task.name, TaskReport(run.task.name, FAILED, exception=exc.__cause__).error
+        task = run.task.name
+        end = RunEnd.of(TaskReport(task, FAILED, exception=exc.__cause__)).scrubbed(self._database.scrub)
 
         def record() -> None:
             with self._database.begin() as connection:
-                TaskStates(connection).record_outcome(task, **of_unsent(minute, clock.now(), error))
-                History(connection).record_without_run(task, [minute], FAILED, str(exc))
+                TaskResults(connection).record_outcome(task, **of_unsent(minute, clock.now(), end.error, end.reason))
+                History(connection).record_without_run([WithoutRun(task, [minute], FAILED, str(exc))])
 
         try:
             ascii_if_refused(record)
@@ -225,3 +249,17 @@ class Claiming:
 
 def _is_within_claim(run: StoredRun) -> bool:
     return run.engine is not None and run.engine.within_claim
+
+
+def _batches(runs: Sequence[StoredRun]) -> Iterator[list[StoredRun]]:
+    """Yield runs, at least one, in lists that one transaction each enqueues: fewer where they skip many minutes."""
+    batch: list[StoredRun] = []
+    rows = 0
+    for run in runs:
+        own = 1 + skips(run)
+        if batch and rows + own > LARGEST_BATCH:
+            yield batch
+            batch, rows = [], 0
+        batch.append(run)
+        rows += own
+    yield batch

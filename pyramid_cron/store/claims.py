@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any
 
-from pyramid_cron.claims import Claimed, Delivery, Found, NotClaimed, Unavailable
-from pyramid_cron.reports import FAILED, LOCKED, OK, QUEUED, SKIPPED, TaskReport
+from pyramid_cron.claims import RUN_HERE, Backfill, ByHand, Claimed, Delivery, Found
+from pyramid_cron.errors import Unavailable
+from pyramid_cron.history_entries import BACKFILL
+from pyramid_cron.not_claimed import NotClaimed
+from pyramid_cron.outcomes import COMMITTED, FAILED, LOCKED, OK, QUEUED
+from pyramid_cron.reports import TaskReport
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.claiming import Claiming
 from pyramid_cron.store.complete import Completion
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.failed_ticks import FailedTicks
-from pyramid_cron.store.history import History
 from pyramid_cron.store.last_result import with_failures
-from pyramid_cron.store.missed import notify_missed, skip_minutes
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.own_process import OwnProcess
 from pyramid_cron.store.patience import Patience
@@ -28,11 +30,16 @@ from pyramid_cron.store.pruning import Pruning
 from pyramid_cron.store.reap import Reaper
 from pyramid_cron.store.requested_runs import RequestedRuns
 from pyramid_cron.store.run import StoredRun
+from pyramid_cron.store.run_outputs import RunOutputs
 from pyramid_cron.store.run_sessions import RunSessions, end_session
+from pyramid_cron.store.sending_again import SendingAgain
 from pyramid_cron.store.storable import ascii_if_refused
+from pyramid_cron.store.task_claims import TaskClaims
+from pyramid_cron.store.task_results import TaskResults
 from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.tick_work import TickWork
 from pyramid_cron.store.ticks import Ticks
+from pyramid_cron.store.unclaimed_runs import UnclaimedRuns
 from pyramid_cron.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -59,16 +66,19 @@ class StoreClaims:
         self.database = database
         self.options = options
         self.failed_ticks = failed_ticks
-        self._monotonic = monotonic
+        self.monotonic = monotonic
         self._patience = Patience(monotonic, sleep)
         self._completion = Completion(database, monotonic, sleep)
         self.own = OwnProcess(options.lease, self._beat)
+        self.outputs = RunOutputs(database, options.keep_log, options.zone)
         self._claiming = Claiming(database, options, self.own, self._completion, failed_ticks, self._patience)
+        self._unclaimed = UnclaimedRuns(database, options, failed_ticks, self._claiming)
         make_run = partial(StoredRun, self)
         self._late = self._completion.late
         reaper = Reaper(database, options, lambda: self.own.process.namespace, self._late)
         self._poll = Poll(database, options, reaper, make_run, self._patience, self.failed_ticks, self._late)
         self._requested = RequestedRuns(database, options, reaper, make_run)
+        self._sending_again = SendingAgain(database)
         self._pruning = Pruning(database, options.keep_history, monotonic, sleep)
         self._sessions = RunSessions(database, options, self._completion, monotonic)
 
@@ -110,20 +120,32 @@ class StoreClaims:
         with self.database.autocommit() as connection:
             Ticks(connection).finish(minute, problem)
 
-    def named(
-        self, tasks: Tasks, names: Collection[str], requested_by: str | None = None, enqueue: bool = False
-    ) -> Found:
+    def named(self, tasks: Tasks, names: Collection[str], by_hand: ByHand = RUN_HERE) -> Found:
         wanted = tasks.named(names)
         instant = clock.current_minute()
 
         def prepare() -> list[StoredRun]:
             self._requested.prepare(tasks, wanted)
             return [
-                StoredRun(self, task, None, requested_by=requested_by, engine=task.engine if enqueue else None)
+                StoredRun(self, task, None, requested_by=by_hand.requested_by, engine=by_hand.engine_of(task))
                 for task in wanted
             ]
 
         found = self._found(prepare, TickWork(instant), 'manual')
+        return found._replace(finish=partial(self._pruning.after_run, instant))
+
+    def backfill(self, tasks: Tasks, backfill: Backfill, by_hand: ByHand = RUN_HERE) -> Found:
+        [task] = tasks.named([backfill.task])
+        instant = clock.current_minute()
+
+        def prepare() -> list[StoredRun]:
+            self._requested.prepare(tasks, [task])
+            engine = by_hand.engine_of(task)
+            # one that is enqueued has a key of its own, which no message of a tick for that minute has
+            minute = backfill.minute if engine is None else None
+            return [StoredRun(self, task, minute, requested_by=by_hand.requested_by, engine=engine, backfill=backfill)]
+
+        found = self._found(prepare, TickWork(instant), BACKFILL)
         return found._replace(finish=partial(self._pruning.after_run, instant))
 
     def delivered(self, tasks: Tasks, delivery: Delivery, catch_up: timedelta) -> Found:
@@ -135,7 +157,7 @@ class StoreClaims:
     def _found(self, find: Callable[[], list[StoredRun]], work: TickWork, trigger: str) -> Found:
         """Return the runs that a function finds, or why they could not be found."""
         self.database.breaker.close()
-        began = self._monotonic()
+        began = self.monotonic()
         try:
             try:
                 runs = self._written_and(find)
@@ -148,7 +170,8 @@ class StoreClaims:
             return Found([], exc)
         for run in runs:
             run.work, run.found_at, run.trigger = work, began, trigger
-        return Found(runs)
+        again = [run for run in runs if run.sent_after is not None]
+        return Found([run for run in runs if run.sent_after is None] if again else runs, again=again)
 
     def _written_and(self, find: Callable[[], list[StoredRun]]) -> list[StoredRun]:
         # only what holds a task: the heartbeat writes the history
@@ -175,8 +198,16 @@ class StoreClaims:
     def mark_enqueued(self, runs: Collection[StoredRun]) -> None:
         """See :meth:`.SharedClaims.mark_enqueued`."""
         with self.database.one_statement() as connection:
-            TaskStates(connection).mark_all_enqueued({run.task.name: run.run_id for run in runs})
+            TaskClaims(connection).mark_all_enqueued({run.task.name: run.run_id for run in runs})
         self.own.heartbeat.end(len(runs))
+
+    def claim_again(self, runs: Sequence[StoredRun]) -> Sequence[StoredRun]:
+        """See :meth:`.SharedClaims.claim_again`."""
+        return self._sending_again.claim(runs)
+
+    def send_again_later(self, failed: Mapping[StoredRun, str]) -> None:
+        """See :meth:`.SharedClaims.send_again_later`."""
+        self._sending_again.give_back(failed)
 
     def joined(self, run: StoredRun, request: Any) -> AbstractContextManager[None]:
         """See :meth:`.Run.joined`."""
@@ -188,14 +219,41 @@ class StoreClaims:
             report = end_session(run, report)
             # together with the claim it was either enqueued or not claimed
             enqueued = run.engine is not None and run.engine.within_claim and report.outcome == QUEUED
-            if not enqueued and (report.outcome != OK or not run.is_committed):
+            if not enqueued and (report.outcome not in COMMITTED or not run.is_committed):
                 report = self._completion.complete(run, report, is_last)
+            elif not enqueued:
+                self._completion.write_output(run)
         except BaseException:
             self._completion.abandon(run, 'its end could not be recorded')
             raise
         finally:
             self._end_heartbeat()
+            self.outputs.end(run.run_id)
+        if report.outcome == OK:
+            return self._with_recovery(run, report)
         return report if run.state is None else with_failures(report, run.state)
+
+    def _with_recovery(self, run: StoredRun, report: TaskReport) -> TaskReport:
+        """Return the report of a success with the time since which the task had failed, if it is this run's to report.
+
+        One process removes that time from the row, and it stays there if the process dies before: then the next success
+        of the task finds it.
+        """
+        if run.state is not None and run.state.failed_since is None:
+            return report
+        try:
+            with self.database.autocommit() as connection:
+                row = TaskStates(connection).get(run.task.name)
+                since = None if row is None else row.failed_since
+                if row is None or since is None or not TaskResults(connection).recover(run.task.name):
+                    return report
+        except Unavailable as exc:
+            log.warning('it cannot be recorded that task %s is well again: %s', run.task.name, exc)
+            return report
+        if row.failed_runs == 0 or not row.failing(row.first_seen).has_alarmed(run.task.tolerate):
+            # a run has not failed if a further attempt of it has skipped
+            return report
+        return report._replace(failed_since=datetime.fromtimestamp(since, timezone.utc))
 
     def _end_heartbeat(self) -> None:
         """End the heartbeat of a run, after a beat that writes what is left: no other process does for a living one."""
@@ -210,31 +268,22 @@ class StoreClaims:
             self._late.write()
         finally:
             self._end_heartbeat()
+            self.outputs.end(run.run_id)
 
     def skip(self, run: StoredRun, reason: str) -> None:
         """See :meth:`.Run.skip`."""
-        if run.minute is None:
-            return
-        try:
-            skipped = ascii_if_refused(partial(self._record_skipped, run, run.minute, reason))
-        except Unavailable as exc:
-            log.warning('it cannot be recorded that task %s is skipped: %s', run.task.name, exc)
-        else:
-            if skipped:
-                notify_missed(self.options, run.task, run.decision.missed)
+        self._unclaimed.skip(run, reason)
 
-    def _record_skipped(self, run: StoredRun, minute: datetime, reason: str) -> bool:
-        with self.database.begin() as connection:
-            skipped = skip_minutes(connection, run.task, minute, run.decision, run.state, self.failed_ticks)
-            if skipped:
-                History(connection).record_without_run(run.task.name, [minute], SKIPPED, reason)
-        return skipped
+    def wait(self, run: StoredRun, minute: datetime) -> NotClaimed | None:
+        """See :meth:`.Run.wait`."""
+        return self._unclaimed.wait(run, minute)
 
     def _beat(self) -> bool:
-        """Renew the lease, and return whether the end of a run is left that cannot be written yet."""
+        """Renew the lease, read which runs are to end, and return whether an end is left that cannot be written yet."""
         self.database.breaker.close()
         self._late.write()
         self.database.breaker.close_if_locked()
         with self.database.begin() as connection:
-            self.own.process.renew(connection)
+            self.own.process.renew_and_read_stops(connection)
+        self.outputs.write(self.own.process.id)
         return bool(self._late)

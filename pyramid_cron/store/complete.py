@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from sqlalchemy import func
 
-from pyramid_cron.claims import Unavailable
-from pyramid_cron.errors import CronError
-from pyramid_cron.reports import FAILED, LOST, OK, QUEUED, TaskReport
+from pyramid_cron.errors import CronError, Unavailable
+from pyramid_cron.expected import with_good_run
+from pyramid_cron.outcomes import COMMITTED, FAILED, LOST, OK, QUEUED, STOPPED
+from pyramid_cron.reports import TaskReport
 from pyramid_cron.schedules import clock
+from pyramid_cron.store import backfill
 from pyramid_cron.store.circuit_breaker import NotAnswering
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.end_statement import end_at_once
 from pyramid_cron.store.errors import Refused
 from pyramid_cron.store.history import History
+from pyramid_cron.store.joining import of_commit, of_end_apart
 from pyramid_cron.store.last_result import of_end, of_failure, of_unsent
 from pyramid_cron.store.late import Late
+from pyramid_cron.store.live_outputs import KeptOutput, kept_output
 from pyramid_cron.store.run import StoredRun
 from pyramid_cron.store.run_end import Ending, RunEnd
 from pyramid_cron.store.schema import tasks
-from pyramid_cron.store.task_rows import TaskStates
+from pyramid_cron.store.storable import ascii_if_refused
+from pyramid_cron.store.task_claims import TaskClaims
 from pyramid_cron.store.task_state import UNSENT
 from pyramid_cron.store.ticks import LAST_MINUTE
 
@@ -72,8 +76,14 @@ class Completion:
         ended = self._monotonic()
         release = partial(_release, run, ended)
         has_history = run.engine is None or report.outcome != QUEUED
-        at_once = partial(_end_at_once, run, ended, is_last) if self._ends_at_once and has_history else None
-        ending = Ending(run.task.name, run.run_id, RunEnd.of(report), release, has_history, at_once)
+        at_once, afterwards = None, None
+        if run.backfill is not None and report.outcome in backfill.MAKE_GOOD:
+            afterwards = partial(backfill.make_good, run=run)
+        elif self._ends_at_once and has_history:
+            at_once = partial(_end_at_once, run, ended, is_last)
+        joined = of_end_apart(run.joined_session, report.outcome) if run.engine is None else None
+        end = RunEnd.of(report)._replace(joined=joined, **kept_output(run.output, self._database.scrub)._asdict())
+        ending = Ending(run.task.name, run.run_id, end, release, has_history, at_once, afterwards)
         try:
             self._write_repeatedly(ending, ended)
         finally:
@@ -95,18 +105,41 @@ class Completion:
             self._sleep(REPEAT_INTERVAL)
 
     def write_end(self, connection: StoreConnection, run: StoredRun, seconds: float) -> bool:
-        """Record that a run has succeeded in the transaction of its task, and return whether the row was still its own.
+        """Record that a run has succeeded, or has ended because it was stopped, in the transaction of its task.
 
         :param seconds: how long it took.
+        :return: whether the row was still its own.
         """
-        end = RunEnd(OK, seconds)
+        end = RunEnd(OK, seconds) if run.stopped is None else RunEnd(STOPPED, seconds, run.stopped.reason)
+        end = end._replace(joined=of_commit(run.joined_session))
+        output = kept_output(run.output, self._database.scrub)
+        if output.is_ascii:
+            # what the database refuses would roll the task back
+            end = end._replace(**output._asdict())
+            run.written_output = output
         ended = self._monotonic()
-        if self._ends_at_once and _end_at_once(run, ended, False, connection, end):
+        if self._ends_at_once and run.backfill is None and _end_at_once(run, ended, False, connection, end):
             return True
         if not _release(run, ended, connection, end, True):
             return False
         History(connection).end(run.run_id, **end._asdict())
+        if end.outcome == OK:
+            backfill.make_good(connection, run)
         return True
+
+    def write_output(self, run: StoredRun) -> None:
+        """Record what the commit of a task, which holds the end of its run, did not have of the output."""
+        output = kept_output(run.output, self._database.scrub)
+        if output == run.written_output:
+            return
+        try:
+            ascii_if_refused(partial(self._write_output, run.run_id, output))
+        except Unavailable as exc:
+            log.warning('the output of task %s is not recorded: %s', run.task.name, exc)
+
+    def _write_output(self, run_id: str, output: KeptOutput) -> None:
+        with self._database.one_statement() as connection:
+            History(connection).record_output(run_id, **output._asdict())
 
     def abandon(self, run: StoredRun, reason: str, has_begun: bool = True) -> None:
         """Queue the record of a run that will not end.
@@ -116,15 +149,19 @@ class Completion:
         ended, run_id = self._monotonic(), run.run_id
 
         def release(connection: StoreConnection, end: RunEnd, wait: bool) -> bool:
-            states, task = TaskStates(connection), run.task.name
+            claims, task = TaskClaims(connection), run.task.name
+            if run.backfill is not None:
+                values = backfill.values_of_end(run, run.backfill.minute, end)
+                return claims.release(task, run_id, wait, **values)
             values = of_failure(LOST, run.minute, clock.now())
             if run.minute is None:
-                return states.release(task, run_id, wait, **values)
+                return claims.release(task, run_id, wait, **values)
             if has_begun:
-                return states.reap(task, run_id, **values, **_until(run, ended))
-            return states.release(task, run_id, wait, retry_reason=LOST, **values)
+                return claims.reap(task, run_id, **values, **_until(run, ended))
+            return claims.release(task, run_id, wait, retry_reason=LOST, will_retry=True, **values)
 
-        end = RunEnd(LOST, ended - run.found_at, reason)
+        output = kept_output(run.output, self._database.scrub)
+        end = RunEnd(LOST, ended - run.found_at, reason, **output._asdict())
         self.late.add(Ending(run.task.name, run_id, end, release))
 
 
@@ -133,10 +170,10 @@ def _release(run: StoredRun, ended: float, connection: StoreConnection, end: Run
 
     :param ended: when it ended, on the monotonic clock.
     """
-    states = TaskStates(connection)
+    claims = TaskClaims(connection)
     if end.outcome == QUEUED:
-        return states.mark_enqueued(run.task.name, run.run_id)
-    return states.release(run.task.name, run.run_id, wait, **_values(run, ended, end))
+        return claims.mark_enqueued(run.task.name, run.run_id)
+    return claims.release(run.task.name, run.run_id, wait, **_values(run, ended, end))
 
 
 def _end_at_once(run: StoredRun, ended: float, is_last: bool, connection: StoreConnection, end: RunEnd) -> bool:
@@ -151,32 +188,41 @@ def _end_at_once(run: StoredRun, ended: float, is_last: bool, connection: StoreC
 def _values(run: StoredRun, ended: float, end: RunEnd) -> dict[str, Any]:
     """Return the values of the row of the task of a run that has ended, or that could not be enqueued."""
     values = _until(run, ended)
+    if run.backfill is not None:
+        return values | backfill.values_of_end(run, run.backfill.minute, end)
+    will_retry = False
     if run.engine is None:
-        values |= of_end(end, run.minute, clock.now())
-        retry = FAILED if end.outcome == FAILED and run.attempt <= run.task.retries else None
+        values |= of_end(end, run.minute, clock.now(), run.attempt, run.state)
+        if end.outcome == OK and run.state is not None:
+            # as the tick has found them: the run was claimed after that, and that one of another process is left out
+            # decides nothing
+            values['good_seconds'] = with_good_run(run.state.good_seconds, end.seconds)
+        will_retry = end.outcome == FAILED and run.will_retry(ended)
+        # of a stopped run as well, because servers with older code know no other word for it
+        retry = FAILED if will_retry or (end.outcome == STOPPED and run.goes_on()) else None
+        wait = run.task.retry_waits[run.attempt - 1] if will_retry and run.task.retry_waits else None
+        if run.stopped is not None:
+            values['stop_requested_by'] = run.stopped.requested_by
     else:
-        values |= of_unsent(run.minute, clock.now(), end.error)
-        retry = UNSENT
+        values |= of_unsent(run.minute, clock.now(), end.error, end.reason)
+        retry, wait = UNSENT, None
     if run.minute is not None:
-        values['retry_reason'] = retry
+        values |= {'retry_reason': retry, 'retry_wait': None if wait is None else wait.total_seconds()}
+        if end.outcome == FAILED:
+            values['will_retry'] = will_retry
     return values
 
 
 def _until(run: StoredRun, ended: float) -> dict[str, Any]:
     """Return the values of a row that record until which minute a run lasted, in a process that has its task.
 
-    The task does not owe the minutes up to then, unless the run was one by name.
+    The task does not owe the minutes up to then, unless the run was one by name or a backfill.
     """
     # the clocks of workers and commands are not that of the ticks, and an enqueued run may have waited for long
-    if run.minute is None:
+    if run.owed_minute is None:
         return {'last_seen': LAST_MINUTE_OR_SEEN}
-    until = _end_minute(run, ended) if run.enqueued_id is None else LAST_MINUTE
+    until = run.end_minute(ended) if run.enqueued_id is None else LAST_MINUTE
     return {'last_seen': until, 'busy_until': until}
-
-
-def _end_minute(run: StoredRun, ended: float) -> datetime:
-    """Return the minute in which a run ended, by the clock of its tick."""
-    return clock.minute_of(run.work.minute + timedelta(seconds=ended - run.found_at))
 
 
 def _corrected(run: StoredRun, report: TaskReport, recorded: str | None) -> TaskReport:
@@ -187,9 +233,10 @@ def _corrected(run: StoredRun, report: TaskReport, recorded: str | None) -> Task
     if recorded == report.outcome:
         # an attempt before this one was committed, and only the database's answer was lost
         return report
-    if recorded == OK:
+    if recorded in COMMITTED:
         log.warning('task %s was committed, although the database did not confirm it', run.task.name)
-        return TaskReport(run.task.name, OK, report.seconds)
+        reason = run.stopped.reason if run.stopped is not None and recorded == STOPPED else None
+        return TaskReport(run.task.name, recorded, report.seconds, reason)
     if isinstance(report.exception, Fenced):
         return report
     fenced = Fenced() if recorded is not None else Fenced(FORGOTTEN)

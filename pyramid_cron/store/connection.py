@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timezone
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -145,6 +146,19 @@ class StoreConnection:
         """Return an INSERT of rows of the application that skips those whose key exists."""
         return _with_app(self.dialect.insert_new(table), table)
 
+    def insert_all_new(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        """Insert rows of the application, except rows with a key that exists.
+
+        That is one statement where a parameter can be a list.
+
+        :param rows: the values of the same columns each, at least one.
+        """
+        if self.dialect.has_arrays:
+            statement = _insert_lists(self.dialect, table, tuple(rows[0]))
+            self.execute(statement, of_lists({name: [row[name] for row in rows] for name in rows[0]}))
+        else:
+            self.execute(self.insert_new(table), rows)
+
     @staticmethod
     def in_any_application(table: Table) -> Exists:
         """Return the condition that any application has such a row: for processes, which several of them can share."""
@@ -216,6 +230,13 @@ def lists(kinds: dict[str, Any]) -> Any:
 def of_lists(values: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """Return the parameters of :func:`lists`."""
     return {f'list_of_{name}': list(column) for name, column in values.items()}
+
+
+@cache
+def _insert_lists(dialect: Dialect, table: Table, names: tuple[str, ...]) -> Any:
+    listed = lists({name: table.c[name].type for name in names})
+    new = StoreConnection.select_new(*(listed.c[name] for name in names)).select_from(listed)
+    return dialect.insert_new(table).from_select(['app', *names], new)
 
 
 def _with_app(statement: Any, table: Table) -> Any:

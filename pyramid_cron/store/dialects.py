@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from sqlalchemy import DateTime, Float, insert
+from sqlalchemy import DateTime, Float, Text, insert
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
@@ -146,6 +146,8 @@ def _is_mariadb(dialect: Any) -> bool:
 
 # of an instant in UTC without its zone, which not every database has
 INSTANT = DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')
+# of more than the 65,535 bytes of MySQL's TEXT
+LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), 'mysql', 'mariadb')
 
 # names compare by their bytes, as in the other databases. To utf8mb4_bin, a name with a blank at its end is the same
 CHARSET = 'utf8mb4'

@@ -12,8 +12,8 @@ from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.history import values_of_end
 from pyramid_cron.store.run_end import RunEnd
 from pyramid_cron.store.schema import runs, tasks
+from pyramid_cron.store.task_claims import RELEASED
 from pyramid_cron.store.task_conditions import HOLDS_RUN, THIS_RUN, of_run
-from pyramid_cron.store.task_rows import RELEASED
 from pyramid_cron.store.ticks import finish, of_finish
 
 
@@ -25,15 +25,17 @@ def end_at_once(
     Nothing is changed if the row does not hold the fencing token, or if another transaction has locked the row of the
     history.
 
-    :param values: the new values of the row of the task, as of :meth:`.TaskStates.release`.
+    :param values: the new values of the row of the task, and parameters, as of :meth:`.TaskClaims.release`.
     :param tick: the minute of the tick that has done all of its work with this run, ``None`` if it has not.
     """
     values |= RELEASED
     computed = {name: value for name, value in values.items() if isinstance(value, ColumnElement)}
-    plain = {name: value for name, value in values.items() if name not in computed}
+    plain = {name: value for name, value in values.items() if name in tasks.c and name not in computed}
     ended = values_of_end(**end._asdict())
     statement = _end(tuple(plain), tuple(computed.items()), tuple(ended), tick is not None)
     parameters = of_run(task, run_id) | {f'new_{name}': value for name, value in plain.items()}
+    # of the expressions
+    parameters |= {name: value for name, value in values.items() if name not in tasks.c}
     parameters |= {f'end_{name}': value for name, value in ended.items()}
     if tick is not None:
         parameters |= of_finish(tick)

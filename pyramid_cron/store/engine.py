@@ -10,13 +10,13 @@ from pyramid.path import DottedNameResolver
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.exc import NoSuchModuleError
 
+from pyramid_cron.callables import dotted_path
 from pyramid_cron.store.conceal import conceal
 from pyramid_cron.store.dialects import MOST_SECONDS, SQLITE, dialect_of
 from pyramid_cron.store.errors import error_codes
 from pyramid_cron.store.sqlite_file import is_in_memory, sqlite_file
 from pyramid_cron.store.time_limit import limit_waits
 from pyramid_cron.store.url import EXAMPLE, parse_url
-from pyramid_cron.tasks import dotted_path
 
 BAD_OPTION = (
     'bad setting cron.store: SQLAlchemy or the driver refuses an option in its URL, behind the ?: compare names and '

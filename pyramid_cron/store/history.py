@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from sqlalchemy import ColumnElement, and_, case, literal, or_
 
-from pyramid_cron.reports import RUNNING
+from pyramid_cron.outcomes import QUEUED, RUNNING
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.errors import Locked
@@ -18,11 +18,15 @@ from pyramid_cron.store.task_conditions import THIS_RUN
 
 NAMESPACE = UUID('6f3c1f0e-5b1f-4a1e-9d0a-3f6a4f0c9c53')
 
+# columns that the end of a run leaves as they are if there is nothing for them
+OUTPUT = ('note', 'log')
+
 # built once, because each run executes them
 IS_THIS_RUN = runs.c.id == THIS_RUN
 INSERT = StoreConnection.insert(runs)
 UPDATE = StoreConnection.update(runs).where(IS_THIS_RUN)
 SELECT_OUTCOME = StoreConnection.select(runs, runs.c.outcome).where(IS_THIS_RUN)
+SELECT_REASON = StoreConnection.select(runs, runs.c.reason).where(IS_THIS_RUN)
 # from a subquery of its own, because MySQL updates no table that it selects from
 UNLOCKED = StoreConnection.select(runs, runs.c.id).where(IS_THIS_RUN).with_for_update(skip_locked=True).subquery()
 UPDATE_UNLOCKED = StoreConnection.update(runs).where(runs.c.id.in_(UNLOCKED.select()))
@@ -37,6 +41,32 @@ class Pruned(NamedTuple):
 
     number: int
     until: datetime | None
+
+
+class WithoutRun(NamedTuple):
+    """Minutes at which a task was due and did not run.
+
+    :param task: its name.
+    :param minutes: the minutes, aware.
+    :param outcome: missed, skipped, paused, or failed if it could not be enqueued.
+    :param reason: why it did not run.
+    """
+
+    task: str
+    minutes: Collection[datetime]
+    outcome: str
+    reason: str
+
+
+class Enqueued(NamedTuple):
+    """The record of a run that was enqueued and that no worker has begun.
+
+    :param requested_by: the user that requested it, if known.
+    :param attempt: how many times the task then begins for its minute.
+    """
+
+    requested_by: str | None
+    attempt: int
 
 
 class History:
@@ -62,6 +92,11 @@ class History:
         values |= {'outcome': RUNNING, 'started': clock.now()}
         self._connection.execute(self._connection.update(runs).where(runs.c.id == enqueued_id), values)
 
+    def record_wait(self, run_id: str, reason: str) -> None:
+        """Record why a queued run has not begun. Its end replaces that."""
+        waits = self._connection.update(runs).where(IS_THIS_RUN, runs.c.outcome == QUEUED)
+        self._connection.execute(waits, {THIS_RUN.key: run_id, 'reason': reason})
+
     def end(self, run_id: str, wait: bool = True, **values: Any) -> None:
         """Record how a run has ended.
 
@@ -75,21 +110,54 @@ class History:
         if skips and changed == 0 and self.outcome_of(run_id) is not None:
             raise Locked
 
+    def record_output(self, run_id: str, **values: Any) -> None:
+        """Record the output of a run that has ended.
+
+        :param values: the fields of a :class:`.KeptOutput`.
+        """
+        self._connection.execute(UPDATE, _without_none(values) | {THIS_RUN.key: run_id})
+
     def outcome_of(self, run_id: str) -> str | None:
         """Return the outcome of a run, ``None`` if there is no record of it."""
         found: str | None = self._connection.scalar(SELECT_OUTCOME, {THIS_RUN.key: run_id})
         return found
 
-    def minute_of(self, run_id: str) -> datetime | None:
-        """Return the minute that a run is for, ``None`` for a run by name, and without a record."""
-        found: datetime | None = self._connection.scalar(
-            self._connection.select(runs, runs.c.scheduled_for).where(runs.c.id == run_id)
-        )
+    def reason_of(self, run_id: str) -> str | None:
+        """Return the reason that is recorded of a run, ``None`` without one."""
+        found: str | None = self._connection.scalar(SELECT_REASON, {THIS_RUN.key: run_id})
         return found
 
-    def record_without_run(self, task: str, minutes: Iterable[datetime], outcome: str, reason: str) -> None:
-        """Record minutes at which a task was due and did not run, each once, whatever other processes record."""
-        now = clock.now()
+    def request_of(self, run_id: str) -> tuple[datetime | None, str | None]:
+        """Return the minute that a run is for, and its trigger.
+
+        Both are ``None`` without a record; the minute is ``None`` for a run by name, too.
+        """
+        query = self._connection.select(runs, runs.c.scheduled_for, runs.c.trigger).where(runs.c.id == run_id)
+        row = next(iter(self._connection.rows(query)), None)
+        return (None, None) if row is None else (row.scheduled_for, row.trigger)
+
+    def enqueued(self, run_id: str) -> Enqueued | None:
+        """Return what is known of a run that was enqueued, ``None`` without a record of it."""
+        query = self._connection.select(runs, runs.c.requested_by, runs.c.attempt).where(runs.c.id == run_id)
+        return next((Enqueued(*row) for row in self._connection.rows(query)), None)
+
+    def make_good(self, task: str, minute: datetime, user: str) -> None:
+        """Record in the entries of what went wrong for a minute that a backfill was ok.
+
+        :param user: the user that requested it, empty if that is not known.
+        """
+        # the name not as it is: without statistics SQLite would read all runs of a task
+        is_wrong = and_(runs.c.task + '' == task, runs.c.scheduled_for == minute, runs.c.not_good.is_not(None))
+        self._connection.execute(
+            self._connection.update(runs).where(is_wrong), {'made_good_by': user, 'not_good': None}
+        )
+
+    def record_without_run(self, skipped: Iterable[WithoutRun], at: datetime | None = None) -> None:
+        """Record minutes at which tasks were due and did not run, each once, whatever other processes record.
+
+        :param at: when they were skipped, now by default.
+        """
+        now = clock.now() if at is None else at
         rows = [
             {
                 'id': _id_without_run(self._connection.app, task, minute, outcome),
@@ -103,10 +171,11 @@ class History:
                 'not_good': NOT_GOOD.get(outcome),
                 'reason': reason,
             }
+            for task, minutes, outcome, reason in skipped
             for minute in minutes
         ]
         if rows:
-            self._connection.execute(self._connection.insert_new(runs), rows)
+            self._connection.insert_all_new(runs, rows)
 
     def rename(self, old: str, new: str, limit: int) -> int:
         """Move some of the runs of a task to another name, the newest first, and return how many.
@@ -168,7 +237,12 @@ def values_of_end(outcome: str, **values: Any) -> dict[str, Any]:
 
     :param values: the other fields of a :class:`.RunEnd`.
     """
-    return values | {'outcome': outcome, 'not_good': NOT_GOOD.get(outcome), 'finished': clock.now()}
+    output = _without_none({name: values.pop(name) for name in OUTPUT if name in values})
+    return values | output | {'outcome': outcome, 'not_good': NOT_GOOD.get(outcome), 'finished': clock.now()}
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _id_without_run(app: str, task: str, minute: datetime, outcome: str) -> str:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-from pyramid_cron.claims import Unavailable
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.printable import message
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.run_end import Ending

@@ -6,18 +6,21 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import BindParameter, Double, bindparam, or_
+from sqlalchemy import BindParameter, Double, and_, bindparam, or_
 
 from pyramid_cron.printable import message
+from pyramid_cron.stopping import StopRequest
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import NOW, database_clock
 from pyramid_cron.store.liveness import PidNamespace
 from pyramid_cron.store.schema import NEEDS_ATTENTION, processes, tasks
+from pyramid_cron.store.stop_requests import read_stops, with_stop
+from pyramid_cron.store.task_conditions import HOLDS_RUN, of_run
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +35,18 @@ THIS_PROCESS = bindparam('this_process', type_=processes.c.id.type)
 # in seconds
 LEASE: BindParameter[float] = bindparam('lease', type_=Double())
 LEASE_UNTIL = NOW + LEASE
-RENEW = StoreConnection.update(processes).where(processes.c.id == THIS_PROCESS).values(lease_until=LEASE_UNTIL)
+IS_THIS_PROCESS = processes.c.id == THIS_PROCESS
+RENEW = StoreConnection.update(processes).where(IS_THIS_PROCESS).values(lease_until=LEASE_UNTIL)
+KNOWN_STOPS = bindparam('known_stops', type_=processes.c.stops.type)
+HAS_KNOWN_STOPS = and_(IS_THIS_PROCESS, processes.c.stops.is_not_distinct_from(KNOWN_STOPS))
+RENEW_IF_KNOWN = StoreConnection.update(processes).where(HAS_KNOWN_STOPS).values(lease_until=LEASE_UNTIL)
+SELECT_STOPS = StoreConnection.select(processes, processes.c.stops).where(IS_THIS_PROCESS)
+# the process that has a run in progress
+RUNS_IT = processes.c.id == StoreConnection.select(tasks, tasks.c.process).where(HOLDS_RUN).scalar_subquery()
+UPDATE_STOPS = StoreConnection.update(processes).where(RUNS_IT)
+SELECT_STOPS_OF_RUN = StoreConnection.select(processes, processes.c.stops).where(RUNS_IT)
+# changes nothing, and is a write: SQLite has to begin with one
+LOCK = UPDATE_STOPS.values(pid=processes.c.pid)
 INSERT = StoreConnection.insert(processes).values(lease_until=LEASE_UNTIL)
 
 
@@ -50,12 +64,24 @@ class Process:
         seen = self.namespace.look(self.pid)
         self.started = None if seen is None else seen.started
         self.seconds = seconds
+        #: the requests that runs of it end, by the fencing tokens of the runs, as the last heartbeat has found them
+        self.stops: Mapping[str, StopRequest] = {}
+        self._stops_text: str | None = None
 
     def renew(self, connection: StoreConnection) -> None:
         """Renew the lease, from now on by the database's clock."""
         lease = {THIS_PROCESS.key: self.id, LEASE.key: self.seconds}
         if connection.execute(RENEW, lease) == 0:
             connection.execute(INSERT, lease | self.row)
+
+    def renew_and_read_stops(self, connection: StoreConnection) -> None:
+        """Renew the lease, and read the requests that runs end: in one statement if there is none that is new."""
+        known = {THIS_PROCESS.key: self.id, LEASE.key: self.seconds, KNOWN_STOPS.key: self._stops_text}
+        if connection.execute(RENEW_IF_KNOWN, known) == 0:
+            # this first: it locks the row, and SQLite has to begin with a write
+            self.renew(connection)
+            self._stops_text = connection.scalar(SELECT_STOPS, {THIS_PROCESS.key: self.id})
+            self.stops = read_stops(self._stops_text)
 
     @property
     def row(self) -> dict[str, Any]:
@@ -152,6 +178,21 @@ class Heartbeat:
         with self._lock:
             # a run may have ended meanwhile
             self._is_left = self._is_left or is_left
+
+
+def request_stop(connection: StoreConnection, task: str, run_id: str, request: StopRequest) -> StopRequest | None:
+    """Record in the row of the process that has a run that the run is to end.
+
+    :return: the request that stands, the first one for that run; ``None`` if no process has it any more.
+    """
+    this = of_run(task, run_id)
+    if connection.execute(LOCK, this) == 0:
+        return None
+    text = connection.scalar(SELECT_STOPS_OF_RUN, this)
+    before = read_stops(text).get(run_id)
+    if before is None:
+        connection.execute(UPDATE_STOPS, this | {'stops': with_stop(text, run_id, request)})
+    return before or request
 
 
 def limit_leases(connection: StoreConnection, seconds: float, longest: float) -> int:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-
-from pyramid_cron.store.task_state import ProcessState
 
 PROC = Path('/proc')
 ENDED, STOPPED = ('Z', 'X', 'x'), 'T'
@@ -24,6 +23,30 @@ class Sight(NamedTuple):
 
 
 GONE = Sight('X', '')
+
+
+@dataclass(frozen=True)
+class ProcessState:
+    """The process that has claimed a task.
+
+    :param host: the name of its machine, ``None`` as those below if the process is not known any more.
+    :param pid: its number there.
+    :param boot_and_pidns: the boot and the PID namespace in which ``pid`` is unique, ``None`` where not known.
+    :param process_started: when it started, in units of its kernel.
+    :param lease_over: whether its lease has expired by the database's clock.
+    :param lease_until: when its lease expires, in seconds by the database's clock.
+    :param progress: the progress of its runs, see :func:`.read_progress`.
+    :param stops: the requests that runs of it end, see :func:`.read_stops`.
+    """
+
+    host: str | None
+    pid: int | None
+    boot_and_pidns: str | None
+    process_started: str | None
+    lease_over: bool
+    lease_until: float | None = None
+    stops: str | None = None
+    progress: str | None = None
 
 
 def is_dead(process: ProcessState, seen: Sight | None) -> bool:

@@ -18,24 +18,19 @@ from sqlalchemy import (
     Inspector,
     MetaData,
     Table,
-    and_,
-    case,
     func,
     insert,
     inspect,
     literal,
-    or_,
     select,
     update,
 )
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable, DropIndex
 
-from pyramid_cron.claims import Unavailable
-from pyramid_cron.reports import FAILED, LOST, MISSED, OK
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.store.dialects import CHARSET, COLLATIONS, MOST_SECONDS, SQLITE, collation_of, dialect_of
 from pyramid_cron.store.schema import (
-    NOT_GOOD,
     gaps,
     metadata,
     pauses,
@@ -47,9 +42,10 @@ from pyramid_cron.store.schema import (
 )
 from pyramid_cron.store.schema_check import wrong_collations
 from pyramid_cron.store.time_limit import unlimited
+from pyramid_cron.store.upgraded_rows import not_good_by_outcome, states_from_history
 
 # major and minor: within a major version only nullable columns are added
-VERSION = (1, 1)
+VERSION = (1, 2)
 # tables without a version, as they were before the first release
 UNVERSIONED = (0, 0)
 
@@ -271,47 +267,3 @@ def _lacking_columns(inspector: Inspector, table: Table) -> list[Column[Any]]:
         return list(table.columns)
     there = {found['name'] for found in inspector.get_columns(table.name)}
     return [wanted for wanted in table.columns if wanted.name not in there]
-
-
-def states_from_history() -> Any:
-    """Return an UPDATE that fills in the last results of tasks from the history, in all applications."""
-    mine = and_(runs.c.app == tasks.c.app, runs.c.task == tasks.c.task)
-    ended = and_(mine, runs.c.attempt > 0, runs.c.outcome.in_((OK, FAILED, LOST)))
-    with_outcome = and_(mine, runs.c.outcome.in_((OK, FAILED, LOST, MISSED)))
-
-    def newest(wanted: Any, condition: Any) -> Any:
-        ordered = select(wanted).where(condition).order_by(runs.c.started.desc(), runs.c.attempt.desc())
-        return ordered.limit(1).correlate(tasks).scalar_subquery()
-
-    succeeded = runs.alias('succeeded')
-    last_success = (
-        select(func.max(succeeded.c.started))
-        .where(succeeded.c.app == tasks.c.app, succeeded.c.task == tasks.c.task, succeeded.c.outcome == OK)
-        .correlate(tasks)
-        .scalar_subquery()
-    )
-    failures = and_(ended, runs.c.outcome != OK, or_(last_success.is_(None), runs.c.started > last_success))
-    of_success = and_(mine, runs.c.outcome == OK)
-    return (
-        update(tasks)
-        .where(tasks.c.last_outcome.is_(None))
-        .values(
-            last_outcome=newest(runs.c.outcome, with_outcome),
-            last_outcome_for=newest(runs.c.scheduled_for, with_outcome),
-            last_finished=newest(runs.c.finished, ended),
-            last_seconds=newest(runs.c.seconds, ended),
-            last_error=newest(runs.c.error, ended),
-            last_success_at=select(func.max(runs.c.finished)).where(of_success).correlate(tasks).scalar_subquery(),
-            last_success_for=select(func.max(runs.c.scheduled_for))
-            .where(of_success)
-            .correlate(tasks)
-            .scalar_subquery(),
-            failures_in_a_row=select(func.count()).select_from(runs).where(failures).correlate(tasks).scalar_subquery(),
-        )
-    )
-
-
-def not_good_by_outcome() -> Any:
-    """Return an UPDATE of the history that fills in the column ``not_good``, in all applications."""
-    lacking = and_(runs.c.outcome.in_(NOT_GOOD), runs.c.not_good.is_(None))
-    return update(runs).where(lacking).values(not_good=case(NOT_GOOD, value=runs.c.outcome))

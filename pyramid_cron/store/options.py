@@ -19,6 +19,8 @@ class Options(NamedTuple):
     :param keep_history: how long the history is kept.
     :param session: the attribute of the request that holds the application's session, ``None`` if runs do not join it.
     :param zone: the time zone that minutes are shown in, ``None`` for the machine's.
+    :param window: seconds after which a run may be stuck, see :func:`.limits_of`.
+    :param keep_log: how many bytes of the log of a run are kept, 0 for nothing.
     :param notify: sends an event to its subscribers.
     """
 
@@ -28,6 +30,8 @@ class Options(NamedTuple):
     keep_history: timedelta
     session: str | None = None
     zone: tzinfo | None = None
+    window: float = 60.0
+    keep_log: int = 16_000
     notify: Callable[[object], None] = lambda event: None
 
     def grace(self, task: Task) -> timedelta:

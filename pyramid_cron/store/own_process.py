@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from pyramid_cron.stopping import StopRequest
 from pyramid_cron.store.leases import Heartbeat, Process
 
 
@@ -35,6 +36,13 @@ class OwnProcess:
         """The heartbeats while it has claimed runs."""
         self._leave_parent()
         return self._heartbeat
+
+    def stop_request(self, run_id: str) -> StopRequest | None:
+        """Return the request that a run of it ends, as the last heartbeat has found it.
+
+        In a child that a task has forked, as its parent has.
+        """
+        return self._process.stops.get(run_id)
 
     def _leave_parent(self) -> None:
         if self._process.pid != os.getpid():

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from datetime import datetime, tzinfo
 
-from pyramid_cron.claims import Delivery, NotClaimed
-from pyramid_cron.reports import FAILED, OK, PAUSED, QUEUED, RUNNING, PastRun
+from pyramid_cron.claims import Delivery
+from pyramid_cron.history_entries import PastRun
+from pyramid_cron.not_claimed import NotClaimed
+from pyramid_cron.outcomes import FAILED, OK, PAUSED, QUEUED, RUNNING, SKIPPED, STOPPED
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.history import History
@@ -14,8 +16,8 @@ from pyramid_cron.store.queries import Queries
 from pyramid_cron.store.run import ALREADY_CLAIMED
 from pyramid_cron.store.task_state import UNSENT, TaskState
 
-# outcomes of which "already run" is true
-HAS_RUN = (OK, FAILED, RUNNING, QUEUED)
+# outcomes of which "already run" is true; skipped only of a task that began and raised Skip
+HAS_RUN = (OK, FAILED, SKIPPED, RUNNING, QUEUED)
 
 
 def why_not_again(database: Database, state: TaskState, minute: datetime, zone: tzinfo | None) -> NotClaimed:
@@ -36,18 +38,26 @@ def why_not_again(database: Database, state: TaskState, minute: datetime, zone: 
     if past:
         newest = past[-1]
         return ALREADY_CLAIMED if newest.attempt and newest.outcome in HAS_RUN else _because(_what_became(newest))
-    if is_last_result:
-        return _because(f'it was {state.last_outcome}')
+    return _because(why_without_record(state, minute, zone))
+
+
+def why_without_record(state: TaskState, minute: datetime, zone: tzinfo | None) -> str:
+    """Return what the row of a task has about a minute that it does not owe and that the history does not have.
+
+    :param zone: the time zone of a time in the text.
+    """
+    if state.last_outcome_for == minute:
+        return f'it was {state.last_outcome}'
     if (
         state.last_minute is not None
         and state.busy_until is not None
         and state.last_minute < minute <= state.busy_until
     ):
-        return _because('the previous run went on until then')
+        return 'the previous run went on until then'
     if minute <= state.first_seen:
         first = clock.to_zone(state.first_seen, zone).isoformat(' ', 'minutes')
-        return _because(f'the task is newer: its first tick came after {first}')
-    return _because('it is too old, and there is no record of it')
+        return f'the task is newer: its first tick came after {first}'
+    return 'it is too old, and there is no record of it'
 
 
 def why_not_delivered(database: Database, state: TaskState, delivery: Delivery, zone: tzinfo | None) -> NotClaimed:
@@ -60,8 +70,9 @@ def why_not_delivered(database: Database, state: TaskState, delivery: Delivery, 
     else:
         with database.autocommit() as connection:
             # a run that begins replaces the token by its own
-            expired = History(connection).outcome_of(delivery.token or '') is not None
-        found = _because('no worker began it in time') if expired else ALREADY_CLAIMED
+            outcome = History(connection).outcome_of(delivery.token or '')
+        why = f'it was {STOPPED}' if outcome == STOPPED else 'no worker began it in time'
+        found = ALREADY_CLAIMED if outcome is None else _because(why)
     return found._replace(level=logging.INFO)
 
 

@@ -7,14 +7,26 @@ from datetime import datetime
 from itertools import chain
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, func, true
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, true
 
-from pyramid_cron.reports import MISSED, PastRun
+from pyramid_cron.history_entries import BACKFILL, MADE_GOOD, AuditEntry, PastRun
+from pyramid_cron.outcomes import MISSED, OK, QUEUED, RUNNING
 from pyramid_cron.schedules.clock import EPOCH
+from pyramid_cron.store.audit import Audit
 from pyramid_cron.store.connection import StoreConnection
+from pyramid_cron.store.day_runs import DayRuns, gaps_between, not_good_between, runs_between
+from pyramid_cron.store.live_outputs import KeptOutput, outputs_of
 from pyramid_cron.store.run_columns import JOINED, OUTCOME, PAST_RUN
-from pyramid_cron.store.schema import FAULT, runs, tasks
+from pyramid_cron.store.run_lengths import RunLength, last_lengths
+from pyramid_cron.store.schema import FAULT, IS_BY_HAND, runs, tasks
 from pyramid_cron.store.ticks import Gap, Ticks
+
+# entries of a task that are read for the one run that was in progress at an instant: minutes that were skipped while it
+# was may be among them
+MOST_BEFORE = 100
+
+# to be read from JOINED only
+IN_STRIP = case((runs.c.made_good_by.is_not(None), literal(MADE_GOOD)), else_=OUTCOME)
 
 
 class Missed(NamedTuple):
@@ -34,6 +46,10 @@ class Missed(NamedTuple):
     minutes: int
     found: datetime
     reason: str | None = None
+
+
+# an entry of the history
+Entry = PastRun | Missed | Gap | AuditEntry
 
 
 class Queries:
@@ -59,12 +75,44 @@ class Queries:
         return sorted(found, key=lambda run: run.started, reverse=True)[:limit]
 
     def _newest_runs(self, limit: int, names: Collection[str], since: datetime | None, faults: bool) -> list[PastRun]:
-        query = self._past_runs(names).where(runs.c.not_good == FAULT if faults else runs.c.outcome != MISSED)
+        # minutes that are still missed are of another kind
+        shown = or_(runs.c.outcome != MISSED, runs.c.made_good_by.is_not(None))
+        query = self._past_runs(names).where(runs.c.not_good == FAULT if faults else shown)
         if since is not None:
             query = query.where(runs.c.started >= since)
         # both downwards: MySQL would read everything to sort it otherwise
         newest = query.order_by(runs.c.started.desc(), runs.c.id.desc()).limit(limit)
         return [PastRun(*row) for row in self._connection.rows(newest)]
+
+    def begun_before(self, since: datetime, names: Iterable[str]) -> list[PastRun]:
+        """Return the runs that began before an instant and did not end before it, the newest first.
+
+        Two runs of a task do not overlap: of each, only the newest entries before the instant are read.
+
+        :param names: the names of the tasks.
+        """
+        found = chain.from_iterable(self._newest_before(since, name) for name in names)
+        lasting = (run for run in found if run.attempt and _lasted_until(run, since))
+        return sorted(lasting, key=lambda run: run.started, reverse=True)
+
+    def _newest_before(self, since: datetime, name: str) -> list[PastRun]:
+        query = self._past_runs([name]).where(runs.c.started < since)
+        newest = query.order_by(runs.c.started.desc(), runs.c.id.desc()).limit(MOST_BEFORE)
+        return [PastRun(*row) for row in self._connection.rows(newest)]
+
+    def runs_by_hand(self, limit: int, names: Collection[str] = (), since: datetime | None = None) -> list[PastRun]:
+        """Return runs by name, and for past minutes on request, the newest first.
+
+        The parameters are those of :meth:`past_runs`.
+        """
+        query = self._past_runs().where(IS_BY_HAND)
+        if names:
+            query = query.where(or_(*map(_is_named, names)))
+        if since is not None:
+            query = query.where(runs.c.started >= since)
+        # not by the column as it is: SQLite would go through all runs in their order
+        newest = query.order_by(func.coalesce(runs.c.started, runs.c.finished).desc(), runs.c.id.desc())
+        return [PastRun(*row) for row in self._connection.rows(newest.limit(limit))]
 
     def missed(self, limit: int, names: Collection[str] = (), since: datetime | None = None) -> list[Missed]:
         """Return missed minutes, the newest first: one value for all minutes of a task that were recorded together.
@@ -93,9 +141,25 @@ class Queries:
             query = query.having(func.max(minute) >= since)
         return [Missed(*row) for row in self._connection.rows(query)]
 
+    def outputs_of(self, run_ids: Collection[str]) -> dict[str, KeptOutput]:
+        """Return notes and logs of runs by their ids, of one in progress as of the last heartbeat of its process."""
+        return outputs_of(self._connection, run_ids)
+
+    def has_entries(self, name: str) -> bool:
+        """Return whether a run of a task, or a minute without one, is recorded."""
+        return self._connection.scalar(self._runs([name], runs.c.id).limit(1)) is not None
+
+    def actions(self, limit: int, names: Collection[str] = (), since: datetime | None = None) -> list[AuditEntry]:
+        """Return what users did, the newest first, see :meth:`.Audit.newest`."""
+        return Audit(self._connection).newest(limit, names, since)
+
     def gaps(self, limit: int, since: datetime | None = None) -> list[Gap]:
         """Return the gaps that do not end before ``since``, the newest first."""
         return Ticks(self._connection).gaps(limit, since)
+
+    def gap_at(self, minute: datetime) -> Gap | None:
+        """Return the minutes without a tick that a minute is one of, ``None`` if it is none of any."""
+        return Ticks(self._connection).gap_at(minute)
 
     def for_minute(self, names: Collection[str], minute: datetime) -> list[PastRun]:
         """Return the runs of tasks for a minute in which they were due."""
@@ -104,6 +168,24 @@ class Queries:
     def became_of(self, name: str, minute: datetime) -> list[PastRun]:
         """Return the runs of a task for a minute, or the record that it did not run, the newest last."""
         return sorted(self._of_minute([name], minute), key=lambda run: run.started)
+
+    def between(self, name: str, first: datetime, last: datetime) -> list[PastRun]:
+        """Return the runs of a task for the minutes from one to another, and the records that it did not run."""
+        is_between = runs.c.scheduled_for.between(first, last)
+        return [PastRun(*row) for row in self._connection.rows(self._past_runs().where(_is_named(name), is_between))]
+
+    def ok_minutes(self, name: str, minutes: Collection[datetime]) -> set[datetime]:
+        """Return those of some minutes for which a run of a task was ok."""
+        was_ok = (_is_named(name), runs.c.scheduled_for.in_(minutes), runs.c.outcome == OK)
+        return set(self._connection.scalars(self._connection.select(runs, runs.c.scheduled_for).where(*was_ok)))
+
+    def backfilled_since(self, name: str, minute: datetime, since: datetime) -> datetime | None:
+        """Return when a backfill of a minute last began, if that was not before ``since``."""
+        began = self._connection.select(runs, func.max(runs.c.started)).where(
+            _is_named(name), runs.c.scheduled_for == minute, runs.c.trigger == BACKFILL, runs.c.started >= since
+        )
+        found: datetime | None = self._connection.scalar(began)
+        return found
 
     def _of_minute(self, names: Collection[str], minute: datetime) -> list[PastRun]:
         # sorted by the caller, and the name not as it is: without statistics SQLite would read all runs of a task
@@ -117,30 +199,48 @@ class Queries:
         began: datetime | None = self._connection.scalar(query.order_by(runs.c.started.desc()).limit(1))
         return began
 
-    def strips(self, limit: int) -> dict[str, list[str]]:
+    def run_lengths(self, name: str, limit: int) -> list[RunLength]:
+        """Return how long the last runs of a task took, see :func:`.last_lengths`."""
+        return last_lengths(self._connection, name, limit)
+
+    def runs_between(self, names: Collection[str], first: datetime, end: datetime, limit: int) -> DayRuns:
+        """Return the runs of tasks that went on between two instants, see :func:`.runs_between`."""
+        return runs_between(self._connection, names, first, end, limit)
+
+    def not_good_between(self, first: datetime, end: datetime, limit: int) -> DayRuns:
+        """Return what went wrong between two instants, see :func:`.not_good_between`."""
+        return not_good_between(self._connection, first, end, limit)
+
+    def gaps_between(self, first: datetime, end: datetime, limit: int) -> list[Gap]:
+        """Return the minutes without a tick between two instants, the newest first."""
+        return gaps_between(self._connection, first, end, limit)
+
+    def strips(self, limit: int, names: Collection[str] = ()) -> dict[str, list[str]]:
         """Return the outcomes of the last runs of each task, by the names of the tasks, the newest last.
 
         Minutes that were missed, skipped or paused are among them. No more of the history is read than is returned.
 
         :param limit: how many of each task at most.
+        :param names: the names of the tasks, all if there is none.
         """
         by_lateral = self._connection.dialect.has_lateral
-        query = self._strips_by_lateral(limit) if by_lateral else self._strips_by_begin(limit)
+        query = self._strips_by_lateral(limit, names) if by_lateral else self._strips_by_begin(limit, names)
         found: dict[str, list[str]] = {}
         for task, outcome in self._connection.rows(query):
             found.setdefault(task, []).append(outcome)
         # minutes that were recorded together have all begun together
         return {task: outcomes[-limit:] for task, outcomes in found.items()}
 
-    def _strips_by_lateral(self, limit: int) -> Select[Any]:
+    def _strips_by_lateral(self, limit: int, names: Collection[str]) -> Select[Any]:
         """Return the query of :meth:`strips` for PostgreSQL, which would read whole tables to join them."""
-        last = self._connection.select(runs, OUTCOME.label('outcome'), runs.c.started, runs.c.scheduled_for)
+        last = self._connection.select(runs, IN_STRIP.label('outcome'), runs.c.started, runs.c.scheduled_for)
         last = last.where(self._connection.same_task(runs, tasks))
         newest = last.order_by(runs.c.started.desc()).fetch(limit, with_ties=True).correlate(tasks).lateral()
         query = self._connection.select(tasks, tasks.c.task, newest.c.outcome).join_from(tasks, newest, true())
+        query = query.where(tasks.c.task.in_(names)) if names else query
         return query.order_by(tasks.c.task, newest.c.started, newest.c.scheduled_for)
 
-    def _strips_by_begin(self, limit: int) -> Select[Any]:
+    def _strips_by_begin(self, limit: int, names: Collection[str]) -> Select[Any]:
         """Return the query of :meth:`strips` for databases without LATERAL: runs since the n-th newest one began."""
         same = self._connection.same_task
         older = runs.alias()
@@ -148,9 +248,10 @@ class Queries:
         begin = begin.order_by(older.c.started.desc()).limit(1).offset(limit - 1)
         since = func.coalesce(begin.correlate(tasks).scalar_subquery(), EPOCH).label('since')
         # distinct, or else SQLite would begin with all runs and look for the time once for each of them
-        known = self._connection.select(tasks, tasks.c.app, tasks.c.task, since).distinct().subquery()
+        chosen = self._connection.select(tasks, tasks.c.app, tasks.c.task, since)
+        known = (chosen.where(tasks.c.task.in_(names)) if names else chosen).distinct().subquery()
         of_known = and_(same(runs, known), runs.c.started >= known.c.since)
-        query = self._connection.select(known, known.c.task, OUTCOME).join_from(known, runs, of_known)
+        query = self._connection.select(known, known.c.task, IN_STRIP).join_from(known, runs, of_known)
         query = query.outerjoin(tasks, same(runs, tasks))
         return query.order_by(known.c.task, runs.c.started, runs.c.scheduled_for)
 
@@ -162,6 +263,16 @@ class Queries:
         return query.where(runs.c.task.in_(names)) if names else query
 
 
+def _is_named(name: str) -> ColumnElement[bool]:
+    # the name not as it is: without statistics SQLite would read all runs of a task
+    return runs.c.task + '' == name
+
+
+def _lasted_until(run: PastRun, instant: datetime) -> bool:
+    # one that was lost may be without an end
+    return run.outcome in (RUNNING, QUEUED) if run.finished is None else run.finished >= instant
+
+
 def _one_by_one(names: Collection[str]) -> list[list[str]]:
     """Return the names of tasks each on its own, and no name for all tasks.
 
@@ -171,19 +282,25 @@ def _one_by_one(names: Collection[str]) -> list[list[str]]:
 
 
 def in_order(
-    past: Iterable[PastRun], missed: Iterable[Missed], gaps: Iterable[Gap], limit: int
-) -> list[PastRun | Missed | Gap]:
-    """Return runs, missed minutes and gaps in the order in which they happened, the newest last.
+    past: Iterable[PastRun],
+    missed: Iterable[Missed],
+    gaps: Iterable[Gap],
+    limit: int,
+    actions: Iterable[AuditEntry] = (),
+) -> list[Entry]:
+    """Return runs, missed minutes, gaps and actions in the order in which they happened, the newest last.
 
-    :param limit: how many of the newest; each of the three has to contain those of its kind that are among them.
+    :param limit: how many of the newest; each of the four has to contain those of its kind that are among them.
     """
     # a gap comes before the minutes that were missed in it
-    entries: list[PastRun | Missed | Gap] = [*gaps, *missed, *past]
+    entries: list[Entry] = [*gaps, *missed, *past, *actions]
     return sorted(entries, key=when)[-limit:]
 
 
-def when(entry: PastRun | Missed | Gap) -> datetime:
+def when(entry: Entry) -> datetime:
     """Return the instant at which an entry of the history has its place among the others."""
+    if isinstance(entry, AuditEntry):
+        return entry.at
     if isinstance(entry, Gap):
         return entry.first
     if isinstance(entry, Missed):

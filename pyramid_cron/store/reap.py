@@ -8,20 +8,28 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from pyramid_cron.events import TaskLost, TaskMissed
-from pyramid_cron.reports import LOST, MISSED, SKIPPED, duration
+from pyramid_cron.history_entries import BACKFILL
+from pyramid_cron.outcomes import EXCUSED, LOST, MISSED, RETRYING, SKIPPED
+from pyramid_cron.run_keys import write_key
 from pyramid_cron.schedules import clock
 from pyramid_cron.store import leases
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.decision import owed_minutes
-from pyramid_cron.store.history import History
-from pyramid_cron.store.last_result import of_failure, of_unbegun
+from pyramid_cron.store.history import History, WithoutRun
+from pyramid_cron.store.joining import WHOLE
+from pyramid_cron.store.last_result import of_backfill, of_failure, of_unbegun
 from pyramid_cron.store.late import Late
-from pyramid_cron.store.liveness import PidNamespace, is_dead
+from pyramid_cron.store.live_outputs import output_of_dead
+from pyramid_cron.store.liveness import PidNamespace, ProcessState, is_dead
 from pyramid_cron.store.options import Options
+from pyramid_cron.store.run import minute_of_token
 from pyramid_cron.store.run_end import Ending, RunEnd
+from pyramid_cron.store.sending_again import why_unbegun
+from pyramid_cron.store.task_claims import TaskClaims
+from pyramid_cron.store.task_results import TaskResults
 from pyramid_cron.store.task_rows import TaskStates
-from pyramid_cron.store.task_state import ProcessState, TaskState
+from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.store.texts import busy_reason, running_process
 from pyramid_cron.store.ticks import Ticks
 from pyramid_cron.tasks import Task
@@ -34,10 +42,12 @@ class Lost(NamedTuple):
 
     :param minute: the minute it was for, ``None`` for a run by name.
     :param will_retry: whether the minute is to run once more.
+    :param excuse: why it is no alarm, see :class:`.Failing`; ``None`` if it is one.
     """
 
     minute: datetime | None
     will_retry: bool
+    excuse: str | None = None
 
 
 class Reaper:
@@ -74,7 +84,9 @@ class Reaper:
                 self._restart_wait(state, state.run_id)
             if waits <= self._options.queue_timeout(task):
                 return state, None
-            return self.expire(state, task, instant, f'no worker began it in {duration(waits.total_seconds())}'), None
+            with self._database.autocommit() as connection:
+                why = why_unbegun(state, waits, History(connection).reason_of(state.run_id))
+            return self.expire(state, task, instant, why), None
         process = state.process
         if process is not None and not is_dead(process, self._namespace().see(process)):
             self._limit_lease(state, process, now)
@@ -83,7 +95,7 @@ class Reaper:
 
     def _restart_wait(self, state: TaskState, enqueued_id: str) -> None:
         with self._database.begin() as connection:
-            restarted = TaskStates(connection).restart_wait(state.task, enqueued_id)
+            restarted = TaskClaims(connection).restart_wait(state.task, enqueued_id)
         if restarted:
             log.warning(
                 'task %s is %s, by a clock that was ahead: its wait for a worker begins now',
@@ -111,29 +123,48 @@ class Reaper:
     ) -> tuple[TaskState, Lost | None]:
         process = running_process(state, self._options.zone)
         with self._database.autocommit() as connection:
-            minute = History(connection).minute_of(run_id)
+            minute, trigger = History(connection).request_of(run_id)
+            output = output_of_dead(connection, state.task, run_id)
+        end = RunEnd(LOST, reason=process, **output._asdict())
+        if trigger == BACKFILL:
+            end = end._replace(reason=f'a backfill is not repeated by itself: {process}')
 
         def release(connection: StoreConnection, end: RunEnd, wait: bool) -> bool:
             # the statement that changes the row comes first, for SQLite
-            reaped = TaskStates(connection).reap(state.task, run_id, **of_failure(LOST, minute, clock.now()))
+            values = of_failure(LOST, minute, clock.now())
+            if trigger == BACKFILL and minute is not None:
+                values = of_backfill(end, minute, clock.now(), state)
+            reaped = TaskClaims(connection).reap(state.task, run_id, **values)
             if reaped:
+                row = TaskStates(connection).get(state.task) if state.transactional else None
+                if row is not None and row.transactional:
+                    # by the row as it is now: nothing of the run was committed
+                    ending.end = ending.end._replace(joined=WHOLE)
                 self._record_minutes_during_run(connection, state, task, instant)
             return reaped
 
-        reaped, left = self._end(state, Ending(state.task, run_id, RunEnd(LOST, reason=process), release))
+        ending = Ending(state.task, run_id, end, release)
+        reaped, left = self._end(state, ending)
         if not reaped:
             return left, None
         # a run by name leaves the reason that was there; the minute is unknown if its record was deleted
-        lost = Lost(minute, left.retry_reason is not None and state.retry_reason is None)
+        will_retry = left.retry_reason is not None and state.retry_reason is None
+        excuse = RETRYING if will_retry else left.failing(instant).excuse(0 if task is None else task.tolerate)
+        if trigger == BACKFILL:
+            # what excuses the last failure of the task is not about this run
+            excuse = None
+        lost = Lost(minute, will_retry, excuse)
+        more = '; nothing of it was committed, and it is to run once more' if will_retry else EXCUSED.get(excuse, '')
         log.log(
-            logging.WARNING if lost.will_retry else logging.ERROR,
+            logging.ERROR if excuse is None else logging.WARNING,
             'task %s was lost: its process is dead or has not renewed its lease: %s%s',
             state.task,
             process,
-            '; nothing of it was committed, and it is to run once more' if lost.will_retry else '',
+            more,
         )
         host, pid = (None, None) if state.process is None else (state.process.host, state.process.pid)
-        self._options.notify(TaskLost(state.task, minute, host, pid, lost.will_retry))
+        key = write_key(self._options.app, state.task, None if trigger == BACKFILL else minute, run_id)
+        self._options.notify(TaskLost(state.task, minute, host, pid, lost.will_retry, excuse is None, key))
         return left, lost
 
     def expire(self, state: TaskState, task: Task | None, instant: datetime, reason: str) -> TaskState:
@@ -145,8 +176,12 @@ class Reaper:
         minute = None if state.handed_over_for == run_id else state.last_minute
         outcome = LOST if minute is None else MISSED
 
+        past = minute_of_token(run_id) if minute is None else None
+
         def release(connection: StoreConnection, end: RunEnd, wait: bool) -> bool:
-            expired = TaskStates(connection).expire_enqueued(state.task, run_id, **of_unbegun(minute, clock.now()))
+            now = clock.now()
+            values = of_unbegun(minute, now) if past is None else of_backfill(end, past, now, state)
+            expired = TaskClaims(connection).expire_enqueued(state.task, run_id, **values)
             if expired:
                 self._record_minutes_during_run(connection, state, task, instant)
             return expired
@@ -167,10 +202,13 @@ class Reaper:
     def _record_minutes_during_run(
         self, connection: StoreConnection, state: TaskState, task: Task | None, instant: datetime
     ) -> None:
+        if task is None or task.runs_each_minute:
+            # it owes them
+            return
         until = Ticks(connection).last_before(instant)
-        if until is not None and task is not None:
+        if until is not None:
             # those ticks have recorded them, unless they were killed before they could
             owed = owed_minutes(task, state, until)
             reason = busy_reason(state, self._options.zone)
-            History(connection).record_without_run(task.name, owed, SKIPPED, reason)
-            TaskStates(connection).extend_busy(task.name, until)
+            History(connection).record_without_run([WithoutRun(task.name, owed, SKIPPED, reason)])
+            TaskResults(connection).extend_busy(task.name, until)

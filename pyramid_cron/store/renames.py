@@ -10,12 +10,14 @@ import logging
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
-from pyramid_cron.claims import Unavailable
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.schedules import clock
+from pyramid_cron.store.audit import Audit
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.history import History
 from pyramid_cron.store.pauses import Pauses
+from pyramid_cron.store.registered_tasks import RegisteredTasks
 from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.tasks import Task
@@ -93,8 +95,8 @@ class Renames:
             own = TaskStates(connection).get(task.name)
         try:
             with self._database.begin() as connection:
-                states = TaskStates(connection)
-                done = states.rename(other, task.name) if own is None else states.merge(own, other)
+                registered = RegisteredTasks(connection)
+                done = registered.rename(other, task.name) if own is None else registered.merge(own, other)
                 if not done:
                     raise _Overtaken
                 Pauses(connection).rename(other.task, task.name, clock.now())
@@ -111,6 +113,8 @@ class Renames:
         former = [(name, task.name) for task in tasks for name in task.was]
         try:
             for old, new in former:
+                with self._database.autocommit() as connection:
+                    Audit(connection).rename(old, new)
                 for _ in range(self._batches):
                     with self._database.begin() as connection:
                         if History(connection).rename(old, new, self._batch) < self._batch:

@@ -6,16 +6,18 @@ import logging
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from pyramid_cron.claims import Delivery, NotClaimed, too_late
-from pyramid_cron.reports import FAILED
+from pyramid_cron.claims import Backfill, Delivery
+from pyramid_cron.not_claimed import NotClaimed, too_late
+from pyramid_cron.outcomes import FAILED
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.database import Database
+from pyramid_cron.store.history import Enqueued, History
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.past_minute import why_not_delivered
 from pyramid_cron.store.reap import Reaper
 from pyramid_cron.store.registration import Registration
 from pyramid_cron.store.renames import Renames, load_renamed, names_of, under_other_names
-from pyramid_cron.store.run import MakeRun, StoredRun, handed_over_for
+from pyramid_cron.store.run import MakeRun, StoredRun, handed_over_for, minute_of_token
 from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.tasks import Task, Tasks
@@ -74,7 +76,31 @@ class RequestedRuns:
             # delivered for the second time, or expired
             why = why_not_delivered(self._database, state, delivery, self._options.zone)
             return self._make_run(task, minute, not_claimed=why)
-        late = too_late(task, minute, self._options.catch_up, clock.now())
+        later = state.attempt > 1 or (minute is not None and state.has_waited(minute))
+        enqueued = state.started if later else None
+        late = too_late(task, minute, self._options.catch_up, clock.now(), enqueued)
         if late is not None:
             self._reaper.expire(state, task, instant, late.reason)
-        return self._make_run(task, minute, state.attempt, late, enqueued_id=state.run_id)
+        # the attempts in the row are those of its last minute
+        attempt = 1 if minute is None else state.attempt
+        run = self._make_run(task, minute, attempt, late, state=state, enqueued_id=state.run_id)
+        past = None if delivery.token is None else minute_of_token(delivery.token)
+        if past is not None:
+            run = self._backfill(task, past, state)
+        # no other run of the task ends while this one holds the row
+        run.since = state.last_success_for
+        return run
+
+    def _backfill(self, task: Task, minute: datetime, state: TaskState) -> StoredRun:
+        """Return the run of a delivery that is a backfill. Whether the minute was ok was decided by its claim."""
+        with self._database.autocommit() as connection:
+            record = History(connection).enqueued(state.run_id or '') or Enqueued(None, 1)
+        return self._make_run(
+            task,
+            minute,
+            record.attempt,
+            state=state,
+            requested_by=record.requested_by,
+            enqueued_id=state.run_id,
+            backfill=Backfill(task.name, minute, again=True),
+        )

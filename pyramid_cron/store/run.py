@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from pyramid_cron.claims import NotClaimed
-from pyramid_cron.reports import ALREADY_RUN, TaskReport
+from pyramid_cron.claims import Backfill
+from pyramid_cron.not_claimed import NotClaimed
+from pyramid_cron.outcomes import ALREADY_RUN, RETRYING
+from pyramid_cron.queue_engine import Engine
+from pyramid_cron.reports import TaskReport
+from pyramid_cron.retry_waits import first_minute_after
+from pyramid_cron.run_output import RunOutput
+from pyramid_cron.schedules import clock
+from pyramid_cron.stopping import StopRequest
 from pyramid_cron.store.decision import NOTHING, Decision
+from pyramid_cron.store.live_outputs import NOTHING as NO_OUTPUT
 from pyramid_cron.store.session import Joined
 from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.store.tick_work import TickWork
-from pyramid_cron.tasks import Engine, Task
+from pyramid_cron.tasks import Task
 
 if TYPE_CHECKING:
     from pyramid_cron.store.claims import StoreClaims
+
+# the position of the version in the hexadecimal digits of a UUID
+VERSION = 12
+FIRST_MINUTE = datetime(1, 1, 1, tzinfo=timezone.utc)
 
 # most servers find a minute already claimed, which is not worth a line of their logs
 ALREADY_CLAIMED = NotClaimed(ALREADY_RUN, level=logging.DEBUG)
@@ -33,11 +46,17 @@ class StoredRun:
     :param requested_by: the user that requested a run by name, if known.
     :param engine: the engine that it is enqueued with, ``None`` if it runs here.
     :param enqueued_id: the fencing token under which it was enqueued, if it was and is to begin here.
+    :param backfill: the request for it, if it is for a minute of the past on request.
+    :param sent_after: of a queued run that is enqueued again: the instant after which no other process may have done
+        that, in seconds by the database's clock. ``None`` for any other run.
     """
 
     __slots__ = (
         '_claims',
+        '_goes_on',
+        '_will_retry',
         'attempt',
+        'backfill',
         'decision',
         'engine',
         'enqueued_id',
@@ -46,12 +65,17 @@ class StoredRun:
         'minute',
         'next_due',
         'not_claimed',
+        'output',
         'requested_by',
         'run_id',
+        'sent_after',
+        'since',
         'state',
+        'stopped',
         'task',
         'trigger',
         'work',
+        'written_output',
     )
 
     #: the first minute after its own at which its task is due, once that is known
@@ -73,6 +97,8 @@ class StoredRun:
         requested_by: str | None = None,
         engine: Engine | None = None,
         enqueued_id: str | None = None,
+        backfill: Backfill | None = None,
+        sent_after: float | None = None,
     ) -> None:
         self._claims = claims
         self.task = task
@@ -84,13 +110,50 @@ class StoredRun:
         self.requested_by = requested_by
         self.engine = engine
         self.enqueued_id = enqueued_id
-        self.run_id = new_token()
+        self.backfill = backfill
+        self.sent_after = sent_after
+        self.renew_token()
+        if sent_after is not None and state is not None:
+            # that of the row, which is part of the key of a run by name
+            self.run_id = str(state.run_id)
         self.next_due = None
+        #: the minute of the last success by schedule, read with the claim
+        self.since: datetime | None = None
         self.joined_session: Joined | None = None
+        #: the output of its task, once that has begun
+        self.output: RunOutput | None = None
+        #: what a commit of its task has written of that
+        self.written_output = NO_OUTPUT
+        self.stopped: StopRequest | None = None
+        self._goes_on: bool | None = None
+        self._will_retry: bool | None = None
+
+    def renew_token(self) -> None:
+        """Take a new fencing token, for a claim of its own."""
+        if self.backfill is not None and self.engine is not None:
+            self.run_id = token_of_minute(self.backfill.minute)
+        else:
+            self.run_id = new_token()
 
     @property
     def token(self) -> str:
         return self.run_id
+
+    @property
+    def turn(self) -> float:
+        if self.state is None or self.state.waits_since is None:
+            return math.inf
+        return 0.0 if self.state.last_finished is None else self.state.last_finished.timestamp()
+
+    @property
+    def owed_minute(self) -> datetime | None:
+        """The minute that it is for if its task owes that; ``None`` for a run by name and for a backfill."""
+        return self.minute if self.backfill is None else None
+
+    @property
+    def recorded_minute(self) -> datetime | None:
+        """The minute that it is for in the history, also of a backfill that is enqueued."""
+        return self.minute if self.backfill is None else self.backfill.minute
 
     @property
     def is_committed(self) -> bool:
@@ -100,10 +163,20 @@ class StoredRun:
     @property
     def shared(self) -> StoreClaims | None:
         """The claims that it shares with the other runs of its tick, ``None`` for one that was requested otherwise."""
-        return None if self.minute is None or self.enqueued_id is not None else self._claims
+        if self.sent_after is not None:
+            return self._claims
+        return None if self.owed_minute is None or self.enqueued_id is not None else self._claims
+
+    @property
+    def stop_request(self) -> StopRequest | None:
+        return self._claims.own.stop_request(self.run_id)
 
     def claim(self) -> NotClaimed | None:
         return self._claims.claim(self)
+
+    def kept(self, output: RunOutput) -> AbstractContextManager[None]:
+        self.output = output
+        return self._claims.outputs.keep(self.run_id, output)
 
     def joined(self, request: Any) -> AbstractContextManager[None]:
         return self._claims.joined(self, request)
@@ -111,16 +184,84 @@ class StoredRun:
     def release(self, report: TaskReport, is_last: bool = False) -> TaskReport:
         return self._claims.release(self, report, is_last)
 
+    def end_minute(self, ended: float) -> datetime:
+        """Return the minute in which the run ended, by the clock of its tick.
+
+        :param ended: when it ended, on the monotonic clock.
+        """
+        return clock.minute_of(self.work.minute + timedelta(seconds=ended - self.found_at))
+
+    def will_retry(self, ended: float) -> bool:
+        """Return whether the run is tried again for its minute after a failure, the same at each call.
+
+        :param ended: when it ended, on the monotonic clock.
+        """
+        if self._will_retry is None:
+            self._will_retry = self._may_retry(ended)
+        return self._will_retry
+
+    def _may_retry(self, ended: float) -> bool:
+        if self.engine is not None or self.attempt > self.task.retries:
+            return False
+        waits = self.task.retry_waits
+        return self._is_next(ended, waits[self.attempt - 1] if waits else timedelta(0))
+
+    def _is_next(self, ended: float, wait: timedelta) -> bool:
+        """Return whether no newer minute of the task is due before a tick may run it for this one again, or then."""
+        if self.owed_minute is None:
+            return False
+        if self.task.runs_each_minute:
+            # newer minutes wait for it
+            return True
+        end = self.end_minute(ended)
+        coming = next(self.task.runs(max(end, self.owed_minute)), None)
+        return coming is None or clock.to_instant(coming) > first_minute_after(end, wait)
+
+    def goes_on(self) -> bool:
+        if self._goes_on is None:
+            # however often it was stopped, which is no failure
+            self._goes_on = bool(self.task.retries) and self._is_next(self._claims.monotonic(), timedelta(0))
+        return self._goes_on
+
+    def excuse(self, error: str) -> str | None:
+        if self.owed_minute is None:
+            # a person has requested it, and waits for its result
+            return None
+        will_retry = self.will_retry(self._claims.monotonic())
+        failing = None if self.state is None else self.state.failing_again(self.attempt, will_retry, error)
+        if will_retry and not (failing and failing.acknowledged):
+            # whatever failed before
+            return RETRYING
+        return None if failing is None else failing.excuse(self.task.tolerate)
+
     def interrupt(self) -> None:
         self._claims.interrupt(self)
 
     def skip(self, reason: str) -> None:
         self._claims.skip(self, reason)
 
+    def wait(self, minute: datetime) -> NotClaimed | None:
+        return self._claims.wait(self, minute)
+
 
 def new_token() -> str:
     """Return a new fencing token."""
     return uuid4().hex
+
+
+def token_of_minute(minute: datetime) -> str:
+    """Return a new fencing token of a backfill that is enqueued, which has the minute in it.
+
+    The key of the run has no other place for it: a key with a minute is that of a tick. It is a UUID of version 8 (RFC
+    9562), and other tokens are of version 4.
+    """
+    minutes, others = (minute.astimezone(timezone.utc) - FIRST_MINUTE) // clock.MINUTE, uuid4().hex
+    return f'{minutes:09x}{others[9:VERSION]}8{others[VERSION + 1 :]}'
+
+
+def minute_of_token(token: str) -> datetime | None:
+    """Return the minute of a backfill that was enqueued, ``None`` for the token of a run by name."""
+    return FIRST_MINUTE + int(token[:9], 16) * clock.MINUTE if token[VERSION] == '8' else None
 
 
 def handed_over_for(minute: datetime | None, token: str) -> str:

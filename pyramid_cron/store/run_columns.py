@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, and_, case, literal
 
-from pyramid_cron.reports import FAILED, LOST, OK, QUEUED, RUNNING, PastRun
+from pyramid_cron.history_entries import PastRun
+from pyramid_cron.outcomes import FAILED, LOST, OK, QUEUED, RUNNING, STOPPED
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.schema import runs, tasks
 
@@ -19,7 +20,7 @@ NO_END = 'its end is not in the history: another transaction held its row there 
 # to be read from JOINED only
 _HAS_NO_END = and_(runs.c.outcome.in_((RUNNING, QUEUED)), tasks.c.run_id.is_distinct_from(runs.c.id))
 _IS_LAST_RUN = and_(
-    tasks.c.last_outcome.in_((OK, FAILED, LOST)),
+    tasks.c.last_outcome.in_((OK, FAILED, LOST, STOPPED)),
     tasks.c.last_outcome_for == runs.c.scheduled_for,
     tasks.c.attempt == runs.c.attempt,
 )

@@ -7,10 +7,13 @@ import traceback
 from collections.abc import Callable
 from typing import NamedTuple
 
-from pyramid_cron.claims import Unavailable
-from pyramid_cron.printable import class_name, encodable
-from pyramid_cron.reports import RUNNING, TaskReport
+from pyramid_cron.errors import Unavailable
+from pyramid_cron.outcomes import RUNNING
+from pyramid_cron.printable import class_name, encodable, first_line
+from pyramid_cron.reports import TaskReport
+from pyramid_cron.run_log import end_of
 from pyramid_cron.scrub import Scrubbed, Scrubber
+from pyramid_cron.settings import LONGEST_LOG
 from pyramid_cron.store.circuit_breaker import CircuitOpen, NotAnswering
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
@@ -28,9 +31,13 @@ class RunEnd(NamedTuple):
 
     :param outcome: that of a :class:`.TaskReport`.
     :param seconds: how long it took.
-    :param reason: why it did not run, or not to its end.
+    :param reason: why it did not run, or not to its end: of an exception that it raised, the first line of the message,
+        once it is scrubbed.
     :param error: the class of the exception that it raised.
     :param traceback: the traceback, of which the end is kept.
+    :param joined: how far its effect is one commit with this record, a word of :mod:`.joining`; ``None`` if not known.
+    :param note: the note of its task as it may be kept; ``None`` leaves that of the row as it is, as ``log`` does.
+    :param log: what its task logged, likewise.
     """
 
     outcome: str
@@ -38,30 +45,57 @@ class RunEnd(NamedTuple):
     reason: str | None = None
     error: str | None = None
     traceback: str | None = None
+    joined: str | None = None
+    note: str | None = None
+    log: str | None = None
 
     @classmethod
     def of(cls, report: TaskReport) -> RunEnd:
         """Return the values of a report."""
         exc = report.exception
         shown = None if exc is None else _traceback(exc)
-        return cls(report.outcome, report.seconds, report.reason, report.error, shown)
+        reason = report.reason if exc is None or report.reason is not None else _message(exc)
+        return cls(report.outcome, report.seconds, reason, report.error, shown)
 
     def scrubbed(self, scrub: Scrubber) -> RunEnd:
         """Return the values as they may be kept, of a traceback the end."""
         reason, shown = (text and scrub(text) for text in (self.reason, self.traceback))
         # cut afterwards, because what is to be taken out may stand at the cut
+        if reason is not None and self.error is not None:
+            line = first_line(reason)
+            reason = line and Scrubbed(line)
         return self._replace(reason=reason, traceback=shown and Scrubbed(shown[-MOST_CHARACTERS:]))
 
     def smaller(self) -> RunEnd | None:
-        """Return the values in less detail, ``None`` if there is none: without traceback, in ASCII, without texts."""
+        """Return the values in less detail, ``None`` if there is none.
+
+        That is: without traceback, in ASCII, without log, without texts.
+        """
         if self.traceback is not None:
             return self._replace(traceback=None)
+        in_ascii = self.in_ascii()
+        if in_ascii != self:
+            return in_ascii
+        if self.log is not None:
+            return self._replace(log=None)
+        without = self._replace(reason=None, error=None, note=None)
+        return None if without == self else without
+
+    def in_ascii(self) -> RunEnd:
+        """Return the values with escapes in place of the characters that not every database takes."""
         # of the same type, because a text that is scrubbed stays so
-        reason, error = (text and type(text)(encodable(text, 'ascii')) for text in (self.reason, self.error))
-        if (reason, error) != (self.reason, self.error):
-            return self._replace(reason=reason, error=error)
-        if reason is not None or error is not None:
-            return self._replace(reason=None, error=None)
+        reason, error, note, log = (
+            text and type(text)(encodable(text, 'ascii')) for text in (self.reason, self.error, self.note, self.log)
+        )
+        if log is not None:
+            log = Scrubbed(end_of(log, LONGEST_LOG))
+        return self._replace(reason=reason, error=error, note=note, log=log)
+
+
+def _message(exc: BaseException) -> str | None:
+    try:
+        return str(exc)
+    except Exception:
         return None
 
 
@@ -90,6 +124,7 @@ class Ending:
     :param release: releases the row of the task.
     :param has_history: whether its row in the history is written.
     :param write_at_once: writes all of it in one statement, and returns whether it could; ``None`` where there is none.
+    :param afterwards: writes what else there is together with its row in the history; ``None`` if there is nothing.
     """
 
     def __init__(
@@ -100,6 +135,7 @@ class Ending:
         release: Release,
         has_history: bool = True,
         write_at_once: Callable[[StoreConnection, RunEnd], bool] | None = None,
+        afterwards: Callable[[StoreConnection], None] | None = None,
     ) -> None:
         self.task = task
         self.run_id = run_id
@@ -107,6 +143,7 @@ class Ending:
         self._release = release
         self._has_history = has_history
         self._write_at_once = write_at_once
+        self._afterwards = afterwards
         self._waits = True
         self._is_one_transaction = True
         self._has_come_to_history = False
@@ -178,6 +215,8 @@ class Ending:
                 return False
             self._has_come_to_history = True
             History(connection).end(self.run_id, wait=False, **self.end._asdict())
+            if self._afterwards is not None:
+                self._afterwards(connection)
         return True
 
     def _reduce(self, exc: Refused) -> None:

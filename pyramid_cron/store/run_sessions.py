@@ -9,10 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from pyramid_cron.claims import Unavailable
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.memory_claims import NOT_JOINED
-from pyramid_cron.printable import log_error
-from pyramid_cron.reports import FAILED, TaskReport
+from pyramid_cron.outcomes import EXCUSED, FAILED
+from pyramid_cron.printable import class_name, log_error
+from pyramid_cron.reports import TaskReport
+from pyramid_cron.run_log import kept_in
 from pyramid_cron.store.complete import Completion, Fenced
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
@@ -20,7 +22,7 @@ from pyramid_cron.store.errors import original_errors
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.run import StoredRun
 from pyramid_cron.store.session import Joined, require_same_database, session_of
-from pyramid_cron.store.task_rows import TaskStates
+from pyramid_cron.store.task_claims import TaskClaims
 from pyramid_cron.transactions import manager_of
 
 log = logging.getLogger(__name__)
@@ -62,14 +64,15 @@ class RunSessions:
             return scoped
 
         def at_end(connection: Connection, seconds: float) -> None:
-            with original_errors():
+            # an engine of the application that logs its statements would add that with the log itself
+            with kept_in(None), original_errors():
                 mine = self._completion.write_end(scoped(connection), run, seconds)
             if not mine:
                 raise Fenced
 
         def before_end(connection: Connection) -> None:
-            with original_errors():
-                mine = TaskStates(scoped(connection)).set_transactional(run.task.name, run.run_id, False)
+            with kept_in(None), original_errors():
+                mine = TaskClaims(scoped(connection)).set_transactional(run.task.name, run.run_id, False)
             if not mine:
                 raise Fenced
 
@@ -88,11 +91,11 @@ class RunSessions:
 
         That is not done in the transaction of the session, and before it has seen the row, which it updates at its end.
         """
-        if run.minute is None:
+        if run.owed_minute is None:
             return
         try:
-            with self._database.one_statement() as connection:
-                mine = TaskStates(connection).set_transactional(run.task.name, run.run_id, True)
+            with kept_in(None), self._database.one_statement() as connection:
+                mine = TaskClaims(connection).set_transactional(run.task.name, run.run_id, True)
         except Unavailable as exc:
             # if its process dies, the run is reported and not repeated
             log.warning('it cannot be recorded that task %s uses the session: %s', run.task.name, exc)
@@ -106,7 +109,13 @@ def end_session(run: StoredRun, report: TaskReport) -> TaskReport:
     if run.joined_session is None:
         return report
     try:
-        return run.joined_session.check(report)
+        checked = run.joined_session.check(report)
+        if checked.exception is not None and checked is not report:
+            excuse = run.excuse(class_name(checked.exception))
+            level = logging.ERROR if excuse is None else logging.WARNING
+            log.log(level, 'task %s failed%s: %s', run.task.name, EXCUSED.get(excuse, ''), checked.exception)
+            return checked._replace(excuse=excuse)
+        return checked
     except Exception as exc:
         log_error(log, exc, 'task %s: its session cannot be checked', run.task.name)
         return TaskReport(run.task.name, FAILED, report.seconds, exception=exc)

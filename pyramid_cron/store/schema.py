@@ -18,12 +18,14 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    literal_column,
     or_,
 )
 
-from pyramid_cron.reports import FAILED, LOST, MISSED
-from pyramid_cron.store.dialects import INSTANT, TABLE_OPTIONS, dialect_of
-from pyramid_cron.store.storable import Storable, StorableText
+from pyramid_cron.history_entries import BACKFILL
+from pyramid_cron.outcomes import FAILED, LOST, MISSED
+from pyramid_cron.store.dialects import INSTANT, LONG_TEXT, TABLE_OPTIONS, dialect_of
+from pyramid_cron.store.storable import Storable, StorableLog, StorableText
 
 #: what an application's Alembic adds to its own, see docs/store.rst
 metadata = MetaData()
@@ -56,10 +58,15 @@ tasks = Table(
     Column('task', NAME, primary_key=True),
     # the last name before this one, by which processes with older code look for the row
     Column('renamed_from', NAME),
+    # the dotted path of the function, by which people recognize a task under another name. Not a NAME: by the declared
+    # length SQLite would estimate the rows so long that it leaves the index of few rows for another one
+    Column('callable', StorableText),
     # the schedule before the last change counts for the minutes before schedule_changed_at
     Column('schedule', Text, nullable=False),
     Column('previous_schedule', Text),
     Column('schedule_changed_at', Instant),
+    # from which minute on previous_schedule counted
+    Column('previous_schedule_from', Instant),
     # a task owes no minute from before first_seen; last_seen is the last tick of a process that has it registered
     Column('first_seen', Instant, nullable=False),
     Column('last_seen', Instant),
@@ -71,8 +78,21 @@ tasks = Table(
     # the newest of these minutes before they were taken back from the future: put forward again when it is reached
     Column('taken_back_from', Instant),
     Column('attempt', Integer, nullable=False, default=0),
+    # whether the last run, which has failed or was lost, is tried again for its minute. This column and the next three
+    # stand before those that their new values are computed from: MySQL assigns in the order of the columns
+    Column('will_retry', Boolean),
+    # runs in a row that have failed, were lost or missed, and since when, by the database's clock. Both stay when a run
+    # succeeds, until one process has reported that the task is well again
+    Column('failed_runs', Integer),
+    Column('failed_since', Double),
+    # the failure that is acknowledged, until the task succeeds or fails otherwise
+    Column('acknowledged_for', StorableText),
     # why last_minute is to run once more: failed, lost or unsent
     Column('retry_reason', String(8)),
+    # the newest tick at which the task was to run and its engine had no room for it
+    Column('waited_minute', Instant),
+    # seconds after busy_until before which a run that has failed is not repeated; null for the next tick
+    Column('retry_wait', Double),
     # the first minute that the task may owe: from then on ticks look at the row
     Column('next_due', Instant),
     # the fencing token of the run in progress, null if there is none; its process, null while an engine has it
@@ -82,21 +102,31 @@ tasks = Table(
     Column('started_at', Double),
     # the minute, or the token of a run by name, that was enqueued and that no worker has begun
     Column('handed_over_for', ID),
+    # when the queued run was last enqueued again, by the database's clock, and why a worker that took its message did
+    # not begin it, behind its token. Neither counts for a later run
+    Column('sent_again_at', Double),
+    Column('not_begun', StorableText),
     # whether the run in progress commits with its record, so that a dead process leaves no effect
     Column('transactional', Boolean, nullable=False, default=False),
-    Column('stop_requested_by', NAME),
-    # the last result: ok, failed, lost or missed, and its minute; when the last run ended, and how long it took
+    # the user that stopped the last run, or what ended its process, if its outcome is stopped. Not a NAME: see callable
+    Column('stop_requested_by', StorableText),
+    # the last result: ok, failed, lost, missed, stopped or skipped, and its minute; when the last run ended, and its
+    # seconds
     Column('last_outcome', WORD),
     Column('last_outcome_for', Instant),
     Column('last_finished', Instant),
     Column('last_seconds', Double),
-    # the newest minute whose scheduled run succeeded, and when any run last did
+    # the newest minute of a scheduled run that succeeded, and when any run last did
     Column('last_success_for', Instant),
     Column('last_success_at', Instant),
-    Column('usual_seconds', Double),
     Column('failures_in_a_row', Integer),
     Column('last_error', StorableText),
-    Column('acknowledged', Text),
+    # the first line of the message of that exception
+    Column('last_message', StorableText),
+    # by which user, since when, and why, in JSON
+    Column('acknowledged', StorableText),
+    # how long its last good runs took
+    Column('good_seconds', Text),
     **TABLE_OPTIONS,
 )
 
@@ -125,6 +155,11 @@ processes = Table(
     Column('boot_and_pidns', NAME),
     Column('process_started', String(40)),
     Column('lease_until', Double, nullable=False),
+    # the requests that runs of it end: see stop_requests.py
+    Column('stops', Text),
+    # what its runs in progress have put out until its last heartbeat: see live_outputs.py
+    Column('progress', Text),
+    Column('outputs', LONG_TEXT),
     **TABLE_OPTIONS,
 )
 
@@ -141,6 +176,8 @@ ticks = Table(
     Column('pruned_minute', Instant),
     # as in the rows of the tasks
     Column('taken_back_from', Instant),
+    # the last tick before the ticks stopped, once that is reported; null while they come
+    Column('stopped_after', Instant),
     **TABLE_OPTIONS,
 )
 
@@ -181,15 +218,36 @@ runs = Table(
     Column('error', NAME),
     Column('traceback', StorableText),
     Column('note', StorableText),
-    Column('log', StorableText),
+    Column('log', StorableLog),
     # of NOT_GOOD, by which the outcomes that a person has to look at are found
     Column('not_good', WORD),
+    # the user of the backfill that made the minute ok in the end, empty if not known; null without such a backfill
+    Column('made_good_by', NAME),
+    # how far the effect of a run that has ended is one commit with this record: see joining.py; null if not known
+    Column('joined', WORD),
+    **TABLE_OPTIONS,
+)
+
+# what people did, such as a pause, for people as well; a task of '*' stands for all tasks
+audit = Table(
+    'cron_audit',
+    metadata,
+    Column('id', ID, primary_key=True),
+    Column('app', APP, nullable=False),
+    Column('task', NAME, nullable=False),
+    Column('at', Instant, nullable=False),
+    Column('action', WORD, nullable=False),
+    Column('requested_by', NAME),
+    Column('reason', StorableText),
+    # when its effect ends by itself
+    Column('until', Instant),
     **TABLE_OPTIONS,
 )
 
 # spelled out without parameters, as the indexes below are, or else the databases would not use them
 NEEDS_ATTENTION = or_(tasks.c.run_id.is_not(None), tasks.c.retry_reason.is_not(None))
 IS_NOT_GOOD = runs.c.not_good.is_not(None)
+IS_BY_HAND = or_(*(runs.c.trigger == literal_column(f"'{trigger}'") for trigger in ('manual', BACKFILL)))
 
 
 # the mark of an index that is not worth its while with all of the rows
@@ -216,10 +274,21 @@ Index(
     postgresql_where=NEEDS_ATTENTION,
     info={OF_FEW_ROWS: True},
 ).ddl_if(callable_=_if_wanted)
+Index('cron_audit_by_time', audit.c.app, audit.c.at)
 Index('cron_runs_by_task', runs.c.app, runs.c.task, runs.c.started)
 # none on finished: each end of a run would have to move its entry
 Index('cron_runs_by_start', runs.c.app, runs.c.started)
 Index('cron_runs_by_minute', runs.c.app, runs.c.scheduled_for)
+# no run by schedule has an entry in it
+Index(
+    'cron_runs_by_hand',
+    runs.c.app,
+    runs.c.trigger,
+    runs.c.started,
+    sqlite_where=IS_BY_HAND,
+    postgresql_where=IS_BY_HAND,
+    info={OF_FEW_ROWS: True},
+).ddl_if(callable_=_if_wanted)
 for _name, _columns in {
     'cron_runs_not_good_by_start': (runs.c.app, runs.c.not_good, runs.c.started),
     'cron_runs_not_good_by_task': (runs.c.app, runs.c.task, runs.c.not_good, runs.c.started),

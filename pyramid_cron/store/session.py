@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,14 +10,12 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import InternalError
 from sqlalchemy.orm import Session, scoped_session
 
-from pyramid_cron.claims import Unavailable
-from pyramid_cron.errors import CronError
-from pyramid_cron.reports import FAILED, OK, TaskReport
+from pyramid_cron.errors import CronError, Unavailable
+from pyramid_cron.outcomes import COMMITTED, FAILED
+from pyramid_cron.reports import TaskReport
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.schema import processes
 from pyramid_cron.store.uncommitted import NotCommitted, Uncommitted
-
-log = logging.getLogger(__name__)
 
 # the event of SQLAlchemy when a session begins a transaction or a savepoint
 BEGIN = 'after_transaction_create'
@@ -66,6 +63,8 @@ class Joined:
         self._seconds = 0.0
         #: whether the end was written, which stands if the commit succeeds
         self.written = False
+        #: whether the task has committed something before its end
+        self.committed_before_end = False
 
     def __enter__(self) -> None:
         self._around, _here.joined = _here.joined, self
@@ -96,14 +95,12 @@ class Joined:
 
     def check(self, report: TaskReport) -> TaskReport:
         """Return the report of a run, as failed if a change of the task was not committed after it."""
-        if report.outcome != OK or self.written:
+        if report.outcome not in COMMITTED or self.written:
             return report
         for uncommitted in self._sessions.values():
             change = uncommitted.roll_back() or uncommitted.lost
             if change is not None:
-                not_committed = NotCommitted(change)
-                log.error('task %s failed: %s', report.name, not_committed)
-                return TaskReport(report.name, FAILED, report.seconds, exception=not_committed)
+                return TaskReport(report.name, FAILED, report.seconds, exception=NotCommitted(change))
         return report
 
     def leave(self) -> None:
@@ -124,6 +121,7 @@ class Joined:
         # before a connection begins its transaction, which can lock out every other writer of SQLite
         yield BEGIN, self._begin
         yield 'before_commit', self._before_commit
+        yield 'after_commit', self._after_commit
 
     def _begin(self, session: Session, transaction: object = None) -> None:
         if not self._is_used:
@@ -139,6 +137,11 @@ class Joined:
             elif not self.written:
                 self._at_end(session.connection(), self._seconds)
                 self.written = True
+
+    def _after_commit(self, session: Session) -> None:
+        # a savepoint that is released is kept or rolled back with what is around it
+        if not self._task_returned and session.get_nested_transaction() is None:
+            self.committed_before_end = True
 
 
 class _Here(threading.local):

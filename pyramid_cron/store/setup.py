@@ -34,8 +34,12 @@ def use_store(registry: Any, settings: Settings) -> None:
         keep_history=settings.keep_history,
         session=settings.session,
         zone=settings.timezone,
+        window=settings.window,
+        keep_log=settings.keep_log,
         notify=functools.partial(notify, registry, exits=OF_SERVERS),
     )
     failed_ticks = FailedTicks()
-    registry['cron_claims'] = ClaimsByTask(StoreClaims(database, options, failed_ticks), MemoryClaims())
+    registry['cron_claims'] = ClaimsByTask(
+        StoreClaims(database, options, failed_ticks), MemoryClaims(window=settings.window)
+    )
     registry['cron_store'] = Store(database, options, failed_ticks)

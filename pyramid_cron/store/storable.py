@@ -15,6 +15,7 @@ from sqlalchemy import Dialect, String, Text, TypeDecorator
 
 from pyramid_cron.printable import encodable
 from pyramid_cron.scrub import DEFAULT_SCRUBBER, Scrubber
+from pyramid_cron.settings import LONGEST_LOG
 from pyramid_cron.store.errors import Refused
 
 # of a text without a limit of its own: MySQL's type holds 65,535 bytes
@@ -51,6 +52,16 @@ class StorableText(Storable):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         # before it is cut, which might leave a part of what is to be taken out
         return super().process_bind_param(None if value is None else _scrubber.get()(value), dialect)
+
+
+class StorableLog(StorableText):
+    """The log of a run, which is cut to its end before it is bound."""
+
+    cache_ok = True
+
+    @property
+    def most_characters(self) -> int:
+        return LONGEST_LOG
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, or_
+from sqlalchemy import ColumnElement, and_, bindparam, case, false, or_, true
 
-from pyramid_cron.reports import LOST
+from pyramid_cron.outcomes import FAILED, LOST, OK
 from pyramid_cron.store.dialects import NOW
 from pyramid_cron.store.schema import ID, NAME, Instant, tasks
 from pyramid_cron.store.task_state import UNREGISTERED_AFTER, TaskState
@@ -31,11 +31,30 @@ IS_OLDER = or_(tasks.c.last_minute.is_(None), tasks.c.last_minute < THIS_MINUTE)
 
 IS_FREE = and_(tasks.c.task == THIS_TASK, ~IS_CLAIMED)
 IS_FREE_AND_OLDER = and_(IS_FREE, IS_OLDER)
+# of no minute that the task owes, nor of one that a tick has not come to yet
+IS_FREE_AND_PAST = and_(
+    IS_FREE,
+    or_(
+        tasks.c.first_seen >= THIS_MINUTE,
+        tasks.c.last_minute >= THIS_MINUTE,
+        tasks.c.busy_until >= THIS_MINUTE,
+    ),
+)
+# the same of a task that runs for each minute, which owes those of its last run
+IS_FREE_AND_PAST_OF_EACH = and_(IS_FREE, or_(tasks.c.first_seen >= THIS_MINUTE, tasks.c.last_minute >= THIS_MINUTE))
 WAITS_FOR_RETRY = and_(IS_FREE, tasks.c.last_minute == THIS_MINUTE, IS_TO_RETRY)
 IS_UNCHANGED = and_(IS_FREE, tasks.c.last_minute.is_not_distinct_from(LAST_MINUTE))
 IS_UNSEEN = and_(IS_FREE, tasks.c.last_seen == LAST_SEEN)
 HOLDS_RUN = and_(tasks.c.task == THIS_TASK, tasks.c.run_id == THIS_RUN)
 WAITS_FOR_WORKER = and_(HOLDS_RUN, tasks.c.handed_over_for.is_not(None))
+
+SENT_AFTER = bindparam('sent_after', type_=tasks.c.sent_again_at.type)
+# a time in the future is of a clock that was ahead
+WAITS_AND_NOT_SENT_SINCE = and_(
+    WAITS_FOR_WORKER,
+    tasks.c.process.is_(None),
+    or_(tasks.c.sent_again_at.is_(None), tasks.c.sent_again_at < SENT_AFTER, tasks.c.sent_again_at > NOW),
+)
 
 KNOWN_SCHEDULE, KNOWN_REPORT, KNOWN_ATTEMPT = (
     bindparam('known_schedule', type_=tasks.c.schedule.type),
@@ -52,16 +71,22 @@ HOLDS_AND_TRANSACTIONAL = and_(HOLDS_RUN, tasks.c.transactional)
 HOLDS_BUT_NOT_TRANSACTIONAL = and_(HOLDS_RUN, ~tasks.c.transactional)
 # the claim of a minute has removed its reason. MySQL assigns in the order of the columns, this one before
 # handed_over_for
-REPEATED_IF_NOTHING_WAS_COMMITTED = case(
-    (
-        or_(
-            tasks.c.handed_over_for.is_not(None),
-            and_(tasks.c.transactional, tasks.c.attempt < MOST_ATTEMPTS_OF_LOST),
-        ),
-        LOST,
-    ),
-    else_=tasks.c.retry_reason,
+_NOTHING_WAS_COMMITTED = or_(
+    tasks.c.handed_over_for.is_not(None),
+    and_(tasks.c.transactional, tasks.c.attempt < MOST_ATTEMPTS_OF_LOST),
 )
+REPEATED_IF_NOTHING_WAS_COMMITTED = case((_NOTHING_WAS_COMMITTED, LOST), else_=tasks.c.retry_reason)
+# this one before retry_reason
+WILL_BE_REPEATED = case((or_(_NOTHING_WAS_COMMITTED, tasks.c.retry_reason.in_((FAILED, LOST))), true()), else_=false())
+KNOWN_OUTCOME = bindparam('known_last_outcome', type_=tasks.c.last_outcome.type)
+KNOWN_ERROR = bindparam('known_last_error', type_=tasks.c.last_error.type)
+HAS_FAILED_SO = and_(
+    tasks.c.task == THIS_TASK,
+    tasks.c.last_outcome == KNOWN_OUTCOME,
+    tasks.c.last_error.is_not_distinct_from(KNOWN_ERROR),
+)
+HAS_FAILED_SO_AND_IS_FREE = and_(HAS_FAILED_SO, ~IS_CLAIMED)
+HAS_RECOVERED = and_(tasks.c.task == THIS_TASK, tasks.c.failed_since.is_not(None), tasks.c.last_outcome == OK)
 
 
 def unchanged(state: TaskState) -> dict[str, Any]:

@@ -5,12 +5,28 @@ from __future__ import annotations
 from datetime import timezone, tzinfo
 
 from pyramid_cron.claims import Pause
+from pyramid_cron.history_entries import process_of
 from pyramid_cron.printable import printable
-from pyramid_cron.reports import process_of
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.task_state import TaskState
+from pyramid_cron.task_texts import format_stop
 
 STILL_RUNNING = 'still running'
+# characters of a reason that a user writes
+LONGEST_REASON = 1000
+
+
+def parse_reason(text: str) -> str:
+    """Return the reason that a user writes in one line, and without control characters.
+
+    :raises ValueError: if it is empty or too long.
+    """
+    reason = printable(' '.join(text.split()))
+    if not reason:
+        raise ValueError('the reason is empty: write why')
+    if len(reason) > LONGEST_REASON:
+        raise ValueError(f'the reason has {len(reason)} characters: write {LONGEST_REASON} at most')
+    return reason
 
 
 def running_process(state: TaskState, zone: tzinfo | None = timezone.utc) -> str:
@@ -23,13 +39,16 @@ def busy_reason(state: TaskState, zone: tzinfo | None) -> str:
     """Return why a claimed task cannot be claimed again."""
     if state.handed_over_for is not None:
         return f'still queued, since {_started(state, zone)}'
-    return f'{STILL_RUNNING}: {running_process(state, zone)}'
+    request = state.stop_request
+    stop = '' if request is None else f'; {format_stop(request, zone)}'
+    return f'{STILL_RUNNING}: {running_process(state, zone)}{stop}'
 
 
 def paused_reason(pause: Pause) -> str:
     """Return why a task is paused, and at whose request."""
+    others = ' with all tasks' if pause.of_all else ''
     by = f' by {pause.requested_by}' if pause.requested_by else ''
-    return printable(f'paused{by}: {pause.reason}')
+    return printable(f'paused{others}{by}: {pause.reason}')
 
 
 def _started(state: TaskState, zone: tzinfo | None) -> str:

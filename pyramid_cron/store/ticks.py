@@ -36,6 +36,7 @@ class Tick(NamedTuple):
     :param clock: the database's clock, in seconds since 1970.
     :param taken_back_from: the newest minute before it was taken back, ``None`` if it was not.
     :param pruned: the minute after which old records were last deleted, ``None`` if none were.
+    :param stopped_after: the last tick before the ticks stopped, if that is reported and none has come since.
     """
 
     last: datetime
@@ -44,6 +45,7 @@ class Tick(NamedTuple):
     clock: float
     taken_back_from: datetime | None = None
     pruned: datetime | None = None
+    stopped_after: datetime | None = None
 
     @property
     def now(self) -> datetime:
@@ -164,6 +166,12 @@ class Ticks:
         newest = query.order_by(gaps.c.first_minute.desc()).limit(limit)
         return [Gap(*row) for row in self._connection.rows(newest)]
 
+    def gap_at(self, minute: datetime) -> Gap | None:
+        """Return the gap that a minute is in, ``None`` if it is in none."""
+        query = self._connection.select(gaps, gaps.c.first_minute, gaps.c.last_minute, gaps.c.problem)
+        newest = query.where(gaps.c.first_minute <= minute).order_by(gaps.c.first_minute.desc()).limit(1)
+        return next((Gap(*row) for row in self._connection.rows(newest) if row.last_minute >= minute), None)
+
     def false_gap(self, tick: Tick) -> Gap | None:
         """Return the gap that begins at the latest with the next tick and ends in the future, ``None`` without one."""
         query = self._connection.select(gaps, gaps.c.first_minute, gaps.c.last_minute, gaps.c.problem)
@@ -206,6 +214,7 @@ def columns() -> list[Any]:
         NOW.label('clock'),
         ticks.c.taken_back_from,
         ticks.c.pruned_minute,
+        ticks.c.stopped_after,
     ]
 
 

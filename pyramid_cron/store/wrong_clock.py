@@ -10,13 +10,16 @@ import logging
 from datetime import datetime
 from typing import Any
 
-from pyramid_cron.claims import Unavailable
-from pyramid_cron.reports import FAILED, LOST, MISSED, OK, duration
+from pyramid_cron.durations import duration
+from pyramid_cron.errors import Unavailable
+from pyramid_cron.outcomes import FAILED, LOST, MISSED, OK
 from pyramid_cron.schedules import clock
+from pyramid_cron.store.audit import Audit
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.history import History
 from pyramid_cron.store.options import Options
+from pyramid_cron.store.registered_tasks import RegisteredTasks
 from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.store.tick_work import TickWork
@@ -74,6 +77,7 @@ class WrongClock:
         if gap is not None:
             Ticks(connection).delete_gap(gap)
             History(connection).take_back(gap.last, tick.now)
+            Audit(connection).take_back(gap.last, tick.now)
         log.warning(
             "the last tick is taken back from %s to %s: by the database's clock it was in the future",
             self._options.shown(tick.last),
@@ -84,7 +88,7 @@ class WrongClock:
         if tick.before is not None and tick.last - tick.before < clock.THREE_HOURS:
             # reached minute by minute: the clock had been ahead
             Ticks(connection).put_forward(tick, tick.before)
-            TaskStates(connection).forget_taken_back(tick.last)
+            RegisteredTasks(connection).forget_taken_back(tick.last)
             return False
         if Ticks(connection).put_forward(tick, last):
             log.warning('the last tick is put forward again to %s: a clock was behind', self._options.shown(last))
@@ -116,7 +120,7 @@ class WrongClock:
             values['taken_back_from'] = max(owed_after)
         if 'last_minute' in ahead:
             # a minute that has not come is not run once more
-            values['retry_reason'] = None
+            values |= {'retry_reason': None, 'will_retry': False}
         if 'last_outcome_for' in ahead and state.last_outcome == MISSED:
             values |= _result_before(state)
         # the decision about it finds when it is due next
@@ -142,8 +146,8 @@ class WrongClock:
 
     def _correct(self, state: TaskState, **values: Any) -> tuple[bool, TaskState]:
         with self._database.begin() as connection:
-            states = TaskStates(connection)
-            return states.correct(state, **values), states.get(state.task) or state
+            corrected = RegisteredTasks(connection).correct(state, **values)
+            return corrected, TaskStates(connection).get(state.task) or state
 
 
 def _result_before(state: TaskState) -> dict[str, Any]:

@@ -1,3 +1,6 @@
+import os
+import signal
+
 import celery
 import procrastinate
 import psycopg
@@ -55,6 +58,7 @@ def test_a_queue_with_a_check_is_tried(examined):
 
 def test_each_engine_is_tried_once(examined):
     app = celery.Celery('shop', broker='memory://', set_as_current=False)
+    app.conf.worker_prefetch_multiplier = 1
     found = examined('celery', 'celery', 'celery:queue=slow', celery=app)
     assert [finding.text.partition(' memory:')[0] for finding in found] == [
         'celery: the broker answers,',
@@ -63,8 +67,32 @@ def test_each_engine_is_tried_once(examined):
     app.close()
 
 
+def test_settings_that_need_a_change_are_found_once(examined):
+    app = celery.Celery('shop', broker='memory://', set_as_current=False)
+    [fast, advice, slow] = examined('celery', 'celery:queue=slow', celery=app)
+    assert [fast.status, advice.status, slow.status] == ['ok', 'warn', 'ok']
+    assert advice.text.startswith('celery: worker_prefetch_multiplier = 4: each process of a busy worker takes 4 ')
+    assert advice.remedy == 'set app.conf.worker_prefetch_multiplier = 1, see docs/celery.rst'
+    app.close()
+
+
+def test_a_frozen_broker_is_found_in_time(examined, redis_server):
+    app = celery.Celery('shop', broker=redis_server.url, set_as_current=False)
+    app.conf.worker_prefetch_multiplier = 1
+    app.conf.broker_transport_options = {'socket_timeout': 0.5, 'socket_connect_timeout': 0.5}
+    os.kill(redis_server.pid, signal.SIGSTOP)
+    try:
+        [found] = examined('celery', celery=app)
+    finally:
+        os.kill(redis_server.pid, signal.SIGCONT)
+    assert (found.status, found.topic) == ('fail', 'queue')
+    assert 'start the broker' in found.remedy
+    app.close()
+
+
 def test_a_broker_that_is_away_is_found(examined, tmp_path):
     app = celery.Celery('shop', broker=f'redis+socket://{tmp_path}/none', set_as_current=False)
+    app.conf.worker_prefetch_multiplier = 1
     [found] = examined(CeleryQueue(app))
     assert found.status == 'fail'
     assert 'OperationalError' in found.text

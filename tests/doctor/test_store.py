@@ -1,9 +1,10 @@
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from sqlalchemy import text
 
 from pyramid_cron.doctor.store import REMEDIES, examine_store
-from pyramid_cron.monitoring.problems import KINDS, OF_TICKS
+from pyramid_cron.monitoring.problem import OF_TICKS, WORDS
 from pyramid_cron.store.schema import tasks, ticks
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
@@ -17,7 +18,7 @@ def examined(servers):
         server.ready()
         last = datetime.now(timezone.utc) - ago
         servers.execute(ticks.update().values(last_minute=last, done_minute=last))
-        return list(examine_store(server.registry, lambda call: None))
+        return list(examine_store(server.registry, lambda call: None, 'shop.ini'))
 
     return run
 
@@ -27,7 +28,7 @@ def of(findings, *topics):
 
 
 def test_there_is_a_remedy_for_each_problem():
-    assert set(REMEDIES) == {*KINDS, *OF_TICKS}
+    assert set(REMEDIES) == {*WORDS, *OF_TICKS} - {'retrying', 'tolerated', 'acknowledged'}
 
 
 def test_a_sound_store_is_ok(server, examined):
@@ -47,6 +48,19 @@ def test_a_sound_store_is_ok(server, examined):
     assert of(found, 'ticks')[0][1] in ('the last tick was 0 s ago', 'the last tick was 1 s ago')
 
 
+def test_alembic_in_the_same_database_is_a_warning(server, servers, examined):
+    server.tick()
+    servers.execute(text('CREATE TABLE alembic_version (version_num VARCHAR(32))'))
+    try:
+        [found] = [found for found in examined(server) if found.topic == 'alembic']
+    finally:
+        servers.execute(text('DROP TABLE alembic_version'))
+    assert found.status == 'warn'
+    assert found.remedy == (
+        'from pyramid_cron.store import include_name and context.configure(..., include_name=include_name)'
+    )
+
+
 def test_a_recent_tick_has_its_age(server, examined):
     server.tick()
     [(status, text)] = of(examined(server, timedelta(seconds=100)), 'ticks')
@@ -61,7 +75,7 @@ def test_an_old_tick_is_a_failure(server, examined):
 
 def test_before_the_first_tick_there_is_none(server):
     server.ready()
-    found = list(examine_store(server.registry, lambda call: None))
+    found = list(examine_store(server.registry, lambda call: None, 'shop.ini'))
     assert of(found, 'ticks') == [('fail', 'no tick has come yet')]
 
 
@@ -70,18 +84,39 @@ def test_a_failed_task_is_a_failure(servers, examined):
     server.tick()
     [found] = [finding for finding in examined(server) if finding.topic == 'tasks']
     assert found.status == 'fail'
-    assert found.text.startswith('task: failed: ZeroDivisionError, ')
+    assert found.text.startswith('task: failed: ZeroDivisionError: division by zero, ')
     assert 'traceback' in found.remedy
 
 
-def test_pauses_are_warnings(server, examined):
+def test_pauses_are_warnings(servers, server, examined):
     server.add('other')
     server.tick()
     server.store.pause(['task'], reason='the disk is full', requested_by='me')
     server.store.pause(['other'], reason='why', until=datetime(2100, 1, 1, tzinfo=timezone.utc))
+    servers.paused_from(0)
     assert of(examined(server), 'tasks') == [
-        ('warn', 'other: paused until Fri 2100-01-01 00:00: why'),
-        ('warn', 'task: paused by me until it is resumed: the disk is full'),
+        ('warn', 'other: paused since Mon 2020-11-23 02:00, until Fri 2100-01-01 00:00: why'),
+        ('warn', 'task: paused since Mon 2020-11-23 02:00, until it is resumed, by me: the disk is full'),
+    ]
+
+
+def test_a_pause_of_all_tasks_is_one_warning(servers, server, examined):
+    server.add('other')
+    server.tick()
+    server.store.pause(['task'], reason='the disk is full')
+    server.store.pause(['*'], reason='the database moves', requested_by='me')
+    servers.paused_from(0)
+    found = [finding for finding in examined(server) if finding.topic == 'tasks']
+    # of the two without an end, that of the task itself is shown for it
+    assert [(finding.text, finding.remedy) for finding in found] == [
+        (
+            'all tasks are paused since Mon 2020-11-23 02:00, until they are resumed, by me: the database moves',
+            '"pcron resume --all" ends the pause',
+        ),
+        (
+            'task: paused since Mon 2020-11-23 02:00, until it is resumed: the disk is full',
+            '"pcron resume" ends the pause',
+        ),
     ]
 
 
@@ -99,9 +134,17 @@ def test_an_unavailable_store_is_found_once(server, tmp_path):
     server.tick()
     server.engine.dispose()
     (tmp_path / 'cron.sqlite').write_text('no database, but long enough for a header of one' * 100)
-    found = list(examine_store(server.registry, lambda call: None))
+    found = list(examine_store(server.registry, lambda call: None, 'shop.ini'))
     assert of(found, 'database')[0][0] == 'fail'
     [(status, text)] = of(found, 'ticks')
     assert status == 'warn'
     assert text.startswith('the last tick is not known: ')
     assert of(found, 'tasks') == []
+
+
+def test_tasks_that_are_overdue_because_no_tick_comes_are_no_findings(server, servers, examined):
+    server.tick()
+    servers.change(next_due=datetime.now(timezone.utc) - timedelta(hours=2))
+    found = examined(server, timedelta(hours=3))
+    assert [status for status, _ in of(found, 'ticks')] == ['fail']
+    assert of(found, 'tasks') == [('ok', 'no task is paused, unregistered, stuck or failed')]

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -84,4 +85,14 @@ def test_prometheus_scrapes_with_the_secret_of_a_monitor(program, serve, start, 
     arguments = '--config.file=prometheus.yml', '--storage.tsdb.path=data', f'--web.listen-address=127.0.0.1:{port}'
     start(program('prometheus'), *arguments, listen=('127.0.0.1', port))
     url = f'http://127.0.0.1:{port}/api/v1/query?query=pyramid_cron_no_tick'
-    until(lambda: '"metric"' in urlopen(url).read().decode(), 'a scrape')
+
+    def is_scraped():
+        try:
+            return '"metric"' in urlopen(url).read().decode()
+        except HTTPError as exc:
+            if exc.code != 503:
+                raise
+            # it starts
+            return False
+
+    until(is_scraped, 'a scrape')

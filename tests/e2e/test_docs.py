@@ -100,6 +100,28 @@ def test_dark_is_dark_and_light_is_light(window, address, width):
         assert fits(page.evaluate(brightness)), scheme
 
 
+@pytest.mark.parametrize(('width', 'kind'), [(390, '.crontab'), (1280, '')])
+def test_no_line_that_is_copied_is_cut_off(window, address, root, width, kind):
+    page, cut = window(width), {}
+    for name in names(root):
+        page.goto(f'{address}{name}.html')
+        lines = f"[...document.querySelectorAll('div[class*=highlight-]{kind} pre')]"
+        if found := page.evaluate(
+            f'{lines}.filter(e => e.scrollWidth > e.clientWidth).map(e => e.innerText.slice(0, 90))'
+        ):
+            cut[name] = found
+    assert cut == {}
+
+
+def test_the_title_of_the_sidebar_is_one_line(window, address):
+    page = window(1280)
+    page.goto(f'{address}index.html')
+    title = page.evaluate(
+        "(e => [e.innerText, e.getClientRects().length])(document.querySelector('.sidebar-brand-text'))"
+    )
+    assert title == ['pyramid_cron', 1]
+
+
 def test_every_page_is_in_the_navigation(window, address, root):
     page = window(1280)
     page.goto(f'{address}index.html')

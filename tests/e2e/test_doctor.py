@@ -229,8 +229,9 @@ def test_pauses_and_unregistered_tasks_are_shown(shop, pcron, doctor, tmp_path):
     assert found[0][1].startswith('the last tick was ')
     text = [text for status, text in found[1:] if status == 'warn']
     assert text[0].startswith('old: unregistered, Wed 2020-01-01 00:00 ')
-    assert text[1].startswith('mail: paused by ')
-    assert 'until it is resumed: the disk is full "pcron resume" ends the pause' in text[1]
+    assert text[1].startswith('mail: paused since ')
+    assert ', until it is resumed, by ' in text[1]
+    assert text[1].endswith(': the disk is full "pcron resume" ends the pause')
 
 
 def test_a_store_that_is_away_is_found(shop, doctor, start_postgresql, tmp_path):
@@ -247,7 +248,9 @@ def test_redis_is_reached_or_not(shop, doctor, redis_server, tmp_path):
     )
     for name, status in {'app': 'ok', 'away': 'fail'}.items():
         path = shop("name='mail', via='celery'", celery=f'worker.{name}')
-        [found] = doctor(path, topics=('queue',), PYTHONPATH='.')
+        found, advice = doctor(path, topics=('queue',), PYTHONPATH='.')
+        assert advice[0] == 'warn'
+        assert 'worker_prefetch_multiplier = 4: each process of a busy worker takes 4 messages ahead' in advice[1]
         assert found[0] == status
         assert ('start the broker' in found[1]) == (name == 'away')
 

@@ -1,11 +1,16 @@
 """``pcron`` as a program, with the demo."""
 
+import contextlib
+import fcntl
 import itertools
 import json
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
+import termios
 from datetime import datetime, timedelta
 
 import pytest
@@ -36,17 +41,58 @@ def journal(tmp_path):
 DEMO = ['send_mail', 'purge_sessions', 'write_report', 'warm_cache', 'compact_database']
 
 
+@pytest.fixture
+def at_terminal(program, tmp_path):
+    """Run the command at a terminal of some columns, and return what it prints there."""
+
+    def run(*arguments, columns):
+        own, terminal = pty.openpty()
+        fcntl.ioctl(own, termios.TIOCSWINSZ, struct.pack('HHHH', 24, columns, 0, 0))
+        environ = {name: value for name, value in os.environ.items() if name != 'COLUMNS'} | {'TZ': 'UTC'}
+        command = [program('pcron'), *map(str, arguments)]
+        with subprocess.Popen(command, cwd=tmp_path, env=environ, stdin=terminal, stdout=terminal, stderr=terminal):
+            os.close(terminal)
+            found = b''
+            with contextlib.suppress(OSError):
+                # Linux raises at the end
+                while more := os.read(own, 4096):
+                    found += more
+        os.close(own)
+        return found.decode().replace('\r\n', '\n')
+
+    return run
+
+
 @pytest.mark.parametrize('columns', [40, 80, 132])
-def test_list_is_a_line_for_each_task_that_fits(pcron, ini, columns):
-    done = pcron('list', ini(), columns=columns)
-    assert (done.returncode, done.stderr) == (0, '')
-    first, *lines = done.stdout.splitlines()
+def test_list_is_a_line_for_each_task_that_fits_the_terminal(at_terminal, ini, columns):
+    first, *lines = at_terminal('list', ini(), columns=columns).splitlines()
     assert first.startswith('NEXT')
     assert max(map(len, lines)) <= columns
     # which is next, and how much of a name fits beside that, depends on the time of the day
     names = {name for name in DEMO for line in lines[:5] if name[-10:] in line}
     assert (names == set(DEMO)) or columns == 40
     assert ' '.join(lines[5:]) == ' Times are in local time. Trigger: /cron'
+
+
+def test_a_cut_name_can_be_typed(at_terminal, ini):
+    lines = at_terminal('list', ini(), columns=40).splitlines()
+    cut = [word for line in lines for word in line.split() if '...' in word]
+    assert len(cut) >= 4
+    for name in cut:
+        assert f'pcron: {name!r} is taken for pyramid_cron_demo.tasks.' in at_terminal('show', ini(), name, columns=80)
+
+
+def test_a_pipe_has_whole_names(pcron, ini):
+    done = pcron('list', ini(), columns=40)
+    assert all(f'pyramid_cron_demo.tasks.{name}' in done.stdout for name in DEMO)
+
+
+def test_a_part_of_a_name_is_enough(pcron, ini, journal):
+    done = pcron('run', ini(), 'write_report')
+    # the log of the run comes after it
+    assert done.returncode == 0
+    assert done.stderr.startswith("pcron: 'write_report' is taken for pyramid_cron_demo.tasks.write_report\n")
+    assert [line.split(' ', 2)[2] for line in journal()] == ['wrote the report of the week']
 
 
 def test_a_pipe_that_is_closed_ends_it_quietly(program, ini, tmp_path):
@@ -64,6 +110,8 @@ def test_list_can_be_json(pcron, ini):
     assert shown['tasks'][2] == {
         'name': 'pyramid_cron_demo.tasks.write_report',
         'schedule': '30 7 * * mon',
+        'schedule_by': None,
+        'schedule_in_code': None,
         'timezone': None,
         'idle': False,
         'description': '',
@@ -72,9 +120,13 @@ def test_list_can_be_json(pcron, ini):
         'last': None,
         'last_utc': None,
         'paused': None,
+        'stop_requested': None,
+        'usual': None,
+        'slower_than_usual': False,
         'problems': [],
         'due': False,
         'why': 'min is 0, not 30; hour is 2, not 7; dow is thu, not mon',
+        'result': None,
     }
 
 
@@ -83,11 +135,11 @@ def test_list_shows_what_is_due_at_a_time_and_why(pcron, ini):
     assert (done.returncode, done.stderr) == (0, '')
     assert done.stdout == (
         'At 2026-12-24 00:00+00:00 3 of 5 tasks are due.\n'
-        'due      pyramid_cr...s.send_mail  all fields match\n'
-        'not due  pyramid_cr...ge_sessions  hour is 0, not 2\n'
-        'not due  pyramid_cr...rite_report  min is 0, not 30; hour is 0, not 7; dow is...\n'
-        'due      pyramid_cr....warm_cache  all fields match\n'
-        'due      pyramid_cr...ct_database  all fields match\n'
+        'due      pyramid_cron_demo.tasks.send_mail         all fields match\n'
+        'due      pyramid_cron_demo.tasks.warm_cache        all fields match\n'
+        'due      pyramid_cron_demo.tasks.compact_database  all fields match\n'
+        'not due  pyramid_cron_demo.tasks.purge_sessions    hour is 0, not 2\n'
+        'not due  pyramid_cron_demo.tasks.write_report      min is 0, not 30; hour is 0, not 7; dow is thu, not mon\n'
         '\n'
         'Times are in local time. Trigger: /cron\n'
     )

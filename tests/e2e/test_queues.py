@@ -33,6 +33,22 @@ BLOCK = re.compile(
 )
 
 
+# a process of a worker that is killed when it gets its first message
+DIES_ONCE = """
+import os, signal
+from pyramid.paster import get_app
+
+def load():
+    died = Path(__file__).with_name('died')
+    if not died.exists():
+        died.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return get_app(str(Path(__file__).with_name('shop.ini')))
+
+add_perform(app, load, acks_late=True)
+"""
+
+
 @dataclass
 class Site:
     """A folder with the files of a page, and the page itself."""
@@ -83,11 +99,10 @@ def site(root, program, tmp_path):
     """Return a function that returns the site of an engine, in which some texts are replaced."""
 
     def make(title, **replaced):
-        """Make what the page has before its first title, and below this one."""
-        before, *sections = re.split(
-            r'^(.+)\n-+\n', (root / 'docs' / 'engines.rst').read_text('utf-8'), flags=re.MULTILINE
-        )
-        found = BLOCK.finditer(before + sections[sections.index(title) + 1])
+        """Make what the page has before its first title, and below this one, or else on the page of other queues."""
+        engines, others = [(root / 'docs' / f'{name}.rst').read_text('utf-8') for name in ('engines', 'otherqueues')]
+        before, *sections = re.split(r'^(.+)\n-+\n', engines, flags=re.MULTILINE)
+        found = BLOCK.finditer(before + (sections[sections.index(title) + 1] if title in sections else others))
         blocks = [
             (block['language'], block['caption'], textwrap.dedent(block['body']).strip() + '\n') for block in found
         ]
@@ -112,10 +127,10 @@ def alike(text):
     return re.sub(r'\d+', '0', text).split()
 
 
-def hand_over_as_the_page_shows(site, worker, until):
+def hand_over_as_the_page_shows(site, worker, until, engine='celery'):
     """Tick once, and wait for a worker that runs until the record is ok."""
     ticked, history = site.shown('text')
-    assert alike(site.run(site.command('pcron', 'tick'))) == alike(ticked)
+    assert alike(site.run(site.command('pcron', 'tick'))) == alike(ticked.replace('with celery', f'with {engine}'))
     until(lambda: site.statuses() == ['ok'], 'the record is ok', PATIENCE, worker)
     assert alike(site.run(site.command('pcron', 'history'))) == alike(history)
     assert 'invoices for' in worker.log.read_text()
@@ -127,13 +142,26 @@ def test_celery(site, broker, start, until):
     hand_over_as_the_page_shows(page, start(*page.command('celery')), until)
 
 
+def test_a_message_of_a_celery_process_that_was_killed_is_delivered_again(site, broker, start, until):
+    page = site('Celery', **{'redis://localhost:6379': broker.url})
+    page.write()
+    via = page.folder / 'via_celery.py'
+    lines = via.read_text().replace("add_perform(app, str(Path(__file__).with_name('shop.ini')))", DIES_ONCE)
+    assert DIES_ONCE in lines
+    via.write_text(lines)
+    page.run(page.command('pcron', 'tick'))
+    worker = start(*page.command('celery'))
+    until(lambda: page.statuses() == ['ok'], 'the record is ok', PATIENCE, worker)
+    assert (page.folder / 'died').exists()
+
+
 def test_procrastinate(site, postgresql, start, until):
     url = make_url(postgresql)
     page = site('procrastinate', **{':///shop': f'://cron@/{url.database}?host={url.query["host"]}'})
     page.write()
     page.run(page.command('procrastinate', '--app=via_procrastinate.app', 'schema'))
     worker = start(*page.command('procrastinate', '--app=via_procrastinate.app', 'worker'))
-    hand_over_as_the_page_shows(page, worker, until)
+    hand_over_as_the_page_shows(page, worker, until, 'procrastinate')
 
 
 @pytest.fixture

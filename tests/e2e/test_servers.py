@@ -129,7 +129,7 @@ def test_a_task_that_still_runs_is_skipped(two_ticks, curl):
 
 
 def test_curl_notices_a_task_that_is_stuck(two_ticks):
-    server, first, second = two_ticks('--fail-with-body', **{'cron.window': '0.001'})
+    server, first, second = two_ticks('--fail-with-body', **{'trouble.expect': '0.001'})
     assert (second.exit_code, second.status) == (22, 500)
     assert re.fullmatch(r'fail: 1 of 2 tasks is stuck: trouble\.waits \(running for \d+ s\)', second.body)
     assert first.body == 'ok'

@@ -1,24 +1,22 @@
 """The status page in a real browser: Debian's chromium, with axe-core looking for what people could not use.
 
 ``AXE_FOLDER`` names the folder of axe-core's npm package. ``SCREENSHOTS`` names one that pictures are put into:
-``tasks-1280.png`` is that of the docs.
+``tasks-1280-light.png`` and ``tasks-1280-dark.png`` are ``status.png`` and ``status-dark.png`` of the docs, and those
+of ``night`` are ``night.png`` and ``night-dark.png``.
 """
 
 import os
 import re
-import threading
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from socketserver import ThreadingMixIn
-from wsgiref.simple_server import WSGIServer, make_server
 
 import pytest
 from pyramid.config import Configurator
 from pyramid.csrf import CookieCSRFStoragePolicy
-from pyramid.httpexceptions import HTTPNoContent
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from pyramid_cron.schedules.clock import MINUTE, current_minute
+from tests.support.browser import opened, serving, visits
 from tests.support.filling import fill, record, record_silence
 
 TASKS = [
@@ -40,19 +38,20 @@ Traceback (most recent call last):
     raise Timeout(f'no answer from {self.host} within {timeout} s')
 shop.warehouse.Timeout: no answer from warehouse.example within 10 s
 """
+PAST = datetime(2026, 11, 24, 1, 0, tzinfo=timezone.utc)
 PAGES = {
     'tasks': '',
+    'found': '?name=shop&state=failed&sort=-last',
     'task': '/task?name=shop.stock.sync',
     'paused': '/task?name=shop.reports.weekly',
     'changing': '/task?name=shop.backup.verify_that_the_newest_archive_can_be_restored',
     'due': '/due?at=2026-11-24T02:00',
+    'history': '/history',
+    'people': '/history?trigger=people&name=shop',
+    'run': '/history/run?key=shop:shop.stock.sync@2026-11-24T01:00Z',
+    'night': '/timeline',
+    'day': '/timeline?day=',
 }
-
-
-class Server(ThreadingMixIn, WSGIServer):
-    """A browser opens connections ahead of time, for which one thread would wait."""
-
-    daemon_threads = True
 
 
 @pytest.fixture(scope='module')
@@ -64,25 +63,20 @@ def address(tmp_path_factory):
             'cron.store': f'sqlite:///{folder}/cron.sqlite',
             'cron.app': 'shop',
             'cron.timezone': 'Europe/Berlin',
+            'cron.environment': 'staging',
+            'cron.log_url': 'https://logs.example/?q={key}',
         }
     )
     config.set_csrf_storage_policy(CookieCSRFStoragePolicy())
     config.include('pyramid_cron')
     config.include('pyramid_cron.status')
     config.add_cron_status('/admin/cron', permission=NO_PERMISSION_REQUIRED, write_permission=NO_PERMISSION_REQUIRED)
-    # which a browser requests from the application
-    config.add_route('icon', '/favicon.ico')
-    config.add_view(lambda request: HTTPNoContent(), route_name='icon')
     for name, cron, docstring, options in TASKS:
         config.add_cron_task(task(docstring), name=name, cron=cron, **options)
     application = config.make_wsgi_app()
     remember(config.registry)
-    with make_server('127.0.0.1', 0, application, Server) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f'http://127.0.0.1:{server.server_port}/admin/cron'
-        server.shutdown()
-        thread.join()
+    with serving(application) as origin:
+        yield f'{origin}/admin/cron'
     config.registry['cron_store'].database.engine.dispose()
 
 
@@ -100,13 +94,16 @@ def remember(registry):
     # after what the history has of this minute
     soon = now + timedelta(seconds=5)
     failed = {'outcome': 'failed', 'seconds': 10.2, 'error': 'Timeout', 'traceback': TRACEBACK}
+    kept = {'note': '1,204 rows, 3 refused', 'log': 'INFO shop.stock page 1 of 3\n' * 40}
     record(
         registry,
         *(('shop.stock.sync', now - ago * MINUTE, failed) for ago in (60, 190)),
+        ('shop.stock.sync', PAST, failed),
         ('shop.stock.sync', now, {**failed, 'started': soon}),
         ('shop.search.index', now, {'outcome': 'lost', 'reason': 'process 811 on web-2', 'started': soon}),
         ('shop.newsletter.queue', now - 3 * MINUTE, {'outcome': 'skipped', 'attempt': 0, 'reason': 'still running'}),
     )
+    record(registry, ('shop.stock.sync', PAST, {**failed, **kept, 'attempt': 2, 'started': PAST + 3 * MINUTE}))
     record_silence(registry, now - 200 * MINUTE, now - 191 * MINUTE, 'shop.invoices.send')
     registry['cron_store'].pause(
         ['shop.reports.weekly'], reason='the mail server moves', until=now + timedelta(days=2), requested_by='ada'
@@ -115,23 +112,8 @@ def remember(registry):
 
 @pytest.fixture
 def visit(chromium, address):
-    """Return a function that opens a page in a window of its own; requests to other hosts fail."""
-    contexts, elsewhere = [], []
-    origin = address.removesuffix('/admin/cron') + '/'
-
-    def visit(path='', width=1280, scheme='light', **options):
-        context = chromium.new_context(viewport={'width': width, 'height': 800}, color_scheme=scheme, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on('request', lambda request: request.url.startswith(origin) or elsewhere.append(request.url))
-        page.on('console', lambda message: elsewhere.append(message.text))
-        page.goto(address + path)
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert elsewhere == []
+    with visits(chromium, address) as visit:
+        yield visit
 
 
 @pytest.fixture(scope='module')
@@ -142,12 +124,6 @@ def axe():
         lacking = pytest.fail if os.environ.get('CI') else pytest.skip
         lacking('AXE_FOLDER does not name the folder of axe-core: npm pack axe-core, and unpack it')
     return (Path(folder) / 'axe.min.js').read_text()
-
-
-def opened(page):
-    """Open everything that can be opened, where faults could hide."""
-    page.evaluate("document.querySelectorAll('details').forEach(found => { found.open = true })")
-    return page
 
 
 @pytest.mark.parametrize('name', PAGES)
@@ -166,10 +142,13 @@ def test_everybody_can_use_the_page(visit, axe, name, width, scheme):
 @pytest.mark.parametrize('name', PAGES)
 @pytest.mark.parametrize('width', [320, 390, 861, 1280])
 def test_nothing_is_wider_than_the_window(visit, name, width):
-    page = opened(visit(PAGES[name], width))
-    assert page.evaluate('document.documentElement.scrollWidth') <= width
+    page = visit(PAGES[name], width)
     if folder := os.environ.get('SCREENSHOTS'):
-        page.screenshot(path=f'{folder}/{name}-{width}.png', full_page=True)
+        for scheme in ('light', 'dark'):
+            page.emulate_media(color_scheme=scheme)
+            page.screenshot(path=f'{folder}/{name}-{width}-{scheme}.png', full_page=True)
+    opened(page)
+    assert page.evaluate('document.documentElement.scrollWidth') <= width
 
 
 def test_dark_is_dark_and_light_is_light(visit):
@@ -182,22 +161,33 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(visit):
     page = visit(PAGES['task'])
     outline = "getComputedStyle(document.activeElement).outlineStyle + ' ' + document.activeElement.innerText"
     reached = []
-    for _ in range(6):
+    for _ in range(15):
         page.keyboard.press('Tab')
         reached.append(page.evaluate(outline))
-    assert reached == [
+    # the minute of the failed run is also that of a good one, each ten minutes
+    # and the times of the entries are links
+    reached = [text for text in reached if not re.search(r' for |\d\d:\d\d$', text)]
+    assert [re.sub('(?<=^solid failed) .*', '', text) for text in reached][:12] == [
         'solid Scheduled tasks',
+        'solid The night at a glance',
+        'solid History',
         'solid What was due at …?',
-        'solid Run now',
+        'solid Europe/Berlin',
+        'solid failed',
+        'solid Run now …',
+        'solid Acknowledge …',
         'solid Pause …',
         'solid Only what failed, was lost or missed',
+        'solid Only what people did',
         'solid Traceback',
     ]
 
 
 def test_a_task_is_run_paused_and_resumed_without_a_script(visit):
     page = visit('/task?name=shop.thumbnails.make', java_script_enabled=False)
-    page.get_by_role('button', name='Run now').click()
+    page.get_by_text('Run now …').click()
+    assert 'Application shop, environment staging' in page.locator('form', has_text='Run it now').inner_text()
+    page.get_by_role('button', name='Run it now').click()
     assert 'shop.thumbnails.make ran: ok' in page.get_by_role('status').inner_text()
     # reloaded, the browser requests a page, and does not send the form once more
     assert page.reload().request.method == 'GET'
@@ -210,6 +200,23 @@ def test_a_task_is_run_paused_and_resumed_without_a_script(visit):
     page.get_by_role('link', name='shop.thumbnails.make').first.click()
     page.get_by_role('button', name='Resume').click()
     assert 'shop.thumbnails.make is resumed' in page.get_by_role('status').inner_text()
+
+
+def test_tasks_are_found_and_sorted_without_a_script(visit):
+    page = visit(java_script_enabled=False)
+    page.get_by_label('Name contains').fill('STOCK')
+    page.get_by_role('button', name='Find').click()
+    assert page.get_by_role('row').count() == 2
+    page.get_by_role('link', name='Show all').click()
+    page.get_by_role('link', name=re.compile('^failed [1-9]')).click()
+    assert 'shop.stock.sync' in page.get_by_role('table').inner_text()
+    assert page.url.endswith('?state=failed')
+    page.get_by_role('link', name='Task', exact=True).click()
+    assert page.url.endswith('?state=failed&sort=name')
+    assert page.get_by_role('columnheader', name='Task').get_attribute('aria-sort') == 'ascending'
+    # a bookmark
+    again = visit('?state=failed&sort=name', java_script_enabled=False)
+    assert again.get_by_role('table').inner_text() == page.get_by_role('table').inner_text()
 
 
 def test_the_form_explains_a_minute(visit):
@@ -226,3 +233,17 @@ def test_a_screen_reader_has_a_text_for_a_strip(visit):
     page = visit(width=390)
     assert page.get_by_role('columnheader', name='Last 30 runs').count() == 1
     assert page.get_by_role('row').count() == 10
+
+
+def test_a_screen_reader_has_a_text_for_each_row_of_a_day(visit):
+    page = visit('/timeline?day=')
+    rows = page.locator('.timeline li')
+    assert rows.count() > 2
+    assert rows.get_by_role('img').count() == rows.count()
+    assert rows.filter(has_text='shop.search.index').get_by_role('img', name=re.compile(r'\d\d:\d\d lost')).count() == 1
+
+
+def test_a_picture_shows_how_long_runs_took(visit):
+    picture = visit(PAGES['task']).get_by_role('img', name=re.compile('^How long the last 60 runs took'))
+    assert picture.count() == 1
+    assert picture.bounding_box()['height'] > 60

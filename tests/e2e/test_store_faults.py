@@ -226,7 +226,7 @@ def test_an_end_that_is_too_long_in_coming_is_written_by_a_later_tick(own_server
 
 
 def test_a_process_that_was_frozen_over_its_lease_cannot_commit(store, waiting, go):
-    tasks, short = {'waits': '*/5 * * * *'}, {'cron.lease': '1'}
+    tasks, short = {'waits': '*/5 * * * *'}, {'cron.lease': '4'}
     frozen, other = store.ticker(tasks=tasks, cron=short), store.ticker(tasks=tasks, cron=short)
     frozen.begin(0)
     waiting()
@@ -234,7 +234,7 @@ def test_a_process_that_was_frozen_over_its_lease_cannot_commit(store, waiting, 
     go()
     # its lease is not over
     assert other.tick(1)['tasks'] == {}
-    time.sleep(1.1)
+    time.sleep(4.1)
     assert other.tick(2)['tasks'] == {'waits': 'ok'}
     frozen.send(signal.SIGCONT)
     answer = frozen.answer()

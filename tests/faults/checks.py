@@ -1,8 +1,9 @@
 """The property: each due task has run, or health names it within two ticks, and the history within ``catch_up``.
 
-Health names a task if it is red because of it or of the ticks, or if no server answers. It shows the last result of a
-task: nothing is missing if a newer run was good, nor of a minute that was skipped or paused. A run in progress is not
-late while its process answers. Ten minutes after a fault nothing is left of it but the last result of a task.
+Health names a task if it is red because of it or of the ticks, or if no server answers. A failed attempt that is to be
+repeated is retrying, and red only when the attempts are used up. It shows the last result of a task: nothing is missing
+if a newer run was good, nor of a minute that was skipped or paused. A run in progress is not late while its process
+answers. Ten minutes after a fault nothing is left of it but the last result of a task.
 """
 
 from collections import Counter, defaultdict
@@ -22,6 +23,7 @@ RECOVERY = 10 * MINUTE
 ENDED = {'ok', 'failed', 'lost', 'missed', 'skipped', 'paused'}
 # what health has to name, beside the history
 BAD = {'failed', 'lost', 'missed'}
+RETRYING = 'retrying'
 NEVER = datetime(2000, 1, 1, tzinfo=timezone.utc)
 
 
@@ -113,7 +115,8 @@ class Watch:
         named = {key for key in without_run if not healths or any(_names(health, key[0]) for health in healths)}
         quiet = {key for key in self._unnamed if self._recorded[key] & ENDED and not self._recorded[key] & BAD}
         self._unnamed -= named | quiet
-        for key in sorted(self._unnamed & late):
+        retried = {key for key in self._unnamed if any(key[0] in health[RETRYING] for health in healths)}
+        for key in sorted((self._unnamed & late) - retried):
             self._unnamed.discard(key)
             if not self._has_run_since(key):
                 self._find('health does not name it within two ticks', _shown(key))
@@ -172,7 +175,7 @@ class Watch:
                 self._find('the ticks are red long after the fault', health['problem'] or 'no tick', once=self.fault)
             for kind, names in health.items():
                 for name in names if isinstance(names, list) and kind != 'paused' else ():
-                    if kind not in BAD or 'ok' in self._recorded[self._last_due(name)]:
+                    if kind not in {*BAD, RETRYING} or 'ok' in self._recorded[self._last_due(name)]:
                         self._find(f'{kind} long after the fault', name, once=(self.fault, name))
         for key in self._effects.keys() - self._recorded.keys():
             self._find('it has run and is not recorded', _shown(key), once=key)

@@ -16,10 +16,11 @@ from pyramid_cron.store import (
     ticks,
     wrong_clock,
 )
+from pyramid_cron.store.compare_and_set import CompareAndSet
 from pyramid_cron.store.failed_ticks import FailedTicks
 from pyramid_cron.store.reap import Reaper
 from pyramid_cron.store.run_end import RunEnd
-from pyramid_cron.store.task_rows import TaskStates
+from pyramid_cron.store.schema import tasks
 from pyramid_cron.store.ticks import Ticks
 
 
@@ -33,14 +34,14 @@ def counted_first():
 def locked_is_run():
     """Take a row that is locked for one that has run."""
 
-    def change(states, condition, known, **values):
-        if states._connection.skips_locked:
-            query = states._connection.select(task_rows.tasks, task_rows.tasks.c.task).where(condition)
-            if states._connection.scalar(query.with_for_update(skip_locked=True), known) is None:
+    def change(row, condition, known, **values):
+        if row._connection.skips_locked:
+            query = row._connection.select(tasks, tasks.c.task).where(condition)
+            if row._connection.scalar(query.with_for_update(skip_locked=True), known) is None:
                 return False
-        return states._change(condition, known, **values)
+        return row.change(condition, known, **values)
 
-    TaskStates._change_unlocked = change
+    CompareAndSet.change_unlocked = change
 
 
 def owed_unseen():
@@ -78,7 +79,7 @@ def silence_unnoticed():
 def missed_unrecorded():
     """Skip minutes without a record."""
     for module in (acquire, missed):
-        module.record_skipped = lambda *arguments: None
+        module.skipped_minutes = lambda *arguments: ()
 
 
 def dead_unreaped():

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from .application import any_task
 from .process_faults import HOUR
 
-TABLES = ['cron_tasks', 'cron_runs', 'cron_ticks', 'cron_processes', 'cron_pauses', 'cron_gaps']
+TABLES = ['cron_tasks', 'cron_runs', 'cron_ticks', 'cron_processes', 'cron_pauses', 'cron_gaps', 'cron_audit']
 
 
 @contextmanager

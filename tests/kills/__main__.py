@@ -17,6 +17,7 @@ from pyramid_cron.orders import run_through
 from pyramid_cron.schedules.clock import MINUTE
 from tests.support.databases import DATABASES
 
+from . import processes
 from .application import Base, make_app
 from .checks import compare, is_quiet
 from .controls import CONTROLS
@@ -32,6 +33,13 @@ def main():
     parser.add_argument('--kills', type=int, default=500, help='how many processes to kill (default: 500)')
     parser.add_argument('--seed', type=int, default=0, help='of everything that is left to chance (default: 0)')
     parser.add_argument(
+        '--step',
+        type=float,
+        default=processes.STEP,
+        help='seconds that a simulated minute takes; a slow machine gets on with more runs in longer ones '
+        f'(default: {processes.STEP})',
+    )
+    parser.add_argument(
         '--alone', action='store_true', help='without cron.session: runs are at most once, and lost ones not repeated'
     )
     parser.add_argument(
@@ -40,16 +48,29 @@ def main():
         nargs='?',
         const='repeated',
         help='break something that has to be found: repeat lost runs without cron.session, leave out the fencing '
-        'token (on PostgreSQL: a process that is frozen with the lock of SQLite is not taken over from), or let a '
-        'process take a task that another runs',
+        'token (on PostgreSQL: a process that is frozen with the lock of SQLite is not taken over from), let a '
+        'process take a task that another runs, run past minutes that were ok meanwhile, or move since '
+        'after the commit of the task',
+    )
+    parser.add_argument(
+        '--backfills',
+        action='store_true',
+        help='let half of the processes run tasks for past minutes in place of ticks, several at once',
+    )
+    parser.add_argument(
+        '--each', action='store_true', help='with cron.requests = each: each task has a request of its own'
     )
     arguments = parser.parse_args()
+    requests = 'each' if arguments.each else 'one'
     joined = not arguments.alone
+    processes.STEP = arguments.step
     if arguments.control:
         fault, joined = CONTROLS[arguments.control]
         fault()
+        arguments.backfills = arguments.backfills or arguments.control == 'rerun'
     with tempfile.TemporaryDirectory(prefix='kills-') as name, DATABASES[arguments.database](Path(name)) as url:
-        figures = kill(url, Path(name), arguments.kills, random.Random(arguments.seed), joined)
+        chance = random.Random(arguments.seed)
+        figures = kill(url, Path(name), arguments.kills, chance, joined, requests, arguments.backfills)
     print(json.dumps(vars(arguments) | figures, indent=2))
     found = any(figures['wrong'].values())
     if arguments.control and not found:
@@ -57,12 +78,12 @@ def main():
     sys.exit(found != bool(arguments.control))
 
 
-def kill(url, folder, kills, chance, joined):
+def kill(url, folder, kills, chance, joined, requests, backfills):
     """Kill so many processes over a database, and return figures."""
     # in a process of its own, because those that are forked must not inherit connections
     in_another_process(make_effects, url)
     began = time.monotonic()
-    walkers = Walkers(chance, folder, url=url, session=joined)
+    walkers = Walkers(chance, folder, url=url, session=joined, requests=requests, backfills=backfills)
     try:
         while walkers.kills < kills:
             walkers.step()
@@ -71,12 +92,12 @@ def kill(url, folder, kills, chance, joined):
     finally:
         walkers.end()
     seconds = time.monotonic() - began
-    app, registry = make_app(url, folder, joined)
+    app, registry = make_app(url, folder, joined, requests=requests)
     minute = walkers.clock.minute(2)
     for _ in range(MOST_MINUTES):
         minute += MINUTE
         run_through(app, registry, minute)
-        if is_quiet(url):
+        if is_quiet(url, minute):
             break
     figures = compare(url, registry, minute, folder / 'overlaps', joined)
     log = (folder / 'log').read_text()

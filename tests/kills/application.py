@@ -10,8 +10,10 @@ from pyramid.config import Configurator
 from sqlalchemy import String, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
+from pyramid_cron import Skip
+
 # how many rows a run of each task writes, all of them in one transaction but for those of ENDS_EARLY
-PARTS = {'plain': 1, 'several': 5, 'unsteady': 2, 'commits': 2, 'slow': 2, 'own': 1, 'sparse': 2}
+PARTS = {'plain': 1, 'several': 5, 'unsteady': 2, 'commits': 2, 'slow': 2, 'own': 1, 'sparse': 2, 'each': 1, 'skips': 1}
 # the task that commits its first row itself, and the one that does not use the request's session
 ENDS_EARLY, NOT_JOINED = 'commits', 'own'
 SCHEDULES = {
@@ -23,8 +25,12 @@ SCHEDULES = {
     'own': '*/2',
     # further apart than it takes to find out that a frozen process is to be taken for dead
     'sparse': '*/30',
+    # for each minute that was missed
+    'each': '*/6',
+    # and by chance skips its run
+    'skips': '*/2',
 }
-RETRIES = {'unsteady': 2}
+OPTIONS = {'unsteady': {'retries': 2}, 'each': {'missed': 'each', 'retries': (0, 120)}}
 LEASE = 1.0
 
 
@@ -39,6 +45,17 @@ class Effect(Base):
     task: Mapped[str] = mapped_column(String(20))
     minute: Mapped[str] = mapped_column(String(20))
     part: Mapped[int]
+
+
+class Interval(Base):
+    """What a run has done everything since, in the transaction of the run."""
+
+    __tablename__ = 'intervals'
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task: Mapped[str] = mapped_column(String(20))
+    since: Mapped[str | None] = mapped_column(String(20))
+    minute: Mapped[str] = mapped_column(String(20))
 
 
 def written(minute):
@@ -58,6 +75,8 @@ def make_app(url, folder, session, seed=0, **settings):
         'cron.timezone': 'UTC',
         'cron.catch_up': '3600',
         'cron.lease': str(LEASE),
+        # the simulated minutes are long past
+        'cron.keep_history': '100000',
         'tm.manager_hook': 'pyramid_tm.explicit_manager',
         **{f'cron.{name}': value for name, value in settings.items()},
     }
@@ -68,7 +87,7 @@ def make_app(url, folder, session, seed=0, **settings):
         config.include('pyramid_cron')
         config.add_request_method(tasks.session, 'dbsession', reify=True)
         for name, minutes in SCHEDULES.items():
-            config.add_cron_task(tasks.named(name), cron=f'{minutes} * * * *', name=name, retries=RETRIES.get(name, 0))
+            config.add_cron_task(tasks.named(name), cron=f'{minutes} * * * *', name=name, **OPTIONS.get(name, {}))
     return config.make_wsgi_app(), config.registry
 
 
@@ -93,6 +112,9 @@ class Work:
             minute = written(system['scheduled_for'])
             with (self.folder / f'{name}.lock').open('a+') as lock:
                 self.forbid_overlap(name, minute, lock)
+                if name not in (ENDS_EARLY, NOT_JOINED):
+                    since = system['since'] and written(system['since'])
+                    system['request'].dbsession.add(Interval(task=name, since=since, minute=minute))
                 method(system['request'], lambda part: Effect(task=name, minute=minute, part=part))
 
         return task
@@ -138,6 +160,18 @@ class Work:
 
     def sparse(self, request, effect):
         self.several_parts(request, effect, 0.02)
+
+    def each(self, request, effect):
+        request.dbsession.add(effect(0))
+        request.dbsession.flush()
+        if self.chance.random() < 0.1:
+            raise RuntimeError('it does so at times')
+
+    def skips(self, request, effect):
+        request.dbsession.add(effect(0))
+        request.dbsession.flush()
+        if self.chance.random() < 0.3:
+            raise Skip('it does so at times')
 
     def several_parts(self, request, effect, pause=0.0):
         request.dbsession.add(effect(0))

@@ -3,6 +3,7 @@
 import logging
 import mmap
 import os
+import random
 import signal
 import time
 import traceback
@@ -15,6 +16,7 @@ from pyramid_cron.orders import run_through
 from pyramid_cron.store.claims import StoreClaims
 
 from .application import LEASE, make_app
+from .backfills import backfill_one
 
 # seconds that a simulated minute takes
 STEP = 0.1
@@ -53,7 +55,8 @@ class Plan:
         # of this task alone
         self.task = chance.choice([None, None, 'plain', 'slow', 'sparse'])
         self.statements = chance.randrange(24 if self.task else 300)
-        self.seconds = chance.uniform(0, 1.5) if self.signal is None else chance.uniform(1, 4)
+        # a process lives for as many minutes, however long these are
+        self.seconds = (chance.uniform(0, 1.5) if self.signal is None else chance.uniform(1, 4)) * STEP / 0.1
         self.skew = chance.uniform(-2, 2)
 
 
@@ -112,14 +115,22 @@ class Watched(StoreClaims):
         return report
 
 
-def walk(clock, plan, stages, slot, seed, **options):
-    """Tick until something ends this process."""
+def walk(clock, plan, stages, slot, seed, backfills, **options):
+    """Tick until something ends this process.
+
+    :param backfills: whether half of the processes run tasks for past minutes in place of ticks.
+    """
+    chance = random.Random(seed)
+    makes_good = backfills and chance.random() < 0.5
     app, registry = make_app(seed=seed, **options)
     by_task = registry['cron_claims']
     claims = by_task.in_store = Watched(by_task.in_store, stages, slot, plan)
     minute = None
     while True:
-        if minute == clock.minute(plan.skew):
+        if makes_good:
+            claims.at('between ticks')
+            backfill_one(app, registry, clock.minute(plan.skew), chance)
+        elif minute == clock.minute(plan.skew):
             claims.at('between ticks')
             clock.wait(plan.skew)
         else:

@@ -8,8 +8,9 @@ from sqlalchemy import make_url, select, update
 from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateTable
 
-from pyramid_cron.reports import OK, TaskReport
-from pyramid_cron.store.history import History
+from pyramid_cron.outcomes import OK
+from pyramid_cron.reports import TaskReport
+from pyramid_cron.store.history import History, WithoutRun
 from pyramid_cron.store.schema import processes, runs, tasks
 from pyramid_cron.store.ticks import Ticks
 from pyramid_cron.testing import tick
@@ -86,7 +87,7 @@ def test_two_processes_record_a_minute_once(make_registry):
 
     def record(database):
         with database.begin() as connection:
-            History(connection).record_without_run('task', [BEGIN], 'skipped', 'still running')
+            History(connection).record_without_run([WithoutRun('task', [BEGIN], 'skipped', 'still running')])
 
     with one.begin():
         pass

@@ -163,18 +163,19 @@ def test_a_failure_stays_while_the_next_run_goes_on(shop):
     assert [text.split(' after ')[0] for text in shop.notices()] == ['failed hourly failed at 01:50']
     assert shop.notices('/task?name=hourly')[0].startswith('failed failed at 01:50')
     row = shop.page().partition('<tbody')[2].partition('name=hourly')[2].partition('</tr>')[0]
-    assert '✗</span>failed</span>' in row
-    assert '<p>Timeout</p>' in row
-    assert '<p>running for ' in row
-    assert shop.pcron('list').splitlines()[1].endswith('failed 10 min ago, running')
+    assert '✗</span>failed <a href=' in row
+    assert '<time datetime="2020-11-25T01:50+00:00">' in row
+    assert '>Timeout</p>' in row
+    assert '>running ' in row
+    assert shop.pcron('list').splitlines()[1].endswith('failed 01:50')
+    assert shop.pcron('list').splitlines()[2] == '    Timeout; running'
     shown = json.loads(shop.pcron('list hourly --json'))['tasks'][0]
     assert (shown['problems'], shown['last']['outcome']) == (['failed'], 'failed')
     assert shown['last']['running_since'] == '2020-11-25T02:00:10+00:00'
     assert 'problems failed, Wed 2020-11-25 01:50: Timeout' in ' '.join(shop.pcron('show hourly').split())
     assert section(shop.pcron('history'), 'Now') == ['failed hourly, Wed 2020-11-25 01:50: Timeout']
     assert json.loads(shop.pcron('history --json'))['problems'] == [{'kind': 'failed', 'task': 'hourly'}]
-    assert '<td>failed ' in shop.toolbar()
-    assert ', running</td>' in shop.toolbar()
+    assert re.search('<td>failed [^<]*01:50; 0.200 s; Timeout; running [^<]*</td>', shop.toolbar())
 
 
 def test_a_week_is_not_too_long_for_a_miss(shop):
@@ -185,9 +186,9 @@ def test_a_week_is_not_too_long_for_a_miss(shop):
     assert shop.notices() == ['missed weekly missed at Mon 2020-11-23 02:00']
     assert shop.notices('/task?name=weekly')[0] == 'missed missed at Mon 2020-11-23 02:00'
     row = shop.page().partition('<tbody')[2].partition('name=weekly')[2].partition('</tr>')[0]
-    assert '○</span>missed</span>' in row
-    assert 'Mon 2020-11-23 02:00' in row
-    assert shop.pcron('list').splitlines()[2].endswith('missed 2 d ago')
+    assert '○</span>missed <a href=' in row
+    assert '<time datetime="2020-11-23T02:00+00:00">Mon 2020-11-23 02:00</time></a></span>' in row
+    assert shop.pcron('list').splitlines()[2].endswith('missed Mon 2020-11-23 02:00')
     assert 'problems missed, Mon 2020-11-23 02:00' in ' '.join(shop.pcron('show weekly').split())
     assert section(shop.pcron('history'), 'Now') == ['missed weekly, Mon 2020-11-23 02:00']
     assert '<td>missed ' in shop.toolbar()
@@ -203,12 +204,12 @@ def test_a_run_of_two_hours_is_stuck_everywhere(shop):
     assert shop.notices() == ['stuck hourly stuck, running for 2 h 0 min']
     assert shop.notices('/task?name=hourly')[0] == 'stuck stuck, running for 2 h 0 min'
     row = shop.page().partition('<tbody')[2].partition('name=hourly')[2].partition('</tr>')[0]
-    assert '!</span>stuck</span>' in row
+    assert '!</span>stuck <a href=' in row
     history = shop.page('/task?name=hourly').partition('<ol class="history">')[2]
     assert '!</span>stuck</span>' in history
     due = shop.page('/due?at=2020-11-25T00:00')
     assert '!</span>stuck</span>' in due
-    assert shop.pcron('list').splitlines()[1].endswith('stuck, ok just now')
+    assert shop.pcron('list').splitlines()[1].endswith('stuck 2 h 0 min')
     out = shop.pcron('show hourly')
     assert line_of(out, 'problems') == 'problems stuck, running for 2 h 0 min'
     assert line_of(out, 'last runs').endswith('00:00, stuck for 2 h 0 min')
@@ -233,7 +234,7 @@ def test_silence_begins_everywhere_at_the_same_instant(shop, more, silent):
     assert ('no tick for 2 min' in shop.pcron('show hourly')) is silent
     assert ('no tick since 02:01' in shop.pcron('history')) is silent
     assert (json.loads(shop.pcron('history --json'))['silence'] is not None) is silent
-    assert ('No tick for 2 min' in shop.toolbar()) is silent
+    assert ('No tick since 02:00' in shop.toolbar()) is silent
 
 
 def test_a_first_tick_is_waited_for_everywhere(shop):
@@ -257,11 +258,13 @@ def test_an_empty_history_changes_nothing_but_the_history(shop):
     def look():
         page = shop.page()
         # the pictures of the last runs are of the history
-        table = re.sub(r'<svg.*?</svg>|<span class="none">none yet</span>', '', page, flags=re.DOTALL)
-        out = [shop.pcron(line) for line in ('list', 'list --json', 'list --at now')]
+        rows = page.partition('<table')[2]
+        table = re.sub(r'<svg.*?</svg>|<span class="none">none yet</span>', '', rows, flags=re.DOTALL)
+        out = [shop.pcron(line) for line in ('list', 'list --json')]
         problems = line_of(shop.pcron('show hourly'), 'problems')
         now = section(shop.pcron('history'), 'Now')
-        return shop.health().text, shop.metrics(), shop.notices(), out, problems, now, shop.toolbar(), table
+        panel = re.sub('<td>Last (run|[0-9]+ runs): [^<]*</td>|<td></td>', '', shop.toolbar())
+        return shop.health().text, shop.metrics(), shop.notices(), out, problems, now, panel, table
 
     def look_without():
         shop.execute(delete(runs))
@@ -297,3 +300,32 @@ def test_minutes_of_the_future_are_faults_everywhere(shop):
     now = ' '.join(section(shop.pcron('history'), 'Now'))
     assert now.endswith(f'ahead hourly, Wed 2020-11-25 02:00: {task}')
     assert tick.capitalize() in shop.toolbar().replace('&#x27;', "'")
+
+
+def test_a_task_is_overdue_everywhere_while_no_tick_comes(shop):
+    shop.now = NOW + timedelta(hours=3)
+    shop.change('hourly', last_minute=TICK, next_due=TICK + timedelta(hours=1))
+    health = shop.health()
+    assert health.text == 'fail: last tick 3 h 0 min ago; overdue: hourly (due for 2 h)'
+    assert 'pyramid_cron_task_problem{problem="overdue",task="hourly"} 1.0' in shop.metrics()
+    # that no tick comes is the one notice of it
+    [notice] = shop.notices()
+    assert notice.startswith('no tick No tick since 02:00')
+    assert notice.endswith('due since then: hourly')
+    assert shop.notices('/task?name=hourly') == ['overdue overdue, due for 2 h: no tick has come since then']
+    row = shop.page().partition('<tbody')[2].partition('name=hourly')[2].partition('</tr>')[0]
+    assert '…</span>overdue <time datetime="2020-11-25T03:00+00:00">' in row
+    assert 'no tick has come since then</p>' in row
+    assert '<p>if ticks come</p>' in row
+    lines = shop.pcron('list').splitlines()
+    assert lines[1].startswith('(06:00)')
+    assert 'if ticks come' in lines[1]
+    assert lines[1].endswith('overdue 2 h')
+    assert lines[2] == '    no tick has come since then'
+    assert 'if ticks come' in shop.pcron('list --next 1')
+    out = shop.pcron('show hourly')
+    assert line_of(out, 'state') == 'state overdue 2 h; no tick has come since then'
+    assert line_of(out, 'next runs').endswith('if ticks come')
+    assert section(shop.pcron('history'), 'Now') == []
+    assert json.loads(shop.pcron('list hourly --json'))['tasks'][0]['problems'] == ['overdue']
+    assert 'overdue 2 h; no tick has come since then' in shop.toolbar()

@@ -1,11 +1,12 @@
 import json
 from datetime import datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import delete, insert, update
 
-from pyramid_cron.monitoring.health import Health, health_of
-from pyramid_cron.monitoring.problems import Problem
+from pyramid_cron.monitoring.health import MOST_OVERDUE, Health, health_of
+from pyramid_cron.monitoring.problem import Problem
 from pyramid_cron.store.schema import runs, ticks
 from tests.support.servers import INSTANT
 
@@ -56,8 +57,15 @@ def test_a_recent_tick_without_problems_is_healthy(pair, health):
         'ahead': [],
         'lost': [],
         'missed': [],
+        'overdue': [],
+        'stopped': [],
+        'slow': [],
+        'retrying': [],
+        'tolerated': [],
+        'acknowledged': [],
         'unregistered': [],
         'paused': [],
+        'all_paused': False,
         'problem': None,
     }
     assert shown == {'status': 'ok', **empty}
@@ -181,6 +189,7 @@ def test_an_unregistered_task_is_a_fault_on_request(servers, pair, health, setti
 def test_minutes_skipped_by_a_pause_are_no_fault(servers, pair, health):
     pair.tick(0)
     pair.store.pause(['task'], reason='why', until=INSTANT + timedelta(minutes=30))
+    servers.paused_from(1)
     pair.tick(5)
     assert servers.minutes('paused') == [('task', 5)]
     assert health().ok
@@ -250,3 +259,67 @@ def test_a_tick_that_a_clock_ahead_has_refused_is_not_remembered(servers, pair, 
     pair.tick(0)
     pair.claims.failed_ticks.add(datetime(2100, 1, 1, tzinfo=timezone.utc), "ahead of the database's clock")
     assert health().ok
+
+
+def test_a_failed_run_is_shown_with_its_next_attempt():
+    at = datetime(2026, 12, 24, 1, 10, tzinfo=timezone.utc)
+    problems = [Problem('failed', 'sync', next_attempt=at), Problem('failed', 'mail')]
+    health = Health(at, timedelta(0), problems, zone=ZoneInfo('Europe/Berlin'))
+    assert str(health) == 'fail: last tick 0 s ago; failed: sync (next attempt at 02:10), mail'
+
+
+def test_a_failure_that_is_no_fault_is_named(servers, health):
+    server = servers.start().add(body=fail, tolerate=1).add('paused', body=fail)
+    server.tick(0)
+    server.store.pause(['paused'], reason='it fails')
+    assert str(health(server)) == 'ok, last tick 0 s ago; tolerated: task (failed); paused: paused (failed)'
+    shown = health(server).as_dict()
+    assert (shown['failed'], shown['tolerated'], shown['paused']) == ([], ['task'], ['paused'])
+
+
+def test_a_pause_of_all_tasks_is_shown_once_and_is_no_fault(pair, health):
+    pair.tick(0)
+    pair.store.pause(['task'], reason='why')
+    pair.store.pause(['*'], reason='the database moves')
+    found = health()
+    assert found.ok
+    assert str(found).endswith('; paused: all tasks, task')
+    shown = found.as_dict()
+    assert (shown['all_paused'], shown['paused']) == (True, ['other', 'task'])
+    pair.store.resume(['*'])
+    found = health()
+    assert str(found).endswith('; paused: task')
+    assert found.as_dict()['all_paused'] is False
+
+
+def test_a_run_that_no_worker_begins_is_shown_and_no_fault(servers, health):
+    web = servers.start(catch_up='300').add(via=lambda handover: None)
+    web.tick(0)
+    servers.change(started_at=now().timestamp() - 200)
+    found = health(web)
+    assert found.ok
+    assert str(found).partition('; ')[2] in [f'overdue: task (queued for 3 min {rest} s)' for rest in range(20, 60)]
+    assert found.as_dict()['overdue'] == ['task']
+
+
+def test_an_overdue_run_of_unknown_length_is_shown():
+    found = Health(now(), timedelta(0), [Problem('overdue', 'task')])
+    assert str(found) == 'ok, last tick 0 s ago; overdue: task'
+
+
+def test_a_task_that_fails_again_is_shown_with_since_when():
+    instant = datetime(2026, 11, 24, 18, 0, tzinfo=timezone.utc)
+    failed = Problem('failed', 'task', instant, runs=12, failing_since=instant - timedelta(hours=13, minutes=50))
+    found = Health(instant, timedelta(0), [failed], zone=timezone.utc, now=instant)
+    assert str(found) == 'fail: last tick 0 s ago; failed: task (failing since 04:10, 12 in a row)'
+
+
+def test_of_many_overdue_tasks_the_first_are_shown():
+    overdue = [
+        Problem('overdue', f'task{number:02}', INSTANT, INSTANT, 7200.0, 'why', never_begun=True)
+        for number in range(MOST_OVERDUE + 3)
+    ]
+    text = str(Health(INSTANT, timedelta(0), overdue))
+    assert text.startswith('ok, last tick 0 s ago; overdue: task00 (due for 2 h), task01 (due for 2 h), ')
+    assert text.endswith('task19 (due for 2 h), and 3 more')
+    assert len(Health(INSTANT, timedelta(0), overdue).as_dict()['overdue']) == MOST_OVERDUE + 3

@@ -8,8 +8,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import delete
 
+from pyramid_cron import Skip
 from pyramid_cron.monitoring.metrics import expose
-from pyramid_cron.monitoring.problems import KINDS
+from pyramid_cron.monitoring.problem import WORDS
 from pyramid_cron.store.schema import runs, ticks
 from tests.support.servers import INSTANT
 
@@ -46,8 +47,9 @@ def scrape():
 
 def problems(found):
     """Return the problems of tasks in metrics."""
-    assert {kind for _, kind in found['task_problem']} <= {*KINDS}
-    return [key for key, value in found['task_problem'].items() if value]
+    assert {kind for _, kind in found['task_problem']} <= {*WORDS}
+    # the last tick was years ago, so that tasks are overdue as well
+    return [key for key, value in found['task_problem'].items() if value and key[1] != 'overdue']
 
 
 def test_a_task_that_never_ran_has_a_next_run(servers, scrape):
@@ -56,7 +58,7 @@ def test_a_task_that_never_ran_has_a_next_run(servers, scrape):
         'last_tick_timestamp_seconds': {},
         'no_tick': {(): 1},
         'tick_failed': {(): 0},
-        'task_problem': {(task, kind): 0 for task in ('task', 'never') for kind in KINDS},
+        'task_problem': {(task, kind): 0 for task in ('task', 'never') for kind in WORDS},
         'task_next_run_timestamp_seconds': {
             ('task',): (INSTANT + timedelta(minutes=10)).timestamp(),
             ('never',): datetime(2024, 2, 29, tzinfo=timezone.utc).timestamp(),
@@ -64,6 +66,7 @@ def test_a_task_that_never_ran_has_a_next_run(servers, scrape):
         'task_last_success_timestamp_seconds': {},
         'task_last_duration_seconds': {},
         'task_failures_in_a_row': {},
+        'task_skipped': {},
         'task_running_seconds': {},
     }
 
@@ -80,7 +83,8 @@ def test_each_task_has_its_state(servers, scrape):
     assert found['task_last_success_timestamp_seconds'] == {('task',): pytest.approx(ended.timestamp())}
     assert set(found['task_last_duration_seconds']) == {('task',), ('bad',)}
     assert all(value >= 0 for value in found['task_last_duration_seconds'].values())
-    assert problems(found) == [('bad', 'failed'), ('bad', 'paused')]
+    # a paused task is no fault, whatever happened before
+    assert problems(found) == [('bad', 'paused')]
     assert found['task_failures_in_a_row'] == {('task',): 0, ('bad',): 2}
 
 
@@ -173,3 +177,12 @@ def test_without_prometheus_client_the_answer_is_501(tmp_path):
         "501 fail: prometheus_client is not installed, or too old: run: pip install 'pyramid_cron[metrics]'",
         '503',
     ], ended.stderr
+
+
+def test_a_skipped_run_has_a_metric(servers, scrape):
+    def skip(system):
+        raise Skip
+
+    server = servers.start().add(body=skip).add('other')
+    server.tick()
+    assert scrape(server)['task_skipped'] == {('task',): 1, ('other',): 0}

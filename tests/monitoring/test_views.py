@@ -246,8 +246,8 @@ def test_a_store_set_after_the_include_is_logged(make_app, tmp_path, caplog):
     app = TestApp(config.make_wsgi_app(), extra_environ=LOCAL)
     app.get('/cron/health', status=404)
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
-        "cron.store was set after config.include('pyramid_cron'): there are no routes cron_health and cron_metrics; "
-        'set it before'
+        "cron.store was set after config.include('pyramid_cron'): there are no routes cron_health and cron_metrics, "
+        'and nothing notices that ticks have stopped; set it before'
     ]
     caplog.clear()
     make_app()

@@ -71,7 +71,7 @@ def test_an_idle_task_has_no_engine(configure):
 @pytest.mark.parametrize(
     ('via', 'why'),
     [
-        ('selery', 'there is no such engine: there are celery and procrastinate, or name a function'),
+        ('selery', 'there is no such engine: there are celery, procrastinate, process, or name a function'),
         ('myapp.nothing', "ModuleNotFoundError: No module named 'myapp'"),
         (f'{__name__}.sendd', f"{__name__} has no 'sendd'; is 'send' meant?"),
         (f'{__name__}.INSTANT', 'is not callable: it is of type datetime; pass a function'),
@@ -149,7 +149,7 @@ def test_an_engine_needs_no_store_for_catch_up(configure, caplog):
     config.add_cron_task(task, via=send, name='waits', catch_up=600)
     config.add_cron_task(task, via=send, name='again', retries=1)
     config.commit()
-    assert caplog.messages == ['retries= and catch_up= do nothing until cron.store is set; tasks: again']
+    assert caplog.messages == ['retries=, missed= and catch_up= do nothing until cron.store is set; tasks: again']
 
 
 def test_by_name_a_task_runs_here(configure):

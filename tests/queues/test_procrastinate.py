@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import time
 
 import procrastinate
 import psycopg
@@ -9,7 +10,8 @@ import pytest
 from pyramid.exceptions import ConfigurationError
 from sqlalchemy import create_engine, make_url, select, text
 
-from pyramid_cron.claims import Unavailable
+from pyramid_cron.claims import ByHand
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.queues.procrastinate import MAX_ATTEMPTS, add_perform, make_enqueue
 from pyramid_cron.schedules.clock import current_minute
 from pyramid_cron.store.schema import runs
@@ -49,12 +51,18 @@ def rows(postgresql):
 JOBS = 'SELECT task_name, queue_name, priority, status::text, attempts FROM procrastinate_jobs ORDER BY id'
 
 
-async def work(conninfo, load, **options):
+async def work(conninfo, load, concurrency=1, **options):
     """Work off the jobs there are, as ``procrastinate worker`` does."""
     app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=conninfo))
     add_perform(app, load, **options)
     async with app.open_async():
-        await app.run_worker_async(wait=False, install_signal_handlers=False, listen_notify=False)
+        await app.run_worker_async(
+            concurrency=concurrency,
+            wait=False,
+            install_signal_handlers=False,
+            listen_notify=False,
+            abort_job_polling_interval=0.1,
+        )
 
 
 def outcomes(rows):
@@ -74,6 +82,39 @@ def test_a_job_is_written_with_its_claim(made, rows, conninfo):
     assert [system['scheduled_for'] for system in seen] == [minute]
     assert outcomes(rows) == ['ok']
     assert [outcome for *_, outcome, _ in rows(JOBS)] == ['succeeded']
+
+
+def test_jobs_with_one_lock_run_one_after_another(configure, postgresql, conninfo, rows):
+    config = configure(store=postgresql)
+    for name in ('one', 'other'):
+        config.add_cron_task(print, name=name, via='procrastinate:lock=reports')
+    app = config.make_wsgi_app()
+    tick(app.registry, current_minute())
+    # a queueing_lock would refuse the second, and undo the claims of both
+    assert rows('SELECT lock, queueing_lock FROM procrastinate_jobs') == [('reports', None)] * 2
+    # a worker that does not wait ends when there is no job that it may take
+    for done in (1, 2):
+        asyncio.run(work(conninfo, lambda: app, concurrency=2))
+        assert outcomes(rows).count('ok') == done
+    app.registry['cron_store'].database.engine.dispose()
+
+
+def test_a_task_is_stopped_with_its_job(made, rows, conninfo):
+    seen = []
+
+    def body(system):
+        seen.append(system['stopping']())
+        with procrastinate.App(connector=procrastinate.SyncPsycopgConnector(conninfo=conninfo)).open() as jobs:
+            jobs.job_manager.cancel_job_by_id(rows('SELECT id FROM procrastinate_jobs')[0][0], abort=True)
+        while not system['stopping']():
+            # the worker reads the request in another thread
+            time.sleep(0.01)
+
+    app = made(body)
+    tick(app.registry, current_minute())
+    asyncio.run(work(conninfo, lambda: app))
+    assert seen == [False]
+    assert rows(select(runs.c.outcome, runs.c.reason)) == [('stopped', 'by an abort of its job')]
 
 
 def test_without_the_claim_there_is_no_job(made, rows):
@@ -123,7 +164,7 @@ def test_without_job_and_store_the_task_still_fails(made, rows, caplog):
     app = made()
     claims, engine = app.registry['cron_claims'], app.registry['cron_store'].database.engine
     [run] = claims.due(app.registry['cron_tasks'], current_minute(), 'request').runs
-    [by_name] = claims.named(app.registry['cron_tasks'], ['task'], enqueue=True).runs
+    [by_name] = claims.named(app.registry['cron_tasks'], ['task'], ByHand(enqueue=True)).runs
     with engine.begin() as connection:
         connection.execute(text('ALTER TABLE procrastinate_jobs RENAME TO elsewhere'))
     with pytest.raises(Unavailable, match='it cannot be enqueued'):

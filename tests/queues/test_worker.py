@@ -6,12 +6,17 @@ import threading
 from datetime import timedelta, timezone
 
 import pytest
+from sqlalchemy import select
 
-from pyramid_cron import perform
+from pyramid_cron import Skip, perform
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.orders import NotRun
-from pyramid_cron.queues.handover import write_key
 from pyramid_cron.queues.worker import LazyApplication, TaskFailed
+from pyramid_cron.run_keys import write_key
 from pyramid_cron.schedules.clock import current_minute
+from pyramid_cron.store.schema import runs
+from pyramid_cron.testing import tick
+from tests.support.statements import outage
 
 INI = """\
 [app:main]
@@ -127,6 +132,51 @@ def test_an_answer_before_the_run_is_an_error(configure):
     config.add_tween(f'{__name__}.refusing_factory')
     with pytest.raises(NotRun, match='answered 403'):
         perform(config.make_wsgi_app(), key())
+
+
+def history(app):
+    with app.registry['cron_store'].database.engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(select(runs.c.outcome, runs.c.reason))]
+
+
+@pytest.fixture
+def queued(make_app, tmp_path):
+    """An application whose task is queued, and the key of its run."""
+    sent = []
+    app = make_app(settings={'store': f'sqlite:///{tmp_path}/cron.sqlite'}, via=sent.append)
+    tick(app.registry, current_minute())
+    return app, sent[0].key
+
+
+def refuse(environ, start_response):
+    start_response('403 Forbidden', [])
+    return []
+
+
+def test_a_failure_before_the_task_is_recorded(queued):
+    app, run_key = queued
+    with pytest.raises(NotRun):
+        perform(refuse, run_key, registry=app.registry)
+    [(outcome, reason)] = history(app)
+    assert outcome == 'queued'
+    text = 'a worker failed before the task: NotRun: the application answered 403 Forbidden before its tasks could run'
+    assert reason.startswith(f'{text}, process ')
+    assert perform(app, run_key).outcome == 'ok'
+    assert history(app) == [('ok', None)]
+
+
+def test_a_failure_that_cannot_be_recorded_is_raised_all_the_same(queued, caplog):
+    app, run_key = queued
+    with outage(app.registry['cron_store'].database.engine), pytest.raises(NotRun):
+        perform(refuse, run_key, registry=app.registry)
+    assert 'it cannot be recorded why task task did not begin: ' in caplog.text
+
+
+def test_a_store_that_is_away_is_no_failure_of_the_worker(queued):
+    app, run_key = queued
+    with outage(app.registry['cron_store'].database.engine), pytest.raises(Unavailable):
+        perform(app, run_key)
+    assert history(app) == [('queued', None)]
 
 
 def refusing_factory(handler, registry):
@@ -245,3 +295,13 @@ def test_a_failure_is_scrubbed_for_the_engine(configure):
     assert fail() == 's3cr3t [SQL: INSERT] [parameters: left out]'
     assert fail(keep_parameters=True) == "s3cr3t [SQL: INSERT] [parameters: ('bob@example.com',)]"
     assert fail(scrub=lambda text: text.replace('s3cr3t', '***')) == '*** [SQL: INSERT] [parameters: left out]'
+
+
+def test_a_run_that_skips_ends_the_job_well(configure):
+    def skip(system):
+        raise Skip('no new file')
+
+    config = configure()
+    config.add_cron_task(skip, name='skip')
+    report = LazyApplication.of(config.make_wsgi_app).perform(key('skip'))
+    assert (report.outcome, report.reason) == ('skipped', 'no new file')

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pyramid_cron import Schedule
 from pyramid_cron.schedules.describe import MONTHS, WEEKDAYS, in_words
+from tests.support.months import last_day, last_weekday, nth_weekday
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,14 @@ from pyramid_cron.schedules.describe import MONTHS, WEEKDAYS, in_words
         ('0 0 13 * 5', 'at 00:00, on the 13th of the month, and on every Friday'),
         ('0 0 1-31 * 5', 'every day at 00:00'),
         ('0 0 1-31 6 5', 'at 00:00, in June'),
+        ('0 2 L * *', 'at 02:00, on the last day of the month'),
+        ('0 2 LW * *', 'at 02:00, on the last weekday of the month'),
+        ('*/15 * 1,L 3,6 *', 'every 15 minutes, on the 1st and the last day of March and June'),
+        ('0 2 * * 5#2', 'at 02:00, on the second Friday of the month'),
+        ('0 2 * 1 0#1,5L', 'at 02:00, on the first Sunday and the last Friday of January'),
+        ('0 2 L * 5', 'at 02:00, on the last day of the month, and on every Friday'),
+        ('0 2 13 * 5#2', 'at 02:00, on the 13th of the month, and on the second Friday'),
+        ('0 2 28-31,L * *', 'at 02:00, from the 28th to the 31st of the month'),
     ],
 )
 def test_common_schedules_have_words(line, words):
@@ -44,7 +53,17 @@ def test_common_schedules_have_words(line, words):
 
 @pytest.mark.parametrize(
     'line',
-    ['*/7 * * * *', '0 1-23/2 * * *', '*/5 1,5 * * *', '0 3 1,2,4,8,9 * *', '0 3 * 1,3,5,7,9 *', '0 3 1 6 5'],
+    [
+        '*/7 * * * *',
+        '0 1-23/2 * * *',
+        '*/5 1,5 * * *',
+        '0 3 1,2,4,8,9 * *',
+        '0 3 * 1,3,5,7,9 *',
+        '0 3 1 6 5',
+        '0 3 1-7,L * *',
+        '0 3 * * 5L,1',
+        '0 3 * * 1#1,2#1,3#1,4#1,5#1',
+    ],
 )
 def test_a_schedule_without_a_short_phrase_stays_as_written(line):
     assert in_words(Schedule.from_line(line)) == line
@@ -53,6 +72,13 @@ def test_a_schedule_without_a_short_phrase_stays_as_written(line):
 def test_keywords_for_both_days_are_joined_by_if():
     schedule = Schedule.from_fields(min=0, hour=3, day=range(1, 8), dow='sat,sun')
     assert in_words(schedule) == 'at 03:00, from the 1st to the 7th of the month, if that is Saturday or Sunday'
+
+
+def test_relative_days_for_both_days_are_joined_by_if():
+    schedule = Schedule.from_fields(min=0, hour=3, day='last-weekday', dow='fri#4,fri#last')
+    # every last Friday is the fourth or the fifth
+    words = 'at 03:00, on the last weekday of the month, if that is the fourth Friday or the fifth Friday'
+    assert in_words(schedule) == words
 
 
 TIME = r'(\d\d:\d\d)'
@@ -78,22 +104,50 @@ def read_times(text):
     return lambda minute: first <= minute <= last and (minute - first) % step == 0
 
 
+ORDINALS = ('first', 'second', 'third', 'fourth', 'fifth')
+
+
+def is_named(name, date):
+    """Return whether a date is the one with a name such as ``the 13``, ``the last day`` or ``the second Friday``."""
+    which, kind = re.fullmatch(r'the (\w+)(?: (\w+))?', name).groups()
+    if kind is None:
+        return date.day == int(which)
+    month = date.year, date.month
+    if kind in ('day', 'weekday'):
+        return date.day == (last_day if kind == 'day' else last_weekday)(*month)
+    number = -1 if which == 'last' else ORDINALS.index(which) + 1
+    return date.day == nth_weekday(*month, WEEKDAYS.index(kind), number)
+
+
+def read_days(text):
+    """Return whether a date matches a list or a range of dates, or of n-th days of the week, as a function."""
+    if match := re.fullmatch(r'the (\d+) to the (\d+)', text):
+        return lambda date: int(match[1]) <= date.day <= int(match[2])
+    names = re.split(', | and | or ', text)
+    return lambda date: any(is_named(name, date) for name in names)
+
+
+def read_weekdays(text):
+    """Return whether a date matches days of the week, or n-th ones of its month, as a function."""
+    if text.startswith('the '):
+        return read_days(text)
+    weekdays = named(text, WEEKDAYS)
+    return lambda date: date.weekday() in weekdays
+
+
 def read_dates(text):
     """Return whether a date matches the words for the date, as a function."""
-    dates = [f'the {day}' for day in range(32)]
     text = re.sub(r'(\d)(?:st|nd|rd|th)\b', r'\1', text)
-    day = r'the .*\d'
+    day = r'the .*?'
     if match := re.fullmatch(
-        f'(?:on|from) ({day}) of (the month|.*?)(?:, (and|if) (?:on every|from|that is) (.*))?', text
+        f'(?:on|from) ({day}) of (the month|.*?)(?:, (and|if) (?:on every|on|from|that is) (.*))?', text
     ):
-        days = named(match[1], dates)
+        is_day = read_days(match[1])
         months = set(range(1, 13)) if match[2] == 'the month' else named(match[2], MONTHS)
-        weekdays = named(match[4], WEEKDAYS) if match[4] else None
+        is_weekday = read_weekdays(match[4]) if match[4] else lambda date: True
         if match[3] == 'and':
-            return lambda date: date.day in days or date.weekday() in weekdays
-        return lambda date: (
-            date.day in days and date.month in months and (weekdays is None or date.weekday() in weekdays)
-        )
+            return lambda date: is_day(date) or is_weekday(date)
+        return lambda date: is_day(date) and date.month in months and is_weekday(date)
     weekdays, months = set(range(7)), set(range(1, 13))
     for part in re.split(r', (?=in |from )', text):
         names = re.sub('^(?:on|in|from) ', '', part)
@@ -131,6 +185,20 @@ def values(low, high):
     )
 
 
+def with_relative_days(field, forms):
+    """Draw the text of a field, more often than not with forms such as ``L`` and ``5#2``."""
+    some = st.lists(st.sampled_from(forms), min_size=1, max_size=2, unique=True).map(','.join)
+    return field | some | st.tuples(some, field).map(','.join)
+
+
+NTH = [f'{day}{nth}' for day in range(7) for nth in ('#1', '#2', '#3', '#4', '#5', 'L')]
+RELATIVE_LINES = st.tuples(
+    values(0, 59),
+    values(0, 23),
+    with_relative_days(values(1, 31), ['L', 'LW']),
+    st.just('*') | values(1, 12),
+    with_relative_days(values(0, 6), NTH),
+)
 LINES = st.tuples(values(0, 59), values(0, 23), values(1, 31), values(1, 12), values(0, 6))
 WALLS = st.integers(0, 366 * 4 * 1440).map(lambda minutes: datetime(2024, 1, 1) + timedelta(minutes=minutes))
 
@@ -149,13 +217,27 @@ def agree(schedule, wall):
     assert matches(run), (words, run)
 
 
-@given(LINES, WALLS)
+@given(LINES | RELATIVE_LINES, WALLS)
 def test_the_words_for_a_line_mean_the_same(fields, wall):
     try:
         schedule = Schedule.from_line(' '.join(fields))
     except ValueError:
         assume(False)
     agree(schedule, wall)
+
+
+@given(st.sampled_from(['last', 'last-weekday', '1,last', '15']), st.sampled_from(['*', '3-5']), st.data(), WALLS)
+def test_the_words_for_relative_days_mean_the_same(day, month, data, wall):
+    names = ('mon', 'tue', 'wed', 'thu', 'fri')
+    nth = [f'{name}#{number}' for name in names for number in (1, 2, 3, 4, 5, 'last')]
+    dow = ','.join(data.draw(st.lists(st.sampled_from(nth), min_size=1, max_size=3)))
+    for fields in ((0, 2, day, month), (0, 2, '*', month, dow), (0, 2, day, month, dow), (0, 2, day, month, 'mon,fri')):
+        try:
+            schedule = Schedule.from_fields(*fields)
+        except ValueError:
+            continue
+        assert in_words(schedule) != str(schedule)
+        agree(schedule, wall)
 
 
 # times of every day, which a line of five drawn fields seldom has
@@ -181,3 +263,7 @@ def test_the_words_for_keywords_mean_the_same(fields, wall):
     except ValueError:
         assume(False)
     agree(schedule, wall)
+
+
+def test_a_schedule_that_is_off_is_off_in_words():
+    assert in_words(Schedule.off()) == 'off'

@@ -14,7 +14,16 @@ NOW = datetime(2026, 11, 23, 9, 8)
 fields = st.tuples(*(st.sets(st.integers(spec.low, spec.low + 4), min_size=1) for spec in FIELDS))
 minutes = st.builds(datetime, st.just(2026), st.integers(1, 6), st.integers(1, 6), st.integers(0, 5), st.integers(0, 5))
 lines = st.sampled_from(
-    ['* * * * *', '*/7 * * * *', '8 9 * * *', '8 9 23 * 1', '8 */9 13 * fri', '0-30 9 * 11 mon-fri']
+    [
+        '* * * * *',
+        '*/7 * * * *',
+        '8 9 * * *',
+        '8 9 23 * 1',
+        '8 */9 13 * fri',
+        '0-30 9 * 11 mon-fri',
+        '8 9 * * 1#4',
+        '* 9 L,LW * 2L',
+    ]
 )
 
 
@@ -51,6 +60,13 @@ def test_it_agrees_with_a_loop_over_five_sets(drawn, others):
     index = index_of(Schedule.from_fields(*sets) for sets in schedules)
     for now in [own for _, own in drawn] + others:
         assert found(index, now) == plain_loop(schedules, now)
+
+
+def test_it_finds_last_days_and_nth_days_of_the_week():
+    texts = ['L', 'LW', '31', '* * 5L', '* * 5#5', '* * 5#4', '1 * 6#5']
+    index = index_of(Schedule.from_line(f'8 9 {text}{" * *" if len(text) < 3 else ""}') for text in texts)
+    assert [found(index, datetime(2026, 10, day, 9, 8)) for day in (1, 23, 30, 31)] == [[6], [5], [1, 3, 4], [0, 2, 6]]
+    assert [found(index, datetime(2026, 11, day, 9, 8)) for day in (1, 27, 30)] == [[6], [3, 5], [0, 1]]
 
 
 @given(st.lists(lines), st.integers(-3000, 3000))
@@ -101,6 +117,14 @@ def test_items_that_are_not_due_cost_nothing():
     assert calls_in(lambda: many.at(NOW)) <= calls_in(lambda: few.at(NOW)) + 2
 
 
+def test_last_days_that_are_not_due_cost_nothing_within_a_day():
+    plain = index_of(map(Schedule.from_line, ['8 9 * * mon', '8 9 23 * *', '8 9 24 * *']))
+    relative = index_of(map(Schedule.from_line, ['8 9 * * mon', '8 9 * * 1#4', '8 9 L * *']))
+    for minute, due in ((NOW, [0, 1]), (NOW - timedelta(minutes=1), [])):
+        assert found(plain, minute) == found(relative, minute) == due
+        assert calls_in(lambda: relative.at(minute)) == calls_in(lambda: plain.at(minute))  # noqa: B023
+
+
 def calls_in(function):
     """Return the smallest number of calls in a few trials: the garbage collector may add its own to one."""
     return min(count_calls(function) for _ in range(5))
@@ -114,3 +138,11 @@ def count_calls(function):
     finally:
         sys.setprofile(None)
     return len([event for event in calls if event in ('call', 'c_call')])
+
+
+def test_an_item_that_is_off_is_never_found():
+    index = Index()
+    index.add(Schedule.off(), 'off')
+    index.add(Schedule.from_line('0 2 * * *'), 'daily')
+    assert index.at(datetime(2026, 1, 1, 2, 0)) == [['daily']]
+    assert index.at(datetime(2026, 1, 1, 2, 1)) == []

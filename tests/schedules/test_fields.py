@@ -4,6 +4,7 @@ import re
 import pytest
 
 from pyramid_cron.schedules.fields import (
+    CRONTAB_DAY,
     CRONTAB_DOW,
     DAY,
     DOW,
@@ -18,6 +19,7 @@ from pyramid_cron.schedules.fields import (
     read_text,
     write,
 )
+from pyramid_cron.schedules.relative_days import KEYWORD_WEEKDAYS, LAST_DAY, LAST_WEEKDAY
 from tests.support.ids import shown
 
 
@@ -62,6 +64,63 @@ def values(field, text):
 )
 def test_the_syntax_of_crontab_is_read(field, text, expected):
     assert values(field, text) == expected
+
+
+SECOND_FRIDAY, LAST_FRIDAY, FIRST_SUNDAY = (KEYWORD_WEEKDAYS[form] for form in ('fri#2', 'fri#last', 'sun#1'))
+
+
+@pytest.mark.parametrize(
+    ('field', 'text', 'expected'),
+    [
+        (DAY, 'last', LAST_DAY),
+        (DAY, 'LAST-Weekday', LAST_WEEKDAY),
+        (DAY, '1,last', 1 << 1 | LAST_DAY),
+        (DAY, '28-31,last', 0b1111 << 28),
+        (DAY, '*,last', DAY.every),
+        (CRONTAB_DAY, 'L', LAST_DAY),
+        (CRONTAB_DAY, 'l,lw,15', LAST_DAY | LAST_WEEKDAY | 1 << 15),
+        (NAMED_DOW, 'fri#2', SECOND_FRIDAY),
+        (NAMED_DOW, 'Fri#Last,FRI#2', LAST_FRIDAY | SECOND_FRIDAY),
+        (NAMED_DOW, 'mon,fri#2', 1 | SECOND_FRIDAY),
+        (NAMED_DOW, 'mon-fri,fri#2', 0b11111),
+        (CRONTAB_DOW, '5#2', SECOND_FRIDAY),
+        (CRONTAB_DOW, 'FRI#2', SECOND_FRIDAY),
+        (CRONTAB_DOW, '5l', LAST_FRIDAY),
+        (CRONTAB_DOW, '0#1', FIRST_SUNDAY),
+        (CRONTAB_DOW, '7#1,0', 1 << 6),
+        (CRONTAB_DOW, '1-2,7#1,5L', 0b11 | FIRST_SUNDAY | LAST_FRIDAY),
+        (CRONTAB_DOW, '5#1,5#2,5#3,5#4,5#5', 1 << 4),
+    ],
+    ids=shown,
+)
+def test_relative_days_are_read(field, text, expected):
+    advice = []
+    assert parse(field, text, advice) == expected
+    assert advice == []
+
+
+@pytest.mark.parametrize(
+    ('field', 'text'),
+    [
+        (DAY, 'L'),
+        (DAY, 'fri#2'),
+        (CRONTAB_DAY, 'last'),
+        (CRONTAB_DAY, '5#2'),
+        (NAMED_DOW, 'last'),
+        (NAMED_DOW, 'friL'),
+        (CRONTAB_DOW, 'L'),
+        (CRONTAB_DOW, 'fri#last'),
+        (CRONTAB_DOW, 'friL'),
+        (CRONTAB_DOW, '5#6'),
+        (MONTH, 'last'),
+        (HOUR, 'L'),
+        (MIN, '5#2'),
+    ],
+    ids=shown,
+)
+def test_relative_days_have_one_form_in_keywords_and_one_in_lines(field, text):
+    with pytest.raises(ValueError, match='not the syntax'):
+        parse(field, text, [])
 
 
 @pytest.mark.parametrize(
@@ -177,6 +236,9 @@ def test_impossible_values_among_others_have_advice(field, given, possible, advi
         (DOW, ('sat',), "; write dow='sat'"),
         (MONTH, iter(['jan', 'jul']), "; write month='jan,jul'"),
         (HOUR, ['9', '17'], "; write hour='9,17'"),
+        (HOUR, ['9', 17], "; write hour='9,17'"),
+        (DAY, [15, 'last'], "; write day='15,last'"),
+        (DOW, ['fri#2', 'fri#4'], "; write dow='fri#2,fri#4'"),
     ],
     ids=shown,
 )
@@ -187,7 +249,9 @@ def test_texts_in_an_iterable_are_joined_in_a_hint(field, items, hint):
 
 
 @pytest.mark.parametrize(
-    ('field', 'items'), [(DOW, ['1', '2']), (DOW, ['mon', 4]), (HOUR, [9.0]), (HOUR, 9.0)], ids=str
+    ('field', 'items'),
+    [(DOW, ['1', '2']), (DOW, ['mon', 4]), (DOW, ['5#2']), (HOUR, [9.0]), (HOUR, 9.0), (HOUR, [9, 9.0])],
+    ids=str,
 )
 def test_other_items_have_no_such_hint(field, items):
     with pytest.raises(ScheduleError) as caught:
@@ -248,3 +312,19 @@ def test_values_are_written_as_crontab_reads_them(field, given, text):
     mask = field.mask(given)
     assert write(field, mask) == text
     assert parse(NAMED_DOW if field is DOW else field, text, []) == mask
+
+
+@pytest.mark.parametrize(
+    ('field', 'text'),
+    [
+        (DAY, 'last'),
+        (DAY, '1-3,15,last,last-weekday'),
+        (DAY, '2-30/4,last'),
+        (DOW, 'fri#2'),
+        (DOW, 'mon-wed,fri#2,fri#4,sun#last'),
+    ],
+    ids=shown,
+)
+def test_relative_days_are_written_as_keywords_have_them(field, text):
+    mask = read_text(field, text, [])
+    assert write(field, mask) == text

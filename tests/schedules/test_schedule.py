@@ -57,6 +57,13 @@ def test_days_of_the_week_are_those_of_python(dow):
         ({'hour': '24'}, "hour='24'", '0 to 23'),
         ({'day': 30, 'month': 2}, 'day=30 with month=2', 'does not exist'),
         ({'day': 31, 'month': (4, 6, 9, 11)}, 'day=31', 'does not exist'),
+        ({'day': 30, 'month': 2, 'dow': 'fri'}, "day=30 with month=2 and dow='fri'", 'does not exist'),
+        ({'day': 1, 'dow': 'fri#2'}, "day=1 with dow='fri#2'", 'does not exist'),
+        ({'day': 'last-weekday', 'dow': 'sat,sun'}, "day='last-weekday' with dow='sat,sun'", 'does not exist'),
+        ({'day': 'last', 'dow': 'fri#4', 'month': 'jan'}, "day='last' with month='jan' and dow=", 'does not exist'),
+        ({'day': '1-28', 'month': 2, 'dow': 'fri#5'}, "day='1-28' with month=2 and dow='fri#5'", 'does not exist'),
+        ({'day': 'L'}, "day='L'", "'last' and 'last-weekday'"),
+        ({'dow': 'fri#6'}, "dow='fri#6'", "'fri#2' and 'fri#last'"),
     ],
     ids=shown,
 )
@@ -69,6 +76,30 @@ def test_fields_that_can_never_match_are_refused(fields, field, allowed):
 
 def test_a_leap_day_is_a_date_that_exists():
     assert Schedule.from_fields(min=0, hour=0, day=29, month=2, dow=4).matches(datetime(2008, 2, 29))
+
+
+@pytest.mark.parametrize(
+    ('fields', 'runs'),
+    [
+        ({'day': 'last'}, ['11-30', '12-31', '01-31', '02-28']),
+        ({'day': '15,LAST', 'month': 'feb'}, ['02-15', '02-28', '02-15', '02-29']),
+        ({'month': 2, 'day': 'last'}, ['02-28', '02-29', '02-28', '02-28']),
+        ({'day': 'last-weekday'}, ['11-30', '12-31', '01-29', '02-26']),
+        ({'day': 'last', 'dow': 'mon'}, ['11-30', '05-31', '01-31', '07-31']),
+        ({'dow': 'fri#2'}, ['12-11', '01-08', '02-12', '03-12']),
+        ({'dow': 'Fri#2,FRI#Last'}, ['11-27', '12-11', '12-25', '01-08']),
+        ({'dow': 'mon#5'}, ['11-30', '03-29', '05-31', '08-30']),
+        ({'dow': 'fri#5', 'month': 2}, ['02-29', '02-29']),
+    ],
+    ids=shown,
+)
+def test_relative_days_have_another_date_in_each_month(fields, runs):
+    schedule = Schedule.from_fields(min=0, hour=2, **fields)
+    after = datetime(2026, 11, 26, tzinfo=timezone.utc)
+    coming = list(itertools.islice(schedule.runs(after), len(runs)))
+    assert [f'{run:%m-%d}' for run in coming] == runs
+    assert all(map(schedule.matches, coming))
+    assert not schedule.interval
 
 
 def test_the_originals_quick_start_is_a_set():
@@ -89,6 +120,8 @@ def test_the_originals_quick_start_is_a_set():
         ({'min': 0, 'day': 1}, ('hour is left out', 'hour=0', "hour='*'")),
         ({'min': 30, 'month': 'jan'}, ('hour is left out', 'hour=0', "hour='*'")),
         ({'min': '0', 'dow': 'mon'}, ('hour is left out', 'hour=0', "hour='*'")),
+        ({'day': 'last'}, ('min and hour are left out', 'min=0, hour=0', "min='*'")),
+        ({'min': 0, 'dow': 'fri#2'}, ('hour is left out', 'hour=0', "hour='*'")),
     ],
     ids=shown,
 )
@@ -174,6 +207,9 @@ def test_a_schedule_can_be_copied_and_pickled(schedule):
         ({'min': 0, 'hour': 0, 'day': (1, 15), 'month': 'jan,jul'}, '0 0 1,15 jan,jul *'),
         ({'min': 0, 'hour': 0, 'dow': range(5)}, '0 0 * * mon-fri'),
         ({'min': 0, 'hour': 0, 'day': '*/2', 'dow': 'fri'}, '0 0 */2 * fri'),
+        ({'min': 0, 'hour': 0, 'day': '1,Last,last-weekday'}, '0 0 1,L,LW * *'),
+        ({'min': 0, 'hour': 0, 'dow': 'FRI#2,sun#last'}, '0 0 * * fri#2,0L'),
+        ({'min': 0, 'hour': 0, 'day': '*/7', 'dow': 'fri#last'}, '0 0 */7 * 5L'),
     ],
     ids=shown,
 )
@@ -189,6 +225,7 @@ def test_a_schedule_is_shown_as_its_crontab_line(fields, text):
     [
         ({'min': '00', 'hour': 0, 'day': 13, 'dow': 4}, "min=0, hour=0, day=13, dow='fri'"),
         ({'day': '1-7', 'month': 'Jan', 'dow': 'MON'}, "min='*', hour='*', day='1-7', month='jan', dow='mon'"),
+        ({'min': 0, 'hour': 2, 'day': 'Last', 'dow': 'FRI#Last'}, "min=0, hour=2, day='last', dow='fri#last'"),
         (
             {'min': (0, 30), 'hour': 2, 'day': range(1, 8), 'dow': range(7)},
             "min='0,30', hour=2, day='1-7', dow='sun-sat'",
@@ -208,6 +245,7 @@ def test_a_line_is_its_own_crontab_line():
     schedule = Schedule.from_line('0  8 13 * FRI')
     assert str(schedule) == schedule.crontab == '0 8 13 * fri'
     assert repr(schedule) == "Schedule('0 8 13 * fri')"
+    assert str(Schedule.from_line('0 8 l,lw JUL FRI#2,5l')) == '0 8 L,LW jul fri#2,5L'
 
 
 @pytest.mark.parametrize(
@@ -221,6 +259,11 @@ def test_a_line_is_its_own_crontab_line():
         (Schedule.from_line('30 2 14 * fri'), FRIDAY_13, [], [DAY]),
         (Schedule.from_line('0 2 14 10 fri'), FRIDAY_13, [MIN, MONTH], [DAY]),
         (Schedule.from_fields(30, 2, 13, '*', 'thu'), FRIDAY_13, [DOW], []),
+        (Schedule.from_line('30 2 * * 5#2'), FRIDAY_13, [], []),
+        (Schedule.from_line('30 2 * * 5#3'), FRIDAY_13, [DOW], []),
+        (Schedule.from_line('30 2 L * 5#2'), FRIDAY_13, [], [DAY]),
+        (Schedule.from_line('30 2 L * 5L'), FRIDAY_13, [DAY, DOW], []),
+        (Schedule.from_line('30 2 L * *'), datetime(2026, 11, 30, 2, 30), [], []),
     ],
     ids=shown,
 )
@@ -246,6 +289,12 @@ def test_the_fields_that_prevent_a_match_are_named(schedule, wall, against, unne
         ('0 0 31 2 1', datetime(2026, 2, 2), True),
         ('0 0 31 2 1', datetime(2026, 3, 2), False),
         (' \t5  4 * *\tsun ', datetime(2026, 11, 22, 4, 5), True),
+        ('0 2 L * fri', datetime(2026, 11, 20, 2), True),
+        ('0 2 L * fri', datetime(2026, 11, 30, 2), True),
+        ('0 2 L * */7', datetime(2026, 5, 31, 2), True),
+        ('0 2 L * */7', datetime(2026, 11, 30, 2), False),
+        ('0 2 */2 * 5#2', datetime(2026, 11, 13, 2), True),
+        ('0 2 */2 * 5#2', datetime(2026, 8, 14, 2), False),
     ],
     ids=shown,
 )
@@ -289,6 +338,11 @@ def test_a_nickname_stands_for_a_line(nickname, line):
         ('0 0 30 2 *', 'a date that does not exist'),
         ('0 0 31 4,6 *', 'a date that does not exist'),
         ('0 0 30-31 2 */7', 'a date that does not exist'),
+        ('0 0 */40 * 5#2', 'a date that does not exist'),
+        ('0 0 LW * */6', 'a date that does not exist'),
+        ('0 0 5#2 * *', "allowed are '*' and integers from 1 to 31, L (the last) and LW (the last weekday)"),
+        ('0 0 * * L', 'L alone is Saturday for Quartz'),
+        ('0 0 * * 5#6', '(0 and 7 are Sunday), names sun to sat, forms such as 5#2 (the second Friday) and 5L'),
         (5, 'not the text'),
         (None, 'is the value of an unset setting or environment variable; leave cron out'),
     ],
@@ -299,6 +353,11 @@ def test_an_invalid_line_is_refused_with_the_reason(line, why):
         Schedule.from_line(line)
     assert f'cron={line!r}' in str(caught.value)
     assert why in str(caught.value)
+
+
+def test_a_number_after_an_nth_day_deserves_advice():
+    [advice] = Schedule.from_line('0 2 * * 5#2,4').advice
+    assert 'write 5#4 if that is meant' in advice
 
 
 def test_a_line_can_deserve_advice():
@@ -316,6 +375,8 @@ def test_a_line_can_deserve_advice():
         ('0 2 * * *', False),
         ('0-59 0-23 * * *', False),
         ('0,*/5 2 * * *', False),
+        ('*/5 2 L * *', True),
+        ('0 2 L * 5#2', False),
     ],
 )
 def test_a_leading_star_makes_a_line_an_interval(line, interval):
@@ -464,7 +525,27 @@ def elements(low, high):
     return st.one_of(st.just('*'), st.just('*'), numbers.map(str), ranges, steps)
 
 
-lines = st.tuples(elements(0, 59), elements(0, 23), elements(1, 28), elements(1, 12), elements(0, 7)).map(' '.join)
+def exists(line):
+    try:
+        return bool(Schedule.from_line(line))
+    except ScheduleError:
+        return False
+
+
+last_days = st.sampled_from(['L', 'LW', 'L,15', '1,LW'])
+nth_days = st.sampled_from(['5#2', '5L', '1#1,1#3', '0#5,3', 'sat#4,0L'])
+lines = (
+    st.tuples(
+        elements(0, 59),
+        elements(0, 23),
+        elements(1, 28) | last_days,
+        elements(1, 12),
+        elements(0, 7) | nth_days,
+    )
+    .map(' '.join)
+    # an n-th day of the week is on few dates
+    .filter(exists)
+)
 
 
 @st.composite
@@ -488,6 +569,10 @@ def starts(draw):
 @example('*/15 * * * *', datetime(2000, 10, 28, 12, tzinfo=ZoneInfo('America/St_Johns')))
 @example('0 12 * * *', datetime(2011, 12, 29, tzinfo=ZoneInfo('Pacific/Apia')))
 @example('0 0 * * *', datetime(2018, 11, 3, 12, tzinfo=ZoneInfo('America/Sao_Paulo')))
+@example('30 2 * 3 0L', datetime(2026, 3, 28, 12, tzinfo=BERLIN))
+@example('*/20 * * 10 0L', datetime(2026, 10, 24, 12, tzinfo=BERLIN))
+@example('30 2 L * *', datetime(2024, 3, 30, 12, tzinfo=BERLIN))
+@example('0 12 LW * *', datetime(2011, 12, 29, tzinfo=ZoneInfo('Pacific/Apia')))
 def test_runs_are_exactly_the_due_ticks(line, start):
     schedule, zone = Schedule.from_line(line), start.tzinfo
     begin = start.astimezone(timezone.utc)
@@ -517,3 +602,12 @@ def test_differences_and_matching_agree(line, start):
     schedule = Schedule.from_line(line)
     against, _ = schedule.differences(start)
     assert schedule.matches(start) is not bool(against)
+
+
+def test_a_schedule_that_is_off_matches_nothing():
+    off = Schedule.off()
+    assert (str(off), off.crontab, off.is_off) == ('off', None, True)
+    assert list(off.runs(datetime(2026, 1, 1, tzinfo=timezone.utc))) == []
+    assert not off.matches(datetime(2026, 1, 1))
+    assert off == Schedule.off()
+    assert not Schedule.from_line('0 0 1 1 *').is_off

@@ -2,6 +2,7 @@ import logging
 
 import pytest
 
+from tests.support.night import Night
 from tests.support.pcron import FixedCommand
 
 APP = '''
@@ -11,6 +12,9 @@ import sys
 
 from pyramid.config import Configurator
 from pyramid.response import Response
+from pyramid_cron import Skip
+
+from pyramid_cron import Skip
 
 def purge(system):
     """
@@ -22,6 +26,13 @@ def purge(system):
 def plain(system):
     pass
 
+def counts(system):
+    for done in range(3):
+        system['progress'](done, 2)
+
+def keep(handover):
+    pass
+
 class Report:
     """Write the report."""
 
@@ -30,6 +41,9 @@ class Report:
 
 def fails(system):
     raise RuntimeError('a detail')
+
+def skips(system):
+    raise Skip('no new file')
 
 def ends(system):
     signal.raise_signal(signal.SIGTERM)
@@ -46,6 +60,10 @@ def exits(system):
 
 def method(system):
     print(system['request'].method, system['request'].url)
+
+def skips(system):
+    raise Skip('no new file')
+
 
 def closed(handler, registry):
     return lambda request: Response(status=503)
@@ -106,3 +124,11 @@ def pcron(capsys, monkeypatch):
         return (status, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def night(tmp_path):
+    night = Night(f'sqlite:///{tmp_path}/cron.sqlite')
+    night.tick()
+    yield night
+    night.close()

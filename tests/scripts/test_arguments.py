@@ -27,7 +27,7 @@ def test_a_bad_time_is_refused(pcron, ini, command, at, message):
 @pytest.mark.parametrize(
     ('word', 'hint'),
     [
-        ('purg', '; is myapp.tasks.purge meant?'),
+        ('prge', '; is myapp.tasks.purge meant?'),
         ('myapp.task.purge', '; is myapp.tasks.purge meant?'),
         ('myapp.tasks.plainer', '; is plain meant?'),
         ('myapp.tasks.other', "; 'pcron list' shows their names"),
@@ -57,8 +57,13 @@ def test_arguments_that_make_no_sense_end_with_2(pcron, argv):
 def test_the_help_names_the_commands():
     text = PCronCommand.parser.format_help()
     assert isinstance(PCronCommand.parser, argparse.ArgumentParser)
-    commands = ('list', 'show', 'tick', 'run', 'work', 'history', 'pause', 'resume', 'store')
+    commands = ('list', 'show', 'running', 'tick', 'run', 'work', 'history', 'pause', 'resume', 'store')
     assert all(f'\n    {command} ' in text for command in commands)
+
+
+def test_each_command_takes_verbose():
+    for words in (['list'], ['show'], ['tick'], ['run'], ['work'], ['history'], ['doctor'], ['store', 'check']):
+        assert PCronCommand.parser.parse_args([*words, 'x.ini', '-v']).verbose
 
 
 def test_the_version_is_that_of_the_package(capsys):

@@ -7,7 +7,8 @@ import os
 
 import pytest
 
-from tests.support.pcron import PURGE, EndingCommand, FixedCommand
+from pyramid_cron.scripts.pcron import PCronCommand
+from tests.support.pcron import NOW, PURGE, EndingCommand, FixedCommand, TerminalCommand
 
 
 def test_variables_may_stand_among_the_arguments(pcron, ini):
@@ -97,3 +98,105 @@ def test_what_a_terminal_cannot_show_is_escaped(ini, encoding, shown):
 def test_an_error_has_no_control_characters(ini, capsys):
     FixedCommand(['pcron', 'list', ini(PURGE)]).warn('no \x1b[31m')
     assert capsys.readouterr() == ('', 'pcron: no \\x1b[31m\n')
+
+
+NAMES = ("plain, min=0, name='shop.expire_all'", "plain, min=0, name='shop.mail', was='shop.send'")
+
+
+def test_a_part_of_a_name_is_enough(pcron, ini, night):
+    path = ini(*NAMES, settings=night.settings)
+    night.task('shop.mail')
+    status, out, err = pcron('list', path, 'mail', 'expire')
+    assert (status, err) == (0, "pcron: 'mail' is taken for shop.mail\npcron: 'expire' is taken for shop.expire_all\n")
+    assert out.count('shop.') == 2
+    status, out, err = pcron('run', path, 'mail', 'shop.mail', 'http_port=8080')
+    assert (status, err) == (0, "pcron: 'mail' is taken for shop.mail\n")
+    assert 'ok       shop.mail, ' in out
+    assert pcron('pause', path, 'MAIL', '--reason', 'x')[1:] == (
+        'shop.mail is paused until it is resumed\n',
+        "pcron: 'MAIL' is taken for shop.mail\n",
+    )
+    assert pcron('resume', path, 'mail')[1] == 'shop.mail is resumed\n'
+    assert pcron('history', path, 'mail', '--by-hand')[1].count('shop.mail, ') == 3
+
+
+def test_a_former_name_is_that_of_its_task(pcron, ini):
+    assert pcron('run', ini(*NAMES), 'shop.send')[2] == "pcron: 'shop.send' is taken for shop.mail\n"
+
+
+def test_a_script_does_not_run_another_task(pcron, ini):
+    path = ini(*NAMES)
+    status, out, err = pcron('run', path, 'shop.expire')
+    assert (status, out) == (2, '')
+    assert err.startswith("pcron: 'shop.expire' is only a part of a word of shop.expire_all: without a terminal, run ")
+    assert pcron('run', path, 'shop.expire', command=TerminalCommand)[::2] == (
+        0,
+        "pcron: 'shop.expire' is taken for shop.expire_all\n",
+    )
+
+
+def test_a_name_in_the_store_alone_is_a_name(pcron, ini, night):
+    path = ini(*NAMES, settings=night.settings)
+    night.task('old.mail')
+    for words in (['run', path, 'mail'], ['show', path, 'mail'], ['forget', path, 'mail'], ['stop', path, 'mail']):
+        status, out, err = pcron(*words)
+        assert (status, out) == (2, '')
+        assert err.endswith('has to be meant: old.mail (not registered here), shop.mail\n')
+    assert pcron('forget', path, 'old')[1:] == ('old.mail is forgotten\n', "pcron: 'old' is taken for old.mail\n")
+    assert pcron('forget', path, 'mail')[2].endswith(
+        'shop.mail is registered here: remove it from the application first\n'
+    )
+
+
+def test_a_name_in_the_history_alone_is_a_name(pcron, ini, night):
+    path = ini(*NAMES, settings=night.settings)
+    night.run('mail', NOW, NOW)
+    night.run('shop.mail', NOW, NOW)
+    assert pcron('history', path, 'mail')[1:] == (
+        'Thu 2026-12-24, Europe/Berlin\n00:07:30  ok         0.000 s  mail, process 4711 on web1\n',
+        '',
+    )
+
+
+def test_the_tables_may_not_be_there_yet(pcron, ini, tmp_path):
+    path = ini(*NAMES, settings=f'cron.store = sqlite:///{tmp_path}/empty.sqlite')
+    assert pcron('history', path, 'mail')[1:] == (
+        'Nothing is recorded: no tick has come yet.\n',
+        "pcron: 'mail' is taken for shop.mail\n",
+    )
+
+
+def test_a_key_is_no_part_of_a_name(pcron, ini, night):
+    path = ini(*NAMES, settings=night.settings)
+    night.task('shop.mail')
+    key = 'shop:shop.mail@2026-12-24T02:00Z'
+    assert pcron('stop', path, key)[0] == 1
+    assert pcron('stop', path, 'mail')[0] == 1
+
+
+def test_what_may_go_is_named_by_a_part(pcron, ini, night):
+    path = ini(*NAMES, settings=night.settings)
+    for name in ('shop.mail', 'shop.expire_all'):
+        night.task(name)
+    night.task('old.report')
+    assert pcron('plan', path)[0] == 3
+    assert pcron('plan', path, '--gone', 'report')[::2] == (0, "pcron: 'report' is taken for old.report\n")
+    assert pcron('plan', path, '--gone', 'mail')[2].endswith(
+        'pcron: --gone shop.mail: it is registered here; leave the option out\n'
+    )
+
+
+def test_a_pipe_has_lines_of_any_length(ini, monkeypatch, capsys):
+    command = FixedCommand(['pcron', 'list', ini(PURGE)])
+    monkeypatch.setenv('COLUMNS', '50')
+    assert command.table_width() == 50
+    monkeypatch.delenv('COLUMNS')
+    assert command.table_width() > 10**5
+    terminal = TerminalCommand(['pcron', 'list', ini(PURGE)])
+    assert terminal.table_width() == terminal.width()
+
+
+def test_a_pipe_is_no_terminal(ini):
+    # pytest reads and writes in place of both
+    command = PCronCommand(['pcron', 'list', ini(PURGE)])
+    assert (command.is_terminal(), command.is_typed()) == (False, False)

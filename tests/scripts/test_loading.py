@@ -1,6 +1,7 @@
 """The application of a configuration file."""
 
 import json
+import sys
 
 import pytest
 
@@ -30,6 +31,24 @@ def test_a_broken_application_is_one_line_and_status_2(pcron, ini, settings, pro
     status, out, err = pcron('list', f'{path}#broken')
     assert (status, out, err.count('\n')) == (2, '', 1)
     assert err.startswith(f'pcron: the application of {path}#broken cannot be made: {problem}')
+
+
+@pytest.mark.parametrize('file', ['local_shop.py', 'local_shop/__init__.py'])
+def test_a_module_of_the_folder_that_is_not_installed_has_a_remedy(pcron, ini, monkeypatch, tmp_path, file):
+    path = ini(PURGE, settings='')
+    with open(path, 'a') as ini_file:
+        ini_file.write('[app:local]\nuse = call:local_shop:main\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'path', [folder for folder in sys.path if folder not in ('', str(tmp_path))])
+    assert 'PYTHONPATH' not in pcron('list', f'{path}#local')[2]
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+    status, _, err = pcron('list', f'{path}#local')
+    assert status == 2
+    assert err.endswith(
+        "ModuleNotFoundError: No module named 'local_shop'; "
+        'it is in this folder and not installed: install its package, or set PYTHONPATH=.\n'
+    )
 
 
 def test_an_application_that_raises_shows_where(pcron, ini):

@@ -41,11 +41,14 @@ def test_json_has_all_of_it(pcron, ini):
         'no_tick': False,
         'tick_failed': False,
         'problem': None,
+        'all_paused': None,
         'not_registered': [],
         'tasks': [
             {
                 'name': 'purge',
                 'schedule': '0 2 * * *',
+                'schedule_by': None,
+                'schedule_in_code': None,
                 'timezone': 'Europe/Berlin',
                 'idle': False,
                 'description': 'Delete what is old.',
@@ -54,11 +57,16 @@ def test_json_has_all_of_it(pcron, ini):
                 'last': None,
                 'last_utc': None,
                 'paused': None,
+                'stop_requested': None,
+                'usual': None,
+                'slower_than_usual': False,
                 'problems': [],
             },
             {
                 'name': 'report',
                 'schedule': '*/30 7 * * mon',
+                'schedule_by': None,
+                'schedule_in_code': None,
                 'timezone': 'America/New_York',
                 'idle': True,
                 'description': 'Write the report.',
@@ -67,6 +75,9 @@ def test_json_has_all_of_it(pcron, ini):
                 'last': None,
                 'last_utc': None,
                 'paused': None,
+                'stop_requested': None,
+                'usual': None,
+                'slower_than_usual': False,
                 'problems': [],
             },
         ],
@@ -109,8 +120,8 @@ def test_at_shows_which_tasks_are_due_then(pcron, ini):
     assert status == 0
     assert out == (
         'At 2026-12-24 00:00+01:00 1 of 2 tasks are due.\n'
-        'not due  purge  hour is 0, not 2\n'
-        'due      plain  all fields match\n' + END[1:]
+        'due      plain  all fields match\n'
+        'not due  purge  hour is 0, not 2\n' + END[1:]
     )
     # a time without a date is one of today
     assert pcron('list', path, '--at', '2:00')[1].splitlines()[:3] == [
@@ -120,8 +131,8 @@ def test_at_shows_which_tasks_are_due_then(pcron, ini):
     ]
     assert pcron('list', path, '--at', 'now')[1].splitlines()[:3] == [
         'At 2026-12-24 00:07+01:00 1 of 2 tasks are due.',
-        'not due  purge  min is 7, not 0; hour is 0, not 2',
         'due      plain  all fields match',
+        'not due  purge  min is 7, not 0; hour is 0, not 2',
     ]
 
 
@@ -169,3 +180,133 @@ def test_an_interrupted_command_ends_with_130(pcron, ini, command):
     name, *tasks = command
     status, out, err = pcron(name, ini("interrupts, min='*', name='interrupts'"), *tasks)
     assert (status, out, err) == (130, '', 'pcron: interrupted by SIGINT\n')
+
+
+OVERRIDES = """cron.timezone = Europe/Berlin
+cron.schedules =
+    purge = off
+    report = 30 3 * * *
+"""
+OTHER = "plain, cron='0 1 * * *', name='plain'"
+
+
+def test_schedules_of_the_setting_are_shown(pcron, ini):
+    path = ini(PURGE, REPORT, OTHER, settings=OVERRIDES)
+    status, out, _ = pcron('list', path)
+    assert (status, out.splitlines()[:4]) == (
+        0,
+        [
+            'NEXT RUN                 TASK    SCHEDULE',
+            '01:00     in 53 min      plain   0 1 * * *',
+            '09:30     in 9 h 23 min  report  30 3 * * * America/New_York',
+            'off                      purge   off',
+        ],
+    )
+    assert 'By cron.schedules: 1 of 3 tasks off; report at 30 3 * * *\n' in out
+    # its note is about the tasks that are shown
+    assert 'cron.schedules' not in pcron('list', path, 'plain')[1]
+    shown = {task['name']: task for task in json.loads(pcron('list', path, '--json')[1])['tasks']}
+    assert [
+        (
+            name,
+            shown[name]['schedule'],
+            shown[name]['schedule_by'],
+            shown[name]['schedule_in_code'],
+            shown[name]['next'],
+        )
+        for name in ('purge', 'report')
+    ] == [
+        ('purge', 'off', 'cron.schedules', '0 2 * * *', []),
+        ('report', '30 3 * * *', 'cron.schedules', '*/30 7 * * mon', ['2026-12-24T03:30:00-05:00']),
+    ]
+
+
+def test_show_has_both_schedules(pcron, ini):
+    path = ini(PURGE, REPORT, OTHER, settings=OVERRIDES)
+    status, out, _ = pcron('show', path, 'purge')
+    assert status == 0
+    assert '  schedule   off (Europe/Berlin), by cron.schedules; in the code 0 2 * * *\n' in out
+    assert '  not due    at Thu 2026-12-24 00:07: off, by cron.schedules\n' in out
+    assert '  next runs  off, by cron.schedules\n' in out
+    out = pcron('show', path, 'report')[1]
+    assert '  schedule   30 3 * * * (America/New_York), by cron.schedules; in the code */30\n' in out
+
+
+def test_a_task_that_is_off_can_be_run(pcron, ini):
+    status, out, _ = pcron('run', ini(PURGE, settings='cron.schedules = * = off'), 'purge')
+    assert (status, out.splitlines()[1].split(',')[0]) == (0, 'ok       purge')
+
+
+def test_a_line_for_no_task_is_an_error_of_use(pcron, ini):
+    status, out, err = pcron('list', ini(PURGE, settings='cron.schedules = prge = off'))
+    assert (status, out) == (2, '')
+    assert err.endswith("the line 'prge = off' names no cron task; is purge meant?\n")
+
+
+AWAY = 'cron.store = postgresql+psycopg://nobody:secret@127.0.0.1:1/none'
+REFUSED = 'the store is not available: connection failed: '
+
+
+@pytest.mark.parametrize(
+    'words',
+    [
+        ['run', 'purge'],
+        # the names in the store cannot be compared
+        ['run', 'urge'],
+        ['run', 'purge', '--for', 'yesterday 02:00'],
+        ['tick'],
+        ['history'],
+        ['history', 'purge', '--since', 'yesterday'],
+        ['running'],
+        ['pause', 'purge', '--reason', 'x'],
+        ['resume', '--all'],
+        ['acknowledge', 'purge', '--reason', 'x'],
+        ['stop', 'purge'],
+        ['forget', 'gone'],
+        ['plan'],
+    ],
+    ids=' '.join,
+)
+def test_a_database_that_is_away_is_one_line(pcron, ini, words):
+    command, *more = words
+    status, out, err = pcron(command, ini(PURGE, settings=AWAY), *more)
+    assert (status, out, len(err.splitlines())) == (1, '', 1)
+    assert err.startswith('pcron: ')
+    assert REFUSED in err
+    assert 'secret' not in err
+    verbose = pcron(command, ini(PURGE, settings=AWAY), *more, '-v')
+    assert verbose[0] == 1
+    assert 'Traceback (most recent call last):' in verbose[2]
+    assert 'secret' not in verbose[2]
+
+
+@pytest.mark.parametrize(
+    'words', [['list'], ['show', 'purge'], ['list', '--at', 'now'], ['list', 'pur'], ['show', 'pur']]
+)
+def test_what_is_known_without_the_database_is_shown(pcron, ini, words):
+    command, *more = words
+    status, out, err = pcron(command, ini(PURGE, settings=AWAY), *more)
+    assert status == 0
+    assert 'purge' in out
+    assert [line for line in err.splitlines() if 'is taken for' not in line] == [
+        line for line in err.splitlines() if REFUSED in line
+    ]
+    assert err.count(REFUSED) == 1
+
+
+CONNECTS = """
+import sqlite3
+
+def main(global_config, **settings):
+    sqlite3.connect('/nowhere/x.sqlite')
+"""
+
+
+def test_an_application_that_needs_its_database_to_start_is_one_line(pcron, write_module, tmp_path):
+    path = tmp_path / 'app.ini'
+    path.write_text(f'[app:main]\nuse = call:{write_module(CONNECTS)}:main\n')
+    message = 'pcron: the application cannot be loaded: OperationalError: unable to open database file\n'
+    assert pcron('list', str(path)) == (1, '', message)
+    err = pcron('list', str(path), '-v')[2]
+    assert 'Traceback' in err
+    assert err.endswith(message)

@@ -3,21 +3,26 @@
 import logging
 import re
 import signal
+import sys
 from datetime import timedelta
 
 import pytest
 
-from pyramid_cron.queues.handover import write_key
+from pyramid_cron.run_keys import write_key
 from pyramid_cron.schedules.clock import current_minute
 from pyramid_cron.scripts.pcron import PCronCommand
+from pyramid_cron.scripts.progress_bar import ERASE
 from tests.support.pcron import PURGE, EndingCommand, WorkingCommand, noon
 
 APP = '''
+import logging
 from pathlib import Path
 
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPForbidden
 from pyramid_cron.scripts.pcron import main as main_of_pcron
+
+log = logging.getLogger('shop')
 
 def send(handover):
     (Path(__file__).parent / 'sent').write_text(' '.join(handover.command))
@@ -27,6 +32,12 @@ def invoice(system):
 
 def fail(system):
     raise LookupError
+
+def counts(system):
+    system['progress'](0, 4)
+    log.warning('between')
+    system['progress'](3, 4)
+    system['progress'](4, 4)
 
 def again(system):
     ini = system['registry']['cron_settings'].config_uri
@@ -44,6 +55,7 @@ def main(global_config, **settings):
         config.add_cron_task(fail, min=0, name='fail', via=send)
         config.add_cron_task(invoice, min=0, name='here')
         config.add_cron_task(again, min=0, name='again')
+        config.add_cron_task(counts, min=0, name='counts')
         return config.make_wsgi_app()
 '''
 
@@ -65,7 +77,9 @@ def run(write_module, tmp_path, monkeypatch, capsys):
     ini.write_text(INI.format(module=write_module(APP), store=f'sqlite:///{tmp_path}/cron.sqlite'))
     engines = []
 
-    def run(command, *words):
+    def run(command, *words, store=True):
+        if not store:
+            ini.write_text(re.sub('cron.store = .*', '', ini.read_text()))
         made = PCronCommand(['pcron', command, str(ini), *words])
         status = made.run()
         if hasattr(made, 'claims'):
@@ -85,17 +99,63 @@ def without_times(text):
     return [line.partition(', ')[0] for line in text.splitlines()]
 
 
-def test_run_enqueues_a_task_only_with_via(run, tmp_path):
-    status, out, _ = run('run', 'invoice')
-    assert (status, without_times(out)[1]) == (0, 'ok       invoice')
+def test_run_enqueues_a_task_unless_it_is_to_run_here(run, tmp_path):
+    status, out, _ = run('run', 'invoice', '--here')
+    assert (status, without_times(out)[1:]) == (0, ['ok       invoice'])
     assert not (tmp_path / 'sent').exists()
-    status, out, _ = run('run', 'invoice', 'here', '--via')
-    assert (status, without_times(out)[1:]) == (0, ['queued   invoice', 'ok       here'])
-    assert (tmp_path / 'sent').exists()
+    status, out, _ = run('run', 'invoice', 'here')
+    _, queued, ran, more = out.splitlines()
+    sent_key = (tmp_path / 'sent').read_text().split()[-1]
+    assert status == 0
+    assert re.fullmatch(rf'queued   invoice, \d\.\d+ s, with \w+\.send: {sent_key}', queued)
+    assert ran.startswith('ok       here, ')
+    assert more == f'What becomes of it: pcron history {tmp_path}/shop.ini invoice'
+
+
+@pytest.mark.parametrize('store', [True, False])
+def test_the_progress_of_a_task_is_printed_at_once(run, store):
+    status, out, _ = run('run', 'counts', store=store)
+    assert status == 0
+    assert without_times(out)[:2] == ['counts: 0 %', 'counts: 100 %']
+    assert without_times(out)[-1] == 'ok       counts'
+
+
+def test_on_a_terminal_it_is_a_bar(run, monkeypatch):
+    monkeypatch.setattr(sys.stdout, 'isatty', lambda: True, raising=False)
+    _, out, _ = run('run', 'counts')
+    first, second, end = out.split(ERASE)[1:2] + out.split(ERASE)[-2:]
+    assert first == '[--------------------] 0 %, counts'
+    assert second == '[####################] 100 %, counts'
+    assert without_times(end)[-1] == 'ok       counts'
+
+
+@pytest.mark.parametrize('command', ['tick', 'perform'])
+def test_other_commands_show_no_progress(run, command):
+    words = {'tick': ['--at', '00:00'], 'perform': [key('counts')]}[command]
+    _, out, _ = run(command, *words)
+    assert '%' not in out
+
+
+def test_without_a_store_no_history_is_named(run):
+    status, out, _ = run('run', 'invoice', store=False)
+    assert (status, without_times(out)[1:]) == (0, ['queued   invoice'])
+
+
+def test_the_command_that_shows_what_becomes_of_it_has_the_variables(run, tmp_path):
+    _, out, _ = run('run', 'invoice', 'name=two words')
+    assert out.splitlines()[-1] == f"What becomes of it: pcron history {tmp_path}/shop.ini invoice 'name=two words'"
+
+
+def test_a_task_that_cannot_be_enqueued_has_failed(run, tmp_path):
+    (tmp_path / 'sent').mkdir()
+    status, out, _ = run('run', 'invoice')
+    [_, failed] = out.splitlines()
+    assert status == 1
+    assert re.fullmatch(r'failed   invoice, \d\.\d+ s, could not be enqueued with \w+\.send: IsADirectoryError', failed)
 
 
 def test_an_enqueued_task_runs_by_its_command_once(run, tmp_path):
-    run('run', 'invoice', '--via')
+    run('run', 'invoice')
     pcron, perform, file, sent_key = (tmp_path / 'sent').read_text().split()
     assert (pcron, perform, file) == ('pcron', 'perform', str(tmp_path / 'shop.ini'))
     status, out, _ = run(perform, sent_key)
@@ -105,7 +165,7 @@ def test_an_enqueued_task_runs_by_its_command_once(run, tmp_path):
 
 
 def test_a_task_that_fails_ends_the_command_with_status_1(run, tmp_path):
-    run('run', 'fail', '--via')
+    run('run', 'fail')
     *_, sent_key = (tmp_path / 'sent').read_text().split()
     status, out, _ = run('perform', sent_key, 'a=b')
     assert (status, without_times(out)) == (1, ['failed   fail'])
@@ -386,6 +446,16 @@ def test_a_tick_by_hand_with_nothing_due_is_a_success(pcron, ini, stored):
     assert pcron('tick', ini("plain, min=7, name='plain'", settings=stored), '--at', '23:06')[0] == 0
 
 
+def test_a_minute_to_come_is_no_failed_tick_of_the_store(pcron, ini, stored):
+    path = ini("plain, min=7, name='plain'", settings=stored)
+    pcron('tick', path)
+    status, out, err = pcron('tick', path, '--at', '2026-12-24 02:07')
+    assert (status, out) == (2, '')
+    assert err.startswith("pcron: --at '2026-12-24 02:07' is in the future, and cron.store records")
+    assert pcron('tick', path, '--at', '2026-12-24 02:07', '--dry-run')[0] == 0
+    assert 'ahead' not in pcron('list', path)[1]
+
+
 def test_a_tick_by_hand_does_not_run_a_paused_task(pcron, ini, stored):
     path = ini("plain, min=7, name='plain'", settings=stored)
     pcron('tick', path, '--at', '23:06')
@@ -408,3 +478,11 @@ def test_a_named_task_that_is_running_has_not_run(run):
     status, out, _ = run('run', 'again')
     assert status == 0
     assert re.search(r'^skipped  again, 0\.000 s: still running: process .*\nstatus 1$', out, re.MULTILINE)
+
+
+@pytest.mark.parametrize('words', [['run', 'skips'], ['tick']])
+def test_a_task_that_skips_ends_the_command_well(pcron, ini, words):
+    path = ini("skips, min='*', name='skips'")
+    status, out, _ = pcron(words[0], path, *words[1:])
+    assert status == 0
+    assert re.fullmatch(r'skipped  skips, 0\.\d+ s: no new file', out.splitlines()[1])

@@ -92,17 +92,17 @@ def execute(path, script):
 def test_it_creates_the_tables_once(upgrade, store):
     status, out, err = upgrade(settings='cron.create_tables = false')
     assert (status, err) == (0, '')
-    assert out.startswith('created the tables of version 1.1: ')
+    assert out.startswith('created the tables of version 1.2: ')
     assert out.endswith(' statements\n')
-    assert content(store)['version'] == (1, 1)
-    assert upgrade() == (0, 'the tables are of version 1.1\n', '')
+    assert content(store)['version'] == (1, 2)
+    assert upgrade() == (0, 'the tables are of version 1.2\n', '')
 
 
 def test_it_upgrades_older_tables_in_place(upgrade, store):
     make_old_file(store)
     status, out, err = upgrade(settings='cron.create_tables = false')
     assert (status, err) == (0, '')
-    assert out.startswith('upgraded from 0.0 to 1.1: ')
+    assert out.startswith('upgraded from 0.0 to 1.2: ')
     found = content(store)
     names = [name for name, _ in found['cron_tasks'][0]]
     [row] = found['cron_tasks'][3]
@@ -115,7 +115,7 @@ def test_its_sql_makes_the_same_tables(upgrade, store, tmp_path):
     script = upgrade('--sql')[1]
     # not even an empty file
     assert list(tmp_path.glob('*.sqlite*')) == []
-    assert script.startswith('-- creates the tables of the store, version 1.1\n')
+    assert script.startswith('-- creates the tables of the store, version 1.2\n')
     execute(tmp_path / 'by_script.sqlite', script)
     upgrade()
     assert content(tmp_path / 'by_script.sqlite') == content(store)
@@ -127,7 +127,7 @@ def test_its_sql_upgrades_older_tables_the_same_way(upgrade, store, tmp_path):
     before = store.read_bytes()
     script = upgrade('--sql', settings='cron.create_tables = false')[1]
     assert store.read_bytes() == before
-    assert script.startswith('-- upgrades the tables of the store from version 0.0 to 1.1\n')
+    assert script.startswith('-- upgrades the tables of the store from version 0.0 to 1.2\n')
     execute(tmp_path / 'by_script.sqlite', script)
     upgrade()
     assert content(tmp_path / 'by_script.sqlite') == content(store)
@@ -149,28 +149,28 @@ def test_an_interrupted_script_goes_on_from_where_it_ended(request, upgrade, sto
         shutil.copy(tmp_path / 'whole.sqlite', store)
         execute(store, ';\n'.join(statements[:number]) + ';')
         execute(store, upgrade('--sql')[1])
-        assert content(store)['version'] == (1, 1)
-        assert upgrade('--sql')[1] == '-- the tables are of version 1.1: nothing to do\n'
+        assert content(store)['version'] == (1, 2)
+        assert upgrade('--sql')[1] == '-- the tables are of version 1.2: nothing to do\n'
 
 
 def test_without_anything_to_do_its_sql_is_a_comment(upgrade, store, made_sqlite):
     shutil.copy(made_sqlite, store)
-    assert upgrade('--sql') == (0, '-- the tables are of version 1.1: nothing to do\n', '')
+    assert upgrade('--sql') == (0, '-- the tables are of version 1.2: nothing to do\n', '')
 
 
 def test_tables_of_another_tool_get_their_version(upgrade, store, made_sqlite):
     shutil.copy(made_sqlite, store)
     execute(store, 'DROP TABLE cron_schema')
     assert '\nCREATE TABLE cron_schema (\n' in upgrade('--sql')[1]
-    assert upgrade()[1].startswith('completed the tables of version 1.1: ')
-    assert content(store)['cron_schema'][3] == [('1.1',)]
+    assert upgrade()[1].startswith('completed the tables of version 1.2: ')
+    assert content(store)['cron_schema'][3] == [('1.2',)]
 
 
 def test_it_adds_what_is_missing_in_tables_of_this_version(upgrade, store, made_sqlite):
     shutil.copy(made_sqlite, store)
     execute(store, 'DROP INDEX cron_runs_by_start; ALTER TABLE cron_runs DROP COLUMN note')
-    assert upgrade('--sql')[1].startswith('-- completes the tables of the store, version 1.1\n')
-    assert upgrade()[1] == 'completed the tables of version 1.1: 2 statements\n'
+    assert upgrade('--sql')[1].startswith('-- completes the tables of the store, version 1.2\n')
+    assert upgrade()[1] == 'completed the tables of version 1.2: 2 statements\n'
     assert content(store) == content(made_sqlite)
 
 
@@ -211,7 +211,7 @@ def test_a_script_for_postgresql_makes_the_same_tables(postgresql_server):
                         connection.connection.driver_connection.execute(script)
                         connection.connection.driver_connection.commit()
                 else:
-                    assert upgrade_tables(engine).startswith('upgraded from 0.0 to 1.1: ')
+                    assert upgrade_tables(engine).startswith('upgraded from 0.0 to 1.2: ')
                 with engine.connect() as connection:
                     rows = connection.execute(text('SELECT * FROM cron_tasks')).mappings().all()
                     columns = inspect(connection).get_columns('cron_runs')
@@ -219,4 +219,4 @@ def test_a_script_for_postgresql_makes_the_same_tables(postgresql_server):
             finally:
                 engine.dispose()
     assert found[0] == found[1]
-    assert found[0][0] == (1, 1)
+    assert found[0][0] == (1, 2)

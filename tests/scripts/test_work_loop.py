@@ -181,9 +181,9 @@ def test_the_first_signal_only_ends_the_wait(number):
     shutdown = Shutdown()
     with shutdown.on_signals():
         assert shutdown.wait(0) is False
-        assert shutdown.requested() is False
+        assert (shutdown.requested(), shutdown.cause()) == (False, None)
         signal.raise_signal(number)
-        assert shutdown.requested() is True
+        assert (shutdown.requested(), shutdown.cause()) == (True, number.name)
         assert shutdown.wait(600) is True
     assert {number: signal.getsignal(number) for number in before} == before
 

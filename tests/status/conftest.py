@@ -4,7 +4,7 @@ from pyramid.csrf import CookieCSRFStoragePolicy
 from webtest import TestApp
 
 from pyramid_cron.schedules.clock import current_minute
-from tests.support.status import FOR_EVERYBODY
+from tests.support.status import FOR_EVERYBODY, add_task, user_header
 
 PERMISSIONS = {'ada': {'read', 'write'}, 'bob': {'read'}}
 
@@ -57,10 +57,6 @@ class Page:
         return self.registry['cron_store'].database.engine
 
 
-def user_header(user):
-    return {'User': user} if user else {}
-
-
 @pytest.fixture
 def make_page():
     """Return a function that makes a :class:`Page`; its first argument registers tasks, the settings are its others."""
@@ -79,17 +75,6 @@ def make_page():
     for page in pages:
         if page.registry['cron_settings'].store is not None:
             page.engine.dispose()
-
-
-def add_task(config):
-    config.add_cron_task(do_nothing, name='shop.task', min=0)
-
-
-def do_nothing(system):
-    """Do nothing.
-
-    And do it well.
-    """
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """The notices of what needs attention."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from pyramid.config import Configurator
 
 from pyramid_cron.claims import Pause
-from pyramid_cron.status.attention import MAX_SHOWN, find_notices
+from pyramid_cron.status.attention import MAX_SHOWN, MOST_OF_A_KIND, find_notices
 from pyramid_cron.status.queries import TasksState
 from pyramid_cron.store.ticks import Gap
 from tests.support.filling import fill, record
@@ -116,6 +117,13 @@ def test_problems_are_listed_by_their_kind():
     ]
 
 
+def test_a_run_that_no_worker_begins_has_a_notice():
+    waits = state('every', 'ok', ago(5), **in_progress(NOW - timedelta(minutes=4)), handed_over_for='token')
+    assert texts((*EVERY, {'catch_up': 300}), states=[waits]) == [
+        'overdue warn: every overdue, queued for 4 min: no worker has begun it'
+    ]
+
+
 def test_a_row_of_a_removed_task_is_left_out():
     assert texts(EVERY, states=[state('old', 'failed', ago(1))]) == []
 
@@ -143,10 +151,10 @@ def test_many_notices_of_a_kind_are_cut():
     registered = [(name, '* * * * *') for name in names]
     notices = found(*registered, last_tick=ago(5), states=[state(name, 'failed', ago(9)) for name in names])
     assert (notices[0].tasks, notices[0].after) == (names[:MAX_SHOWN], 'and 3 more')
-    assert [notice.tasks for notice in notices[1:-1]] == [[name] for name in names[:MAX_SHOWN]]
+    assert [notice.tasks for notice in notices[1:-1]] == [[name] for name in names[:MOST_OF_A_KIND]]
     assert (notices[-1].kind, notices[-1].before, notices[-1].tasks, notices[-1].after) == (
         'failed',
-        'and 3 more',
+        f'and {MAX_SHOWN + 3 - MOST_OF_A_KIND} more',
         (),
         '',
     )
@@ -157,7 +165,7 @@ def test_names_are_links_and_texts_are_escaped(make_page, store, now):
     fill(page.registry, 1, now, most=3)
     record(page.registry, ('shop.task', now, {'outcome': 'failed', 'error': '<b>'}))
     notices = page.get().text.partition('Needs attention')[2].partition('</section>')[0]
-    assert '<a href="/admin/cron/task?name=shop.task">shop.task</a>' in notices
+    assert '<a href="/admin/cron/task?name=shop.task" dir="auto">shop.task</a>' in notices
     assert ': &lt;b&gt;' in notices
 
 
@@ -182,3 +190,47 @@ def test_a_task_without_a_page_has_no_link():
         ('paused', 'gone', []),
     ]
     assert notices[1].after == 'no process with a tick has had it since 00:39; "pcron forget" ends this notice'
+
+
+def test_a_failed_run_has_its_next_attempt():
+    waits = {'retry_reason': 'failed', 'retry_wait': 1200.0, 'busy_until': ago(9), 'last_minute': ago(9)}
+    assert texts(INVOICES, states=[state('invoices', 'failed', ago(9), last_error='Timeout', **waits)]) == [
+        'failed bad: invoices failed at 02:00 after 2.0 s: Timeout; next attempt at 02:20'
+    ]
+
+
+def test_failures_with_one_reason_are_one_notice():
+    why = {'last_error': 'OperationalError', 'last_message': 'could not connect to db-1', 'failed_runs': 2}
+    names = [f'task{number:02}' for number in range(MAX_SHOWN + 3)]
+    registered = [(name, '* * * * *') for name in names]
+    since = [ago(100 - number).timestamp() for number in range(len(names))]
+    states = [state(name, 'failed', ago(1), failed_since=at, **why) for name, at in zip(names, since, strict=True)]
+    [notice] = found(*registered, states=states)
+    assert notice == (
+        *('failed', '✗', 'bad', f'OperationalError \N{MULTIPLICATION SIGN} {len(names)}: could not connect to db-1;'),
+        *(names[:MAX_SHOWN], 'and 3 more, since 00:29', None, 'failed'),
+    )
+    # none of them is known to have failed before
+    assert texts(*registered[:2], states=[replace(row, failed_since=None) for row in states[:2]]) == [
+        'failed bad: OperationalError \N{MULTIPLICATION SIGN} 2: could not connect to db-1; task00, task01'
+    ]
+    tolerated = [(name, cron, {'tolerate': 9}) for name, cron in registered[:2]]
+    assert texts(*tolerated, states=states[:2]) == [
+        'failed quiet: OperationalError \N{MULTIPLICATION SIGN} 2: could not connect to db-1, which is tolerated; '
+        'task00, task01 since 00:29'
+    ]
+
+
+def test_a_failure_has_its_message_and_since_when():
+    why = {'last_error': 'Timeout', 'last_message': 'no answer', 'failed_runs': 12}
+    row = state('every', 'failed', ago(1), failed_since=ago(600).timestamp(), **why)
+    assert texts(EVERY, states=[row]) == [
+        'failed bad: every failed at 02:08 after 2.0 s: Timeout: no answer; failing since yesterday 16:09, 12 in a row'
+    ]
+
+
+def test_the_notice_of_more_leads_to_all_of_them():
+    names = [f'task{number:02}' for number in range(MOST_OF_A_KIND + 3)]
+    states = [state(name, 'failed', ago(1)) for name in names]
+    notices = found(*[(name, '* * * * *') for name in names], states=states)
+    assert [notice.more for notice in notices] == [''] * MOST_OF_A_KIND + ['failed']

@@ -1,13 +1,25 @@
 """Values for the templates: times, runs and strips."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from pyramid_cron.monitoring.problems import Problem
-from pyramid_cron.reports import STUCK, PastRun
-from pyramid_cron.status.formatting import draw_strip, format_run, format_span, format_state, format_time
+from pyramid_cron.history_entries import PastRun
+from pyramid_cron.last_due import LastDue
+from pyramid_cron.progress import Progress
+from pyramid_cron.run_addresses import RunLink
+from pyramid_cron.status.formatting import (
+    draw_strip,
+    format_last_due,
+    format_progress,
+    format_run,
+    format_span,
+    format_time,
+)
+from pyramid_cron.store.live_progress import write_progress
+from pyramid_cron.store.liveness import ProcessState
 from tests.support.states import in_progress, state
 
 NOW = datetime(2026, 11, 24, 18, 0, 30, tzinfo=timezone.utc)
@@ -51,6 +63,16 @@ def test_a_span_has_one_date_where_one_is_enough():
     assert format_span(ago(hours=20), ago(minutes=10), NOW, UTC) == 'Mon 2026-11-23 22:00 to 17:50'
 
 
+def test_a_run_in_progress_has_its_progress():
+    progress = write_progress({'token': Progress(42.0, 100.0, ago(minutes=1), 420.0)})
+    process = ProcessState('web-1', 7, None, None, False, progress=progress)
+    running = state('t', 'ok', ago(hours=1), **in_progress(ago(minutes=4)), process=process)
+    last = LastDue('running', ago(minutes=4), '4 min')
+    assert format_last_due(last, running, NOW, UTC).progress == (42, '42 %, about 6 min left')
+    assert format_last_due(last, replace(running, process=None), NOW, UTC).progress is None
+    assert format_progress(None, NOW) is None
+
+
 def test_a_strip_has_a_text():
     found = draw_strip(['ok', 'failed', 'ok', 'missed', 'strange'])
     assert found.text == 'Last 5 runs: 2 ok, 1 failed, 1 missed, 1 strange; the last is strange'
@@ -67,7 +89,19 @@ def test_a_strip_has_a_text():
 
 def test_each_outcome_has_its_own_symbol_and_bar():
     # without colours, the shapes differ
-    outcomes = ['ok', 'failed', 'lost', 'stuck', 'missed', 'skipped', 'paused', 'running', 'strange']
+    outcomes = [
+        'ok',
+        'failed',
+        'lost',
+        'stuck',
+        'missed',
+        'skipped',
+        'paused',
+        'running',
+        'queued',
+        'waiting',
+        'strange',
+    ]
     bars = [draw_strip([outcome]).paths[0][1] for outcome in outcomes]
     # a run is stuck while it is running
     runs = [(run('running' if outcome == 'stuck' else outcome), outcome == 'stuck') for outcome in outcomes]
@@ -105,7 +139,7 @@ def test_each_outcome_has_its_own_symbol_and_bar():
         (
             run('running', seconds=None, started=ago(seconds=40), host=None),
             False,
-            ('running', '▸', 'quiet', '17:59', '40 s', '', ''),
+            ('running', '▸', 'active', '17:59', '40 s', '', ''),
         ),
         (
             run('running', seconds=None, started=ago(seconds=61), host=None),
@@ -126,46 +160,30 @@ def test_the_reason_of_a_lost_run_does_not_repeat_its_process():
     assert (shown.why, shown.about) == ('', 'process 7 on web-1')
 
 
-RUNNING = in_progress(ago(minutes=4))
-
-
 @pytest.mark.parametrize(
-    ('row', 'expected'),
+    ('word', 'excuse', 'symbol', 'css_class'),
     [
-        (state('t', 'ok', ago(minutes=10)), ('ok', '17:50', '2.0 s', '', '')),
-        (state('t', 'failed', ago(minutes=10), last_error='Timeout'), ('failed', '17:50', '2.0 s', 'Timeout', '')),
-        (state('t', 'lost', ago(minutes=10)), ('lost', '17:50', '', '', '')),
-        # the run before it succeeded
-        (
-            state('t', 'missed', ago(minutes=10), last_finished=ago(minutes=60), last_seconds=2.0),
-            ('missed', '17:50', '', '', ''),
-        ),
-        (state('t', **RUNNING), ('running', '17:56', '4 min', '', '')),
-        (state('t', **RUNNING, handed_over_for='x'), ('queued', '17:56', '4 min', '', '')),
-        # an earlier result is shown until the next is there
-        (
-            state('t', 'failed', ago(minutes=10), last_error='Timeout', **RUNNING),
-            ('failed', '17:50', '2.0 s', 'Timeout', 'running for 4 min'),
-        ),
-        (
-            state('t', 'ok', ago(minutes=10), **RUNNING, handed_over_for='x'),
-            ('ok', '17:50', '2.0 s', '', 'queued for 4 min'),
-        ),
-        # the clock of another machine is ahead
-        (state('t', **in_progress(ago(seconds=-5))), ('running', '18:00', '0 s', '', '')),
+        ('missed', None, '○', 'warn'),
+        ('failed', None, '✗', 'bad'),
+        ('failed', 'acknowledged', '✗', 'quiet'),
+        ('overdue', None, '…', 'warn'),
+        ('waiting', None, '⋯', 'active'),
     ],
 )
-def test_the_row_of_a_task_is_its_last_result(row, expected):
-    shown = format_state(row, [], NOW, UTC)
-    assert (shown.outcome, shown.when.text, shown.took, shown.why, shown.about) == expected
+def test_the_last_due_minute_has_the_look_of_its_word(word, excuse, symbol, css_class):
+    last = LastDue(word, ago(minutes=10), '17:50', '2.0 s', 'Timeout', ('12 in a row',), excuse)
+    iso = '2026-11-24T17:50+00:00'
+    shown = format_last_due(last, state('t'), NOW, UTC)
+    assert shown == (word, symbol, css_class, '17:50', iso, '2.0 s', ['Timeout', '12 in a row'], None, None)
 
 
-def test_a_task_that_has_not_run_has_no_result():
-    assert format_state(state('t'), [], NOW, UTC) is None
+def test_the_last_due_minute_has_a_link_where_there_is_a_record():
+    def link(word, **values):
+        return format_last_due(LastDue(word, ago(minutes=10), ''), state('t', **values), NOW, UTC).link
 
-
-def test_a_stuck_run_comes_before_the_last_result():
-    row = state('t', 'failed', ago(minutes=10), last_error='Timeout', **RUNNING)
-    shown = format_state(row, [Problem(STUCK, 't')], NOW, UTC)
-    assert (shown.outcome, shown.symbol, shown.when.text, shown.took) == ('stuck', '!', '17:56', '4 min')
-    assert (shown.why, shown.about) == ('', '')
+    minute = ago(minutes=10)
+    assert link('failed', outcome='failed', at=minute) == RunLink('t', minute)
+    # of a run by hand the row has no id
+    assert link('ok', outcome='ok') is None
+    assert link('running', **in_progress(minute)) == RunLink('t', None, 'token')
+    assert link('overdue', outcome='ok', at=minute) is None

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from pyramid_cron import TaskReport
-from pyramid_cron.claims import Unavailable
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.store.acquire import NotSent
 from pyramid_cron.store.schema import tasks
 

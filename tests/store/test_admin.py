@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from pyramid_cron.claims import Pause, Unavailable
+from pyramid_cron.claims import Pause
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.events import ITaskPaused, ITaskResumed
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.clock import MINUTE
@@ -31,6 +32,15 @@ def test_a_snapshot_has_states_last_tick_and_time(servers, server):
     assert snapshot.states['task'].last_outcome == 'ok'
     assert snapshot.last_tick == INSTANT + 3 * MINUTE
     assert abs(snapshot.now - clock.now()) < timedelta(seconds=5)
+
+
+def test_a_snapshot_may_have_some_of_the_states(servers):
+    server = servers.start().add().add('other').add('third')
+    server.tick(1)
+    assert set(server.store.snapshot().states) == {'task', 'other', 'third'}
+    assert set(server.store.snapshot(['task', 'unknown']).states) == {'task'}
+    server.store.pause(['*'], reason='why')
+    assert server.store.snapshot(['unknown']).pause_of_all is not None
 
 
 def test_queries_read_the_history(server):
@@ -84,7 +94,7 @@ def test_reading_newer_tables_is_unavailable(servers, read):
         with pytest.raises(Unavailable, match=r'version 2\.0, which is newer'):
             read(servers.start().add().store)
     finally:
-        servers.execute(update(schema).values(version='1.1'))
+        servers.execute(update(schema).values(version='1.2'))
 
 
 def test_pauses_and_their_ends_are_sent_and_logged(servers, warnings):
@@ -107,7 +117,7 @@ def test_pauses_and_their_ends_are_sent_and_logged(servers, warnings):
     assert warnings() == [
         'task one is paused by ada: why',
         'task two is paused by ada: why',
-        'task one is paused: better known now',
+        'task one is paused: better known now (before: paused by ada: why)',
         'task two is resumed by bob',
         'task one is resumed',
     ]

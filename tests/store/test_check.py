@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from sqlalchemy import create_engine, func, inspect, select
+from sqlalchemy import create_engine, func, inspect, select, text
 
 from pyramid_cron.store.check import _of_clock
 from pyramid_cron.store.schema import runs
@@ -21,7 +21,7 @@ def test_a_good_store_has_status_0(check, made_url):
     assert [line.replace('behind', 'ahead of') for line in lines] == [
         f'ok    database  {made_url}, SQLite {version}, answered in 1 ms',
         "ok    clock     this machine's is 0.0 s ahead of the database's",
-        'ok    tables    all 7 are there, version 1.1',
+        'ok    tables    all 8 are there, version 1.2',
         'ok    writing   it can be written',
         TEXTS,
         UNSET,
@@ -86,7 +86,7 @@ def test_a_missing_file_without_create_tables_fails(check, tmp_path):
     ],
 )
 def test_missing_tables_are_named_and_not_created(check, postgresql, create, status, mark, remedy):
-    names = 'cron_gaps, cron_pauses, cron_processes, cron_runs, cron_schema, cron_tasks, cron_ticks'
+    names = 'cron_audit, cron_gaps, cron_pauses, cron_processes, cron_runs, cron_schema, cron_tasks, cron_ticks'
     ended, lines = check(postgresql, **{'cron.create_tables': create})
     assert (ended, lines[2:]) == (status, [f'{mark} tables    not there{remedy.format(names)}', UNSET])
     engine = create_engine(postgresql)
@@ -100,7 +100,7 @@ def test_a_missing_column_is_named(check, tmp_path):
     status, lines = check(url)
     assert (status, lines[2]) == (
         1,
-        'fail  tables    version 1.1, not as they should be: no column cron_tasks.busy_until; "pcron store upgrade" '
+        'fail  tables    version 1.2, not as they should be: no column cron_tasks.busy_until; "pcron store upgrade" '
         'adds what is missing, and sets the collation',
     )
 
@@ -111,6 +111,15 @@ def test_older_tables_are_upgraded_by_the_first_tick(check, tmp_path):
     assert check(url)[1][2] == (
         'fail  tables    version 0.0, not as they should be: no index cron_runs_by_start on cron_runs (app, started); '
         'the first tick upgrades them, and "pcron store upgrade" does it now'
+    )
+
+
+def test_older_tables_are_upgraded_by_hand_without_create_tables(check, tmp_path):
+    url = f'sqlite:///{tmp_path}/cron.sqlite'
+    make_tables(url, "UPDATE cron_schema SET version = '1.1'", 'ALTER TABLE cron_tasks DROP COLUMN busy_until')
+    assert check(url, **{'cron.create_tables': 'false'})[1][2] == (
+        'fail  tables    version 1.1, not as they should be: no column cron_tasks.busy_until; "pcron store upgrade" '
+        'upgrades them, where Alembic makes them after a migration (docs/alembic.rst)'
     )
 
 
@@ -133,7 +142,7 @@ def test_an_account_without_write_access_fails(check, postgresql_server, postgre
     status, lines = check(postgresql.replace('cron@', f'{account}:secret@'))
     assert status == 1
     assert lines[0].startswith(f'ok    database  postgresql+psycopg://{account}:***@/')
-    assert lines[3] == 'fail  writing   it cannot be written: permission denied for table cron_gaps'
+    assert lines[3] == 'fail  writing   it cannot be written: permission denied for table cron_audit'
 
 
 def test_an_unreachable_database_is_shown_without_password(check, tmp_path):
@@ -191,3 +200,48 @@ def test_characters_that_are_replaced_are_reported(check, tmp_path):
     status, lines = check(url)
     assert status == 0
     assert r"not all characters can be stored: '\U0001f600' is read back as '?';" in lines[-2]
+
+
+VERSION_OF_ALEMBIC = 'CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)'
+SHARED = (
+    'warn  alembic   this database has a table alembic_version, and {}: "alembic revision --autogenerate" would drop '
+    'them; add these lines to env.py, or see docs/alembic.rst'
+)
+LINES = [
+    f'{" " * 16}from pyramid_cron.store import include_name',
+    f'{" " * 16}context.configure(..., include_name=include_name)',
+]
+
+
+@pytest.mark.parametrize('kind', ['sqlite', 'postgresql'])
+def test_alembic_in_the_same_database_is_a_warning(check, tmp_path, request, kind):
+    url = f'sqlite:///{tmp_path}/cron.sqlite' if kind == 'sqlite' else request.getfixturevalue('postgresql')
+    make_tables(url, VERSION_OF_ALEMBIC)
+    status, lines = check(url)
+    assert (status, lines[3:6]) == (
+        0,
+        [SHARED.format('no env.py was found that names the tables of the store'), *LINES],
+    )
+
+
+def test_alembic_is_a_warning_before_there_are_tables(check, tmp_path):
+    url = f'sqlite:///{tmp_path}/cron.sqlite'
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(VERSION_OF_ALEMBIC))
+    engine.dispose()
+    status, lines = check(url)
+    assert (status, lines[4:6]) == (0, LINES)
+
+
+def test_alembic_is_ok_once_its_env_names_the_store(check, tmp_path):
+    url = f'sqlite:///{tmp_path}/cron.sqlite'
+    make_tables(url, VERSION_OF_ALEMBIC)
+    env = tmp_path / 'migrations' / 'env.py'
+    env.parent.mkdir()
+    (tmp_path / 'alembic.ini').write_text('[alembic]\nscript_location = %(here)s/migrations\n')
+    env.write_text('from alembic import context\n')
+    assert check(url)[1][3:6] == [SHARED.format(f'{env} does not name the tables of the store'), *LINES]
+    env.write_text('from pyramid_cron.store import include_name\n')
+    status, lines = check(url)
+    assert (status, lines[3]) == (0, f'ok    alembic   {env} names the tables of the store')

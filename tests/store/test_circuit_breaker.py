@@ -6,7 +6,7 @@ import threading
 import pytest
 from sqlalchemy.exc import OperationalError, TimeoutError
 
-from pyramid_cron.claims import Unavailable
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.store.circuit_breaker import OPEN_SECONDS, CircuitBreaker, CircuitOpen, NotAnswering
 from pyramid_cron.store.errors import database_errors
 from pyramid_cron.store.schema import processes, runs, tasks

@@ -15,7 +15,7 @@ def three(servers):
     """A server with three tasks that are due each minute, and the runs that its second tick finds."""
     server = servers.start()
     for name in ('first', 'second', 'third'):
-        server.add(name, min='*', retries=1)
+        server.add(name, min='0-58', retries=1)
     server.tick(0)
     return server, server.runs(1)
 

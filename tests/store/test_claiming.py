@@ -7,7 +7,8 @@ from pyramid.scripting import prepare
 from sqlalchemy import select
 
 from pyramid_cron import runner
-from pyramid_cron.claims import Unavailable
+from pyramid_cron.errors import Unavailable
+from pyramid_cron.events import ITaskMissed
 from pyramid_cron.orders import Order
 from pyramid_cron.reports import TaskReport
 from pyramid_cron.schedules.clock import MINUTE
@@ -229,9 +230,13 @@ class WithinClaim:
     """An engine that enqueues within the claim, and refuses one task."""
 
     within_claim, broker = True, 'a broker'
+    is_limited = False
 
     def __init__(self):
         self.batches = []
+
+    def key(self, run):
+        return f'shop:{run.task.name}'
 
     def enqueue_all(self, runs, connection):
         self.batches.append(len(runs))
@@ -292,19 +297,52 @@ def test_without_a_heartbeat_nothing_stays_claimed(servers, two, claim, warnings
     assert {row['run_id'] for row in servers.rows(tasks)} == {None}
 
 
-def test_a_run_that_skips_minutes_is_claimed_by_itself(servers, two, warnings):
+def test_runs_that_skip_minutes_are_claimed_in_turn(servers, two, warnings):
     first, second = two
     first.tick(2)
-    second.runs(5)
+    mine, others = first.runs(5), second.runs(5)
+    assert mine[0].decision.missed
+    assert names(first.claims.claim_first(mine).runs) == NAMES[:1]
+    claimed = second.claims.claim_first(others)
+    claimed = second.claims.claim_first(others)
+    assert (names(claimed.runs), names(claimed.not_free)) == (NAMES[1:2], NAMES[:1])
+    # only those of the tasks that are claimed, and before their runs
+    kept = [row for row in servers.rows(history) if row['scheduled_for'] > INSTANT + 2 * MINUTE]
+    kept.sort(key=lambda row: (row['task'], row['started']))
+    skipping = [(name, outcome) for name in NAMES[:2] for outcome in ('missed', 'missed', 'running')]
+    assert [(row['task'], row['outcome']) for row in kept] == skipping
+
+
+def test_a_batch_after_a_gap_records_what_it_skips(servers, queue, warnings):
+    missed = []
+    server = servers.start(include=lambda config: config.add_subscriber(missed.append, ITaskMissed), catch_up=LONG)
+    for name in NAMES:
+        server.add(name, via=queue, min=(1, 2, 3, 4))
+    server.tick(0)
+    with server.executed() as statements:
+        report = server.tick(4)
+    assert report.names('queued') == NAMES
+    assert len([row for row in servers.rows(history) if row['outcome'] == 'missed']) == 3 * len(NAMES)
+    assert [(event.name, len(event.minutes)) for event in missed] == [(name, 3) for name in NAMES]
+    inserts = [found for found in statements if found.matches(of=history, kind='insert')]
+    # what they skip is one; the claim is another, or one for each run
+    assert len(inserts) == (2 if servers.engine.dialect.name == 'postgresql' else 1 + len(NAMES))
+
+
+@pytest.mark.parametrize('claim', ['claim_first', 'claim_all'])
+def test_an_interrupt_before_runs_begin_leaves_none_claimed(servers, two, claim):
+    def stop(event):
+        raise KeyboardInterrupt
+
+    first = servers.start(include=lambda config: config.add_subscriber(stop, ITaskMissed))
+    for name in NAMES:
+        first.add(name, min='*')
     runs = first.runs(5)
-    assert runs[0].decision.missed
-    claimed = first.claims.claim_first(runs)
-    assert (names(claimed.runs), claimed.not_free) == (NAMES[:1], [])
-    servers.change(NAMES[1], run_id='other')
-    claimed = first.claims.claim_first(runs[1:])
-    # its reason is known at once
-    assert (claimed.runs, claimed.not_free) == ([], [])
-    assert runs[1].not_claimed.reason.startswith('still running')
+    with pytest.raises(KeyboardInterrupt):
+        getattr(first.claims, claim)(runs)
+    first.claims.own.heartbeat.beat()
+    assert {row['run_id'] for row in servers.rows(tasks)} == {None}
+    assert first.claims.own.heartbeat.is_idle
 
 
 def test_nothing_is_enqueued_after_a_stop(servers, queue, warnings):

@@ -12,8 +12,8 @@ from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 from webtest import TestApp
 
-from pyramid_cron import runner
-from pyramid_cron.events import ITaskMissed
+from pyramid_cron import Skip, runner
+from pyramid_cron.events import ITaskMissed, ITaskRecovered
 from pyramid_cron.isolation import OF_SERVERS
 from pyramid_cron.orders import Order
 from pyramid_cron.reports import Failures
@@ -92,7 +92,7 @@ def test_a_failed_run_is_retried_at_following_ticks(servers, caplog):
     caplog.set_level('INFO', 'pyramid_cron')
     server = servers.start().add(body=failing(9), min=0, retries=2)
     reports = [server.tick(minute) for minute in range(5)]
-    assert [report.failed for report in reports] == [True, True, True, False, False]
+    assert [report.failed for report in reports] == [False, False, True, False, False]
     assert server.ran == [('task', 0)] * 3
     assert 'task task begins, for 2020-11-23 02:00:00+00:00, attempt 3' in caplog.messages
     assert servers.history('outcome', 'attempt', 'error') == [
@@ -532,3 +532,21 @@ def test_an_interrupted_run_by_name_is_lost(servers, server):
     run.interrupt()
     assert servers.history('outcome', 'scheduled_for') == [('lost', None)]
     assert servers.row()['run_id'] is servers.row()['retry_reason'] is None
+
+
+def test_no_recovery_is_reported_of_runs_that_have_not_failed(servers):
+    raised, recovered = [LookupError, Skip, LookupError, Skip, None], []
+
+    def body(system):
+        error = raised.pop(0)
+        if error is not None:
+            raise error
+
+    server = servers.start().add(body=body, retries=1)
+    server.config.add_subscriber(recovered.append, ITaskRecovered)
+    for minute in (0, 1, 5, 6):
+        server.tick(minute)
+    # as a version before this one has left it
+    servers.change(failed_since=1.0)
+    server.tick(10)
+    assert (servers.row()['last_outcome'], servers.row()['failed_since'], recovered) == ('ok', None, [])

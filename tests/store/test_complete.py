@@ -6,12 +6,13 @@ from datetime import datetime, timezone
 import pytest
 from sqlalchemy import delete
 
-from pyramid_cron import TaskReport
-from pyramid_cron.claims import Unavailable
+from pyramid_cron import ScheduleWarning, Skip, TaskReport
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.monitoring.problems import find_problems
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store import Fenced
 from pyramid_cron.store.schema import runs, tasks
+from tests.support.problems import task_problems
 from tests.support.servers import INSTANT
 from tests.support.statements import GONE
 
@@ -284,3 +285,113 @@ def test_problems_do_not_depend_on_the_history(servers):
         (problem.kind, problem.task, problem.since) for problem in problems if problem.task
     ]
     assert after == rows
+
+
+def skip(system):
+    raise Skip('no new file')
+
+
+@pytest.mark.each_database
+def test_a_skip_ends_a_run_and_its_retries(servers, warnings):
+    server = servers.start().add(body=skip, retries=3)
+    assert str(server.tick(0)) == 'ok: 1 of 1 tasks skipped: task (no new file)'
+    assert str(server.tick(1)) == 'ok'
+    assert servers.history('outcome', 'reason', 'error') == [('skipped', 'no new file', None)]
+    row = servers.row()
+    assert (row['last_outcome'], row['retry_reason'], row['run_id'], row['failures_in_a_row']) == (
+        'skipped',
+        *[None] * 3,
+    )
+    assert server.store.snapshot().states['task'].last_seconds is not None
+    assert find_problems(server.store.snapshot(), [server.task()], 300)[0].kind == 'no tick'
+    assert warnings() == []
+
+
+@pytest.mark.each_database
+def test_a_failure_is_shown_after_a_skip_until_a_success(servers):
+    raised = [LookupError, Skip, Skip, None]
+
+    def body(system):
+        error = raised.pop(0)
+        if error is not None:
+            raise error
+
+    server = servers.start().add(body=body, retries=1)
+    server.tick(0)
+    # the second attempt for the minute: it has not failed any more
+    server.tick(1)
+    assert servers.row()['last_outcome'] == 'skipped'
+    assert servers.row()['failures_in_a_row'] == 1
+    raised.insert(0, LookupError)
+    raised.insert(1, LookupError)
+    for minute in (5, 6, 10):
+        server.tick(minute)
+    row = servers.row()
+    assert (row['last_outcome'], row['last_error'], row['failures_in_a_row']) == ('failed', 'LookupError', 3)
+    server.tick(15)
+    assert (servers.row()['last_outcome'], servers.row()['failures_in_a_row']) == ('ok', 0)
+
+
+@pytest.mark.each_database
+def test_a_run_that_has_failed_is_shown_after_a_further_attempt_of_the_next_one_that_skips(servers):
+    raised = [LookupError, LookupError, LookupError, Skip, None]
+
+    def body(system):
+        error = raised.pop(0)
+        if error is not None:
+            raise error
+
+    server = servers.start().add(body=body, retries=1)
+    for minute in (0, 1, 5, 6):
+        server.tick(minute)
+    assert servers.history() == ['failed', 'failed', 'failed', 'skipped']
+    row = servers.row()
+    assert (row['last_outcome'], row['last_error'], row['failed_runs']) == ('failed', 'LookupError', 1)
+    assert (row['will_retry'], row['retry_reason']) == (False, None)
+    assert [problem.word for problem in task_problems(server.registry)] == ['failed']
+    server.tick(10)
+    assert servers.row()['last_outcome'] == 'ok'
+
+
+@pytest.mark.each_database
+def test_a_failed_run_is_repeated_after_its_waits(servers):
+    def body(system):
+        raise LookupError
+
+    server = servers.start().add(body=body, min=0, retries=(60, 600, 1800))
+    begun = []
+    for minute in range(60):
+        before = len(server.ran)
+        server.tick(minute)
+        begun += [minute] * (len(server.ran) - before)
+        if minute == 1:
+            assert servers.row()['retry_wait'] == 600.0
+            assert server.store.snapshot().states['task'].retry_at == INSTANT + 11 * MINUTE
+    assert begun == [0, 1, 11, 41]
+    assert (servers.row()['retry_reason'], servers.row()['retry_wait']) == (None, None)
+    assert servers.history('scheduled_for', 'attempt') == [(INSTANT, attempt) for attempt in (1, 2, 3, 4)]
+
+
+@pytest.mark.each_database
+def test_the_next_minute_comes_before_a_long_wait(servers):
+    def body(system):
+        raise LookupError
+
+    server = servers.start().add(body=body, retries=[3600])
+    with pytest.warns(ScheduleWarning, match='attempt 2 never begins'):
+        server.ready()
+    for minute in range(11):
+        server.tick(minute)
+    assert [minute for _, minute in server.ran] == [0, 5, 10]
+
+
+@pytest.mark.each_database
+def test_a_wait_of_no_seconds_is_written(servers):
+    server = servers.start().add(body=raise_lookup_error, min=0, retries=(0, 600))
+    server.tick(0)
+    assert servers.row()['retry_reason'] == 'failed'
+    assert servers.row()['retry_wait'] == 0
+
+
+def raise_lookup_error(system):
+    raise LookupError

@@ -8,7 +8,7 @@ from sqlalchemy import insert, literal
 from sqlalchemy.exc import IntegrityError
 
 import pyramid_cron
-from pyramid_cron.claims import Unavailable
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import BY_NAME
@@ -23,6 +23,7 @@ OWN_STATEMENTS = {
     'store/connection.py',
     'store/dialects.py',
     'store/migrations.py',
+    'store/upgraded_rows.py',
     'store/schema_check.py',
     'store/check.py',
 }

@@ -1,5 +1,7 @@
 """What a tick costs: statements, round trips and waits for the disk, which do not depend on the machine."""
 
+import logging
+
 import pytest
 import zope.sqlalchemy
 from sqlalchemy import create_engine, text
@@ -113,6 +115,23 @@ def test_a_joined_run_costs_one_statement_in_its_transaction(relay):
     assert 3 * TICKS <= syncs(own, server.engine) - before <= 3 * TICKS + 3
     server.engine.dispose()
     own.dispose()
+
+
+@pytest.mark.parametrize('message', [None, 'in ascii', 'caf\xe9'])
+def test_what_a_task_logs_costs_no_round_trip(relay, caplog, message):
+    caplog.set_level('INFO', 'shop')
+    relay, through, _ = relay
+    server = Server(through, {})
+
+    def body(system):
+        if message is not None:
+            system['note'](message)
+            logging.getLogger('shop').info(message)
+        system['progress'](1, 2)
+
+    server.add(body=body, min='*')
+    assert set(trips_of(relay, server)) == {3}
+    server.engine.dispose()
 
 
 @pytest.mark.parametrize(('due', 'most'), [(0, 0), (1, 2), (3, 6)])

@@ -7,7 +7,7 @@ import threading
 import pytest
 from sqlalchemy import event, inspect, text
 
-from pyramid_cron.claims import Unavailable
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.store import metadata
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.engine import make_engine

@@ -1,5 +1,6 @@
 """Decisions about a task by its row: tables of cases, and a slow model that goes minute by minute."""
 
+import random
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
@@ -7,10 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyramid_cron import Task
+from pyramid_cron import Schedule, Task
 from pyramid_cron.claims import Pause
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.decision import MOST_MISSED, NOTHING, Decision, busy_minutes, decide, owed_minutes
+from pyramid_cron.store.decision import (
+    MOST_MISSED,
+    NOTHING,
+    WAITING,
+    Decision,
+    busy_minutes,
+    decide,
+    first_owed,
+    owed_minutes,
+)
 from pyramid_cron.store.schedule_text import write_schedule
 from pyramid_cron.store.task_state import TaskState
 
@@ -22,7 +32,18 @@ def at(minute):
     return None if minute is None else INSTANT + minute * MINUTE
 
 
-def state(first_seen=-1000, last=None, busy=None, retry=None, attempt=1, changed=None, before=None, until=None):
+def state(
+    first_seen=-1000,
+    last=None,
+    busy=None,
+    retry=None,
+    attempt=1,
+    changed=None,
+    before=None,
+    until=None,
+    wait=None,
+    since=None,
+):
     """Return the state of a task; minutes are those after INSTANT, ``before`` is a crontab line."""
     return TaskState(
         task='task',
@@ -31,15 +52,21 @@ def state(first_seen=-1000, last=None, busy=None, retry=None, attempt=1, changed
         last_minute=at(last),
         busy_until=at(busy),
         retry_reason=retry,
+        retry_wait=wait,
         attempt=attempt,
         schedule_changed_at=at(changed),
         previous_schedule=None if before is None else write_schedule(task(before)),
         pause=None if until is None else Pause(at(until), 'why', None),
+        paused_from=at(since),
     )
 
 
-def task(cron, timezone='UTC'):
-    return Task(print, cron=cron, timezone=timezone)
+def task(cron, timezone='UTC', **options):
+    return Task(print, cron=cron, timezone=timezone, **options)
+
+
+def each(cron):
+    return task(cron, missed='each')
 
 
 def decision(minute=None, attempt=0, missed=(), paused=(), cancel_retry=None):
@@ -75,6 +102,15 @@ def decision(minute=None, attempt=0, missed=(), paused=(), cancel_retry=None):
         ('0 * * * *', state(last=0, retry='lost'), 0, decision(0, 2)),
         ('0 * * * *', state(last=0, retry='lost', attempt=2), 5, decision(0, 3)),
         ('0 * * * *', state(last=0, retry='lost'), 6, decision(cancel_retry=0)),
+        # after its wait, which begins with the minute of the end
+        ('0 * * * *', state(last=0, retry='failed', busy=3, wait=600.0), 12, NOTHING),
+        ('0 * * * *', state(last=0, retry='failed', busy=3, wait=600.0), 13, decision(0, 2)),
+        ('0 * * * *', state(last=0, retry='failed', busy=3, wait=600.0), 50, decision(0, 2)),
+        ('0 * * * *', state(last=0, retry='failed', busy=3, wait=601.0), 13, NOTHING),
+        ('0 * * * *', state(last=0, retry='failed', busy=3, wait=0.0), 3, NOTHING),
+        ('0 * * * *', state(last=0, retry='failed', busy=3, wait=7200.0), 60, decision(60, 1)),
+        # a lost one has none
+        ('0 * * * *', state(last=0, retry='lost', busy=0, wait=600.0), 0, decision(0, 2)),
         # until a newer minute is due
         ('*/5 * * * *', state(last=0, retry='failed', busy=0), 5, decision(5, 1)),
         ('*/5 * * * *', state(last=0, retry='lost'), 11, decision(10, 1, [5])),
@@ -84,6 +120,14 @@ def decision(minute=None, attempt=0, missed=(), paused=(), cancel_retry=None):
         ('*/5 * * * *', state(last=0, until=10), 10, decision(10, 1, paused=[5])),
         ('*/5 * * * *', state(last=0, until=10), 16, decision(15, 1, [10], [5])),
         ('*/10 * * * *', state(last=0, until=10), 16, decision(10, 0, [10])),
+        # what was owed before the pause began: caught up after it, or missed, and a newer paused minute takes its place
+        ('*/5 * * * *', state(last=-5, until=10, since=1), 2, WAITING),
+        ('*/5 * * * *', state(last=-5, until=4, since=1), 4, decision(0, 1)),
+        ('*/5 * * * *', state(last=-5, until=10, since=1), 6, decision(5, 0, [0], [5])),
+        ('*/5 * * * *', state(last=-5, until=10, since=1), 10, decision(10, 1, [0], [5])),
+        ('*/20 * * * *', state(last=-20, until=30, since=1), 6, decision(0, 0, [0])),
+        # the minute in which it began
+        ('*/5 * * * *', state(last=-5, until=10, since=0.5), 1, decision(0, 0, paused=[0])),
         ('0 * * * *', state(last=0, retry='failed', busy=0, until=10), 9, NOTHING),
         ('0 * * * *', state(last=0, retry='failed', busy=0, until=10), 10, decision(0, 2)),
         ('0 * * * *', state(last=0, retry='lost', until=4), 3, NOTHING),
@@ -232,3 +276,148 @@ def test_a_pause_without_end_skips_all(retry):
     known = replace(state(last=0, retry=retry), pause=Pause(None, 'why', None))
     assert decide(task('0 * * * *'), known, at(59), GRACE) == NOTHING
     assert decide(task('0 * * * *'), known, at(120), GRACE) == decision(120, 0, paused=[60, 120])
+
+
+TENTHS = '*/10 * * * *'
+
+
+@pytest.mark.parametrize(
+    ('cron', 'known', 'now', 'expected'),
+    [
+        # due now, and not yet
+        (TENTHS, state(last=-10), 0, decision(0, 1)),
+        (TENTHS, state(last=0), 9, NOTHING),
+        # the oldest that is not too long ago comes first
+        (TENTHS, state(last=-30), 0, decision(-20, 1)),
+        (TENTHS, state(last=-30), 5, decision(-20, 1)),
+        (TENTHS, state(last=-50), 0, decision(-30, 1, [-40])),
+        (TENTHS, state(last=-50, busy=-35), 0, decision(-30, 1, [-40])),
+        (TENTHS, state(last=-50), 41, decision(10, 1, [-40, -30, -20, -10, 0])),
+        ('0 * * * *', state(last=-300), 59, decision(0, 0, [-240, -180, -120, -60, 0])),
+        # once in a minute over all servers
+        (TENTHS, state(last=-30, busy=0), 0, WAITING),
+        (TENTHS, state(last=-30, busy=0), 1, decision(-20, 1)),
+        (TENTHS, state(last=0, busy=0), 0, NOTHING),
+        # minutes during a run are owed
+        (TENTHS, state(last=-30, busy=-5), -4, decision(-20, 1)),
+        # a repeated run comes before newer minutes
+        (TENTHS, state(last=-30, retry='failed', busy=0), 0, WAITING),
+        (TENTHS, state(last=-30, retry='failed', busy=0), 1, decision(-30, 2)),
+        (TENTHS, state(last=-30, retry='failed', busy=0, wait=600.0), 9, WAITING),
+        (TENTHS, state(last=-30, retry='failed', busy=0, wait=600.0), 10, decision(-30, 2)),
+        (TENTHS, state(last=0, retry='failed', busy=0, wait=600.0), 9, NOTHING),
+        (TENTHS, state(last=-30, retry='lost'), 0, decision(-30, 2)),
+        (TENTHS, state(last=-40, retry='lost'), 0, decision(cancel_retry=-40)),
+        # of a pause
+        (TENTHS, state(last=-30, until=10), 0, decision(0, 0, paused=[-20, -10, 0])),
+        (TENTHS, state(last=-30, until=-5), 0, decision(0, 1, paused=[-20, -10])),
+        (TENTHS, state(last=-30, retry='failed', busy=-29, until=-15), 0, decision(-10, 1, paused=[-20])),
+        (TENTHS, state(last=-30, retry='failed', busy=-29, until=-21), 0, decision(-30, 2)),
+        (TENTHS, state(last=0, retry='failed', busy=0, until=10), 9, NOTHING),
+        # what only a new schedule has is not owed
+        (TENTHS, state(last=-30, changed=-5, before='0 * * * *'), 3, decision(0, 1)),
+        (TENTHS, state(first_seen=-15), 0, decision(-10, 1)),
+    ],
+)
+def test_a_task_runs_for_each_owed_minute(cron, known, now, expected):
+    assert decide(each(cron), known, at(now), timedelta(minutes=35)) == expected
+
+
+def test_a_task_of_each_minute_catches_up_a_limited_number():
+    decided = decide(each('*/2 * * * *'), state(first_seen=-9000, last=-6000), at(0), timedelta(days=9))
+    assert (decided.minute, decided.attempt) == (at(-2 * MOST_MISSED + 2), 1)
+    # those before are as many as are recorded
+    assert decided.missed == tuple(at(minute) for minute in range(-4 * MOST_MISSED + 2, -2 * MOST_MISSED + 2, 2))
+
+
+def test_a_task_of_each_minute_owes_those_of_its_run():
+    assert busy_minutes(each(TENTHS), state(last=0, busy=25)) == ()
+
+
+@settings(deadline=None)
+@given(crons, st.lists(st.booleans(), min_size=1, max_size=90), st.integers(1, 30), st.integers())
+def test_each_minute_is_run_or_recorded_once_and_in_order(cron, ticks, grace, seed):
+    """Walk through minutes, some of which have no tick, and apply the decisions to the row."""
+    job, known, seen, chance = each(cron), state(first_seen=-1), [], random.Random(seed)
+    grace = timedelta(minutes=grace)
+    for minute in [number for number, ticked in enumerate(ticks) if ticked] + list(range(len(ticks), 400)):
+        decided = decide(job, known, at(minute), grace)
+        if decided.attempt:
+            failed = decided.attempt < 3 and chance.random() < 0.2
+            seen += decided.missed if decided.attempt == 1 else ()
+            seen += [] if failed else [decided.minute]
+            end = minute + (chance.randint(0, 3) if minute < len(ticks) else 0)
+            known = replace(
+                known,
+                last_minute=decided.minute,
+                attempt=decided.attempt,
+                busy_until=at(end),
+                retry_reason='failed' if failed else None,
+            )
+        elif decided.minute is not None:
+            seen += decided.missed
+            known = replace(known, last_minute=decided.minute, retry_reason=None)
+    due = [minute for minute in (at(number) for number in range(400)) if job.check(minute)]
+    assert seen == due[: len(seen)]
+    # it catches up where its schedule has time for that
+    if cron.partition(' ')[0] not in ('*', '*/2'):
+        assert len(seen) >= len(due) - 1
+
+
+@pytest.mark.parametrize('missed', ['newest', 'each'])
+def test_a_task_that_is_off_is_not_retried(missed):
+    job = task(TENTHS, missed=missed)
+    known = state(last=0, retry='failed', busy=0)
+    assert decide(job, known, at(5), GRACE) == decision(0, 2)
+    job.schedule = Schedule.off()
+    assert decide(job, known, at(5), GRACE) == NOTHING
+
+
+def waiting(waited, **values):
+    return replace(state(**values), waited_minute=at(waited))
+
+
+def test_the_time_in_which_a_run_waits_for_its_engine_does_not_count():
+    assert decide(task('0 * * * *'), waiting(59), at(60), GRACE).minute == at(60)
+    row = waiting(50, first_seen=-1)
+    assert decide(task('0 * * * *'), row, at(51), GRACE) == Decision(at(0), 1)
+    assert decide(task('0 * * * *'), row, at(55), GRACE) == Decision(at(0), 1)
+    # no tick came any more
+    assert decide(task('0 * * * *'), row, at(56), GRACE) == Decision(at(0), 0, (at(0),))
+
+
+def test_a_run_that_waits_is_not_missed_without_grace():
+    row = waiting(0, first_seen=-1)
+    assert decide(task('0 * * * *'), row, at(1), timedelta(0)) == Decision(at(0), 1)
+    assert decide(task('0 * * * *'), row, at(2), timedelta(0)).missed == (at(0),)
+
+
+def test_minutes_that_have_waited_until_a_newer_one_are_not_missed():
+    row = waiting(3, first_seen=1)
+    decision = decide(task('* * * * *'), row, at(6), GRACE)
+    assert decision == Decision(at(6), 1, missed=(at(4), at(5)), waited=(at(2), at(3)))
+    assert sorted(decision.skipped) == [at(2), at(3), at(4), at(5)]
+
+
+def test_a_task_of_each_minute_waits_for_all_of_them():
+    row = waiting(20, first_seen=-1)
+    assert decide(each('*/10 * * * *'), row, at(21), GRACE) == Decision(at(0), 1)
+
+
+def test_a_repetition_waits_for_its_engine():
+    row = waiting(30, last=0, busy=2, retry='lost')
+    assert decide(task('0 * * * *'), row, at(31), GRACE) == Decision(at(0), 2)
+    assert decide(task('0 * * * *'), row, at(36), GRACE) == Decision(cancel_retry=at(0))
+
+
+def test_the_first_owed_minute_is_the_oldest_that_is_not_paused():
+    task, hour = Task(print, name='task', timezone='UTC', min=0), timedelta(hours=1)
+    row = TaskState('task', '', INSTANT - 9 * hour, last_minute=INSTANT - 3 * hour, next_due=INSTANT - 2 * hour)
+    assert first_owed(task, row, INSTANT) == INSTANT - 2 * hour
+    assert first_owed(task, row, INSTANT - 2 * hour - MINUTE) is None
+    over = replace(row, pause=Pause(INSTANT - hour, 'why', None))
+    assert first_owed(task, over, INSTANT) == INSTANT - hour
+    # of a row that was written without it
+    assert first_owed(task, replace(row, next_due=None), INSTANT) is None
+    task.schedule = Schedule.off()
+    assert first_owed(task, row, INSTANT) is None

@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import update
 
 from pyramid_cron import TaskReport, perform
-from pyramid_cron.claims import Unavailable
+from pyramid_cron.claims import ByHand
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.events import ITaskFinished, ITaskMissed
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store import Fenced
@@ -144,13 +145,13 @@ def test_a_waiting_run_is_an_overlap(servers, web, queue):
     assert servers.minutes('skipped') == [('task', 5)]
 
 
-def test_a_run_in_a_worker_is_not_stuck(servers, web, queue):
+def test_a_run_in_a_worker_is_stuck_as_any_other(servers, web, queue):
     web.tick(0)
     servers.hold()
     servers.change(handed_over_for=None)
     [report] = web.tick(5).tasks
-    assert report.outcome == 'skipped'
-    assert report.reason.startswith('still running: process 4711 on elsewhere')
+    assert report.outcome == 'stuck'
+    assert report.reason.startswith('running for ')
 
 
 def test_a_late_delivery_is_missed(servers, queue, warnings):
@@ -170,7 +171,9 @@ def test_a_run_that_failed_in_a_worker_is_retried(servers, queue):
     def fail(system):
         raise LookupError('no')
 
-    web, worker = (servers.start(catch_up=LONG).add(body=fail, via=queue, retries=1) for _ in range(2))
+    # the worker looks at the clock: not due again before the next attempt
+    once_a_year = {'hour': 2, 'min': 0, 'day': INSTANT.day, 'month': INSTANT.month}
+    web, worker = (servers.start(catch_up=LONG).add(body=fail, via=queue, retries=1, **once_a_year) for _ in range(2))
     web.tick(0)
     report = begin(worker, queue.pop())
     assert (report.outcome, type(report.exception)) == ('failed', LookupError)
@@ -235,7 +238,7 @@ def test_a_named_run_is_enqueued_on_request(servers, web, worker, queue):
     assert outcomes(web.tick(0, ['task'])) == [('task', 'ok')]
     assert queue == []
     claims = web.claims
-    [run] = claims.named(web.registry['cron_tasks'], ['task'], 'root', enqueue=True).runs
+    [run] = claims.named(web.registry['cron_tasks'], ['task'], ByHand('root', enqueue=True)).runs
     assert claims.claim(run) is None
     run.engine.enqueue(run)
     assert claims.release(run, report_of('queued')).outcome == 'queued'
@@ -254,7 +257,7 @@ def report_of(outcome, exception=None):
 
 
 def claim_by_name(server):
-    [run] = server.claims.named(server.registry['cron_tasks'], ['task'], enqueue=True).runs
+    [run] = server.claims.named(server.registry['cron_tasks'], ['task'], ByHand(enqueue=True)).runs
     assert run.claim() is None
     return run
 
@@ -317,6 +320,7 @@ def test_without_the_store_no_delivery_begins(servers, web, worker, queue):
 def test_a_paused_task_is_not_enqueued(servers, web, queue):
     web.tick(0, ['task'])
     web.store.pause(['task'], reason='no')
+    servers.paused_from(0)
     assert [task.outcome for task in web.tick(5).tasks] == ['paused']
     assert queue == []
 
@@ -336,7 +340,8 @@ def test_the_end_of_enqueueing_is_recorded_after_an_outage(servers, web, worker,
 def test_the_log_names_the_engine(web, caplog):
     caplog.set_level(logging.INFO, 'pyramid_cron')
     web.tick(0)
-    assert f'task task is enqueued with {Queue.__module__}.Queue' in caplog.messages
+    key = 'app:task@2020-11-23T02:00Z'
+    assert f'task task is enqueued with {Queue.__module__}.Queue as {key}' in caplog.messages
     assert caplog.messages[-1].endswith('0 ok, 0 failed, 0 skipped, 1 queued')
 
 
@@ -363,6 +368,7 @@ class EngineWithinClaim:
     """An engine that writes its job on the connection of the claim, and fails to do so."""
 
     within_claim, broker = True, 'queue'
+    is_limited = False
 
     def enqueue_all(self, runs, connection):
         raise ConnectionError('no broker')
@@ -395,8 +401,24 @@ def test_a_named_run_in_a_rolled_back_claim_is_not_recorded(servers):
     web = servers.start().add()
     web.task().engine = EngineWithinClaim()
     web.tick(-1)
-    [run] = web.claims.named(web.registry['cron_tasks'], ['task'], enqueue=True).runs
+    [run] = web.claims.named(web.registry['cron_tasks'], ['task'], ByHand(enqueue=True)).runs
     with pytest.raises(Unavailable, match='it cannot be enqueued'):
         run.claim()
     assert servers.history() == []
     assert servers.row()['last_outcome'] is None
+
+
+def test_a_run_that_failed_in_a_worker_is_repeated_after_its_wait(servers, queue):
+    def fail(system):
+        raise LookupError('no')
+
+    # each missed minute: otherwise the worker, by its own clock, leaves out an attempt that the next hour comes before
+    options = {'body': fail, 'via': queue, 'min': 0, 'retries': (600,), 'missed': 'each'}
+    first, web = (servers.start(catch_up=catch_up).add(**options) for catch_up in (LONG, 60))
+    first.tick(0)
+    begin(first, queue.pop())
+    assert web.tick(9).tasks == ()
+    assert [task.attempt for task in web.tick(10).tasks] == [2]
+    # its minute was years ago, and it was enqueued just now
+    assert begin(web, queue.pop()).outcome == 'failed'
+    assert servers.history('outcome', 'attempt') == [('failed', 1), ('failed', 2)]

@@ -2,7 +2,7 @@ import pytest
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
-from pyramid_cron.claims import Unavailable
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.store.errors import Refused as RefusedByDatabase
 from pyramid_cron.store.errors import database_errors, one_line, original_errors, unavailable
 from pyramid_cron.store.schema import runs, tasks, ticks

@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.history import History
+from pyramid_cron.store.history import Enqueued, History, WithoutRun
 from pyramid_cron.store.schema import NOT_GOOD, runs
 from tests.support.servers import INSTANT
 
@@ -63,18 +63,23 @@ def test_the_outcome_and_minute_of_a_run_are_found(servers):
         history.begin(**BEGUN)
         history.begin(**BEGUN | {'id': 'named', 'scheduled_for': None})
         assert [history.outcome_of(run_id) for run_id in ('run', 'none')] == ['running', None]
-        assert [history.minute_of(run_id) for run_id in ('run', 'named', 'none')] == [INSTANT, None, None]
+        assert [history.enqueued(run_id) for run_id in ('run', 'none')] == [Enqueued(None, 1), None]
+        assert [history.request_of(run_id) for run_id in ('run', 'named', 'none')] == [
+            (INSTANT, 'request'),
+            (None, 'request'),
+            (None, None),
+        ]
 
 
 def test_minutes_without_a_run_are_recorded_once(servers):
     for minutes in ([0, 1], [1, 2], []):
         with servers.begin() as connection:
             due = [INSTANT + minute * MINUTE for minute in minutes]
-            History(connection).record_without_run('task', due, 'missed', 'why')
+            History(connection).record_without_run([WithoutRun('task', due, 'missed', 'why')])
     with servers.begin() as connection:
-        History(connection).record_without_run('task', [INSTANT], 'skipped', 'why')
+        History(connection).record_without_run([WithoutRun('task', [INSTANT], 'skipped', 'why')])
     with servers.begin('other') as connection:
-        History(connection).record_without_run('task', [INSTANT], 'missed', 'why')
+        History(connection).record_without_run([WithoutRun('task', [INSTANT], 'missed', 'why')])
     assert servers.minutes('missed') == [('task', 0), ('task', 0), ('task', 1), ('task', 2)]
     assert servers.minutes('skipped') == [('task', 0)]
     rows = servers.rows(runs)
@@ -86,7 +91,7 @@ def test_minutes_without_a_run_are_recorded_once(servers):
 def test_an_end_that_is_not_good_is_marked(servers, outcome):
     with servers.begin() as connection:
         History(connection).begin(**BEGUN)
-        History(connection).record_without_run('other', [INSTANT], outcome, 'why')
+        History(connection).record_without_run([WithoutRun('other', [INSTANT], outcome, 'why')])
     assert {row['task']: row['not_good'] for row in servers.rows(runs)} == {
         'task': None,
         'other': NOT_GOOD.get(outcome),
@@ -120,7 +125,7 @@ def test_old_runs_are_pruned_and_those_in_progress_kept(servers):
 def test_the_oldest_runs_are_pruned_first(servers):
     minutes = [INSTANT + minute * MINUTE for minute in range(3)]
     with servers.begin() as connection:
-        History(connection).record_without_run('task', minutes, 'missed', 'why')
+        History(connection).record_without_run([WithoutRun('task', minutes, 'missed', 'why')])
     servers.execute(update(runs).values(started=runs.c.scheduled_for))
     with servers.begin() as connection:
         # before those are looked at that an earlier call has left
@@ -128,7 +133,7 @@ def test_the_oldest_runs_are_pruned_first(servers):
         assert History(connection).prune(NEVER, 2, minutes[2]) == (0, minutes[2])
     assert servers.minutes('missed') == [('task', 0)]
     with servers.begin() as connection:
-        History(connection).record_without_run('task', minutes[1:], 'missed', 'why')
+        History(connection).record_without_run([WithoutRun('task', minutes[1:], 'missed', 'why')])
     servers.execute(update(runs).values(started=runs.c.scheduled_for))
     with servers.begin() as connection:
         assert History(connection).prune(NEVER, 2) == (2, minutes[1])
@@ -137,7 +142,9 @@ def test_the_oldest_runs_are_pruned_first(servers):
 
 def test_runs_of_the_same_instant_are_pruned_in_steps(servers):
     with servers.begin() as connection:
-        History(connection).record_without_run('task', [INSTANT + n * MINUTE for n in range(5)], 'missed', 'why')
+        History(connection).record_without_run(
+            [WithoutRun('task', [INSTANT + n * MINUTE for n in range(5)], 'missed', 'why')]
+        )
     servers.execute(update(runs).values(started=INSTANT))
     with servers.begin() as connection:
         history = History(connection)

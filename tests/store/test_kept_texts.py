@@ -91,6 +91,7 @@ def test_why_a_run_is_not_enqueued_is_scrubbed(servers):
 def test_why_a_claim_with_a_job_fails_is_scrubbed(servers):
     class Engine:
         within_claim, broker = True, 'queue'
+        is_limited = False
 
         def enqueue_all(self, runs, connection):
             raise IntegrityError('INSERT', (ADDRESS,), Exception(SECRET)) from None
@@ -165,7 +166,10 @@ def test_no_text_of_any_length_escapes(servers):
     columns = [column for table in metadata.sorted_tables for column in table.columns]
     texts = [column for column in columns if isinstance(column.type, StorableText)]
     # with Storable, which is for names, and what only this package writes, these are all: see test_storable.py
-    assert {column.name for column in texts} == {'last_error', 'reason', 'problem', 'traceback', 'note', 'log'}
+    assert {column.name for column in texts} == {
+        *('last_error', 'last_message', 'reason', 'problem', 'traceback', 'note', 'log'),
+        *('acknowledged', 'acknowledged_for', 'callable', 'not_begun', 'stop_requested_by'),
+    }
     with database.begin() as connection:
         for column in texts:
             connection.execute(connection.update(column.table), {column.name: SECRET})

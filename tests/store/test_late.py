@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyramid_cron.claims import Unavailable
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.store.late import MOST_ENDINGS, MOST_SECONDS_LATE, Late
 from pyramid_cron.store.run_end import Ending, RunEnd
 from pyramid_cron.store.schema import runs, tasks

@@ -7,11 +7,11 @@ import threading
 import pytest
 from sqlalchemy import delete, insert, update
 
+from pyramid_cron.missed_minutes import LONGEST
 from pyramid_cron.store import leases
 from pyramid_cron.store.leases import KEPT_SECONDS, LONGEST_SECONDS, Heartbeat, Process
 from pyramid_cron.store.liveness import PidNamespace
 from pyramid_cron.store.schema import processes, tasks
-from pyramid_cron.tasks import LONGEST
 from tests.support.servers import INSTANT
 from tests.support.threads import call_meanwhile
 

@@ -8,8 +8,7 @@ import sys
 
 import pytest
 
-from pyramid_cron.store.liveness import GONE, PidNamespace, Sight, is_dead
-from pyramid_cron.store.task_state import ProcessState
+from pyramid_cron.store.liveness import GONE, PidNamespace, ProcessState, Sight, is_dead
 from tests.support.requirements import lacking
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith('linux'), reason='what /proc shows is Linux')

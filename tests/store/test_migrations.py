@@ -10,7 +10,7 @@ from sqlalchemy import NullPool, create_engine, event, insert, inspect, select, 
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import OperationalError
 
-from pyramid_cron.claims import Unavailable
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store import metadata
 from pyramid_cron.store.database import Database
@@ -27,7 +27,7 @@ from pyramid_cron.store.migrations import (
     upgrade,
     upgrade_statements,
 )
-from pyramid_cron.store.schema import NOT_GOOD, gaps, processes, runs, schema, tasks
+from pyramid_cron.store.schema import NOT_GOOD, audit, gaps, processes, runs, schema, tasks
 from pyramid_cron.store.schema_check import differences
 from tests.support import schema_0
 from tests.support.mysql_inspector import MySQLInspector
@@ -160,7 +160,7 @@ def expected_rows():
         if table is runs:
             row['not_good'] = NOT_GOOD.get(row['outcome'])
         found.setdefault(table.name, []).append(row)
-    found['cron_schema'] = [{'version': SHOWN}]
+    found |= {'cron_schema': [{'version': SHOWN}], 'cron_audit': []}
     return {name: sorted(rows, key=key) for name, rows in found.items()}
 
 
@@ -274,6 +274,15 @@ def test_tables_of_version_1_0_are_upgraded(empty):
     found = {row['task']: row['not_good'] for row in stored_rows(empty)['cron_runs']}
     expected = {'failed': 'fault', 'lost': 'fault', 'missed': 'missed'}
     assert found == dict.fromkeys(['ok', 'running', 'skipped', 'paused']) | expected
+
+
+def test_tables_of_version_1_1_get_those_of_1_2(empty):
+    upgrade(empty)
+    with empty.begin() as connection:
+        audit.drop(connection)
+    set_version(empty, '1.1')
+    prepare_tables(empty, True)
+    assert_current(empty)
 
 
 def test_a_server_goes_on_after_an_upgrade(old, servers_of):

@@ -8,8 +8,9 @@ from zope.interface.verify import verifyObject
 from pyramid_cron import events
 from pyramid_cron.events import ITaskLost, ITaskMissed
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.schema import runs, tasks
+from pyramid_cron.store.schema import gaps, runs, tasks
 from tests.support.servers import INSTANT
+from tests.support.statements import GONE
 
 
 @pytest.fixture
@@ -84,6 +85,7 @@ def test_a_lost_run_is_sent_once(servers, start, sent):
         4711,
         False,
     )
+    assert event.key == 'app:task@2020-11-23T02:00Z'
 
 
 def test_a_lost_run_is_sent_with_its_retry(servers, start, sent):
@@ -127,6 +129,7 @@ def test_paused_minutes_are_recorded_with_the_reason(start, servers, sent):
     server = start(catch_up='0').add()
     server.tick(0)
     server.store.pause(['task'], reason='why', until=INSTANT + 8 * MINUTE, requested_by='ada')
+    servers.paused_from(1)
     server.tick(11)
     reasons = sorted((row['scheduled_for'], row['outcome'], row['reason']) for row in servers.rows(runs))
     assert [row[1:] for row in reasons] == [
@@ -142,3 +145,100 @@ def test_one_missed_minute_is_logged_as_one(start, warnings):
     server.tick(0)
     server.tick(6)
     assert 'task task was missed and does not run for 2020-11-23 02:05+00:00' in warnings()
+
+
+def test_missed_minutes_are_recorded_and_logged_once(servers, warnings):
+    first, second = (servers.start().add('often').add('once', min=2) for _ in range(2))
+    for server in (first, second):
+        server.tick(0)
+    assert warnings() == []
+    for server in (first, second, first):
+        server.tick(23)
+    assert servers.minutes('missed') == [('often', 5), ('often', 10), ('often', 15), ('once', 2)]
+    assert warnings() == [
+        'no tick came from 2020-11-23 02:01+00:00 to 2020-11-23 02:22+00:00 (22 min)',
+        'task once was missed and does not run for 2020-11-23 02:02+00:00',
+        'task often was missed and does not run for 3 minutes from 2020-11-23 02:05+00:00 to 2020-11-23 02:15+00:00',
+    ]
+    # the newest is caught up
+    assert first.ran == [('often', 0), ('often', 20)]
+    assert second.ran == []
+    assert servers.history('task', 'outcome', 'reason', 'attempt')[1] == ('once', 'missed', 'no tick came in time', 0)
+
+
+def test_a_miss_that_two_servers_find_is_logged_once(servers, warnings):
+    first, second = (servers.start().add(min=0) for _ in range(2))
+    first.tick(-1)
+    second.tick(-1)
+    with second.overtaken(of=tasks, kind='update', sets='retry_reason', by=lambda: first.tick(6)):
+        second.tick(6)
+    assert servers.minutes('missed') == [('task', 0)]
+    assert len([warning for warning in warnings() if 'was missed' in warning]) == 1
+
+
+def test_the_newest_500_missed_minutes_are_recorded(servers, warnings):
+    server = servers.start().add(min='*')
+    server.tick(0)
+    server.tick(60 * 24 * 400)
+    missed = servers.minutes('missed')
+    assert missed == [('task', minute) for minute in range(60 * 24 * 400 - 499, 60 * 24 * 400)]
+    assert len(warnings()) == 2
+    assert server.ran[1:] == [('task', 60 * 24 * 400)]
+
+
+def test_a_missed_minute_is_the_last_outcome(servers, warnings):
+    server = servers.start(catch_up='0').add(body=lambda system: 1 / 0)
+    server.tick(0)
+    server.tick(11)
+    row = servers.row()
+    assert (row['last_outcome'], row['last_outcome_for']) == ('missed', INSTANT + 10 * MINUTE)
+    # the minutes that were missed are no failures
+    assert (row['failures_in_a_row'], row['last_error']) == (1, 'ZeroDivisionError')
+
+
+def test_a_retry_that_two_servers_cancel_is_logged_once(servers, warnings):
+    first, second = (servers.start().add(min=0, hour=2) for _ in range(2))
+    first.tick(0)
+    servers.change(retry_reason='lost')
+    with second.overtaken(of=tasks, kind='update', sets='retry_reason', by=lambda: first.tick(6)):
+        second.tick(6)
+    assert len([warning for warning in warnings() if 'was missed' in warning]) == 1
+    assert servers.row()['retry_reason'] is None
+
+
+def test_a_gap_is_recorded_and_logged_once(servers, warnings):
+    first, second = (servers.start().add(min=59) for _ in range(2))
+    for minute in (-2, -1):
+        first.tick(minute)
+        second.tick(minute)
+    assert servers.gaps() == []
+    for server in (second, first, second):
+        server.tick(7)
+    second.tick(8)
+    assert servers.gaps() == [(0, 6)]
+    assert warnings() == ['no tick came from 2020-11-23 02:00+00:00 to 2020-11-23 02:06+00:00 (7 min)']
+
+
+def test_minutes_of_failed_ticks_are_missed_because_of_that(servers, warnings):
+    server = servers.start(catch_up='0').add(min='*')
+    server.tick(0)
+    with server.outage():
+        assert server.tick(1).failed
+        assert server.tick(2).failed
+    server.tick(3)
+    assert {row['reason'] for row in servers.rows(runs) if row['outcome'] == 'missed'} == {f'ticks failed: {GONE}'}
+    (gap,) = servers.rows(gaps)
+    assert gap['problem'] == GONE
+    assert f'ticks failed from 2020-11-23 02:01+00:00 to 2020-11-23 02:02+00:00 (2 min): {GONE}' in warnings()
+
+
+def test_an_overlap_is_recorded_once(servers, warnings):
+    first, second = (servers.start(window='10e9').add(min='*') for _ in range(2))
+    first.tick(0)
+    servers.hold()
+
+    second.tick(0)
+    with second.overtaken(of=runs, kind='insert', by=lambda: first.tick(1)):
+        report = second.tick(1)
+    assert report.problem is None
+    assert servers.minutes('skipped') == [('task', 1)]

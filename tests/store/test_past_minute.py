@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, update
 
-from pyramid_cron import TaskReport, perform
+from pyramid_cron import Skip, TaskReport, perform
+from pyramid_cron.claims import ByHand
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.schema import pauses, runs
 from tests.support.servers import INSTANT
@@ -23,7 +24,11 @@ def fail(system):
     raise LookupError
 
 
-@pytest.mark.parametrize('body', [print, fail])
+def skip(system):
+    raise Skip('no new file')
+
+
+@pytest.mark.parametrize('body', [print, fail, skip])
 @pytest.mark.parametrize('later', [[], [5]], ids=['newest', 'older'])
 def test_a_minute_that_began_has_already_run(servers, body, later):
     server = servers.start().add(body=body)
@@ -79,10 +84,17 @@ def test_a_missed_minute_without_a_record_was_missed(servers):
 def test_a_paused_minute_was_paused(servers, server):
     server.tick(-1)
     server.store.pause(['task'], reason='the disk is full', requested_by='ada', until=INSTANT + MINUTE)
+    servers.paused_from(-1)
     server.tick(0)
     assert again(server) == ('paused', 'paused by ada: the disk is full')
     servers.execute(delete(pauses))
     assert again(server) == ('skipped', 'it was paused by ada: the disk is full')
+
+
+def test_a_minute_that_ran_before_a_pause_has_already_run(server):
+    server.tick(0)
+    server.store.pause(['task'], reason='the disk is full', requested_by='ada')
+    assert again(server) == ('skipped', 'already run')
 
 
 def test_a_minute_during_a_run_was_skipped(servers, server):
@@ -155,7 +167,7 @@ def test_a_second_delivery_by_name_knows_the_first(servers, began, reason):
     queue = []
     web = servers.start(catch_up='60').add(min=0, via=queue.append)
     web.ready()
-    [run] = web.claims.named(web.registry['cron_tasks'], ['task'], enqueue=True).runs
+    [run] = web.claims.named(web.registry['cron_tasks'], ['task'], ByHand(enqueue=True)).runs
     assert run.claim() is None
     run.engine.enqueue(run)
     run.release(TaskReport('task', 'queued'))

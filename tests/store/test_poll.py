@@ -1,80 +1,16 @@
-"""Polling the store at a tick: deployments, changed schedules, missed minutes, gaps, and the cost of a tick."""
+"""Polling the store at a tick: deployments, minutes ahead, errors of single rows, and the cost of a tick."""
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 import pytest
 from sqlalchemy import delete
 
 from pyramid_cron.reports import TaskReport
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.schema import gaps, runs, tasks, ticks
+from pyramid_cron.store.schema import runs, tasks, ticks
 from tests.support.servers import INSTANT
 from tests.support.statements import GONE
-
-
-def test_a_late_run_is_for_its_own_minute(servers, caplog):
-    first, second = (servers.start().add(min=0) for _ in range(2))
-    first.tick(-1)
-    caplog.set_level('INFO', 'pyramid_cron')
-    report = second.tick(3)
-    assert [(task.name, task.outcome) for task in report.tasks] == [('task', 'ok')]
-    assert second.ran == [('task', 0)]
-    assert 'task task begins, for 2020-11-23 02:00:00+00:00' in caplog.messages
-    first.tick(3)
-    first.tick(4)
-    assert first.ran == []
-    assert servers.history('scheduled_for', 'outcome', 'attempt') == [(INSTANT, 'ok', 1)]
-
-
-@pytest.mark.parametrize(
-    ('setting', 'own', 'late', 'ran'),
-    [
-        ({}, {}, 5, True),
-        ({}, {}, 6, False),
-        ({'catch_up': '600'}, {}, 10, True),
-        ({'catch_up': '600'}, {}, 11, False),
-        ({'catch_up': '600'}, {'catch_up': 60}, 2, False),
-        ({'catch_up': '600'}, {'catch_up': 0}, 1, False),
-        ({'catch_up': '0'}, {}, 1, False),
-        ({'catch_up': '0'}, {'catch_up': timedelta(hours=1)}, 59, True),
-    ],
-)
-def test_catch_up_limits_how_late_a_task_runs(servers, warnings, setting, own, late, ran):
-    server = servers.start(**setting).add(min=0, **own)
-    server.tick(-1)
-    server.tick(late)
-    assert server.ran == ([('task', 0)] if ran else [])
-    assert servers.minutes('missed') == ([] if ran else [('task', 0)])
-
-
-def test_missed_minutes_are_recorded_and_logged_once(servers, warnings):
-    first, second = (servers.start().add('often').add('once', min=2) for _ in range(2))
-    for server in (first, second):
-        server.tick(0)
-    assert warnings() == []
-    for server in (first, second, first):
-        server.tick(23)
-    assert servers.minutes('missed') == [('often', 5), ('often', 10), ('often', 15), ('once', 2)]
-    assert warnings() == [
-        'no tick came from 2020-11-23 02:01+00:00 to 2020-11-23 02:22+00:00 (22 min)',
-        'task once was missed and does not run for 2020-11-23 02:02+00:00',
-        'task often was missed and does not run for 3 minutes from 2020-11-23 02:05+00:00 to 2020-11-23 02:15+00:00',
-    ]
-    # the newest is caught up
-    assert first.ran == [('often', 0), ('often', 20)]
-    assert second.ran == []
-    assert servers.history('task', 'outcome', 'reason', 'attempt')[1] == ('once', 'missed', 'no tick came in time', 0)
-
-
-def test_a_miss_that_two_servers_find_is_logged_once(servers, warnings):
-    first, second = (servers.start().add(min=0) for _ in range(2))
-    first.tick(-1)
-    second.tick(-1)
-    with second.overtaken(of=tasks, kind='update', sets='retry_reason', by=lambda: first.tick(6)):
-        second.tick(6)
-    assert servers.minutes('missed') == [('task', 0)]
-    assert len([warning for warning in warnings() if 'was missed' in warning]) == 1
 
 
 def test_a_run_killed_by_a_deploy_keeps_later_minutes(servers, warnings):
@@ -86,29 +22,6 @@ def test_a_run_killed_by_a_deploy_keeps_later_minutes(servers, warnings):
     after = servers.start().add()
     after.tick(1)
     assert after.ran == [('task', 0)]
-
-
-def test_the_newest_500_missed_minutes_are_recorded(servers, warnings):
-    server = servers.start().add(min='*')
-    server.tick(0)
-    server.tick(60 * 24 * 400)
-    missed = servers.minutes('missed')
-    assert missed == [('task', minute) for minute in range(60 * 24 * 400 - 499, 60 * 24 * 400)]
-    assert len(warnings()) == 2
-    assert server.ran[1:] == [('task', 60 * 24 * 400)]
-
-
-def test_a_gap_is_recorded_and_logged_once(servers, warnings):
-    first, second = (servers.start().add(min=59) for _ in range(2))
-    for minute in (-2, -1):
-        first.tick(minute)
-        second.tick(minute)
-    assert servers.gaps() == []
-    for server in (second, first, second):
-        server.tick(7)
-    second.tick(8)
-    assert servers.gaps() == [(0, 6)]
-    assert warnings() == ['no tick came from 2020-11-23 02:00+00:00 to 2020-11-23 02:06+00:00 (7 min)']
 
 
 def test_a_late_tick_makes_no_gap(servers, warnings):
@@ -190,42 +103,6 @@ def test_a_minute_slightly_ahead_of_the_database_runs(servers):
     assert len(server.ran) == 1
 
 
-def test_an_overlap_is_skipped_and_names_the_process(servers, warnings):
-    server = servers.start(window='10e9').add(min='*')
-    server.tick(0)
-    servers.hold()
-    report = server.tick(1)
-    process = 'process 4711 on elsewhere, since 2020-11-23 02:00:00+00:00'
-    assert [(task.outcome, task.reason) for task in report.tasks] == [('skipped', f'still running: {process}')]
-    assert warnings() == [f'task task is skipped: still running: {process}']
-    assert servers.minutes('skipped') == [('task', 1)]
-    # the minute of the run itself is not worth a warning
-    assert [task.reason for task in server.tick(0).tasks] == ['already run']
-    assert warnings() == []
-
-
-def test_an_overlap_longer_than_the_window_is_stuck(servers, warnings):
-    server = servers.start().add(min='*')
-    server.tick(0)
-    servers.hold()
-    report = server.tick(1)
-    assert report.failed
-    assert [task.outcome for task in report.tasks] == ['stuck']
-    assert report.tasks[0].reason.startswith('running for')
-
-
-def test_an_overlap_is_recorded_once(servers, warnings):
-    first, second = (servers.start(window='10e9').add(min='*') for _ in range(2))
-    first.tick(0)
-    servers.hold()
-
-    second.tick(0)
-    with second.overtaken(of=runs, kind='insert', by=lambda: first.tick(1)):
-        report = second.tick(1)
-    assert report.problem is None
-    assert servers.minutes('skipped') == [('task', 1)]
-
-
 def test_more_than_a_hundred_due_tasks_run(servers):
     server = servers.start()
     for number in range(101):
@@ -241,35 +118,6 @@ def test_runs_do_not_depend_on_the_history(servers):
         servers.execute(delete(runs))
         server.tick(minute)
     assert [minute for _, minute in server.ran] == [0, 1, 4, 5]
-
-
-def test_a_missed_minute_is_the_last_outcome(servers, warnings):
-    server = servers.start(catch_up='0').add(body=lambda system: 1 / 0)
-    server.tick(0)
-    server.tick(11)
-    row = servers.row()
-    assert (row['last_outcome'], row['last_outcome_for']) == ('missed', INSTANT + 10 * MINUTE)
-    # the minutes that were missed are no failures
-    assert (row['failures_in_a_row'], row['last_error']) == (1, 'ZeroDivisionError')
-
-
-def test_a_paused_minute_is_no_outcome(servers, server):
-    server.tick(0)
-    server.store.pause(['task'], reason='why')
-    (task,) = server.tick(5).tasks
-    assert (task.outcome, task.reason) == ('paused', 'paused: why')
-    row = servers.row()
-    assert (row['last_outcome'], row['last_outcome_for']) == ('ok', INSTANT)
-
-
-def test_a_retry_that_two_servers_cancel_is_logged_once(servers, warnings):
-    first, second = (servers.start().add(min=0, hour=2) for _ in range(2))
-    first.tick(0)
-    servers.change(retry_reason='lost')
-    with second.overtaken(of=tasks, kind='update', sets='retry_reason', by=lambda: first.tick(6)):
-        second.tick(6)
-    assert len([warning for warning in warnings() if 'was missed' in warning]) == 1
-    assert servers.row()['retry_reason'] is None
 
 
 def test_an_error_of_one_row_is_one_failed_task(servers, caplog):
@@ -342,15 +190,6 @@ def test_what_a_killed_server_leaves_is_missed_at_the_next_tick(servers):
     assert len(statements) == 1
 
 
-def test_what_a_killed_server_leaves_is_caught_up(servers):
-    first, second = (servers.start().add('one', min=0).add('two', min=0) for _ in range(2))
-    for server in (first, second):
-        server.tick(-1)
-    first.runs(0)[0].claim()
-    assert second.tick(1).names('ok') == ['two']
-    assert second.ran == [('two', 0)]
-
-
 @pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_a_removed_task_costs_statements_for_an_hour(servers):
     servers.start().add('kept', min=59).add('removed', min=1).tick(0)
@@ -363,16 +202,3 @@ def test_a_removed_task_costs_statements_for_an_hour(servers):
     assert counts[2] == 3
     assert counts[63] == 1
     assert 'removed' not in dict(server.ran)
-
-
-def test_minutes_of_failed_ticks_are_missed_because_of_that(servers, warnings):
-    server = servers.start(catch_up='0').add(min='*')
-    server.tick(0)
-    with server.outage():
-        assert server.tick(1).failed
-        assert server.tick(2).failed
-    server.tick(3)
-    assert {row['reason'] for row in servers.rows(runs) if row['outcome'] == 'missed'} == {f'ticks failed: {GONE}'}
-    (gap,) = servers.rows(gaps)
-    assert gap['problem'] == GONE
-    assert f'ticks failed from 2020-11-23 02:01+00:00 to 2020-11-23 02:02+00:00 (2 min): {GONE}' in warnings()

@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event, insert
+from sqlalchemy import event, insert, update
 
-from pyramid_cron.reports import PastRun
+from pyramid_cron.history_entries import PastRun
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.queries import Missed, Queries, in_order, when
+from pyramid_cron.store.queries import MOST_BEFORE, Missed, Queries, in_order, when
 from pyramid_cron.store.schema import NOT_GOOD, runs
 from pyramid_cron.store.ticks import Gap, Ticks
 from tests.support.servers import INSTANT
@@ -84,8 +84,46 @@ def test_past_runs_are_the_newest_first(servers, query, record):
     assert shown(query(Queries.past_runs, 9, ['other'], faults=True)) == []
 
 
+def test_runs_that_lasted_until_an_instant_are_found(query, record):
+    until = {'finished': at(31)}
+    record('ok', 10, finished=at(29))
+    record('failed', 20, **until)
+    record('skipped', 25, attempt=0, trigger='none', **until)
+    record('ok', 30, 'other', **until)
+    record('ok', 31, 'other', **until)
+    record('running', 12, 'new', id='token')
+    # the end of one that was lost may be unknown
+    record('lost', 5, 'new')
+    found = query(Queries.begun_before, at(30.5), ['task', 'other', 'new'])
+    # that which runs according to the history runs no more according to the row of its task
+    assert shown(found) == [('other', 'ok', 30), ('task', 'failed', 20)]
+    assert query(Queries.begun_before, at(30.5), ['other']) == found[:1]
+
+
+def test_a_run_that_goes_on_lasts_until_any_instant(servers, query, record):
+    record('running', 12, 'new', id='token')
+    servers.hold('new', run_id='held')
+    assert [(run.task, run.outcome) for run in query(Queries.begun_before, at(30), ['new'])] == [('new', 'running')]
+
+
+def test_no_more_than_a_hundred_entries_of_a_task_are_read_for_one_run(query, record):
+    record('ok', 10, finished=at(900))
+    for minute in range(11, 11 + MOST_BEFORE - 1):
+        record('skipped', minute, attempt=0, trigger='none')
+    assert shown(query(Queries.begun_before, at(500), ['task'])) == [('task', 'ok', 10)]
+    record('skipped', 400, attempt=0, trigger='none')
+    assert query(Queries.begun_before, at(500), ['task']) == []
+
+
+def test_a_task_has_entries_once_something_is_recorded(query, record):
+    assert not query(Queries.has_entries, 'gone')
+    record('missed', 1, 'gone', attempt=0)
+    assert query(Queries.has_entries, 'gone')
+
+
 def test_a_past_run_has_all_of_its_row(query, record):
     values = {
+        'id': '0a',
         'attempt': 2,
         'trigger': 'manual',
         'requested_by': 'ada',
@@ -96,11 +134,42 @@ def test_a_past_run_has_all_of_its_row(query, record):
         'reason': 'why',
         'error': 'LookupError',
         'traceback': 'Traceback',
+        'made_good_by': 'bob',
+        'note': 'a note',
     }
     record('failed', 1, **values)
     (run,) = query(Queries.past_runs, 9)
     expected = values | {'task': 'task', 'outcome': 'failed', 'scheduled_for': at(1), 'started': at(1) + SECOND}
     assert run._asdict() == {name: expected[name] for name in PastRun._fields}
+
+
+def test_a_missed_minute_that_was_made_good_is_an_entry_of_its_own(servers, query, record):
+    record('missed', 1, started=at(9))
+    record('missed', 2, started=at(9), made_good_by='ada')
+    record('failed', 3, made_good_by='')
+    servers.execute(update(runs).where(runs.c.made_good_by.is_not(None)).values(not_good=None))
+    assert [(run.outcome, run.made_good) for run in query(Queries.past_runs, 9)] == [
+        ('missed', 'made good by ada'),
+        ('failed', 'made good'),
+    ]
+    assert query(Queries.past_runs, 9, faults=True) == []
+    assert [missed.minutes for missed in query(Queries.missed, 9)] == [1]
+
+
+def test_the_minutes_of_a_task_that_were_ok_are_found(query, record):
+    for minute, outcome in enumerate(['ok', 'failed', 'ok', 'ok']):
+        record(outcome, minute)
+    record('ok', 1, 'other')
+    assert query(Queries.ok_minutes, 'task', {at(0), at(1), at(2)}) == {at(0), at(2)}
+    assert [run.outcome for run in sorted(query(Queries.between, 'task', at(1), at(2)))] == ['failed', 'ok']
+
+
+def test_the_last_backfill_of_a_minute_is_found(query, record):
+    record('ok', 1)
+    record('failed', 1, started=at(9), trigger='backfill')
+    record('failed', 2, started=at(10), trigger='backfill')
+    assert query(Queries.backfilled_since, 'task', at(1), at(9)) == at(9)
+    assert query(Queries.backfilled_since, 'task', at(1), at(10)) is None
 
 
 def test_missed_minutes_recorded_together_are_one(query, record):
@@ -143,6 +212,14 @@ def test_a_strip_ends_with_the_newest_run(query, record):
     record('ok', 12, 'removed')
     record('ok', 12, app='another')
     assert query(Queries.strips, 3) == {'task': ['failed', 'lost', 'ok'], 'other': ['skipped']}
+    assert query(Queries.strips, 3, ['other', 'removed']) == {'other': ['skipped']}
+
+
+def test_a_strip_shows_what_was_made_good(query, record):
+    record('failed', 10, made_good_by='ada')
+    record('missed', 11, made_good_by='')
+    record('failed', 12)
+    assert query(Queries.strips, 9) == {'task': ['made good', 'made good', 'failed']}
 
 
 def test_a_strip_has_the_newest_missed_minutes(query, record):
@@ -156,10 +233,11 @@ def test_a_strip_has_the_newest_missed_minutes(query, record):
 
 # how PostgreSQL goes about it depends on what it knows of the sizes
 @pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
-def test_strips_read_no_more_than_they_show(server, servers, query):
+@pytest.mark.parametrize('names', [[], ['task', 'other']])
+def test_strips_read_no_more_than_they_show(server, servers, query, names):
     executed = []
     event.listen(server.engine, 'before_cursor_execute', lambda *given: executed.append((given[2], given[3])))
-    query(Queries.strips, 30)
+    query(Queries.strips, 30, names)
     (statement, values) = executed[-1]
     with servers.engine.connect() as connection:
         plan = [row.detail for row in connection.exec_driver_sql(f'EXPLAIN QUERY PLAN {statement}', values)]
@@ -230,3 +308,27 @@ def test_a_minute_is_found_however_late_it_was_recorded(servers):
         assert [run.outcome for run in queries.became_of('task', INSTANT + 5 * MINUTE)] == ['missed']
         assert queries.became_of('task', INSTANT + MINUTE) == []
         assert queries.became_of('other', INSTANT) == []
+
+
+def test_runs_by_hand_are_found_alone(record, query):
+    record('ok', 1)
+    record('ok', 2, scheduled_for=None, trigger='manual', requested_by='ada')
+    record('failed', 3, task='other', scheduled_for=None, trigger='manual')
+    record('failed', 4, trigger='backfill')
+    record('missed', 5, trigger='none')
+    found = query(Queries.runs_by_hand, 9)
+    assert [(run.task, run.started - SECOND) for run in found] == [('task', at(4)), ('other', at(3)), ('task', at(2))]
+    assert [run.requested_by for run in query(Queries.runs_by_hand, 9, ['task'], at(1))] == [None, 'ada']
+    assert len(query(Queries.runs_by_hand, 9, ['task', 'other', 'task'])) == 3
+    assert len(query(Queries.runs_by_hand, 1, ['task', 'other'])) == 1
+
+
+def test_actions_have_their_place_among_the_others(query, server):
+    server.store.pause(['task', 'other'], reason='why')
+    [action] = query(Queries.actions, 9, ['task'])
+    run = PastRun(**dict.fromkeys(PastRun._fields) | {'started': action.at - SECOND, 'attempt': 1})
+    later = run._replace(started=action.at + SECOND)
+    assert in_order([later, run], [], [], 9, [action]) == [run, action, later]
+    assert in_order([later, run], [], [], 2, [action]) == [action, later]
+    assert query(Queries.actions, 1)[0].at == action.at
+    assert query(Queries.actions, 9, since=action.at + SECOND) == []

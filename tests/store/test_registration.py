@@ -1,11 +1,14 @@
 """Registration: new tasks, changed schedules, tasks that are back, and those that no process registers."""
 
 import pytest
+from sqlalchemy import select
 
 from pyramid_cron.events import ITaskUnregistered
 from pyramid_cron.reports import TaskReport
 from pyramid_cron.schedules.clock import MINUTE
+from pyramid_cron.store import registration
 from pyramid_cron.store.schema import tasks
+from tests.support.problems import task_problems
 from tests.support.servers import INSTANT
 from tests.support.statements import GONE
 
@@ -250,3 +253,176 @@ def test_a_report_that_two_servers_begin_is_made_once(servers, warnings):
     with second.overtaken(of=tasks, kind=('lock', 'update'), by=lambda: servers.start().tick(62)):
         second.tick(62)
     assert warnings() == [UNREGISTERED]
+
+
+OFF = {'cron.schedules': {'task': 'off'}}
+
+
+def test_a_task_that_is_off_owes_nothing(servers, warnings):
+    servers.start().add(min=0).tick(-1)
+    off = servers.start(**OFF).add(min=0)
+    for minute in range(121):
+        off.tick(minute)
+    assert off.ran == []
+    assert servers.history() == []
+    assert off.store.states()['task'].next_due.year == 9999
+    # it is registered all the time
+    assert warnings() == []
+
+
+def test_a_task_that_is_new_and_off_has_a_row(servers):
+    off = servers.start(**OFF).add(min=0)
+    off.tick(0)
+    state = off.store.states()['task']
+    assert (off.ran, state.next_due.year, state.last_minute) == ([], 9999, None)
+
+
+@pytest.mark.each_database
+def test_a_task_that_is_on_again_owes_no_earlier_minute(servers):
+    servers.start().add().tick(0)
+    off = servers.start(**OFF).add()
+    off.tick(4)
+    off.tick(6)
+    on = servers.start(catch_up='86400').add()
+    on.tick(14)
+    assert on.ran == []
+    on.tick(15)
+    assert on.ran == [('task', 15)]
+    assert servers.minutes('missed') == []
+
+
+def test_a_task_that_is_on_again_in_a_due_minute_runs(servers):
+    servers.start(**OFF).add().tick(0)
+    on = servers.start().add()
+    on.tick(5)
+    assert on.ran == [('task', 5)]
+
+
+def fail(system):
+    raise LookupError
+
+
+@pytest.mark.each_database
+@pytest.mark.parametrize('while_off', [True, False])
+def test_a_run_from_before_is_not_repeated(servers, while_off):
+    servers.start().add(body=fail, retries=2).tick(0)
+    off = servers.start(**OFF).add(retries=2)
+    assert off.store.states()['task'].retry_reason == 'failed'
+    if while_off:
+        off.tick(1)
+        assert off.store.states()['task'].retry_reason is None
+        off.tick(2)
+    else:
+        # the row of the task is as the servers left it that did not know of the retry
+        off.tick(1)
+        servers.change(retry_reason='failed')
+        off.tick(2)
+        on = servers.start().add(retries=2)
+        on.tick(3)
+        assert on.ran == []
+        assert on.store.states()['task'].retry_reason is None
+    assert off.ran == []
+
+
+@pytest.mark.each_database
+def test_the_failure_of_a_run_that_is_not_repeated_any_more_is_a_fault(servers):
+    servers.start().add(body=fail, min=0, retries=2).tick(0)
+    servers.start(**OFF).add(min=0, retries=2).tick(1)
+    on = servers.start().add(min=0, retries=2)
+    on.tick(2)
+    on.tick(3)
+    assert on.ran == []
+    assert [problem.word for problem in task_problems(on.registry)] == ['failed']
+
+
+@pytest.mark.each_database
+def test_servers_with_and_without_the_task_run_it_once(servers):
+    on, off = servers.start().add(), servers.start(**OFF).add()
+    for minute in range(0, 12):
+        on.tick(minute)
+        off.tick(minute)
+    assert (on.ran, off.ran) == ([('task', 0), ('task', 5), ('task', 10)], [])
+
+
+def test_a_task_that_is_off_runs_by_name(servers):
+    off = servers.start(**OFF).add()
+    off.tick(0)
+    off.tick(1, ['task'])
+    assert len(off.ran) == 1
+    off.tick(2)
+    assert len(off.ran) == 1
+
+
+def paths(servers):
+    return {row['task']: row['callable'] for row in servers.rows(tasks)}
+
+
+OF_SERVER = 'tests.support.servers.Server.add.<locals>.f'
+
+
+@pytest.mark.each_database
+def test_the_function_of_a_task_is_recorded(servers, warnings):
+    first = servers.start().add().add('other', min=0)
+    first.tick(0)
+    assert paths(servers) == {'task': OF_SERVER, 'other': OF_SERVER}
+    # of a row that an earlier version has made
+    servers.change('task', callable=None)
+    servers.change('other', callable='shop.invoices')
+    with first.executed() as executed:
+        first.tick(5)
+    assert paths(servers) == {'task': OF_SERVER, 'other': 'shop.invoices'}
+    # another function is recorded when its task was seen long ago
+    servers.start().add().add('other', min=0).tick(30)
+    assert paths(servers) == {'task': OF_SERVER, 'other': OF_SERVER}
+    with first.executed() as again:
+        first.tick(35)
+    assert len(again) < len(executed) + 1
+    assert 'functions' not in ''.join(warnings())
+
+
+def test_a_task_in_progress_keeps_its_function(servers):
+    server = servers.start().add()
+    server.tick(0)
+    servers.change(callable=None)
+    servers.hold()
+    server.tick(5)
+    assert paths(servers) == {'task': None}
+
+
+def test_one_tick_records_some_functions(servers, monkeypatch):
+    monkeypatch.setattr(registration, 'MOST_CALLABLES', 2)
+    server = servers.start()
+    for name in 'abc':
+        server.add(name)
+    server.tick(0)
+    for name in 'abc':
+        servers.change(name, callable=None)
+    server.tick(5)
+    assert sorted(map(str, paths(servers).values())) == ['None', OF_SERVER, OF_SERVER]
+    server.tick(10)
+    assert set(paths(servers).values()) == {OF_SERVER}
+
+
+@pytest.mark.each_server
+def test_a_row_that_is_locked_gets_its_function_later(servers):
+    server = servers.start().add().add('other')
+    server.tick(0)
+    servers.change(callable=None)
+    servers.change('other', callable=None)
+    polled = server.store.states()
+    with servers.engine.begin() as connection:
+        row = select(tasks.c.task).where(tasks.c.app == 'app', tasks.c.task == 'task')
+        connection.execute(row.with_for_update())
+        of_server = registration.Registration(server.store.database, server.store.options)
+        of_server.record_callables([server.task(), server.task('other')], polled, INSTANT, INSTANT + MINUTE)
+    assert paths(servers) == {'task': None, 'other': OF_SERVER}
+
+
+def test_functions_that_cannot_be_recorded_stop_no_tick(server, servers, warnings):
+    server.tick(0)
+    servers.change(callable=None)
+    polled = server.store.states()
+    with server.outage():
+        of_server = registration.Registration(server.store.database, server.store.options)
+        of_server.record_callables([server.task()], polled, INSTANT, INSTANT + MINUTE)
+    assert 'the functions of tasks cannot be recorded: ' in ''.join(warnings())

@@ -40,6 +40,7 @@ def test_a_renamed_task_keeps_row_pause_and_history(servers, pair, warnings):
     old.tick(1)
     before = servers.row('old')
     old.store.pause(['old'], reason='why', requested_by='ada')
+    servers.paused_from(1)
     warnings()
     new.tick(2)
     assert names(servers) == ['new']

@@ -3,7 +3,7 @@
 import pytest
 from psycopg.errors import LockNotAvailable
 from sqlalchemy import select
-from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError, ProgrammingError
 
 from pyramid_cron import TaskReport
 from pyramid_cron.scrub import Scrubber
@@ -12,7 +12,7 @@ from pyramid_cron.store.errors import Locked
 from pyramid_cron.store.late import HISTORY_LOCKED
 from pyramid_cron.store.run_end import Ending, RunEnd
 from pyramid_cron.store.schema import runs, tasks
-from pyramid_cron.store.task_rows import TaskStates
+from pyramid_cron.store.task_claims import TaskClaims
 from tests.support.servers import INSTANT
 from tests.support.statements import before_each
 
@@ -25,10 +25,34 @@ def test_a_failure_keeps_the_class_and_the_tracebacks_end():
         raise Wrong('at last ' + 'x' * 9000 + 'the end')
     except Wrong as exc:
         end = RunEnd.of(TaskReport('task', 'failed', 1.5, exception=exc)).scrubbed(Scrubber())
-    assert (end.outcome, end.seconds, end.reason) == ('failed', 1.5, None)
+    assert (end.outcome, end.seconds, end.reason) == ('failed', 1.5, f'at last {"x" * 492}')
     assert end.error.endswith('<locals>.Wrong')
     assert len(end.traceback) == 8000
     assert end.traceback.endswith('the end\n')
+
+
+def reason_of(exception, scrub=None, **report):
+    return RunEnd.of(TaskReport('task', 'failed', exception=exception, **report)).scrubbed(Scrubber(scrub)).reason
+
+
+def test_a_failure_keeps_the_first_line_of_its_message():
+    assert reason_of(LookupError('\n  no answer\x1b \n from db-1')) == r'no answer\x1b'
+    assert reason_of(LookupError()) is None
+    assert reason_of(LookupError(' \n')) is None
+    # what did not run to its end has a reason of its own
+    assert reason_of(LookupError('why'), reason='it was fenced') == 'it was fenced'
+    # scrubbed as a whole, before it is cut
+    assert reason_of(LookupError('bob\nand the rest'), lambda text: text.replace('bob\nand', '***')) == '*** the rest'
+    statement = IntegrityError('INSERT INTO mails VALUES (?)', ('bob',), Exception("Duplicate entry 'bob'"))
+    assert reason_of(statement) == "(builtins.Exception) Duplicate entry '[left out]"
+
+
+def test_a_message_that_cannot_be_shown_is_left_out():
+    class Unshowable(Exception):
+        def __str__(self):
+            raise LookupError
+
+    assert reason_of(Unshowable()) is None
 
 
 def test_an_exception_that_cannot_be_shown_is_named():
@@ -42,17 +66,24 @@ def test_an_exception_that_cannot_be_shown_is_named():
 
 
 def test_an_end_has_less_and_less_detail():
-    end, seen = RunEnd('failed', 1.5, 'caf\xe9', 'W\xe9', 'lines'), []
+    end, seen = RunEnd('failed', 1.5, 'caf\xe9', 'W\xe9', 'lines', note='n\xe9', log='l\xe9'), []
     while end is not None:
-        seen.append(end[2:])
+        seen.append((*end[2:5], end.note, end.log))
         assert end[:2] == ('failed', 1.5)
         end = end.smaller()
     assert seen == [
-        ('caf\xe9', 'W\xe9', 'lines'),
-        ('caf\xe9', 'W\xe9', None),
-        (r'caf\xe9', r'W\xe9', None),
-        (None,) * 3,
+        ('caf\xe9', 'W\xe9', 'lines', 'n\xe9', 'l\xe9'),
+        ('caf\xe9', 'W\xe9', None, 'n\xe9', 'l\xe9'),
+        (r'caf\xe9', r'W\xe9', None, r'n\xe9', r'l\xe9'),
+        (r'caf\xe9', r'W\xe9', None, r'n\xe9', None),
+        (None,) * 5,
     ]
+
+
+def test_a_log_in_ascii_still_has_its_end():
+    end = RunEnd('ok', 1.5, log='\xe9' * 32_000 + 'the end').smaller()
+    assert len(end.log) == 64_000
+    assert end.log.endswith(r'\xe9the end')
 
 
 def test_an_end_is_scrubbed_once():
@@ -207,7 +238,7 @@ def test_a_row_that_is_locked_for_a_moment_leaves_one_transaction(servers, serve
         if locked:
             locked.pop()
             raise Locked
-        return TaskStates(connection).release('task', run_id)
+        return TaskClaims(connection).release('task', run_id)
 
     ending = Ending('task', run_id, RunEnd('lost'), release)
     with pytest.raises(Locked):

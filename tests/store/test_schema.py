@@ -38,6 +38,7 @@ def test_mysql_keeps_fractions_of_a_second():
 
 def test_the_tables_are_named_for_the_package():
     assert sorted(metadata.tables) == [
+        'cron_audit',
         'cron_gaps',
         'cron_pauses',
         'cron_processes',
@@ -62,7 +63,7 @@ def test_a_name_with_a_blank_at_its_end_is_another(servers):
 
 def test_an_index_of_few_rows_is_made_where_possible(servers):
     name = servers.engine.dialect.name
-    partial = {'cron_tasks_needing_attention'}
+    partial = {'cron_tasks_needing_attention', 'cron_runs_by_hand'}
     everywhere = {
         'cron_tasks_by_next_due',
         'cron_runs_by_minute',
@@ -138,7 +139,10 @@ ON_BOTH = {
     'missed of a task': (lambda c: Queries(c).missed(9, ['3']), 'cron_runs_not_good_by_'),
     'minute': (lambda c: Queries(c).for_minute(['1', '2'], INSTANT), 'cron_runs_by_minute'),
     'minute of a task': (lambda c: Queries(c).became_of('1', INSTANT), 'cron_runs_by_minute'),
-    'by hand': (lambda c: Queries(c).by_hand_since('1', INSTANT), 'cron_runs_by_task'),
+    'by hand': (lambda c: Queries(c).runs_by_hand(9), 'cron_runs_by_hand'),
+    'recently by hand': (lambda c: Queries(c).runs_by_hand(9, since=INSTANT), 'cron_runs_by_hand'),
+    'by hand of tasks': (lambda c: Queries(c).runs_by_hand(9, ['1', '2']), 'cron_runs_by_hand'),
+    'last by hand': (lambda c: Queries(c).by_hand_since('1', INSTANT), 'cron_runs_by_'),
 }
 # SQLite reads all tasks for these, of which it has few
 ON_POSTGRESQL = {

@@ -1,6 +1,7 @@
 """The record of a run in the transaction of its task: real sessions, requested through the whole application."""
 
 import contextlib
+import logging
 import threading
 
 import pytest
@@ -12,10 +13,13 @@ from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
 from sqlalchemy.orm import scoped_session, sessionmaker
 from webtest import TestApp
 
+from pyramid_cron import Skip
 from pyramid_cron.store import Fenced, NotCommitted, NotJoined
-from pyramid_cron.store.schema import processes, tasks
+from pyramid_cron.store.schema import processes, runs, tasks
+from tests.support.servers import INSTANT
 from tests.support.statements import GONE, before_each
 
+LOGGER = logging.getLogger('shop')
 METADATA = MetaData()
 EFFECTS = Table('effects', METADATA, Column('id', Integer, primary_key=True), Column('what', String(50)))
 
@@ -110,6 +114,63 @@ def test_work_and_record_commit_together(site):
     assert (report.outcome, kept, ends) == ('ok', 'ok', ['session'])
     assert site.effects() == ['done']
     assert site.servers.history('seconds')[0] >= 0
+
+
+def stop(system, server):
+    server.store.stop('task', requested_by='ada')
+    server.claims.own.heartbeat.beat()
+    assert system['stopping']()
+
+
+def test_the_work_of_a_stopped_run_commits_with_its_record(site):
+    servers = []
+
+    def body(system):
+        stop(system, servers[0])
+        write(system)
+
+    servers.append(site.start(body, options={'retries': 1, 'min': '0'}))
+    servers[0].site = site
+    with ends(servers[0]) as found:
+        [report] = servers[0].tick().tasks
+    assert (report.outcome, report.reason, report.excuse) == ('stopped', 'by ada', 'retrying')
+    assert (site.servers.history('outcome', 'reason'), found) == ([('stopped', 'by ada')], ['session'])
+    assert site.effects() == ['done']
+    row = site.servers.row()
+    assert (row['run_id'], row['retry_reason'], row['last_outcome']) == (None, 'failed', 'stopped')
+
+
+def test_a_stopped_run_fails_if_its_work_was_not_committed(site):
+    servers = []
+
+    def body(system):
+        stop(system, servers[0])
+        write_unmarked(system)
+
+    servers.append(site.start(body))
+    [report] = servers[0].tick().tasks
+    assert (report.outcome, report.error) == ('failed', 'NotCommitted')
+
+
+def test_a_stopped_run_whose_commit_was_not_answered_is_stopped(site):
+    servers = []
+
+    def body(system):
+        stop(system, servers[0])
+        write(system)
+
+    def lose(connection):
+        connection.connection.dbapi_connection.commit()
+        raise OperationalError('COMMIT', {}, Exception('the database has gone'))
+
+    servers.append(site.start(body))
+    event.listen(site.bind, 'commit', lose)
+    try:
+        [report] = servers[0].tick().tasks
+    finally:
+        event.remove(site.bind, 'commit', lose)
+    assert (report.outcome, report.reason) == ('stopped', 'by ada')
+    assert site.effects() == ['done']
 
 
 def test_a_failed_task_leaves_only_its_record(site):
@@ -626,7 +687,8 @@ def test_a_request_without_the_attribute_is_refused(site):
 # SQLite has one isolation level
 @pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
 @pytest.mark.parametrize('level', ['REPEATABLE READ', 'SERIALIZABLE'])
-def test_sessions_of_any_isolation_level_are_joined(site, level):
+def test_sessions_of_any_isolation_level_are_joined(site, level, caplog):
+    caplog.set_level('INFO', 'shop')
     site.bind = site.engine(site.servers.url, isolation_level=level)
     other = site.servers.start(window='10e9').add(min='*')
 
@@ -635,10 +697,99 @@ def test_sessions_of_any_isolation_level_are_joined(site, level):
         # what other servers do meanwhile is no conflict
         assert other.tick(1).tasks[0].reason.startswith('still running')
         site.servers.execute(processes.update().values(lease_until=10.0**12))
+        other.store.stop('task')
+        # nor is what this one writes
+        system['note']('half of it')
+        LOGGER.info('half of it')
+        system['progress'](1, 2)
+        server.claims.own.heartbeat.beat()
+        assert any(row['outputs'] for row in site.servers.rows(processes))
 
     server = site.start(body, options={'min': '*'})
     assert [task.outcome for task in server.tick(0).tasks] == ['ok']
     assert site.effects() == ['done']
+
+
+def talk(system, message):
+    write(system)
+    system['note']('a note')
+    LOGGER.info(message)
+
+
+@pytest.mark.each_database
+@pytest.mark.parametrize(
+    ('message', 'where'),
+    [
+        ('in ascii', 'session'),
+        # a session with another encoding could not write it, and its work would be rolled back
+        ('caf\xe9', 'store'),
+    ],
+)
+def test_note_and_log_are_committed_with_the_work_if_any_session_can_write_them(site, caplog, message, where):
+    caplog.set_level('INFO', 'shop')
+    server = site.start(lambda system: talk(system, message))
+    with writes_of(site.bind, 'log') as by_session, writes_of(server.engine, 'log') as by_store:
+        assert [task.outcome for task in server.tick().tasks] == ['ok']
+    assert (len(by_session), len(by_store)) == ((1, 0) if where == 'session' else (0, 1))
+    ((note, log),) = site.servers.history('note', 'log')
+    assert (note, log[9:]) == ('a note', f'INFO shop: {message}')
+    assert site.effects() == ['done']
+
+
+@contextlib.contextmanager
+def writes_of(engine, column):
+    """Yield a list of the statements that set a column of the history."""
+    found = []
+
+    def keep(statement):
+        if statement.matches(of=runs, kind='update', sets=column):
+            found.append(statement)
+
+    with before_each(engine, keep):
+        yield found
+
+
+def test_work_that_is_rolled_back_leaves_note_and_log(site, caplog):
+    caplog.set_level('INFO', 'shop')
+
+    def body(system):
+        talk(system, 'caf\xe9')
+        raise LookupError
+
+    report, kept, ends = run(site, body)
+    assert (report.outcome, kept, ends) == ('failed', 'failed', ['store'])
+    ((note, log),) = site.servers.history('note', 'log')
+    assert (note, log[9:]) == ('a note', 'INFO shop: caf\xe9')
+    assert site.effects() == []
+
+
+def test_what_is_logged_after_the_record_is_written_too(site, caplog):
+    caplog.set_level('INFO', 'shop')
+
+    def body(system):
+        write(system)
+        event.listen(system['request'].dbsession, 'after_commit', lambda session: LOGGER.info('committed'))
+
+    run(site, body)
+    assert site.servers.history('log')[0].endswith('INFO shop: committed')
+
+
+def test_an_outage_after_the_commit_loses_the_log_and_not_the_work(site, caplog, warnings):
+    caplog.set_level('INFO', 'shop')
+    server = site.start(lambda system: talk(system, 'caf\xe9'))
+    with server.outage(of=runs, kind='update', sets='log'):
+        assert [task.outcome for task in server.tick().tasks] == ['ok']
+    (warning,) = warnings()
+    assert warning.startswith('the output of task task is not recorded: the store is not available')
+    assert site.servers.history('outcome', 'note', 'log') == [('ok', None, None)]
+
+
+def test_the_statements_of_the_record_are_not_in_the_log(site, caplog):
+    caplog.set_level('INFO', 'sqlalchemy.engine')
+    run(site, write)
+    (log,) = site.servers.history('log')
+    assert 'INSERT INTO effects' in log
+    assert tasks.name not in log
 
 
 def level_by_statement(session):
@@ -881,3 +1032,30 @@ def test_no_listener_stays_on_a_session(site):
 def test_the_last_outcome_commits_with_the_work(site):
     run(site, write)
     assert last(site) == ('ok', 0, True)
+
+
+def test_a_skip_is_rolled_back_and_recorded(site):
+    def body(system):
+        write(system)
+        raise Skip('no new file')
+
+    report, kept, ends = run(site, body)
+    assert (report.outcome, report.reason, kept, ends) == ('skipped', 'no new file', 'skipped', ['store'])
+    assert site.effects() == []
+
+
+def test_since_moves_in_the_transaction_of_the_task(site):
+    """The row has the new value as soon as the work is committed, and not before."""
+    seen = []
+
+    def body(system):
+        seen.append((system['since'], site.servers.row()['last_success_for']))
+        write(system)
+
+    server = site.start(body)
+    server.site = site
+    with ends(server) as found:
+        server.tick(0)
+    assert found == ['session']
+    assert seen == [(None, None)]
+    assert site.servers.row()['last_success_for'] == INSTANT

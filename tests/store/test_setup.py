@@ -9,7 +9,7 @@ import pytest
 from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationError
 
-from pyramid_cron.claims import Unavailable
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.events import ITaskPaused, TaskPaused
 from pyramid_cron.memory_claims import MemoryClaims
 from pyramid_cron.store.claims import StoreClaims

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Column, MetaData, String, Table, insert, select
 
 from pyramid_cron import TaskReport
-from pyramid_cron.claims import Pause
+from pyramid_cron.claims import ByHand, Pause
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.dialects import TABLE_OPTIONS
 from pyramid_cron.store.engine import make_engine
@@ -18,7 +18,8 @@ from tests.support.servers import INSTANT, Servers
 # what only this package writes: its own words, tokens and schedules
 OWN_TEXTS = {
     'version', 'schedule', 'previous_schedule', 'retry_reason', 'run_id', 'process', 'handed_over_for', 'last_outcome',
-    'acknowledged', 'id', 'process_started', 'trigger', 'outcome', 'not_good',
+    'good_seconds', 'action', 'id', 'process_started', 'stops', 'progress', 'outputs', 'trigger', 'outcome', 'joined',
+    'not_good',
 }  # fmt: skip
 
 
@@ -131,7 +132,7 @@ def test_what_a_tick_could_not_do_can_be_stored_in_latin1(latin1, warnings):
 def test_a_user_name_is_recorded_in_latin1(latin1, warnings):
     server = latin1.start().add()
     server.ready()
-    (run,) = server.claims.named(server.registry['cron_tasks'], ['task'], requested_by='\u0418').runs
+    (run,) = server.claims.named(server.registry['cron_tasks'], ['task'], ByHand('\u0418')).runs
     assert run.claim() is None
     run.release(TaskReport('task', 'ok'))
     assert latin1.history('outcome', 'requested_by') == [('ok', r'\u0418')]

@@ -2,6 +2,8 @@
 
 import pytest
 
+from pyramid_cron.claims import Pause
+from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.schema import processes, tasks
 from pyramid_cron.store.task_columns import is_named, of_names
 from pyramid_cron.store.task_rows import TaskStates
@@ -39,6 +41,18 @@ def test_a_state_has_its_pause(servers, server):
     assert (state(servers).pause.reason, state(servers).pause.until) == ('a reason', INSTANT.replace(year=2090))
     server.store.pause(['task'], reason='for ever')
     assert state(servers).pause.until is None
+    assert state(servers).pause_of_all is None
+
+
+def test_a_state_has_the_pause_of_all_tasks(servers, server):
+    server.tick(0)
+    server.store.pause(['*'], reason='a reason', requested_by='ada')
+    servers.paused_from(1)
+    begun = INSTANT + MINUTE
+    assert state(servers).pause_of_all == Pause(None, 'a reason', 'ada', of_all=True, since=begun)
+    assert state(servers).pause is None
+    server.store.pause(['task'], reason='its own')
+    assert (state(servers).pause.reason, state(servers).pause_of_all.reason) == ('its own', 'a reason')
 
 
 def test_rows_are_found_by_their_names(servers):

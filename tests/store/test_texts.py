@@ -4,8 +4,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pyramid_cron.claims import Pause
-from pyramid_cron.store.task_state import ProcessState, TaskState
-from pyramid_cron.store.texts import busy_reason, paused_reason, running_process
+from pyramid_cron.store.liveness import ProcessState
+from pyramid_cron.store.task_state import TaskState
+from pyramid_cron.store.texts import busy_reason, parse_reason, paused_reason, running_process
 
 INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
 BERLIN = ZoneInfo('Europe/Berlin')
@@ -40,5 +41,12 @@ def test_a_run_without_a_worker_is_queued():
 
 def test_a_pause_is_shown_with_its_user():
     assert paused_reason(Pause(None, 'it fails', 'root')) == 'paused by root: it fails'
+    assert paused_reason(Pause(None, 'it moves', 'root', True)) == 'paused with all tasks by root: it moves'
     assert paused_reason(Pause(None, '\x1b', '\u202e')) == r'paused by \u202e: \x1b'
     assert paused_reason(Pause(INSTANT + timedelta(days=1), 'it fails', None)) == 'paused: it fails'
+
+
+def test_a_reason_has_a_length():
+    assert parse_reason('x' * 1000) == 'x' * 1000
+    with pytest.raises(ValueError, match='the reason has 1001 characters: write 1000 at most'):
+        parse_reason('x' * 1001)

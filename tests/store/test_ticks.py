@@ -11,9 +11,11 @@ from pyramid_cron import Task
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.migrations import upgrade
+from pyramid_cron.store.registered_tasks import RegisteredTasks
 from pyramid_cron.store.schema import gaps, tasks, ticks
 from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.ticks import LAST_MINUTE, Gap, Ticks
+from tests.support.rows import Rows
 from tests.support.servers import INSTANT
 
 pytestmark = pytest.mark.each_database
@@ -115,6 +117,9 @@ def test_a_gap_is_recorded_once(connection):
     assert stored.gaps(1) == [Gap(at(5), at(9))]
     assert stored.gaps(9, at(2)) == [Gap(at(5), at(9)), Gap(at(1), at(2))]
     assert stored.gaps(9, at(3)) == [Gap(at(5), at(9))]
+    of_minutes = {minute: stored.gap_at(at(minute)) for minute in (0, 1, 2, 3, 5, 7, 9, 10)}
+    none, first, second = None, Gap(at(1), at(2)), Gap(at(5), at(9))
+    assert list(of_minutes.values()) == [none, first, first, none, second, second, second, none]
 
 
 def test_old_gaps_are_pruned(connection):
@@ -142,8 +147,8 @@ def test_minutes_are_independent_of_the_databases_zone(postgresql):
             assert list(connection.scalars(select(gaps.c.first_minute))) == [at(0)]
             Ticks(stored).finish(at(2), None)
             assert Ticks(stored).state().done == at(2)
-            TaskStates(stored).register([Task(print, name='task', timezone='UTC')], at(0))
-            TaskStates(stored).see_after_gap(at(1), at(30))
+            RegisteredTasks(stored).register([Task(print, name='task', timezone='UTC')], at(0))
+            RegisteredTasks(stored).see_after_gap(at(1), at(30))
             assert TaskStates(stored).get('task').last_seen == at(30)
     finally:
         engine.dispose()
@@ -166,23 +171,23 @@ def test_a_tick_with_nothing_to_do_is_done_at_once(connection):
 
 def test_a_tick_with_work_is_not_done_at_once(connection):
     record(connection, 0)
-    states = TaskStates(connection)
-    states.register([Task(print, name='task', min=3, timezone='UTC')], at(0))
+    task_rows = Rows(connection)
+    task_rows.registered.register([Task(print, name='task', min=3, timezone='UTC')], at(0))
     assert [quiet(connection, minute)[1] for minute in (1, 2)] == [at(1), at(2)]
     # owed, and then claimed
     assert record(connection, 3) == (at(3), at(2), True)
     assert quiet(connection, 4)[1] == at(2)
-    states.claim('task', at(3), 1, run_id='mine', next_due=at(63))
+    task_rows.claims.claim('task', at(3), 1, run_id='mine', next_due=at(63))
     assert quiet(connection, 5)[1] == at(2)
-    states.release('task', 'mine')
+    task_rows.claims.release('task', 'mine')
     assert quiet(connection, 6)[1] == at(6)
 
 
 def test_a_row_is_not_looked_at_unless_it_was_seen(connection):
-    states = TaskStates(connection)
-    states.register([Task(print, name='task', min=3, timezone='UTC')], at(0))
+    task_rows = Rows(connection)
+    task_rows.registered.register([Task(print, name='task', min=3, timezone='UTC')], at(0))
     assert [record(connection, minute)[2] for minute in (3, 59, 60)] == [True, True, False]
-    states.see(['task'], at(60), AHEAD)
+    task_rows.registered.see(['task'], at(60), AHEAD)
     assert record(connection, 61)[2] is True
 
 

@@ -9,19 +9,22 @@ from pyramid_cron import Task
 from pyramid_cron.claims import Pause
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.connection import StoreConnection
-from pyramid_cron.store.history import History
+from pyramid_cron.store.history import History, WithoutRun
 from pyramid_cron.store.last_result import of_end, of_failure, of_missed
 from pyramid_cron.store.pauses import Pauses
 from pyramid_cron.store.queries import Queries
+from pyramid_cron.store.registered_tasks import RegisteredTasks
 from pyramid_cron.store.run_end import RunEnd
 from pyramid_cron.store.schema import gaps, pauses, processes, runs, tasks, ticks
+from pyramid_cron.store.task_claims import TaskClaims
+from pyramid_cron.store.task_results import TaskResults
 from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.ticks import LAST_MINUTE, Tick, Ticks
 from tests.support.servers import INSTANT, NEVER
 
 OF_APP = [tasks, pauses, ticks, gaps, runs]
 #: columns that have the time of the test
-TIMES = {'started', 'finished', 'since'}
+TIMES = {'started', 'finished', 'since', 'failed_since'}
 DAY = timedelta(days=1)
 
 
@@ -87,32 +90,31 @@ def rows_without_times(connection, app):
 
 def claim(connection, task, minute, attempt, **values):
     claimed = {'run_id': 'new', 'process': 'process', 'started_at': 0.0} | values
-    return TaskStates(connection).claim(task, minute, attempt, **claimed)
+    return TaskClaims(connection).claim(task, minute, attempt, **claimed)
 
 
 def register(connection):
-    states = TaskStates(connection)
     for name in ('idle', 'running', 'theirs', 'new'):
-        states.register([Task(print, 7, name=name)], at(20))
+        RegisteredTasks(connection).register([Task(print, 7, name=name)], at(20))
 
 
 def change_schedules(connection):
-    states = TaskStates(connection)
-    for state in states.load().values():
-        states.change_schedule(Task(print, 7, name=state.task), state, at(20))
+    registered = RegisteredTasks(connection)
+    for state in TaskStates(connection).load().values():
+        registered.change_schedule(Task(print, 7, name=state.task), state, at(20))
 
 
 def register_again(connection):
-    states = TaskStates(connection)
-    for state in states.load().values():
-        states.see([state.task], at(1), at(999))
-        states.register_again(Task(print, 7, name=state.task), states.get(state.task), at(20))
+    registered = RegisteredTasks(connection)
+    for state in TaskStates(connection).load().values():
+        registered.see([state.task], at(1), at(999))
+        registered.register_again(Task(print, 7, name=state.task), TaskStates(connection).get(state.task), at(20))
 
 
 def postpone(connection):
-    states = TaskStates(connection)
-    for state in states.load().values():
-        states.postpone(state, at(20))
+    registered = RegisteredTasks(connection)
+    for state in TaskStates(connection).load().values():
+        registered.postpone(state, at(20))
 
 
 def tick(connection):
@@ -137,12 +139,12 @@ def false_gap(connection):
 
 def forget_taken_back(connection):
     connection.execute(connection.update(tasks), {'taken_back_from': at(5)})
-    TaskStates(connection).forget_taken_back(at(5))
+    RegisteredTasks(connection).forget_taken_back(at(5))
 
 
 def restart_wait(connection):
     connection.execute(connection.update(tasks), {'started_at': 1e12})
-    restarted = TaskStates(connection).restart_wait('queued', 'queued')
+    restarted = TaskClaims(connection).restart_wait('queued', 'queued')
     # no two calls have the same present
     connection.execute(connection.update(tasks).where(tasks.c.started_at < 1e12), {'started_at': 1.0})
     return restarted
@@ -167,7 +169,7 @@ OPERATIONS = {
     'change schedules': change_schedules,
     'register again': register_again,
     'postpone': postpone,
-    'see': lambda c: TaskStates(c).see(['idle', 'running', 'theirs'], at(20), at(999)),
+    'see': lambda c: RegisteredTasks(c).see(['idle', 'running', 'theirs'], at(20), at(999)),
     'finish a tick': lambda c: Ticks(c).finish(at(10), None),
     'fail a tick': lambda c: Ticks(c).finish(at(11), 'no'),
     'take back a tick': take_back,
@@ -176,24 +178,24 @@ OPERATIONS = {
     'delete a false gap': false_gap,
     'forget what was taken back': forget_taken_back,
     'restart a wait': restart_wait,
-    'correct': lambda c: TaskStates(c).correct(TaskStates(c).get('idle'), next_due=at(3)),
+    'correct': lambda c: RegisteredTasks(c).correct(TaskStates(c).get('idle'), next_due=at(3)),
     'claim': lambda c: claim(c, 'idle', at(1), 1),
     'claim by name': lambda c: claim(c, 'idle', None, 1),
     'claim a retry': lambda c: claim(c, 'retried', at(0), 2),
     'claim theirs': lambda c: claim(c, 'theirs', at(1), 1),
-    'claim enqueued': lambda c: TaskStates(c).claim_enqueued('queued', 'queued', run_id='new', process='process'),
-    'release': lambda c: TaskStates(c).release('running', 'running', **OUTCOME),
-    'release theirs': lambda c: TaskStates(c).release('theirs', 'running'),
-    'mark enqueued': lambda c: TaskStates(c).mark_enqueued('running', 'running'),
-    'expire enqueued': lambda c: TaskStates(c).expire_enqueued('queued', 'queued', **of_missed(at(0))),
-    'reap': lambda c: TaskStates(c).reap('running', 'running'),
-    'reap theirs': lambda c: TaskStates(c).reap('theirs', 'running'),
-    'extend busy': lambda c: TaskStates(c).extend_busy('idle', at(5)),
-    'skip to': lambda c: TaskStates(c).skip_to('idle', at(5)),
-    'cancel retry': lambda c: TaskStates(c).cancel_retry('retried', at(0)),
-    'record outcome': lambda c: TaskStates(c).record_outcome('idle', **of_failure('failed', at(0), at(1))),
-    'set transactional': lambda c: [TaskStates(c).set_transactional('running', 'running', True) for _ in range(2)],
-    'set theirs transactional': lambda c: TaskStates(c).set_transactional('theirs', 'running', False),
+    'claim enqueued': lambda c: TaskClaims(c).claim_enqueued('queued', 'queued', run_id='new', process='process'),
+    'release': lambda c: TaskClaims(c).release('running', 'running', **OUTCOME),
+    'release theirs': lambda c: TaskClaims(c).release('theirs', 'running'),
+    'mark enqueued': lambda c: TaskClaims(c).mark_enqueued('running', 'running'),
+    'expire enqueued': lambda c: TaskClaims(c).expire_enqueued('queued', 'queued', **of_missed(at(0))),
+    'reap': lambda c: TaskClaims(c).reap('running', 'running'),
+    'reap theirs': lambda c: TaskClaims(c).reap('theirs', 'running'),
+    'extend busy': lambda c: TaskResults(c).extend_busy('idle', at(5)),
+    'skip to': lambda c: TaskResults(c).skip_to('idle', at(5)),
+    'cancel retry': lambda c: TaskResults(c).cancel_retry('retried', at(0)),
+    'record outcome': lambda c: TaskResults(c).record_outcome('idle', **of_failure('failed', at(0), at(1))),
+    'set transactional': lambda c: [TaskClaims(c).set_transactional('running', 'running', True) for _ in range(2)],
+    'set theirs transactional': lambda c: TaskClaims(c).set_transactional('theirs', 'running', False),
     'tick': tick,
     'last tick': lambda c: Ticks(c).state(),
     'last tick before': lambda c: [Ticks(c).last_before(at(minute)) for minute in (8, 11, 30)],
@@ -209,8 +211,9 @@ OPERATIONS = {
     ],
     'end': lambda c: [History(c).end(f'{app}-idle-0', outcome='ok') for app in ('app', 'other')],
     'outcome of': lambda c: [History(c).outcome_of(f'{app}-idle-1') for app in ('app', 'other')],
-    'minute of': lambda c: [History(c).minute_of(f'{app}-idle-1') for app in ('app', 'other')],
-    'without run': lambda c: History(c).record_without_run('idle', [at(0), at(7)], 'missed', 'why'),
+    'request of': lambda c: [History(c).request_of(f'{app}-idle-1') for app in ('app', 'other')],
+    'make good': lambda c: [History(c).make_good('idle', at(minute), 'ada') for minute in range(9)],
+    'without run': lambda c: History(c).record_without_run([WithoutRun('idle', [at(0), at(7)], 'missed', 'why')]),
     'prune': lambda c: [History(c).prune(at(1), 99), History(c).prune(NEVER - DAY, 99)],
     'past runs': lambda c: [
         Queries(c).past_runs(99),
@@ -225,6 +228,9 @@ OPERATIONS = {
     ],
     'gaps for people': lambda c: Queries(c).gaps(9),
     'for minute': lambda c: Queries(c).for_minute(['idle', 'theirs'], at(1)),
+    'between': lambda c: Queries(c).between('idle', at(0), at(9)),
+    'ok minutes': lambda c: Queries(c).ok_minutes('idle', [at(minute) for minute in range(9)]),
+    'backfilled since': lambda c: [Queries(c).backfilled_since('idle', at(minute), at(0)) for minute in range(9)],
     'by hand': lambda c: [Queries(c).by_hand_since(name, at(0)) for name in ('idle', 'theirs')],
     'strips': lambda c: [Queries(c).strips(limit) for limit in (1, 2, 9)],
     'pause': lambda c: pause(c, 'idle'),

@@ -7,7 +7,7 @@ from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationError
 from sqlalchemy import URL, make_url
 
-from pyramid_cron.claims import Unavailable
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.store.engine import make_engine
 from pyramid_cron.store.url import MALFORMED, parse_url
 from pyramid_cron.testing import tick

@@ -20,11 +20,11 @@ INSTANT = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
 
 # what the next minor version could change: each text in a module, and what takes its place
 CHANGES = {
-    'store/migrations.py': [('VERSION = (1, 1)', 'VERSION = (1, 2)')],
+    'store/migrations.py': [('VERSION = (1, 2)', 'VERSION = (1, 3)')],
     'store/schema.py': [
         (
-            "    Column('acknowledged', Text),\n",
-            "    Column('acknowledged', Text),\n    Column('priority', Integer),\n",
+            "    Column('acknowledged_for', StorableText),\n",
+            "    Column('acknowledged_for', StorableText),\n    Column('priority', Integer),\n",
         ),
         ("    Column('log', StorableText),\n", "    Column('log', StorableText),\n    Column('cost', Integer),\n"),
     ],
@@ -34,7 +34,7 @@ CHANGES = {
     ],
     'store/last_result.py': [("'last_outcome': OK,", "'last_outcome': 'partial',\n        'priority': 1,")],
     'store/complete.py': [
-        ('retry = FAILED if end.outcome == FAILED', "retry = 'deferred' if end.outcome == FAILED"),
+        ('retry = FAILED if will_retry', "retry = 'deferred' if will_retry"),
     ],
     'store/decision.py': [
         (
@@ -181,7 +181,7 @@ def test_two_minor_versions_tick_side_by_side(url, newer, start, tmp_path):
                 active[name] = deploys[name][minute]
                 file, version = servers[name]('deploy', active[name])
                 assert Path(file).is_relative_to(newer) is (name == 'new')
-                assert version == [1, 1 + int(name == 'new')]
+                assert version == [1, 2 + int(name == 'new')]
             if name in active:
                 answer = servers[name]('tick', minute)
                 assert answer.startswith('ok') or answer.endswith('failed: flaky'), answer

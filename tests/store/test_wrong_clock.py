@@ -168,19 +168,20 @@ def present():
 
 
 def ahead(servers, **values):
-    """Let a clock that was ahead have written values on the row of the task, after a good tick in the minute before."""
+    """Tick in the minute before the present one, write values as a clock that was ahead would, and return that
+    server and the present minute: the test takes it from here, as the clock may reach the next one meanwhile."""
     server = servers.start().add(min='*')
-    server.tick(present() - 1)
+    minute = present()
+    server.tick(minute - 1)
     server.ran.clear()
     servers.change(**values)
-    return server
+    return server, minute
 
 
 @pytest.mark.each_database
 def test_a_tick_of_the_future_is_taken_back(servers, warnings):
-    server = ahead(servers, last_minute=AHEAD, busy_until=AHEAD, next_due=AHEAD + MINUTE, last_seen=AHEAD)
+    server, minute = ahead(servers, last_minute=AHEAD, busy_until=AHEAD, next_due=AHEAD + MINUTE, last_seen=AHEAD)
     servers.execute(update(ticks).values(last_minute=AHEAD, minute_before=AHEAD - MINUTE, done_minute=AHEAD))
-    minute = present()
     warnings()
     assert not server.tick(minute).failed
     assert server.ran == [('task', minute)]
@@ -192,10 +193,10 @@ def test_a_tick_of_the_future_is_taken_back(servers, warnings):
 
 @pytest.mark.each_database
 def test_two_servers_take_back_once(servers, warnings):
-    servers.start().add(min='*').tick(present() - 1)
+    minute = present()
+    servers.start().add(min='*').tick(minute - 1)
     servers.execute(update(ticks).values(last_minute=AHEAD))
     one, other = (servers.start().add(min='*') for _ in range(2))
-    minute = present()
     warnings()
     with one.overtaken(of=ticks, kind='update', by=lambda: other.tick(minute)):
         one.tick(minute)
@@ -206,8 +207,7 @@ def test_two_servers_take_back_once(servers, warnings):
 @pytest.mark.each_database
 @pytest.mark.parametrize('name', ['first_seen', 'last_minute', 'busy_until', 'schedule_changed_at', 'last_success_at'])
 def test_a_row_of_the_future_is_taken_back(servers, warnings, name):
-    server = ahead(servers, **{name: AHEAD})
-    minute = present()
+    server, minute = ahead(servers, **{name: AHEAD})
     warnings()
     server.tick(minute)
     assert server.ran == [('task', minute)]
@@ -217,26 +217,24 @@ def test_a_row_of_the_future_is_taken_back(servers, warnings, name):
 
 
 def test_a_registered_row_is_seen_again_without_a_warning(servers, warnings):
-    server = ahead(servers, last_seen=AHEAD)
+    server, minute = ahead(servers, last_seen=AHEAD)
     warnings()
-    minute = present()
     server.tick(minute)
     assert warnings() == []
     assert servers.row()['last_seen'] == INSTANT + minute * MINUTE
 
 
 def test_a_row_that_is_not_registered_is_taken_back_too(servers, warnings):
-    ahead(servers, last_seen=AHEAD)
+    _, minute = ahead(servers, last_seen=AHEAD)
     warnings()
-    servers.start().add('other', min='*').tick(present())
+    servers.start().add('other', min='*').tick(minute)
     (warning,) = warnings()
     assert warning.startswith('task task: last_seen taken back from 2100')
 
 
 def test_a_retry_of_the_future_is_cancelled(servers, warnings):
-    server = ahead(servers, last_minute=AHEAD, attempt=1, retry_reason='failed')
+    server, minute = ahead(servers, last_minute=AHEAD, attempt=1, retry_reason='failed')
     warnings()
-    minute = present()
     server.tick(minute)
     assert server.ran == [('task', minute)]
     (warning,) = warnings()
@@ -244,13 +242,13 @@ def test_a_retry_of_the_future_is_cancelled(servers, warnings):
 
 
 def test_a_run_in_progress_is_taken_back_at_its_end(servers, warnings):
-    server = ahead(servers, last_minute=AHEAD)
+    server, minute = ahead(servers, last_minute=AHEAD)
     servers.hold()
     warnings()
-    server.tick(present())
+    server.tick(minute)
     assert servers.row()['last_minute'] == AHEAD
     servers.change(run_id=None, process=None)
-    server.tick(present())
+    server.tick(minute)
     assert servers.row()['taken_back_from'] == AHEAD
 
 
@@ -265,15 +263,14 @@ def test_a_run_in_progress_is_taken_back_at_its_end(servers, warnings):
 )
 def test_a_minute_that_has_not_come_was_not_missed(servers, values, outcome, minute):
     missed = {'last_outcome': 'missed', 'last_outcome_for': AHEAD, 'last_minute': AHEAD}
-    ahead(servers, **missed, **values)
-    servers.start().add('other', min='*').tick(present())
+    _, present_minute = ahead(servers, **missed, **values)
+    servers.start().add('other', min='*').tick(present_minute)
     assert (servers.row()['last_outcome'], servers.row()['last_outcome_for']) == (outcome, minute)
 
 
 def test_a_row_that_changes_meanwhile_is_left_to_the_other_process(servers, warnings):
-    server = ahead(servers, last_minute=AHEAD)
+    server, minute = ahead(servers, last_minute=AHEAD)
     other = servers.start().add(min='*')
-    minute = present()
     warnings()
     with server.overtaken(of=tasks, kind='update', by=lambda: other.tick(minute)):
         server.tick(minute)

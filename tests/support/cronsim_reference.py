@@ -59,6 +59,10 @@ EXPRESSIONS = """
 30 2 */2 * sun
 0 2 1,15 * sat,sun
 45 23 * * sat
+30 2 * * 0L
+15 2,3 L 3,10 *
+30 1 * 3,11 sun#1,7#2
+59 23 LW * 6#5
 """.strip().splitlines()
 
 

@@ -8,11 +8,13 @@ from uuid import uuid4
 from sqlalchemy import insert, update
 
 from pyramid_cron.schedules.clock import MINUTE, current_minute, to_instant
-from pyramid_cron.store.history import History
-from pyramid_cron.store.migrations import states_from_history
-from pyramid_cron.store.schema import NOT_GOOD, runs, tasks, ticks
+from pyramid_cron.store.history import History, WithoutRun
+from pyramid_cron.store.live_progress import write_progress
+from pyramid_cron.store.registered_tasks import RegisteredTasks
+from pyramid_cron.store.schema import NOT_GOOD, processes, runs, tasks, ticks
 from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.ticks import Ticks
+from pyramid_cron.store.upgraded_rows import states_from_history
 
 # rows in one statement
 BATCH = 20000
@@ -28,7 +30,7 @@ def fill(registry, days, now=None, most=None):
     store = registry['cron_store']
     app, registered = store.options.app, list(registry['cron_tasks'])
     with store.database.begin() as connection:
-        TaskStates(connection).register(registered, now)
+        RegisteredTasks(connection).register(registered, now)
         connection.execute(insert(ticks).values(app=app, last_minute=now, minute_before=now - MINUTE))
         # in the order in which a server would have written them
         minutes = merge(*(due(task, now - timedelta(days=days), now, most) for task in registered))
@@ -82,15 +84,30 @@ def record(registry, *rows):
                 connection.execute(update(tasks).where(tasks.c.task == row['task']).values(**claimed))
 
 
+def record_progress(registry, task, progress):
+    """Record the progress of the run in progress of a task, in a process of its own."""
+    with registry['cron_store'].database.begin() as connection:
+        run_id = TaskStates(connection).get(task).run_id
+        lease = {'host': 'web-1', 'pid': 4711, 'lease_until': 1e11, 'progress': write_progress({run_id: progress})}
+        connection.execute(insert(processes).values(id=run_id, **lease))
+        connection.execute(update(tasks).where(tasks.c.task == task).values(process=run_id))
+
+
 def record_silence(registry, first, last, *missed):
     """Record minutes without a tick, and the tasks that were due in the first and did not run."""
     store = registry['cron_store']
     with store.database.begin() as connection:
         Ticks(connection).record_gap(first, last)
         for name in missed:
-            History(connection).record_without_run(name, [first], 'missed', 'no tick came in time')
+            History(connection).record_without_run([WithoutRun(name, [first], 'missed', 'no tick came in time')])
         connection.execute(update(runs).where(runs.c.outcome == 'missed').values(started=last + MINUTE))
         renew_results(connection, missed)
+
+
+def tick_failed(registry, minute, problem):
+    """Record that the tick of a minute failed."""
+    with registry['cron_store'].database.begin() as connection:
+        Ticks(connection).record_gap(minute, minute, problem)
 
 
 def renew_results(connection, names):

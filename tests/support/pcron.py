@@ -59,3 +59,10 @@ class EndingCommand(WorkingCommand):
             return instants()
 
         self.now = now
+
+
+class TerminalCommand(FixedCommand):
+    """Prints to a terminal, and is typed at one."""
+
+    is_terminal = staticmethod(lambda: True)
+    is_typed = staticmethod(lambda: True)

@@ -8,11 +8,13 @@ from pyramid.config import Configurator
 from sqlalchemy import column, event, func, insert, select, table, update
 from sqlalchemy.exc import OperationalError
 
+from pyramid_cron.claims import Backfill
+from pyramid_cron.orders import run_backfill
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.circuit_breaker import CircuitBreaker
 from pyramid_cron.store.claims import StoreClaims
 from pyramid_cron.store.connection import StoreConnection
-from pyramid_cron.store.schema import gaps, processes, runs, tasks
+from pyramid_cron.store.schema import gaps, pauses, processes, runs, tasks
 from pyramid_cron.testing import tick
 from tests.support import statements
 
@@ -88,6 +90,12 @@ class Server:
     def tick(self, minute=0, names=None):
         self.ready()
         return tick(self.target, INSTANT + minute * MINUTE, names)
+
+    def backfill(self, minute=0, again=False, requested_by='ada', name='task', **options):
+        """Run a task for a past minute, and return its report."""
+        self.ready()
+        wanted = Backfill(name, INSTANT + minute * MINUTE, again)
+        return run_backfill(self.config.make_wsgi_app(), self.registry, wanted, requested_by=requested_by, **options)
 
     def runs(self, minute=0):
         """Return the runs that a tick finds, before any of them is claimed."""
@@ -232,6 +240,10 @@ class Servers:
     def change(self, task='task', **values):
         """Change the row of a task behind everybody's back."""
         self.execute(update(tasks).where(tasks.c.task == task).values(**values))
+
+    def paused_from(self, minute=0):
+        """Date the pauses back to a minute, in place of the present one."""
+        self.execute(update(pauses).values(since=INSTANT + minute * MINUTE))
 
     def hold(self, task='task', run_id='other', process='stranger', **values):
         """Let a process of another machine run a task, whose lease is not over unless ``lease_until`` says so."""

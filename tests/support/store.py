@@ -10,7 +10,7 @@ from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.engine import make_engine
 from pyramid_cron.store.migrations import upgrade
 from pyramid_cron.store.schema import metadata, schema
-from pyramid_cron.store.task_rows import TaskStates
+from tests.support.rows import Rows
 from tests.support.servers import INSTANT, Servers
 
 
@@ -144,8 +144,8 @@ def connection(engine):
 
 
 @pytest.fixture
-def states(connection):
-    """The states of an application with one task, which has a row."""
-    states = TaskStates(connection)
-    states.register([Task(print, name='task')], INSTANT)
-    return states
+def task_rows(connection):
+    """The rows of an application with one task."""
+    task_rows = Rows(connection)
+    task_rows.registered.register([Task(print, name='task')], INSTANT)
+    return task_rows

@@ -25,7 +25,8 @@ def main(global_config, **settings):
         config.add_route('stall', '/stall')
         config.add_view(stall, route_name='stall')
         for name in aslist(settings['trouble.tasks']):
-            config.add_cron_task(f'trouble.{name}', min='*')
+            expect = float(settings['trouble.expect']) if 'trouble.expect' in settings else None
+            config.add_cron_task(f'trouble.{name}', min='*', expect=expect)
         return config.make_wsgi_app()
 
 
