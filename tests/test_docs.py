@@ -542,11 +542,11 @@ def with_store(tmp_path):
 def test_health_and_metrics_are_as_described(with_store):
     app = TestApp(with_store({'f': report, 'min': '*'}).make_wsgi_app(), extra_environ=LOCAL)
     app.get('/cron')
-    assert alike(app.get('/cron/health', status=200).text) == alike(block('monitoring', 'ok, last tick'))
+    assert alike(app.get('/cron/health', status=200).text) == alike(block('health', 'ok, last tick'))
     names = app.get('/cron/health', headers={'Accept': 'application/json'}).json
-    assert all(f'``{name}``' in section('monitoring', 'Health') for name in names)
+    assert all(f'``{name}``' in section('health', 'Health') for name in names)
     families = text_string_to_metric_families(app.get('/cron/metrics').text)
-    assert {f'``{family.name}``' for family in families} == {row[0] for row in rows('monitoring', 'Metrics')}
+    assert {f'``{family.name}``' for family in families} == {row[0] for row in rows('health', 'Metrics')}
 
 
 def test_each_task_of_the_page_of_the_store_does_as_described(with_store):
