@@ -607,7 +607,7 @@ def test_the_history_is_shown_as_pcron_shows_it():
         history = read_history(queries, examination, tasks, limit=50)
     engine.dispose()
     assert '\n'.join(format_history(history, now, ZoneInfo('Europe/Berlin'), 80, False)) == block(
-        'store', 'Sun 2026-03-01'
+        'history', 'Sun 2026-03-01'
     )
 
 
@@ -640,8 +640,8 @@ def test_alembic_makes_the_tables_as_described(tmp_path, monkeypatch):
         alembic_command.check(alembic)
         there = set(sqlalchemy.inspect(connection).get_table_names())
     engine.dispose()
-    assert set(re.findall('``(cron_[a-z]+)``', section('store', 'The tables'))) == there - {'alembic_version'}
-    assert f'all {len(metadata.tables)} are there' in page('store')
+    assert set(re.findall('``(cron_[a-z]+)``', section('databases', 'The tables'))) == there - {'alembic_version'}
+    assert f'all {len(metadata.tables)} are there' in page('exactlyonce')
 
 
 def test_an_old_sqlalchemy_is_refused_as_described():

@@ -27,7 +27,7 @@ from pyramid_cron.outcomes import FAILED, LOST, MISSED
 from pyramid_cron.store.dialects import INSTANT, LONG_TEXT, TABLE_OPTIONS, dialect_of
 from pyramid_cron.store.storable import Storable, StorableLog, StorableText
 
-#: what an application's Alembic adds to its own, see docs/store.rst
+#: what an application's Alembic adds to its own, see docs/alembic.rst
 metadata = MetaData()
 
 
