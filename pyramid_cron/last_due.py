@@ -28,6 +28,7 @@ class LastDue(NamedTuple):
     :param why: what it raised, or why it has not begun or not ended.
     :param details: what else a person on call has to know, each in a few words.
     :param excuse: why it is no fault, ``None`` if it is one or if nothing is wrong.
+    :param by_hand: whether it is the result of a run for no minute.
     """
 
     word: str
@@ -37,6 +38,7 @@ class LastDue(NamedTuple):
     why: str = ''
     details: Sequence[str] = ()
     excuse: str | None = None
+    by_hand: bool = False
 
     def __str__(self) -> str:
         return f'{self.word} {self.when}' if self.when else self.word
@@ -85,13 +87,14 @@ def _of_result(state: TaskState, now: datetime, zone: tzinfo | None) -> LastDue 
         since = state.waits_since
         return None if since is None else LastDue(WAITING, since, _length(since, now))
     has_taken = outcome not in (LOST, MISSED) and state.last_seconds is not None
-    when = format_when(at, now, zone)
+    when, by_hand = format_when(at, now, zone), state.last_outcome_for is None
     return LastDue(
         outcome,
         at,
-        when if state.last_outcome_for is not None else f'{when}, {BY_HAND}',
+        f'{when}, {BY_HAND}' if by_hand else when,
         format_seconds(state.last_seconds or 0.0) if has_taken else '',
         _why(state, outcome),
+        by_hand=by_hand,
     )
 
 

@@ -14,7 +14,7 @@ from pyramid_cron.scripts.task_details import format_problem, format_task, label
 from pyramid_cron.task_summary import LOCAL_TIME, TaskSummary
 from pyramid_cron.task_texts import format_pause
 
-NOT_RECORDED = ['not recorded: set cron.store']
+WITHOUT_STORE = ['not recorded: set cron.store']
 
 
 class ShowCommand(Command):
@@ -32,15 +32,16 @@ class ShowCommand(Command):
         instant = self.parse_at()
         found = self.summaries(instant, self.args.next, self.selected_tasks())
         [summary] = found.tasks
-        last_due, last_runs = '', list(NOT_RECORDED)
+        last_due, state, last_runs = '', '', list(WITHOUT_STORE)
         if self.registry['cron_store'] is not None:
             try:
-                last_due, last_runs = self._last_due(summary, instant), self._last_runs(summary)
+                last_due, state = self._last_due(summary, instant)
+                last_runs = self._last_runs(summary)
             except Unavailable:
                 # the summaries have warned of it
                 last_runs = []
-        catch_up = self.settings.catch_up
-        self.out('\n'.join(format_task(summary, self.width(), last_runs, catch_up, found.of_ticks, last_due)))
+        lines = format_task(summary, self.width(), last_runs, self.settings.catch_up, found.of_ticks, last_due, state)
+        self.out('\n'.join(lines))
         return 0
 
     def _last_runs(self, summary: TaskSummary) -> list[str]:
@@ -51,20 +52,28 @@ class ShowCommand(Command):
             self.require_store(), summary.task.name, stuck, summary.task.timezone, self.now(), summary.state
         )
 
-    def _last_due(self, summary: TaskSummary, instant: datetime) -> str:
-        """Return the newest minute until an instant, or the present, at which a task was due, and what became of it."""
+    def _last_due(self, summary: TaskSummary, instant: datetime) -> tuple[str, str]:
+        """Return what became of the newest minute until an instant at which a task was due, and what else is known.
+
+        What is known of the task now belongs to that minute, unless the instant is another one, the minute is not
+        recorded, or the last run was for no minute.
+        """
         from pyramid_cron.monitoring.examine import examine
-        from pyramid_cron.monitoring.minute_results import describe_result, last_due, results_of
+        from pyramid_cron.monitoring.minute_results import NOT_RECORDED, describe_result, last_due, results_of
 
         task, present = summary.task, self.current_minute()
+        last = summary.last_due(task.timezone) if instant == present else None
+        state = '' if last is None else summary.format_last_due()
         minute = None if task.schedule.is_off else last_due(task, min(instant, present))
         if minute is None:
-            return ''
+            return '', state
         examination = examine(self.registry, [task.name])
         result = results_of(self.registry, [task], minute, examination)[task.name]
-        shown = clock.to_zone(minute, task.timezone)
         text = describe_result(result, self.now(), bool(examination.stuck), self.format_minute)
-        return f'{shown:%a %Y-%m-%d %H:%M}: {text}'
+        shown = f'{clock.to_zone(minute, task.timezone):%a %Y-%m-%d %H:%M}: {text}'
+        if last is None or last.by_hand or result.outcome == NOT_RECORDED:
+            return shown, state
+        return '; '.join([shown, *last.details]), ''
 
     def _unregistered_lines(self, name: str) -> Iterator[str]:
         """Yield lines with what the store has of a task that is not registered here."""

@@ -24,12 +24,14 @@ def format_task(
     catch_up: timedelta,
     of_ticks: Problem | None = None,
     last_due: str = '',
+    state: str = '',
 ) -> Iterator[str]:
     """Yield lines with everything about one task, none longer than ``width`` unless a single word is.
 
     :param last_runs: a line for each of its last runs.
     :param of_ticks: the problem that ticks do not come, or fail.
     :param last_due: the last minute at which it was due, and what became of it; empty if that is not known.
+    :param state: what the store has of it now, where that is not about this minute; empty if it is.
     :param catch_up: the setting ``cron.catch_up``, for a task without one of its own.
     """
     task = summary.task
@@ -57,10 +59,10 @@ def format_task(
     yield from labelled('paused', summary.format_pause(), width)
     yield from labelled('length', summary.format_usual(), width)
     yield from labelled('stopping', summary.format_stop(), width)
-    state = 'due' if summary.is_due else 'not due'
-    yield from labelled(state, f'at {summary.local_instant:%a %Y-%m-%d %H:%M}: {summary.explain()}', width)
+    is_due = 'due' if summary.is_due else 'not due'
+    yield from labelled(is_due, f'at {summary.local_instant:%a %Y-%m-%d %H:%M}: {summary.explain()}', width)
     yield from labelled('last due', last_due, width)
-    yield from labelled('state', summary.format_last_due(), width)
+    yield from labelled('state', state, width)
     zone = task.timezone
     problems = [] if of_ticks is None else [str(of_ticks)]
     problems += [format_problem(problem, zone, problem.kind) for problem in summary.problems if problem.kind != PAUSED]

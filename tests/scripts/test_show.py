@@ -44,6 +44,29 @@ def test_the_last_due_minute_is_shown_with_what_became_of_it(night, show):
     assert show('shop.purge')['last due'] == 'Thu 2026-12-24 00:00: ok in 3.0 s, process 4711 on web1'
 
 
+def test_what_else_is_known_now_belongs_to_that_minute(night, show):
+    night.tick()
+    failed = {'last_outcome': 'failed', 'last_outcome_for': at('23 23:00'), 'last_finished': at('23 23:00:05')}
+    night.task('shop.purge', last_success_at=at('22 23:00:05'), **failed)
+    night.run('shop.purge', at('23 23:00:02'), at('23 23:00:05'), 'failed', error='LookupError')
+    result = 'Thu 2026-12-24 00:00: failed in 3.0 s, process 4711 on web1: LookupError'
+    shown = show('shop.purge')
+    assert shown['last due'] == f'{result}; last ok yesterday 00:00'
+    assert 'state' not in shown
+    # another minute has what became of it, and nothing of the present
+    assert show('shop.purge', '--at', '2026-12-24 00:00')['last due'] == result
+
+
+def test_a_run_by_hand_has_a_line_of_its_own(night, show):
+    night.tick()
+    night.task('shop.purge')
+    night.run('shop.purge', at('23 23:00:02'), at('23 23:00:05'))
+    night.change('shop.purge', last_outcome='failed', last_outcome_for=None, last_finished=at('23 23:03:05'))
+    shown = show('shop.purge')
+    assert shown['last due'] == 'Thu 2026-12-24 00:00: ok in 3.0 s, process 4711 on web1'
+    assert shown['state'].startswith('failed 00:03, by hand')
+
+
 @pytest.mark.parametrize(('when', 'due'), [('22:30', 'Wed 2026-12-23 22:00'), ('23:00', 'Wed 2026-12-23 23:00')])
 def test_that_before_another_minute_is_shown(night, show, when, due):
     night.tick()
