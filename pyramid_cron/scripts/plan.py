@@ -67,6 +67,12 @@ class DeployPlan(NamedTuple):
         """What would be lost: names of tasks, and pauses."""
         return [LOSSES[tuple(planned.lost)].format(planned.name) for planned in self.tasks if planned.lost]
 
+    @property
+    def changes(self) -> dict[str, str]:
+        """What the deploy does to the tasks that it changes, by their names."""
+        unchanged = (SAME, GONE_BEFORE)
+        return {planned.name: _label(planned) for planned in self.tasks if planned.change not in unchanged}
+
     def total(self, runs: str) -> int:
         """Return how many runs appear or vanish, of the schedules that can be read."""
         return sum(getattr(planned, runs).number or 0 for planned in self.tasks)
@@ -173,7 +179,7 @@ def _summary(plan: DeployPlan) -> str:
     in_store = len(plan.stored.states)
     text = f'{plan.app} has {in_code} task{"" if in_code == 1 else "s"} in the code and {in_store} in the store. '
     appear, vanish = plan.total('appear'), plan.total('vanish')
-    if all(planned.change in (SAME, GONE_BEFORE) for planned in plan.tasks):
+    if not plan.changes:
         text += 'A deploy changes none of them. '
     elif appear or vanish:
         text += f'In {PERIOD.days} days {vanish:,} runs vanish and {appear:,} appear. '

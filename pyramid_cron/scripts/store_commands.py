@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from pyramid_cron.claims import Delivery
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.names import ALL_TASKS
 from pyramid_cron.orders import call_through
 from pyramid_cron.printable import user_name
@@ -216,6 +217,12 @@ class StoreCommands(Command):
         planned = plan_deploy(self.tasks, stored, instant, gone)
         plan = DeployPlan(planned, stored, database.app, database.creates_tables, instant, self.zone)
         self.out(plan_json(plan) if self.args.json else plan_text(plan, self.width()))
+        if plan.changes and not stored.is_outdated:
+            try:
+                store.record_plan(plan.changes, requested_by=login_name())
+            except Unavailable as exc:
+                # an account that may only read can make a plan
+                self.warn(f'the history does not have this plan: {exc}')
         return plan.status
 
     def manage_store(self) -> int:

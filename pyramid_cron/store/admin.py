@@ -230,6 +230,21 @@ class Store:
             raise ValueError(f'task {name} has a run in progress: forget it when that has ended')
         log.warning('task %s is forgotten%s', name, _by(requested_by))
 
+    def record_plan(self, changes: Mapping[str, str], *, requested_by: str | None = None) -> None:
+        """Record which changes of tasks a plan of a deploy has shown.
+
+        :param changes: what the deploy does to a task, such as ``'gone'``, by the names of the tasks.
+        :param requested_by: the user that made the plan.
+        """
+
+        def record(connection: StoreConnection) -> None:
+            audit = Audit(connection)
+            for change in dict.fromkeys(changes.values()):
+                names = [name for name, its_change in changes.items() if its_change == change]
+                audit.record('planned', names, requested_by=requested_by, reason=change)
+
+        self._write(record)
+
     def paused(self) -> dict[str, Pause]:
         """Return the pauses in force, by the names of the tasks; that of all tasks has the name ``'*'``."""
         with self.database.reading() as connection:

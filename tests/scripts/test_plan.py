@@ -1,5 +1,6 @@
 """``pcron plan``."""
 
+import getpass
 import json
 from datetime import timedelta
 
@@ -105,6 +106,30 @@ def test_what_a_deploy_would_lose_comes_first(pcron, write, deployed):
     assert 'confirm' not in confirmed[1]
     narrow = pcron('plan', path, columns=40)[1]
     assert all(len(line) <= 40 for line in narrow.splitlines())
+
+
+def test_the_history_has_what_a_plan_changes_and_for_which_account(pcron, write, deployed):
+    store = deployed(INVOICES, MAIL, STOCK)
+    path = write(INVOICES, MAIL.replace('0 9', '0 8'))
+    assert pcron('plan', path)[0] == 3
+    with store.queries() as queries:
+        entries = queries.actions(10)
+    planned = {(entry.task, entry.action, entry.reason, entry.requested_by) for entry in entries}
+    user = getpass.getuser()
+    assert planned == {('shop.mail', 'planned', 'changed', user), ('shop.stock', 'planned', 'gone', user)}
+    out = pcron('history', path, 'shop.mail', '--since', '1d')[1]
+    assert f'planned by {user}: changed' in ' '.join(out.split())
+
+
+def test_an_account_that_may_only_read_can_make_a_plan(pcron, write, deployed, engine_of_store):
+    deployed(INVOICES, STOCK)
+    with engine_of_store.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER readonly BEFORE INSERT ON cron_audit BEGIN SELECT RAISE(ABORT, 'read only'); END"
+        )
+    status, out, err = pcron('plan', write(INVOICES))
+    assert (status, out.splitlines()[0]) == (3, 'gone      shop.stock')
+    assert err.startswith('pcron: the history does not have this plan: ')
 
 
 def test_a_task_that_is_there_cannot_be_confirmed_as_gone(pcron, write, deployed):
