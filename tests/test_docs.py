@@ -69,7 +69,7 @@ from pyramid_cron.store.sqlalchemy_version import require_sqlalchemy
 from pyramid_cron.store.ticks import TickState
 from pyramid_cron.task_texts import format_pause
 from pyramid_cron.testing import tick
-from pyramid_cron.times import format_until, parse_until
+from pyramid_cron.times import TimeError, format_until, parse_minute, parse_past, parse_until
 from tests.support import tcp_tables
 from tests.support.servers import Clock
 
@@ -320,6 +320,20 @@ def test_the_ends_of_pauses_are_understood():
     ends = {text: parse_until(text, monday, timezone.utc) for text in texts}
     assert ends['monday'] == ends['monday 06:00'] - timedelta(hours=6) == datetime(2026, 12, 7, tzinfo=timezone.utc)
     assert len(ends) == 14
+
+
+def test_the_times_of_commands_are_understood():
+    now = datetime(2026, 12, 24, 1, 4, tzinfo=timezone.utc)
+    past, _, at = section('pcron', 'Times').partition('``--at``')
+    texts = [text for text in re.findall('``(.*?)``', past) if not text.startswith(('--', 'pcron'))]
+    assert len(texts) == 10
+    for text in texts[:9]:
+        assert parse_past(text, now, None) <= now
+    # of a later day than now is the minute of the example
+    with pytest.raises(TimeError, match='in the future'):
+        parse_past('2026-12-24 02:00', now - timedelta(days=9), None)
+    for text in re.findall('``(.*?)``', at)[:3]:
+        assert parse_minute(text, now, None)
 
 
 def test_the_answer_of_a_pause_is_the_one_that_is_shown():
