@@ -43,19 +43,21 @@ class Finding(NamedTuple):
     :param text: what was found.
     :param ok: whether the store can be used with that.
     :param lines: what to add to ``env.py`` of Alembic.
+    :param warns: whether it is a warning without such lines.
     """
 
     subject: str
     text: str
     ok: bool = True
     lines: tuple[str, ...] = ()
+    warns: bool = False
 
     @property
     def status(self) -> str:
-        """``'ok'``, ``'warn'`` for a store that can be used and is in danger, or ``'fail'``."""
+        """``'ok'``, ``'warn'`` for a store that can be used and has a risk, or ``'fail'``."""
         if not self.ok:
             return 'fail'
-        return 'warn' if self.lines else 'ok'
+        return 'warn' if self.lines or self.warns else 'ok'
 
 
 def check(store: Store, through: Through, config_uri: str) -> Iterator[Finding]:
@@ -90,6 +92,8 @@ def _of_database(database: Database, config_uri: str) -> Generator[Finding, None
             yield Finding(
                 'database', f'{_shown(url)}, {scoped.dialect.shown} {version}, answered in {milliseconds:.0f} ms'
             )
+            if scoped.dialect.experimental:
+                yield _of_experimental(scoped.dialect.shown)
             yield _of_clock(ahead)
             tables = _of_tables(connection, database)
             yield tables
@@ -156,6 +160,15 @@ def _of_alembic(env: Path | None) -> Finding:
         f'this database has a table {VERSION_TABLE}, and {where}: "alembic revision --autogenerate" would drop them; '
         'add these lines to env.py, or see docs/alembic.rst',
         lines=LINES,
+    )
+
+
+def _of_experimental(database: str) -> Finding:
+    return Finding(
+        'support',
+        f'{database} is experimental: the tests that kill servers and break the database run on SQLite and PostgreSQL '
+        'only',
+        warns=True,
     )
 
 

@@ -25,6 +25,7 @@ class Dialect:
     """What one kind of database does differently.
 
     :param shown: its name for people.
+    :param experimental: whether the tests that kill servers and break the database do not run on it.
     :param session_limits: statements that are executed on each new connection.
     :param connect_args: arguments of the driver, such as how long it waits, by the driver or the database's name.
     :param isolation_level: that of the store's transactions, ``None`` for the database's only one. With READ COMMITTED
@@ -45,6 +46,7 @@ class Dialect:
     """
 
     shown: str
+    experimental: bool = True
     session_limits: tuple[str, ...] = ()
     connect_args: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     isolation_level: str | None = 'READ COMMITTED'
@@ -69,6 +71,7 @@ class Dialect:
 
 SQLITE = Dialect(
     'SQLite',
+    experimental=False,
     session_limits=('PRAGMA synchronous = FULL',),
     connect_args={'sqlite': {'timeout': MOST_SECONDS}},
     isolation_level=None,
@@ -80,6 +83,7 @@ SQLITE = Dialect(
 LIBPQ = {'connect_timeout': MOST_SECONDS, 'tcp_user_timeout': MOST_SECONDS * 1000, 'client_encoding': 'utf8'}
 POSTGRESQL = Dialect(
     'PostgreSQL',
+    experimental=False,
     session_limits=(
         # a value that lacks its type would be read in the zone of the server
         "SET TIME ZONE 'UTC'",

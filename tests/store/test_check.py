@@ -11,6 +11,10 @@ from tests.support.store_check import known_processes, make_tables
 
 UNSET = 'ok    session   cron.session is not set: a run that dies is reported as lost, and is not repeated'
 TEXTS = 'ok    texts     all characters can be stored'
+EXPERIMENTAL = (
+    'warn  support   {} is experimental: the tests that kill servers and break the database run on SQLite and '
+    'PostgreSQL only'
+)
 JOINS = 'ok    session   cron.session = dbsession joins: what a task does there commits with its record'
 
 
@@ -47,6 +51,12 @@ def test_a_good_store_on_postgresql_has_status_0(check, postgresql):
     assert re.fullmatch(rf'ok    database  {re.escape(shown)}, PostgreSQL \d+\.\d+, answered in 1 ms', lines[0])
     assert lines[-2:] == [TEXTS, JOINS]
     assert known_processes(postgresql) == []
+
+
+def test_a_store_on_mariadb_is_experimental(check, mariadb):
+    make_tables(mariadb)
+    status, lines = check(mariadb)
+    assert (status, lines[1]) == (0, EXPERIMENTAL.format('MariaDB'))
 
 
 def test_the_check_creates_no_file(check, tmp_path):

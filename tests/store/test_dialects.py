@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.dialects import BY_NAME, MARIADB, MYSQL, POSTGRESQL, SQLITE, database_clock, dialect_of
 from pyramid_cron.store.schema import gaps
+from tests.faults.catalogue import FAULTS
 from tests.support.servers import INSTANT
 
 pytestmark = pytest.mark.each_database
@@ -67,10 +68,15 @@ def test_databases_are_known_by_name():
     assert [dialect_of(name).shown for name in BY_NAME] == ['SQLite', 'PostgreSQL', 'MySQL', 'MariaDB']
 
 
+def test_databases_without_faults_and_kills_in_the_tests_are_experimental():
+    assert {name for name, dialect in BY_NAME.items() if not dialect.experimental} == FAULTS.keys()
+
+
 @pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_an_unknown_database_has_no_differences(servers):
     unknown = dialect_of('plain')
     assert unknown.shown == 'plain'
+    assert unknown.experimental
     assert (unknown.has_upsert, unknown.session_limits, dict(unknown.connect_args)) == (False, (), {})
     assert not any([unknown.skips_locked_since, unknown.has_lateral, unknown.has_partial_indexes])
     # its INSERT is a plain one, which fails for a key that exists
