@@ -26,6 +26,7 @@ TESTING = [
     'pyramid_mailer',
     'pyramid_retry',
     'pyramid_tm',
+    # of MariaDB, which is experimental: see docs/databases.rst
     'PyMySQL',
     'pytest',
     'pytest-cov',

@@ -27,8 +27,8 @@ MOST_LINES = 30
 NOT_HELD = 3
 
 LIMITS = (
-    'Held back: each commit in SQLite, PostgreSQL and MariaDB (experimental, by PyMySQL), mails of pyramid_mailer. What '
-    'is written stays locked until the end.',
+    'Held back: each commit in SQLite, PostgreSQL and MariaDB (experimental, by PyMySQL), mails of pyramid_mailer. '
+    'What is written stays locked until the end.',
     'Not held back, and reported: HTTP calls and other connections, files, processes that the task starts.',
     'Neither held back nor seen: values that sequences have given, what functions of the database do outside of it, '
     'and what code in other languages than Python does by itself.',
