@@ -91,7 +91,9 @@ def _add_views(config: Any, path: str, page: StatusPage, factory: Any) -> None:
         elif page.write_permission is None:
             options = {'request_method': 'POST', 'permission': page.permission, 'require_csrf': False}
         config.add_route(page.route(name), '/'.join(filter(None, [path.rstrip('/'), segment])), factory=factory)
-        view = refuse if name in WRITE_VIEWS and page.write_permission is None else getattr(views, name)
+        view = (
+            views.read(name) if name in READ_VIEWS else refuse if page.write_permission is None else views.write(name)
+        )
         config.add_view(view, route_name=page.route(name), decorator=with_security_headers, **options)
 
 

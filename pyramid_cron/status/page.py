@@ -9,6 +9,8 @@ from pyramid_cron.run_addresses import SEGMENT
 RENDERER = '.pyramid_cron_jinja2'
 SETTINGS_PREFIX = 'pyramid_cron.jinja2.'
 TEMPLATES = 'pyramid_cron:status/templates/'
+# the template of an address that cannot be shown
+REFUSAL = f'{TEMPLATES}refusal{RENDERER}'
 STATIC = 'pyramid_cron:status/static/'
 
 # the names of views, with their segments behind the path of the page

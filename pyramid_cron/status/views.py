@@ -11,6 +11,7 @@ from urllib.parse import quote_plus
 from pyramid.csrf import get_csrf_token
 from pyramid.httpexceptions import HTTPBadRequest, HTTPForbidden, HTTPNotFound, HTTPSeeOther
 from pyramid.interfaces import IDefaultCSRFOptions
+from pyramid.renderers import render_to_response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from pyramid_cron.names import ALL_TASKS
@@ -23,7 +24,7 @@ from pyramid_cron.status.flash import flash_query, read_flash
 from pyramid_cron.status.frame import frame_values
 from pyramid_cron.status.history_form import HistoryForm
 from pyramid_cron.status.history_page import build_history_page
-from pyramid_cron.status.page import StatusPage
+from pyramid_cron.status.page import REFUSAL, StatusPage
 from pyramid_cron.status.queries import read_task_history
 from pyramid_cron.status.run_page import find_run
 from pyramid_cron.status.task_filter import parse_filter
@@ -51,22 +52,26 @@ HEADERS = {
 
 
 def with_security_headers(view: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Add headers to the responses of a view: they are not cached, framed, or extended by other sites.
-
-    A query that is not in UTF-8, which raises an error wherever it is read, is refused.
-    """
+    """Add headers to the responses of a view: they are not cached, framed, or extended by other sites."""
 
     @functools.wraps(view)
     def add_headers(context: Any, request: Any) -> Any:
-        try:
-            request.params.get('')
-        except UnicodeDecodeError as exc:
-            raise HTTPBadRequest('the query is not in UTF-8') from exc
         response = view(context, request)
         response.headers.update(HEADERS)
         return response
 
     return add_headers
+
+
+def require_utf8(request: Any) -> None:
+    """Refuse a request with a query or a form that is not in UTF-8, which raises an error wherever it is read.
+
+    :raises pyramid.httpexceptions.HTTPBadRequest: for such a request.
+    """
+    try:
+        request.params.get('')
+    except UnicodeDecodeError as exc:
+        raise HTTPBadRequest('the query is not in UTF-8') from exc
 
 
 def refuse(context: Any, request: Any) -> Any:
@@ -83,6 +88,37 @@ class StatusViews:
 
     def __init__(self, page: StatusPage) -> None:
         self.page = page
+
+    def read(self, name: str) -> Callable[[Any], Any]:
+        """Return a view that shows a page, or the reason why its address cannot be shown, with a link to all tasks.
+
+        :param name: the name of the page, one of :data:`.READ_VIEWS`.
+        """
+        show = getattr(self, name)
+
+        @functools.wraps(show)
+        def view(request: Any) -> Any:
+            try:
+                require_utf8(request)
+                return show(request)
+            except (HTTPBadRequest, HTTPNotFound) as exc:
+                return self._explain(request, exc)
+
+        return view
+
+    def write(self, name: str) -> Callable[[Any], Any]:
+        """Return the view of a button.
+
+        :param name: the name of the button, one of :data:`.WRITE_VIEWS`.
+        """
+        act = getattr(self, name)
+
+        @functools.wraps(act)
+        def view(request: Any) -> Any:
+            require_utf8(request)
+            return act(request)
+
+        return view
 
     def tasks(self, request: Any) -> dict[str, Any]:
         """Show all tasks."""
@@ -215,6 +251,18 @@ class StatusViews:
         if task is None:
             return HTTPSeeOther(self._path(request, 'tasks', **query))
         return HTTPSeeOther(self._path(request, 'task', name=task.name, **query))
+
+    def _explain(self, request: Any, error: HTTPBadRequest | HTTPNotFound) -> Any:
+        """Return the page about an address that cannot be shown."""
+        try:
+            require_utf8(request)
+        except HTTPBadRequest:
+            # the frame reads the query too
+            request.query_string = ''
+        request.response.status_int = error.status_int
+        heading = 'No such task' if isinstance(error, HTTPNotFound) else 'This address cannot be shown'
+        values = self._values(request, heading=heading, reason=f'{error.detail}.')
+        return render_to_response(REFUSAL, values, request, response=request.response)
 
     def _path(self, request: Any, view: str, /, **query: str) -> str:
         path: str = request.route_path(self.page.route(view), _query=query or None)

@@ -180,20 +180,20 @@ def test_an_address_in_a_docstring_is_a_link(visit):
 def test_the_viewer_chooses_a_time_zone_without_a_script(visit):
     page = visit('/task?name=shop.invoices.send', java_script_enabled=False)
     page.get_by_label('Time zone of all times').fill('Asia/Kathmandu')
-    page.get_by_role('button', name='Use it').click()
+    page.get_by_role('button', name='Use this time zone').click()
     assert 'History, in Asia/Kathmandu' in page.get_by_role('main').inner_text()
     page.get_by_role('link', name='Scheduled tasks').click()
     assert re.search(r'\+05:45 Asia/Kathmandu', page.get_by_role('banner').inner_text())
     (cookie,) = (cookie for cookie in page.context.cookies() if cookie['name'] == 'cron_tz')
     assert (cookie['value'], cookie['path'], cookie['sameSite']) == ('Asia/Kathmandu', '/admin/cron', 'Lax')
     page.get_by_label('Time zone of all times').fill('Asia/Katmandoo')
-    page.get_by_role('button', name='Use it').click()
+    page.get_by_role('button', name='Use this time zone').click()
     assert 'is not a time zone' in page.get_by_role('main').inner_text()
 
 
 def test_a_page_is_loaded_again_by_itself(visit, address):
     page = visit()
-    page.get_by_role('link', name='Load this page again').click()
+    page.get_by_role('link', name='Reload this page').click()
     assert 'Updated at' in page.get_by_role('banner').inner_text()
 
     def sooner(route):
@@ -207,7 +207,7 @@ def test_a_page_is_loaded_again_by_itself(visit, address):
     with page.expect_navigation(url=f'{address}?refresh=60', timeout=30_000):
         pass
     page.unroute('**/*refresh=60')
-    page.get_by_role('link', name='Stop that').click()
+    page.get_by_role('link', name='Stop reloading').click()
     assert 'As of' in page.get_by_role('banner').inner_text()
 
 

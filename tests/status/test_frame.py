@@ -42,12 +42,12 @@ def test_a_page_has_the_time_at_which_it_was_made(page, path):
 def test_a_page_is_loaded_again_if_its_address_has_that(page, path):
     answer = page.get(path)
     assert 'http-equiv' not in answer
-    refreshed = answer.click('Load this page again every 60 s')
+    refreshed = answer.click('Reload this page every 60 s')
     meta = refreshed.html.find('meta', {'http-equiv': 'refresh'})['content']
     assert meta == f'60; url={refreshed.request.path_qs}'
     assert 'Updated at' in refreshed.html.header.text
     assert ', every 60 s' in refreshed.html.header.text
-    assert 'http-equiv' not in refreshed.click('Stop that')
+    assert 'http-equiv' not in refreshed.click('Stop reloading')
 
 
 def test_a_page_that_is_loaded_again_does_not_repeat_its_message(make_page):

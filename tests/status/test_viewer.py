@@ -85,6 +85,11 @@ def test_the_time_zone_is_kept_in_a_cookie_of_the_page_alone(make_page):
     assert zone_shown(answer) == 'Asia/Tokyo'
     later = page.get('/task?name=shop.daily')
     assert (zone_shown(later), zone_cookie(later)) == ('Asia/Tokyo', '')
+    # a link at the end of each page ends that
+    assert zone_shown(later.click(r'Use the time zone of the application again \(UTC\)')) == 'UTC'
+    assert 'cron_tz' not in page.browser.cookies
+    assert 'again (UTC)' not in page.get()
+    page.get('?tz=Asia/Tokyo')
     # an error changes nothing
     assert zone_shown(page.get('?tz=nowhere')) == 'Asia/Tokyo'
     assert zone_shown(page.get('?tz=')) == 'UTC'
@@ -141,4 +146,4 @@ def test_a_minute_that_was_typed_is_shown_in_another_time_zone(make_page):
 
 
 def test_a_form_with_an_unknown_time_zone_is_a_bad_request(make_page):
-    assert "zone: 'Mars' is not a time zone" in make_page().get('/due?at=02:00&zone=Mars', status=400)
+    assert "zone: 'Mars' is not a time zone" in make_page().get('/due?at=02:00&zone=Mars', status=400).html.main.text

@@ -41,9 +41,37 @@ def test_the_stylesheet_may_be_cached_until_it_changes(make_page):
     assert 'max-age=31536000' in page.browser.get(address).headers['Cache-Control']
 
 
-@pytest.mark.parametrize('path', ['/task', '/task?name=other'])
-def test_an_unknown_task_is_not_found(make_page, path):
-    make_page().get(path, status=404)
+REFUSED = [
+    ('/task', 404, 'No such task', "no cron task is named ''."),
+    ('/task?name=other', 404, 'No such task', "no cron task is named 'other'."),
+    ('?state=broken&tz=Asia/Tokyo', 400, 'This address cannot be shown', "state='broken' is none of failed, missed,"),
+    ('/due?at=02:00&zone=Mars', 400, 'This address cannot be shown', "zone: 'Mars' is not a time zone"),
+    ('?x=%ff', 400, 'This address cannot be shown', 'the query is not in UTF-8.'),
+    ('/task?name=shop.task&flash=%ff&tz=UTC', 400, 'This address cannot be shown', 'the query is not in UTF-8.'),
+]
+
+
+@pytest.mark.parametrize(('path', 'status', 'heading', 'reason'), REFUSED)
+def test_an_address_that_cannot_be_shown_has_a_page_with_the_reason(make_page, path, status, heading, reason):
+    answer = make_page().get(path, status=status)
+    assert (answer.html.h1.text, heading in answer.html.title.text) == (heading, True)
+    assert reason in answer.html.find(class_='notice').text
+    assert answer.headers['Cache-Control'] == 'no-store'
+    # and a way back
+    assert 'shop.task' in answer.click('All tasks')
+
+
+def test_the_refusal_of_an_address_needs_the_permission(make_page):
+    page = make_page(policy=True, permission='read', write_permission='write')
+    page.get('?state=broken', status=403)
+    page.get('?state=broken', user='bob', status=400)
+    page.get('?x=%ff', status=403)
+
+
+def test_a_form_that_is_not_utf8_is_a_bad_request(make_page):
+    page = make_page()
+    answer = page.browser.post('/admin/cron/run?x=%ff', {'csrf_token': token(page)}, status=400)
+    assert 'the query is not in UTF-8' in answer
 
 
 def test_without_the_write_permission_there_are_no_buttons(make_page, store, now):
