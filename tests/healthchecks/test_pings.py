@@ -73,7 +73,7 @@ EVENTS = {
     'The task is missed': [finished('missed'), finished('lost', is_fault=True)],
 }
 SIGNALS = {'success': '', '``/fail``': '/fail', '``/log``': '/log', '``/start``': '/start'}
-TABLE = [row for row in rows('healthchecks', 'By task') if row[0] != 'The task begins']
+TABLE = [row for row in rows('healthchecks', 'One check for each task') if row[0] != 'The task begins']
 
 
 def test_the_table_has_each_event():
