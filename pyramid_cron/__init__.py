@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from pyramid.events import ApplicationCreated
@@ -15,7 +14,6 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid_cron.access.log import RefusalLog
 from pyramid_cron.directives import add_cron_task, cron_task
 from pyramid_cron.errors import CronError, Skip
-from pyramid_cron.isolation import OF_COMMANDS, Exits
 from pyramid_cron.memory_claims import MemoryClaims
 from pyramid_cron.names import check_former_names
 from pyramid_cron.reports import RunReport, TaskReport
@@ -29,7 +27,6 @@ from pyramid_cron.startup_warnings import (
     warn_of_misspelt,
     warn_of_unknown_local_zone,
 )
-from pyramid_cron.stopping import never
 from pyramid_cron.tasks import Task, Tasks
 from pyramid_cron.views import PATH_INFO, CronView
 
@@ -51,27 +48,22 @@ __all__ = [
 ]
 
 
-def perform(
-    app: Any, key: str, *, registry: Any = None, exits: Exits = OF_COMMANDS, shutdown: Callable[[], str | None] = never
-) -> TaskReport:
+def perform(app: Any, key: str) -> TaskReport:
     """Run an enqueued run with a request through the whole application, and return its report.
 
-    It has no time limit: ``system['time_left']()`` is infinite. With a store, a second delivery of the same run does
-    nothing, and its outcome is ``'skipped'``. A delivery that is later than ``catch_up`` is ``'missed'``.
+    The run has no time limit: ``system['time_left']()`` is infinite. With a store, a second delivery of the same run
+    does nothing, and its outcome is ``'skipped'``. The outcome of a delivery that is later than ``catch_up`` is
+    ``'missed'``.
 
-    :param app: the WSGI application.
+    :param app: the WSGI application. The Pyramid application with the tasks is found in it, behind filters too.
     :param key: the key of the :class:`.Handover`.
-    :param registry: the application's registry; if it is left out, it is found in ``app`` or in what ``app`` wraps.
-    :param exits: exceptions that end the process if the task raises them in the main thread.
-    :param shutdown: returns what ends the worker, such as ``'SIGTERM'``, and ``None`` while nothing does: after that
-        ``system['stopping']()`` is true in the task.
-    :raises ValueError: if the key is none of this application.
-    :raises LookupError: if there is no task of that name any more.
-    :raises pyramid_cron.errors.Unavailable: if the store is not available: it is to be delivered once more.
-    :raises RuntimeError: if something in the application answers before the run.
+    :raises ValueError: if the key is not one of this application.
+    :raises LookupError: if no task of that name is registered any more.
+    :raises pyramid_cron.errors.Unavailable: if the store is not available; the message has to be delivered once more.
+    :raises RuntimeError: if something in the application answers before the run, such as a tween or a filter.
     :raises pyramid_cron.loading.NotLoaded: if not exactly one registry with tasks is found in ``app``.
     """
-    report: TaskReport = _queues('worker').perform(app, key, registry, exits, shutdown)
+    report: TaskReport = _queues('worker').perform(app, key)
     return report
 
 

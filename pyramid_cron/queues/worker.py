@@ -33,7 +33,13 @@ WORKER_ENDS = 'the end of its worker'
 def perform(
     app: Any, key: str, registry: Any = None, exits: Exits = OF_COMMANDS, shutdown: Shutdown = never
 ) -> TaskReport:
-    """Execute the run of a key: :func:`pyramid_cron.perform`."""
+    """Execute the run of a key, see :func:`pyramid_cron.perform`.
+
+    :param registry: the registry with the tasks; ``None`` to find it in ``app``.
+    :param exits: exceptions that end the process if the task raises them in the main thread.
+    :param shutdown: returns what ends the process, such as ``'SIGTERM'``, and ``None`` while nothing does.
+    :raises pyramid_cron.errors.Unavailable: if the store is not available.
+    """
     registry = registry_of(app) if registry is None else registry
     delivery = read_key(app_name(registry['cron_settings'], registry), key)
     try:

@@ -8,11 +8,11 @@ import textwrap
 from collections.abc import Iterable
 from datetime import datetime
 
-from pyramid_cron import perform
 from pyramid_cron.errors import Unavailable
 from pyramid_cron.orders import NotRun, run_through
 from pyramid_cron.outcomes import ALARMING, DONE, QUEUED
 from pyramid_cron.printable import message
+from pyramid_cron.queues.worker import perform
 from pyramid_cron.reports import RunReport
 from pyramid_cron.run_output import ProgressListener
 from pyramid_cron.scripts.backfill import BackfillCommand
@@ -81,7 +81,7 @@ class RunCommands(BackfillCommand):
             raise UsageError('name the key of the message by which the task was enqueued')
         try:
             with self.until_sigterm():
-                report = perform(self.app, self.args.words[0], registry=self.registry, shutdown=self.shutdown.cause)
+                report = perform(self.app, self.args.words[0], self.registry, shutdown=self.shutdown.cause)
         except NotRun as exc:
             raise NotRun(f'{exc}{self.remedy}') from None
         except (ValueError, LookupError) as exc:

@@ -8,10 +8,10 @@ from datetime import timedelta, timezone
 import pytest
 from sqlalchemy import select
 
-from pyramid_cron import Skip, perform
+from pyramid_cron import Skip
 from pyramid_cron.errors import Unavailable
 from pyramid_cron.orders import NotRun
-from pyramid_cron.queues.worker import LazyApplication, TaskFailed
+from pyramid_cron.queues.worker import LazyApplication, TaskFailed, perform
 from pyramid_cron.run_keys import write_key
 from pyramid_cron.schedules.clock import current_minute
 from pyramid_cron.store.schema import runs

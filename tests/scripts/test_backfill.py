@@ -233,7 +233,7 @@ class WorkerCommand(FixedCommand):
     def work(self):
         [state] = self.registry['cron_store'].states().values()
         app = app_name(self.settings, self.registry)
-        perform(self.app, f'{app}:{state.task}@{state.handed_over_for}', registry=self.registry)
+        perform(self.app, f'{app}:{state.task}@{state.handed_over_for}')
 
 
 def test_a_task_that_is_enqueued_is_waited_for(pcron, ini, stored):
