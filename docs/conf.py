@@ -2,6 +2,7 @@
 
 import importlib.metadata
 
+from pyramid_cron import events
 from pyramid_cron.settings import PREFIX, TABLE
 
 project = 'pyramid_cron'
@@ -31,11 +32,13 @@ autodoc_member_order = 'bysource'
 # the docstrings say it in words, and the hints use names that only this package's own modules know
 autodoc_typehints = 'none'
 
-# names of other projects are not looked up, because that takes the network, and of ours a subclass of ValueError is not
-# public
+# what the modules of engines and of the toolbar import, which need not be installed for these pages
+autodoc_mock_imports = ['celery', 'procrastinate', 'psycopg', 'pyramid_debugtoolbar']
+
+# names of other projects are not looked up, because that takes the network, nor are Python's
 nitpick_ignore_regex = [
     ('py:.*', r'(datetime|pyramid|zoneinfo)\..*'),
-    ('py:exc', r'SystemExit|KeyboardInterrupt|ScheduleError|ValueError'),
+    ('py:exc', r'SystemExit|KeyboardInterrupt|ImportError|LookupError|RuntimeError|TypeError|ValueError'),
 ]
 
 
@@ -45,3 +48,17 @@ def shown(default):
 
 # |cron.window| is the default of that setting, taken from its one definition
 rst_epilog = '\n'.join(f'.. |{PREFIX}{name}| replace:: {shown(default)}' for name, (default, _) in TABLE.items())
+
+
+def show_interface(app, what, name, obj, options, lines):
+    """Add to the text of an event what its interface has: its own name, and a line for each attribute."""
+    interface = getattr(events, f'I{obj.__name__}', None) if what == 'class' else None
+    if interface is not None:
+        entry = f'.. index:: single: {interface.__name__} (interface in {events.__name__})'
+        about = ' '.join(interface.getDoc().split())
+        params = [f':param {field}: {interface[field].getDoc()}' for field in obj.__dataclass_fields__]
+        lines[:] = [entry, '', about, '', *lines, '', *params]
+
+
+def setup(app):
+    app.connect('autodoc-process-docstring', show_interface)

@@ -1,7 +1,8 @@
 """The events of runs and their tasks, for the subscribers of an application.
 
-Events are sent between the transactions of the tasks, not in them. An exception that a subscriber raises is logged and
-changes nothing else.
+Each event has an interface of its own, ``ITaskFinished`` for :class:`TaskFinished`, by which an application subscribes:
+``config.add_subscriber(alert, ITaskFinished)``. Events are sent between the transactions of the tasks, not in them. An
+exception that a subscriber raises is logged and changes nothing else.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ class IRunStarted(Interface):
 
     request = Attribute('The request of the run.')
     minute = Attribute('The minute of the tick, aware.')
-    tasks = Attribute('The tasks of the run in their order, a tuple.')
+    tasks = Attribute('The :class:`.Task` objects of the run in their order, a tuple.')
 
 
 class ITaskStarted(Interface):
     """A task is about to be called. Not sent for a task that is skipped or enqueued."""
 
     request = Attribute('The request of the run.')
-    task = Attribute('The task.')
+    task = Attribute('The :class:`.Task`.')
     scheduled_for = Attribute("The minute that the task runs for, aware and in the task's time zone.")
-    attempt = Attribute('The number of this attempt for the minute, from 1.')
+    attempt = Attribute('The number of this attempt for the minute, from 1 on.')
     key = Attribute(
         'The key of the run, a text: the same at its begin and its end, and for all attempts of a minute. Of a run by '
         'name and of a backfill it is another one each time.'
@@ -43,8 +44,8 @@ class ITaskStarted(Interface):
 class ITaskFinished(ITaskStarted):
     """A task has returned, has raised an exception, is enqueued, or does not run."""
 
-    outcome = Attribute('The outcome of its :class:`.TaskReport`.')
-    seconds = Attribute('The duration of the task.')
+    outcome = Attribute('The outcome of its :class:`.TaskReport`, a text.')
+    seconds = Attribute('The duration of the task in seconds.')
     exception = Attribute('The exception that the task raised, or ``None``, as for :exc:`.Skip`.')
     reason = Attribute('The reason of its :class:`.TaskReport`: why it was stopped or does not run, or ``None``.')
     raised_skip = Attribute('Whether the task began and raised :exc:`.Skip`.')
@@ -119,7 +120,7 @@ class ITicksStopped(Interface):
     """Requests of visitors came, and no tick for more than three minutes."""
 
     last_tick = Attribute('The minute of the last tick, aware.')
-    seconds = Attribute('How long ago that was when it was noticed.')
+    seconds = Attribute('How many seconds ago that was when it was noticed.')
 
 
 class ITicksResumed(Interface):
@@ -132,7 +133,7 @@ class ITicksResumed(Interface):
 @implementer(IRunStarted)
 @dataclass(eq=False, repr=False)
 class RunStarted:
-    """Sent when a run begins, see ``IRunStarted``."""
+    """Sent when a run begins. Its interface is ``IRunStarted``."""
 
     request: Any
     minute: datetime
@@ -142,7 +143,7 @@ class RunStarted:
 @implementer(ITaskStarted)
 @dataclass(eq=False, repr=False)
 class TaskStarted:
-    """Sent before a task is called, see ``ITaskStarted``."""
+    """Sent before a task is called. Its interface is ``ITaskStarted``."""
 
     request: Any
     task: Any
@@ -154,7 +155,7 @@ class TaskStarted:
 @implementer(ITaskFinished)
 @dataclass(eq=False, repr=False)
 class TaskFinished:
-    """Sent when a task has finished, see ``ITaskFinished``."""
+    """Sent when a task has finished. Its interface is ``ITaskFinished``."""
 
     request: Any
     task: Any
@@ -173,7 +174,7 @@ class TaskFinished:
 @implementer(IRunFinished)
 @dataclass(eq=False, repr=False)
 class RunFinished:
-    """Sent when a run has ended, see ``IRunFinished``."""
+    """Sent when a run has ended. Its interface is ``IRunFinished``."""
 
     request: Any
     report: Any
@@ -182,7 +183,7 @@ class RunFinished:
 @implementer(ITickFinished)
 @dataclass(eq=False, repr=False)
 class TickFinished:
-    """Sent when a tick has ended, see ``ITickFinished``."""
+    """Sent when a tick has ended. Its interface is ``ITickFinished``."""
 
     request: Any
     report: Any
@@ -191,7 +192,7 @@ class TickFinished:
 @implementer(ITaskRecovered)
 @dataclass(eq=False, repr=False)
 class TaskRecovered:
-    """Sent once, over all servers of a store, when a task is well again, see ``ITaskRecovered``."""
+    """Sent once, over all servers of a store, when a task is well again. Its interface is ``ITaskRecovered``."""
 
     name: str
     failed_since: datetime
@@ -200,7 +201,7 @@ class TaskRecovered:
 @implementer(ITaskMissed)
 @dataclass(eq=False, repr=False)
 class TaskMissed:
-    """Sent once for the minutes that a task missed, see ``ITaskMissed``."""
+    """Sent once for the minutes that a task missed. Its interface is ``ITaskMissed``."""
 
     name: str
     minutes: tuple[datetime, ...]
@@ -209,7 +210,7 @@ class TaskMissed:
 @implementer(ITaskLost)
 @dataclass(eq=False, repr=False)
 class TaskLost:
-    """Sent once for a run that is lost, see ``ITaskLost``."""
+    """Sent once for a run that is lost. Its interface is ``ITaskLost``."""
 
     name: str
     minute: datetime | None
@@ -223,7 +224,7 @@ class TaskLost:
 @implementer(ITaskUnregistered)
 @dataclass(eq=False, repr=False)
 class TaskUnregistered:
-    """Sent once when a task is registered nowhere any more, see ``ITaskUnregistered``."""
+    """Sent once when a task is registered nowhere any more. Its interface is ``ITaskUnregistered``."""
 
     name: str
     last_seen: datetime
@@ -232,7 +233,7 @@ class TaskUnregistered:
 @implementer(ITaskPaused)
 @dataclass(eq=False, repr=False)
 class TaskPaused:
-    """Sent when a task is paused, see ``ITaskPaused``."""
+    """Sent when a task is paused. Its interface is ``ITaskPaused``."""
 
     name: str
     until: datetime | None
@@ -243,7 +244,7 @@ class TaskPaused:
 @implementer(ITaskResumed)
 @dataclass(eq=False, repr=False)
 class TaskResumed:
-    """Sent when the pause of a task is ended, see ``ITaskResumed``."""
+    """Sent when the pause of a task is ended. Its interface is ``ITaskResumed``."""
 
     name: str
     requested_by: str | None
@@ -252,7 +253,7 @@ class TaskResumed:
 @implementer(ITicksStopped)
 @dataclass(eq=False, repr=False)
 class TicksStopped:
-    """Sent once over all servers when ticks have stopped, see ``ITicksStopped``."""
+    """Sent once over all servers when ticks have stopped. Its interface is ``ITicksStopped``."""
 
     last_tick: datetime
     seconds: float
@@ -261,7 +262,7 @@ class TicksStopped:
 @implementer(ITicksResumed)
 @dataclass(eq=False, repr=False)
 class TicksResumed:
-    """Sent once over all servers when ticks come again, see ``ITicksResumed``."""
+    """Sent once over all servers when ticks come again. Its interface is ``ITicksResumed``."""
 
     last_tick: datetime
     minute: datetime

@@ -31,7 +31,7 @@ class TaskReport(NamedTuple):
         ``'paused'``, ``'stuck'`` if its previous run has been running for longer than ``cron.window``, ``'locked'`` if
         another transaction holds its row in the store, ``'lost'`` if the process that ran it is dead, ``'queued'`` if
         an engine has it, or in a worker ``'missed'`` if it came too late.
-    :param seconds: how long it ran.
+    :param seconds: how many seconds it ran.
     :param reason: why it did not run, or by which user it was stopped.
     :param exception: the exception that it raised.
     :param attempt: how many times it had then begun for its minute.
@@ -71,7 +71,11 @@ class TaskReport(NamedTuple):
         return None if self.exception is None else class_name(self.exception)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the report for JSON, with the class of an exception and without its message."""
+        """Return the report for JSON, with the class of an exception and without its message.
+
+        ``name``, ``outcome`` and ``seconds`` are always there. Of the others only those are that are not ``None``, and
+        ``attempt`` from 2 on.
+        """
         shown: dict[str, Any] = {'name': self.name, 'outcome': self.outcome, 'seconds': round(self.seconds, 6)}
         if self.reason is not None:
             shown['reason'] = self.reason
@@ -95,7 +99,7 @@ class RunReport(NamedTuple):
 
     :param instant: the minute, aware.
     :param zone: the time zone that it is shown in, ``None`` for the machine's.
-    :param seconds: how long it took.
+    :param seconds: how many seconds it took.
     :param tasks: a report for each task that was due, in their order.
     :param problem: why other tasks may have been due that did not run.
     :param brief_problem: the same without words of the database, which only the log should hold.
@@ -114,7 +118,10 @@ class RunReport(NamedTuple):
         return clock.to_zone(self.instant, self.zone)
 
     def names(self, outcome: str) -> list[str]:
-        """Return the names of the tasks with an outcome."""
+        """Return the names of the tasks with an outcome, in the order of ``tasks``.
+
+        :param outcome: a word such as ``'ok'``, see :class:`TaskReport`.
+        """
         return [task.name for task in self.tasks if task.outcome == outcome]
 
     @property
@@ -151,7 +158,7 @@ class RunReport(NamedTuple):
         return f'ok: {"; ".join(parts)}' if parts else 'ok'
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the report for JSON."""
+        """Return the report for JSON: ``minute`` (ISO 8601), ``seconds``, ``tasks``, ``problem`` if there is one."""
         shown: dict[str, Any] = {
             'minute': self.minute.isoformat(),
             'seconds': round(self.seconds, 6),

@@ -221,6 +221,7 @@ class Settings:
     :doc:`/settings` has the meaning of each. A setting without a default is ``None`` if it is not set.
 
     :param path: as it is written.
+    :param method: ``'GET'`` or ``'POST'``.
     :param allowed_ips: networks; ``None`` for any address, if ``cron.secret`` is set and ``cron.allowed_ips`` is not.
     :param secret: encoded in UTF-8.
     :param peer_check: ``True`` or ``False``.

@@ -25,8 +25,10 @@ def tick(target: Any, instant: datetime, names: Iterable[str] | None = None) -> 
         tweens, or a Pyramid registry: its tasks are run with a request that no tween has seen.
     :param instant: the minute to run for, aware.
     :param names: the tasks to run, due or not; ``None`` for those that are due.
+    :raises ValueError: if ``instant`` has no time zone.
     :raises LookupError: if there is no task of that name.
     :raises RuntimeError: if something in the application answers before the run.
+    :raises pyramid_cron.loading.NotLoaded: if not exactly one registry with tasks is found in ``target``.
     """
     if not isinstance(target, dict):
         app, environ = _application(target), getattr(target, 'extra_environ', None)
@@ -42,8 +44,10 @@ def due_between(target: Any, start: datetime, end: datetime) -> list[tuple[datet
     The instants are aware, each in the time zone of its task.
 
     :param target: an application or a registry, as for :func:`tick`.
-    :param start: aware.
-    :param end: aware.
+    :param start: the first instant, aware.
+    :param end: the instant after the last one, aware.
+    :raises ValueError: if ``start`` or ``end`` has no time zone.
+    :raises pyramid_cron.loading.NotLoaded: if not exactly one registry with tasks is found in ``target``.
     """
     registry = target if isinstance(target, dict) else registry_of(_application(target))
     begin, stop = _instant(start) - MINUTE, _instant(end)

@@ -118,7 +118,7 @@ def _cells(tag: str, values: Sequence[str]) -> str:
 
 
 def includeme(config: Any) -> None:
-    """Add the panel to the toolbar.
+    """Add the panel to the toolbar: the setting ``debugtoolbar.includes = pyramid_cron.toolbar`` calls it.
 
     :param config: the configurator of the toolbar's own application.
     """

@@ -35,7 +35,7 @@ WOULD_RUN = 'ok: this request may run tasks, and has run none because of ?check'
 
 
 class CronView:
-    """Runs what is due in the current minute, if the request may trigger that.
+    """Runs what is due in the current minute, if the request may trigger a run.
 
     :param request: a request whose registry holds the tasks.
     """
@@ -44,7 +44,13 @@ class CronView:
         self.request = request
 
     def __call__(self) -> str:
-        """Return the body of the answer, and set its status and content type on ``request.response``."""
+        """Return the body of the answer, and set its status and content type on ``request.response``.
+
+        A failure of a task is part of the answer, which then has the status 500.
+
+        :raises BaseException: what a task raised and what ends the server: ``KeyboardInterrupt`` and ``SystemExit`` in
+            its main thread, and gevent's ``GreenletExit``.
+        """
         answer = self.answer()
         self.request.response.status_int = answer.status_int
         self.request.response.content_type = answer.content_type

@@ -36,7 +36,7 @@ class CeleryQueue:
         :func:`add_perform` to.
     :param priority: the priority of the messages, as the broker counts it.
     :param time_limit: seconds after which the worker kills the process that executes the run; the default is the limit
-        of the worker.
+        of the worker. See :doc:`celery`.
     :param soft_time_limit: seconds after which the worker raises ``SoftTimeLimitExceeded`` in the task; the default is
         the limit of the worker.
     :raises ValueError: if ``app`` is not a Celery application, or a time limit is not usable.
@@ -146,8 +146,10 @@ def add_perform(
         process of the worker loads it at its first message.
     :param wait: seconds until a run is tried again if the store was not available.
     :param acks_late: whether a message is acknowledged after its run, so that another worker gets it if this one dies
-        before the run begins. It needs a store, by which a second delivery of a run that has begun does nothing.
+        before the run begins. It needs a store, by which a second delivery of a run that has begun does nothing. See
+        :doc:`celery`.
     :raises ValueError: if ``acks_late`` is not a boolean.
+    :raises TypeError: if ``load`` is neither a text nor a function.
     """
     if not isinstance(acks_late, bool):
         raise ValueError(f'acks_late={acks_late!r} is neither True nor False')

@@ -68,6 +68,7 @@ def add_perform(app: procrastinate.App, load: str | Callable[[], Any], *, wait: 
     :param load: the configuration file of the Pyramid application, or a function that returns the application. Each
         process of the worker loads it at its first job.
     :param wait: seconds until a run is tried again if the store was not available.
+    :raises TypeError: if ``load`` is neither a text nor a function.
     """
     perform = functools.partial(_perform, LazyApplication.of(load))
     retry = procrastinate.RetryStrategy(max_attempts=MAX_ATTEMPTS, wait=wait, retry_exceptions=[Unavailable])

@@ -80,7 +80,7 @@ class Schedule:
     ) -> Schedule:
         """Return the schedule of five field values, which must all match.
 
-        A field is an integer, an iterable of integers (read once), or a text in crontab(5) syntax.
+        A field is an integer, an iterable of integers (read once), or a text in the syntax of crontab(5).
 
         :param min: minutes, 0 to 59.
         :param hour: hours, 0 to 23.
@@ -88,7 +88,7 @@ class Schedule:
         :param month: months, 1 to 12, or their names in a text.
         :param dow: days of the week as :meth:`datetime.date.weekday` counts them, 0 (Monday) to 6 (Sunday), or their
             names in a text, also as ``fri#2`` and ``fri#last``.
-        :raises ScheduleError: for a field that can never match or has a wrong type, and for a date that does not exist.
+        :raises ValueError: for a field that can never match or has a wrong type, and for a date that does not exist.
         """
         advice: list[str] = []
         masks: dict[str, Any] = {}
@@ -126,7 +126,8 @@ class Schedule:
         enough if neither starts with ``*``. In addition it may have ``L`` and ``LW`` as days of the month, and ``5#2``
         and ``5L`` as days of the week.
 
-        :raises ScheduleError: for a line that is not crontab(5) syntax, and for a line that would never run.
+        :param line: the five fields, separated by blanks, or the nickname.
+        :raises ValueError: for a line that is not crontab(5) syntax, and for a line that would never run.
         """
         if line is None:
             raise ScheduleError(f'cron={line!r} {hints.for_none("cron", "the fields are the schedule")}')

@@ -13,10 +13,9 @@ if TYPE_CHECKING:
     from pyramid_cron.store.complete import Fenced
     from pyramid_cron.store.schema import metadata
     from pyramid_cron.store.session import NotJoined
-    from pyramid_cron.store.setup import use_store
     from pyramid_cron.store.uncommitted import NotCommitted
 
-__all__ = ['Fenced', 'NotCommitted', 'NotJoined', 'include_name', 'metadata', 'use_store']
+__all__ = ['Fenced', 'NotCommitted', 'NotJoined', 'include_name', 'metadata']
 
 MODULES = {
     'Fenced': 'complete',
@@ -24,7 +23,6 @@ MODULES = {
     'NotJoined': 'session',
     'include_name': 'alembic',
     'metadata': 'schema',
-    'use_store': 'setup',
 }
 
 

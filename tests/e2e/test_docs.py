@@ -24,6 +24,22 @@ OVERFLOW = """() => {
 }"""
 
 
+INDEXED = [
+    'add_cron_status() (in module pyramid_cron.status)',
+    'add_cron_task() (in module pyramid_cron)',
+    'add_perform() (in module pyramid_cron.queues.celery)',
+    'CeleryQueue (class in pyramid_cron.queues.celery)',
+    'command (pyramid_cron.queues.Handover property)',
+    'ITaskFinished (interface in pyramid_cron.events)',
+    'Fenced',
+    'metadata (in module pyramid_cron.store)',
+    'perform() (in module pyramid_cron)',
+    'Skip',
+    'TaskFinished (class in pyramid_cron.events)',
+]
+MODULES = ['pyramid_cron', 'pyramid_cron.events', 'pyramid_cron.queues.procrastinate', 'pyramid_cron.testing']
+
+
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *arguments):
         pass
@@ -127,6 +143,16 @@ def test_every_page_is_in_the_navigation(window, address, root):
     page.goto(f'{address}index.html')
     linked = page.evaluate("[...document.querySelectorAll('.sidebar-tree a')].map(a => a.getAttribute('href'))")
     assert {f'{name}.html' for name in names(root)} - {'index.html'} <= {link.split('#')[0] for link in linked}
+
+
+def test_the_indexes_have_the_public_names(window, address):
+    page = window(1280)
+    for link, expected in (('Index of names', INDEXED), ('Index of modules', MODULES)):
+        page.goto(f'{address}api.html')
+        page.click(f'.sidebar-tree a:has-text("{link}")')
+        page.wait_for_load_state()
+        entries = page.evaluate("[...document.querySelectorAll('article table a')].map(a => a.innerText)")
+        assert set(expected) - set(entries) == set()
 
 
 def test_the_search_finds_a_setting_without_another_host(window, address):
