@@ -1,6 +1,7 @@
 """The Sphinx configuration. It needs no network."""
 
 import importlib.metadata
+import re
 
 from pyramid_cron import events
 from pyramid_cron.settings import PREFIX, TABLE
@@ -60,5 +61,11 @@ def show_interface(app, what, name, obj, options, lines):
         lines[:] = [entry, '', about, '', *lines, '', *params]
 
 
+def link_pages(app, relative_path, parent_docname, content):
+    """Make links of the names of pages in CHANGES.rst, which PyPI shows as well."""
+    content[0] = re.sub(r'``docs/(\w+)\.rst``', r':doc:`\1`', content[0])
+
+
 def setup(app):
+    app.connect('include-read', link_pages)
     app.connect('autodoc-process-docstring', show_interface)
