@@ -38,7 +38,6 @@ from webtest import TestApp
 from pyramid_cron import RunReport, Schedule, ScheduleWarning, Task, TaskReport, events, perform
 from pyramid_cron.access import peers
 from pyramid_cron.access.addresses import parse_network
-from pyramid_cron.access.log import HINT
 from pyramid_cron.access.rules import Rules, Sender, refuse
 from pyramid_cron.claims import Pause
 from pyramid_cron.doctor import crontab_check
@@ -480,40 +479,60 @@ def test_the_report_has_the_form_that_is_shown():
     assert form(found) == form(json.loads(block('monitoring', '{')))
 
 
+def test_the_sections_that_messages_name_exist():
+    sources = Path(peers.__file__).parents[1].rglob('*.py')
+    named = {found for path in sources for found in re.findall(r'"([^"\n]+)" in docs/(\w+)\.rst', path.read_text())}
+    assert ('A tick fails', 'troubleshooting') in named
+    for title, name in named:
+        assert re.search(rf'^{re.escape(title)}.*\n-{{4,}}$', page(name), re.MULTILINE), (title, name)
+
+
+REFUSAL = 'refused a request to run cron tasks: '
 REFUSALS = [
-    ({'REMOTE_ADDR': '10.20.0.7'}, {}, "refused a request to run cron tasks: the peer '10"),
-    ({'HTTP_X_FORWARDED_FOR': '203.0.113.9'}, {}, 'refused a request to run cron tasks: it came through'),
-    ({'HTTP_HOST': 'app1.example.com'}, {}, 'refused a request to run cron tasks: it comes from this machine but'),
-    ({}, {'secret': 'correct horse battery staple'}, 'refused a request to run cron tasks: it does not carry'),
+    ({'REMOTE_ADDR': '10.20.0.7'}, {}, 403, 'is not in cron.allowed_ips'),
+    ({'HTTP_X_FORWARDED_FOR': '203.0.113.9'}, {}, 403, 'it came through'),
+    ({'HTTP_HOST': 'app1.example.com'}, {}, 403, 'its header Host'),
+    ({}, {'secret': 'correct horse battery staple'}, 401, 'it does not carry'),
+    ({'REQUEST_METHOD': 'HEAD'}, {}, 405, 'the method'),
 ]
 
 
-@pytest.mark.parametrize(('environ', 'settings', 'start'), REFUSALS)
-def test_refusals_are_logged_as_shown(environ, settings, start, caplog):
+def shown_refusal(words):
+    """Return the row about a refusal with some words, as the text in the log and the remedy."""
+    title = 'The request is refused: 401, 403, 405'
+    [(cell, remedy)] = [row for row in rows('troubleshooting', title) if words in row[0]]
+    return cell.strip('`'), remedy
+
+
+@pytest.mark.parametrize(('environ', 'settings', 'status', 'words'), REFUSALS)
+def test_refusals_are_logged_as_shown(environ, settings, status, words, caplog):
     answer = Request.blank('/cron', {**LOCAL, **environ}).get_response(application(**settings).make_wsgi_app())
-    assert answer.status_int == (401 if settings else 403)
-    assert caplog.messages[-1].removesuffix(HINT) == one_line(block('troubleshooting', start))
+    assert answer.status_int == status
+    assert caplog.messages[-1].startswith(REFUSAL)
+    assert shown_refusal(words)[0] in caplog.messages[-1]
+    assert one_line(section('troubleshooting', 'The request is refused: 401, 403, 405')).count(REFUSAL.strip()) == 1
 
 
 @pytest.mark.parametrize(
-    ('uid', 'port', 'euid', 'start'),
+    ('uid', 'port', 'words', 'remedies'),
     [
-        (33, '4711', 1000, 'it comes from this machine, but'),
-        (0, '40312', 1000, 'it comes from this machine and from the account root'),
-        (1000, None, 1000, 'it comes from this machine, and the server does not'),
+        (33, '4711', 'www-data', ['--local-port 600-1023', 'cron.secret']),
+        (0, '40312', 'the account root', ['--local-port 600-1023', 'cron.secret']),
+        (1000, None, 'REMOTE_PORT', ['waitress', 'gunicorn', 'cron.peer_check = off', 'cron.secret']),
     ],
 )
-def test_refusals_of_accounts_are_worded_as_shown(tmp_path, monkeypatch, uid, port, euid, start):
-    monkeypatch.setattr(os, 'geteuid', lambda: euid)
+def test_refusals_of_accounts_are_worded_as_shown(tmp_path, monkeypatch, uid, port, words, remedies):
+    monkeypatch.setattr(os, 'geteuid', lambda: 1000)
     table = tmp_path / 'tcp'
     table.write_text(tcp_tables.line(uid, port=int(port or 4711)))
     environ = {'wsgi.version': (1, 0), 'REMOTE_PORT': port, 'SERVER_PORT': '6543'}
     rules = Rules(None, (parse_network('127.0.0.1'),))
     refusal = refuse(rules, Sender('GET', '127.0.0.1', environ), print, (str(table),))
-    shown = one_line(block('troubleshooting', f'refused a request to run cron tasks: {start}'))
-    for written, real in (('www-data (33)', peers.account_name(33)), ('shop (1000)', peers.account_name(1000))):
-        shown = shown.replace(written, real)
-    assert f'refused a request to run cron tasks: {refusal.why}; to allow it, {refusal.remedy}' == shown
+    shown, remedy = shown_refusal(words)
+    assert shown.replace('www-data (33)', peers.account_name(33)) in refusal.why
+    for text in remedies:
+        assert text in refusal.remedy
+        assert text in remedy
 
 
 def test_only_its_owner_can_read_the_header_file_of_a_secret(tmp_path):
@@ -770,11 +789,11 @@ def test_the_mail_of_cron_is_the_quiet_answer():
     assert quiet_text(RunReport(at, ZoneInfo('UTC'), 1.0, tasks)) == body + '\n'
     alone = TaskReport('sync', 'failed', exception=ConnectionError(), failures=Failures(2, at - MINUTE))
     known = quiet_text(RunReport(at, ZoneInfo('UTC'), 1.0, (alone,))).partition('; ')[2].strip()
-    assert known in one_line(section('troubleshooting', 'What cron mails'))
+    assert known in one_line(section('troubleshooting', 'cron sends a mail'))
 
 
 def test_each_phrase_of_a_mail_has_a_row():
-    shown = ' '.join(cells[0] for cells in rows('troubleshooting', 'What cron mails'))
+    shown = ' '.join(cells[0] for cells in rows('troubleshooting', 'Troubleshooting'))
     for outcome in ALARMING:
         task = TaskReport('task', outcome, reason='running for 12 min')
         [_, line] = quiet_text(RunReport(current_minute(), None, 1.0, (task,))).splitlines()
