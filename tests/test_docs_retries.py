@@ -40,7 +40,7 @@ def test_a_skip_is_answered_and_logged_as_shown(example, caplog):
 
 def test_the_attempts_begin_as_the_table_shows(example):
     [task] = example('def sync')['cron_tasks']
-    table = rows('retries', 'A failed run again')
+    table = rows('retries', 'Repeat a failed run')
     ends = [datetime.combine(DAY, time.fromisoformat(end.partition(',')[0])) for _, _, end in table[:-1]]
     begins = [first_minute_after(minute_of(end), wait) for end, wait in zip(ends, task.retry_waits, strict=True)]
     assert [f'{begin:%H:%M}' for begin in begins] == [begin for _, begin, _ in table[1:]]
@@ -61,4 +61,4 @@ def test_the_missed_minutes_are_run_as_the_table_shows(example):
         for task in tick(registry, DAY.replace(hour=hour, minute=minute)).tasks:
             ran = task.scheduled_for or DAY.replace(hour=hour, minute=minute)
             found.append([f'{hour:02}:{minute:02}', f'{ran:%H:%M}'])
-    assert found == [[when[:5], ran] for when, ran in rows('retries', 'Each missed minute')]
+    assert found == [[when[:5], ran] for when, ran in rows('retries', 'Run for each missed minute')]
