@@ -765,12 +765,16 @@ def test_an_enqueued_task_finds_what_the_page_of_queues_describes():
     assert write_key('shop', 'myapp.invoices', two, None) in page('queues')
 
 
-def test_the_map_for_contributors_names_every_module():
+def test_the_map_for_contributors_names_every_package_and_module():
     package = Path(peers.__file__).parents[1]
-    modules = {path.relative_to(package).as_posix() for path in package.rglob('*.py')}
-    named = [name for cell, _ in rows('contributing', 'Where things are') for name in re.findall('``(.*?)``', cell)]
-    # a package's own file has nothing but its docstring
-    assert sorted(named) == sorted(name for name in modules if not name.endswith('/__init__.py') or name in named)
+    packages = [f'{path.parent.name}/' for path in package.glob('*/__init__.py')]
+    modules = [path.name for path in package.glob('*.py')]
+    for number, column, expected in ((0, 0, packages), (1, 1, modules)):
+        cells = [row[column] for row in rows('contributing', 'Where things are', number)]
+        assert sorted(re.findall('``(.*?)``', ' '.join(cells))) == sorted(expected)
+    # which the command above the map prints
+    for path in package.rglob('*.py'):
+        assert re.search(r'^"""[A-Z`].{15,}', path.read_text(encoding='utf-8'), re.MULTILINE), path
 
 
 HIDDEN = re.compile(r'^( *)\.\. invisible-code-block: python\n(?:\n|\1    .*\n)*', re.MULTILINE)

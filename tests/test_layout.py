@@ -1,6 +1,7 @@
 """The tree of the tests, which is that of the package."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,32 @@ def test_each_module_has_its_test_file(module):
     if module.name == '__init__.py' and not has_code(module):
         return
     assert file_of_tests(module).exists()
+
+
+# what each package imports of the others
+IMPORTS = {
+    'access': set(),
+    'doctor': {'access', 'schedules', 'store', 'monitoring'},
+    'healthchecks': {'schedules'},
+    'monitoring': {'access', 'schedules', 'store'},
+    'queues': {'schedules', 'store'},
+    'rehearsal': set(),
+    'schedules': set(),
+    'scripts': {'doctor', 'monitoring', 'queues', 'rehearsal', 'schedules', 'store', 'timeline'},
+    'sentry': {'schedules'},
+    'status': {'monitoring', 'schedules', 'store', 'timeline'},
+    'store': {'schedules'},
+    'timeline': {'monitoring', 'schedules', 'store'},
+}
+
+
+@pytest.mark.parametrize('package', IMPORTS)
+def test_imports_have_one_direction(package):
+    assert {path.parent.name for path in PACKAGE.glob('*/__init__.py')} == set(IMPORTS)
+    found = set()
+    for path in (PACKAGE / package).glob('*.py'):
+        found.update(re.findall(r'^ *from pyramid_cron\.(\w+)', path.read_text(encoding='utf-8'), re.MULTILINE))
+    assert found & set(IMPORTS) - {package} <= IMPORTS[package]
 
 
 def test_no_test_imports_a_conftest():
