@@ -24,6 +24,7 @@ html_show_sourcelink = False
 html_copy_source = False
 
 highlight_language = 'text'
+manpages_url = 'https://manpages.debian.org/{page}.{section}'
 
 # what is typed, without what a terminal shows before it and prints
 copybutton_prompt_text = r'>>> |\.\.\. |\$ '

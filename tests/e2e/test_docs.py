@@ -129,6 +129,43 @@ def test_no_line_that_is_copied_is_cut_off(window, address, root, width, kind):
     assert cut == {}
 
 
+# of each row of the comparison: the left edges of its cells, and the words that do not fit into them
+COMPARED = """() => [...document.querySelectorAll('table.compare tr')].map(row => {
+    const cells = [...row.children].slice(1);
+    const range = document.createRange();
+    const right = e => (range.selectNodeContents(e), range.getBoundingClientRect().right);
+    const out = cells.filter(e => right(e) > e.getBoundingClientRect().right + 0.5);
+    return [cells.map(e => Math.round(e.getBoundingClientRect().left)), out.map(e => e.innerText)];
+})"""
+
+
+@pytest.mark.parametrize('width', [390, 1280])
+def test_the_comparison_has_all_columns_in_the_window(window, address, width):
+    page = window(width)
+    page.goto(f'{address}index.html')
+    header, *lines = page.evaluate(COMPARED)
+    assert len(set(header[0])) == 5
+    assert 0 <= header[0][0] < header[0][-1] < width - 40
+    assert lines == [header] * 13
+    smallest = (
+        "[...document.querySelectorAll('table.compare :is(td, th)')].map(e => parseFloat(getComputedStyle(e).fontSize))"
+    )
+    assert min(page.evaluate(smallest)) > 8
+
+
+@pytest.mark.parametrize(('width', 'shown'), [(390, 'status-narrow'), (1280, 'status')])
+@pytest.mark.parametrize(('scheme', 'suffix'), [('light', ''), ('dark', '-dark')])
+def test_one_picture_of_the_status_page_is_shown_and_can_be_read(window, address, width, shown, scheme, suffix):
+    page = window(width, scheme)
+    page.goto(f'{address}index.html')
+    pictures = page.locator('article img').locator('visible=true')
+    assert pictures.count() == 1
+    name, full, wide = pictures.evaluate('e => e.decode().then(() => [e.src, e.naturalWidth, e.clientWidth])')
+    assert name.endswith(f'/{shown}{suffix}.png')
+    # those for phones have two pixels for each of theirs
+    assert wide / (full / 2 if width == 390 else full) > 0.7
+
+
 def test_the_title_of_the_sidebar_is_one_line(window, address):
     page = window(1280)
     page.goto(f'{address}index.html')

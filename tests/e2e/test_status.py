@@ -1,8 +1,8 @@
 """The status page in a real browser: Debian's chromium, with axe-core looking for what people could not use.
 
 ``AXE_FOLDER`` names the folder of axe-core's npm package. ``SCREENSHOTS`` names one that pictures are put into:
-``tasks-1280-light.png`` and ``tasks-1280-dark.png`` are ``status.png`` and ``status-dark.png`` of the docs, and those
-of ``night`` are ``night.png`` and ``night-dark.png``.
+``night-1280-light.png`` and ``night-1280-dark.png`` are ``night.png`` and ``night-dark.png`` of the docs, and those of
+``PICTURES`` have the names that they have there.
 """
 
 import os
@@ -52,6 +52,8 @@ PAGES = {
     'night': '/timeline',
     'day': '/timeline?day=',
 }
+# of the docs, with their widths, and what they end with
+PICTURES = {'status': (1000, '.tasks tbody tr:nth-child(3)'), 'status-narrow': (390, '.notices')}
 
 
 @pytest.fixture(scope='module')
@@ -149,6 +151,21 @@ def test_nothing_is_wider_than_the_window(visit, name, width):
             page.screenshot(path=f'{folder}/{name}-{width}-{scheme}.png', full_page=True)
     opened(page)
     assert page.evaluate('document.documentElement.scrollWidth') <= width
+
+
+@pytest.mark.parametrize('name', PICTURES)
+@pytest.mark.parametrize(('scheme', 'suffix'), [('light', ''), ('dark', '-dark')])
+def test_a_picture_of_the_docs_begins_with_what_needs_attention(visit, name, scheme, suffix):
+    width, last = PICTURES[name]
+    page = visit('', width, scheme, device_scale_factor=2 if width < 480 else 1)
+    box = page.locator(last).bounding_box()
+    height = box['y'] + box['height']
+    notices = page.locator('.notices').bounding_box()
+    assert notices['y'] < 200
+    assert notices['y'] + notices['height'] <= height < 1000
+    if folder := os.environ.get('SCREENSHOTS'):
+        clip = {'x': 0, 'y': 0, 'width': width, 'height': height + 1}
+        page.screenshot(path=f'{folder}/{name}{suffix}.png', full_page=True, clip=clip)
 
 
 def test_dark_is_dark_and_light_is_light(visit):
