@@ -26,7 +26,7 @@ CHANGES = {
             "    Column('acknowledged_for', StorableText),\n",
             "    Column('acknowledged_for', StorableText),\n    Column('priority', Integer),\n",
         ),
-        ("    Column('log', StorableText),\n", "    Column('log', StorableText),\n    Column('cost', Integer),\n"),
+        ("    Column('log', StorableLog),\n", "    Column('log', StorableLog),\n    Column('cost', Integer),\n"),
     ],
     'store/schedule_text.py': [
         ("    return ' '.join(\n        [", "    return ' '.join(\n        ['v2', "),
