@@ -536,7 +536,7 @@ def test_refusals_of_accounts_are_worded_as_shown(tmp_path, monkeypatch, uid, po
 
 
 def test_only_its_owner_can_read_the_header_file_of_a_secret(tmp_path):
-    command = block('production', '(umask')
+    command = block('security', '(umask')
     subprocess.run(['sh', '-c', command], env={'HOME': str(tmp_path), 'PATH': os.environ['PATH']}, check=True)
     header = tmp_path / '.cron-header'
     assert header.stat().st_mode & 0o777 == 0o600

@@ -15,7 +15,7 @@ from pyramid_cron.doctor.shell_commands import NULL, Options, ShellCommand, comm
 from pyramid_cron.query_parameters import CHECK, QUIET
 
 TOPIC = 'crontab'
-CRONTAB_LINE = 'the line of docs/production.rst'
+CRONTAB_LINE = 'the line of docs/machine.rst'
 FAIL_OPTIONS = ('fail', 'fail-with-body')
 SECRET_OPTIONS = ('header', 'config', 'oauth2-bearer')
 PROXY_VARIABLES = ('http_proxy', 'all_proxy', 'ALL_PROXY')
@@ -221,7 +221,7 @@ def _examine_url(trigger: Trigger, address: Address, application: Application) -
         yield FAIL, f'{proxies[0]} is set, and the request goes to that proxy', "add --noproxy '*'"
     if secret is not None:
         if not trigger.sends_header:
-            yield FAIL, 'cron.secret is set, and it sends no header', 'add -H @.cron-header (docs/production.rst)'
+            yield FAIL, 'cron.secret is set, and it sends no header', 'add -H @.cron-header (docs/security.rst)'
         elif secret.decode('utf-8', 'replace') in line.command:
             yield WARN, 'the secret is on the command line, which ps shows to all', 'write -H @FILE'
         if address.scheme == 'http' and not address.is_this_machine:

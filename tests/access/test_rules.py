@@ -335,7 +335,7 @@ def test_a_percent_sign_in_a_header_is_logged_unchanged(caplog):
     ('networks', 'forged', 'status'), [('127.0.0.1', '127.0.0.1', 403), ('10.0.0.1', '10.0.0.1', 200)]
 )
 def test_the_prefix_filter_forges_a_peer_but_no_connection(networks, forged, status):
-    # docs/production.rst names the second as a limit
+    # docs/security.rst names the second as a limit
     filtered = PrefixMiddleware(make_app(allow(networks)).app, None)
     environ = {'REMOTE_ADDR': STRANGER, 'REMOTE_PORT': '1', 'HTTP_HOST': 'localhost', 'HTTP_X_FORWARDED_FOR': forged}
     # not by WebTest, for which no account is looked up

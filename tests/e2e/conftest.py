@@ -5,11 +5,13 @@ Everything listens on loopback. What is missing is a skip on a developer's machi
 
 import os
 import pwd
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -287,3 +289,47 @@ def chromium(program):
         browser = playwright.chromium.launch(executable_path=program('chromium'), args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+def page_block(page, start):
+    """Return the block of text of a page that begins with some text, without its indentation."""
+    text = (ROOT / 'docs' / f'{page}.rst').read_text()
+    blocks = re.findall(r'(?m)^\.\. code-block:: text\n(?: +:.*\n)*\n((?: +\S.*\n|\n)+)', text)
+    [found] = [block for block in map(textwrap.dedent, blocks) if block.startswith(start)]
+    return found.strip()
+
+
+@pytest.fixture
+def deploy_doctor(program, tmp_path):
+    """Check that ``pcron doctor`` prints what the page about a way to deploy shows, on a machine with one crontab."""
+
+    def check(page, ini, port, crontab=None, folder=None):
+        elsewhere = tmp_path / 'elsewhere'
+        (elsewhere / 'usr' / 'sbin').mkdir(parents=True)
+        (elsewhere / 'usr' / 'sbin' / 'sendmail').touch()
+        (elsewhere / 'crontab').write_text(crontab or '')
+        script = elsewhere / 'print-crontab'
+        script.write_text(f'#!/bin/sh\n{f"cat {elsewhere}/crontab" if crontab else "exit 1"}\n')
+        script.chmod(0o755)
+        done = subprocess.run(
+            [program('python'), HERE / 'doctor_elsewhere.py', elsewhere, ini],
+            cwd=folder or tmp_path,
+            env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(HERE / 'apps'), os.environ.get('PYTHONPATH', '')])},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        print(done.stdout, done.stderr)
+        assert (done.returncode, done.stderr) == (0, '')
+        account = pwd.getpwuid(os.geteuid()).pw_name
+
+        def alike(text):
+            # lines of a terminal begin wherever the words are long
+            text = ' '.join(text.replace(f':{port}', ':6543').replace(str(tmp_path), '/var/lib/demo').split())
+            text = re.sub(rf'\b{account}\b', 'demo', text).replace('deployed', 'demo')
+            text = re.sub(r'[\d.]+ (ms|s|min)\b', 'some time', text).replace('ahead of', 'behind')
+            return re.sub(r'\d+', '0', re.sub(r'\w{3} \d\d:\d\d \([+-]\d{4}\)', 'now', text))
+
+        assert alike(done.stdout) == alike(page_block(page, 'ok    request'))
+
+    return check

@@ -99,9 +99,7 @@ def test_curl_gets_in_as_the_servers_account_and_as_root_and_not_as_anybody(serv
 
 
 def test_roots_documented_line_gets_in_from_a_port_of_root(served, root):
-    lines = re.findall(
-        r'(?m)^ +\* \* \* \* \* (curl .*--local-port.*)$', (root / 'docs' / 'production.rst').read_text()
-    )
+    lines = re.findall(r'(?m)^ +\* \* \* \* \* (curl .*--local-port.*)$', (root / 'docs' / 'machine.rst').read_text())
     [line] = lines
     assert 'http://localhost:6543/cron' in line
     command = line.replace('http://localhost:6543', served.url)

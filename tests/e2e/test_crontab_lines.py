@@ -71,7 +71,8 @@ def documented(root):
 
 def test_each_has_the_same_options(root):
     lines = documented(root)
-    assert {name for name, _ in lines} >= {'README.rst', 'quickstart.rst', 'production.rst', 'unix-socket.crontab'}
+    assert {name for name, _ in lines} >= {'README.rst', 'quickstart.rst', 'machine.rst', 'security.rst'}
+    assert {name for name, _ in lines} >= {'unix-socket.crontab', 'demo.crontab'}
     options = 'curl -sSLm 300 --fail-with-body '
     assert [name for name, command in lines if not command.startswith(options)] == []
     assert [name for name, command in lines if not command.endswith("/cron?quiet'")] == []
