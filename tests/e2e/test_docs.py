@@ -153,15 +153,16 @@ def test_the_comparison_has_all_columns_in_the_window(window, address, width):
     assert min(page.evaluate(smallest)) > 8
 
 
-@pytest.mark.parametrize(('width', 'shown'), [(390, 'status-narrow'), (1280, 'status')])
+@pytest.mark.parametrize(('name', 'picture'), [('index', 'status'), ('status', 'status'), ('night', 'night')])
+@pytest.mark.parametrize(('width', 'kind'), [(390, '-narrow'), (1280, '')])
 @pytest.mark.parametrize(('scheme', 'suffix'), [('light', ''), ('dark', '-dark')])
-def test_one_picture_of_the_status_page_is_shown_and_can_be_read(window, address, width, shown, scheme, suffix):
+def test_one_picture_is_shown_and_can_be_read(window, address, name, picture, width, kind, scheme, suffix):
     page = window(width, scheme)
-    page.goto(f'{address}index.html')
+    page.goto(f'{address}{name}.html')
     pictures = page.locator('article img').locator('visible=true')
     assert pictures.count() == 1
-    name, full, wide = pictures.evaluate('e => e.decode().then(() => [e.src, e.naturalWidth, e.clientWidth])')
-    assert name.endswith(f'/{shown}{suffix}.png')
+    src, full, wide = pictures.evaluate('e => e.decode().then(() => [e.src, e.naturalWidth, e.clientWidth])')
+    assert src.endswith(f'/{picture}{kind}{suffix}.png')
     # those for phones have two pixels for each of theirs
     assert wide / (full / 2 if width == 390 else full) > 0.7
 
