@@ -53,7 +53,7 @@ def format_history(
     :param address_of: returns the address of the page of a run, which is added with the keys; empty if there is none.
     """
     if not history.entries:
-        yield 'Nothing of that is recorded.' if history.last_tick else 'Nothing is recorded: no tick has come yet.'
+        yield 'Nothing that matches is recorded.' if history.last_tick else 'Nothing is recorded: no tick has come yet.'
     day = None
     for entry in [*history.entries, *([history.silence] if history.silence else [])]:
         began = clock.to_zone(when(entry), zone)

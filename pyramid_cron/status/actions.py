@@ -203,7 +203,7 @@ def acknowledge(request: Any, task: Task, reason: str) -> str:
         store.acknowledge([task.name], reason=reason, requested_by=_user(request))
     except (LookupError, ValueError, Unavailable) as exc:
         return f'{task.name}: its failure was not acknowledged: {exc.args[0]}'
-    return f'{task.name}: its failure is acknowledged, and is no alarm until it succeeds or fails otherwise'
+    return f'{task.name}: its failure is acknowledged, and is no alarm until the task succeeds or fails otherwise'
 
 
 def stop(request: Any, task: Task, run_id: str, zone: tzinfo | None) -> str:

@@ -57,7 +57,7 @@ def find_notices(tasks: Tasks, state: TasksState, zone: tzinfo | None) -> list[N
     :param zone: the time zone of the times, ``None`` for the machine's.
     """
     if state.error is not None:
-        return [Notice(STORE, '!', 'bad', f'{state.error}. What ran is not known')]
+        return [Notice(STORE, '!', 'bad', f'{state.error}. The runs are not known')]
     if state.examination is None:
         return []
     problems, now = state.examination.each(), state.examination.snapshot.now

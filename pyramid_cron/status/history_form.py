@@ -27,7 +27,7 @@ OUTCOMES = {
 PEOPLE = 'people'
 REQUESTED_BY = {
     '': 'anything',
-    PEOPLE: 'people, and what else they did',
+    PEOPLE: 'people, all actions',
     'manual': 'people, by the name of a task',
     BACKFILL: 'people, for a past minute',
     **{trigger: text for trigger, text in TRIGGERS.items() if trigger not in ('manual', BACKFILL, 'queue')},

@@ -100,7 +100,7 @@ def build_history_page(registry: Any, form: HistoryForm, now: datetime, zone: tz
     except FormError as exc:
         return values._replace(errors=[str(exc)])
     if reading.error is not None:
-        return values._replace(errors=[f'{reading.error}. What ran is not known'])
+        return values._replace(errors=[f'{reading.error}. The runs are not known'])
     entries, older = ((), None) if reading.page is None else reading.page
     dated = [(_task_of(entry), _format(entry, registry, now, reading.stuck, zone)) for entry in entries]
     return values._replace(

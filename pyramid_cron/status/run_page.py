@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pyramid_cron.monitoring.problem import Problem
 
 NO_STORE = 'Runs are recorded only in a store: set cron.store.'
-OTHER_KEY = 'A run by hand that was queued has another key since a worker has begun it: see the history of its task.'
+OTHER_KEY = 'A queued run by hand gets another key when a worker begins it: see the history of the task.'
 # outcomes of a minute that can be made good
 MAY_RUN_AGAIN = (FAILED, LOST, MISSED, SKIPPED, PAUSED, STOPPED)
 

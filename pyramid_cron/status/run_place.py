@@ -20,13 +20,13 @@ def describe_place(registry: Any, task: Task, state: TaskState | None) -> list[s
     :param state: the row of the task, ``None`` if there is none.
     """
     if str(task.engine).partition(':')[0] == NAME or separate_run(registry, task) is not None:
-        place = 'It runs in a process of its own. The page comes back at once.'
+        place = 'The task runs in its own process. The page returns at once.'
     elif task.engine is not None:
-        place = f'It is enqueued with {task.engine}, and a worker runs it. The page comes back at once.'
+        place = f'The run is enqueued with {task.engine}, and a worker runs the task. The page returns at once.'
     else:
-        place = 'It runs in this web server, and the page comes back when it has ended.'
+        place = 'The task runs in this web server, and the page returns when the task has ended.'
         if may_be_separate(registry, task):
-            place += f' It would run in a process of its own if the configuration file were known: {ADVICE}.'
+            place += f' The task would run in its own process if the configuration file were known: {ADVICE}.'
     return [place, _describe_length(task, None if state is None else state.usual)]
 
 
@@ -34,5 +34,5 @@ def _describe_length(task: Task, usual: UsualLength | None) -> str:
     if usual is not None:
         return usual.as_sentence()
     if task.expect is not None:
-        return f'It is expected to take {run_duration(task.expect)}.'
-    return 'How long it takes is not known.'
+        return f'The run is expected to take {run_duration(task.expect)}.'
+    return 'The usual length is not known.'

@@ -44,7 +44,7 @@ def describe_window(timeline: Timeline, zone: tzinfo | None, at: At) -> list[str
     """Return sentences about the time as a whole: what is left out, the clocks, and the ticks."""
     found = [timeline.window.clock_change(zone)]
     if not timeline.has_store and timeline.window.first < timeline.now:
-        found.append('What ran is not known: it needs cron.store.')
+        found.append('The runs are not known: set cron.store.')
     if timeline.cut is not None:
         found.append(f'There are too many runs: none that began before {at(timeline.cut)} is shown.')
     if timeline.often:

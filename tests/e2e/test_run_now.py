@@ -91,7 +91,7 @@ def test_a_long_run_outlives_the_time_limit_of_the_server(serve, until, server, 
     browser = serve(*server)
     shown = browser.page('shop.long')
     assert 'Application shop, environment staging' in re.sub('<[^>]*>', '', shown)
-    assert 'It runs in a process of its own. The page comes back at once.' in shown
+    assert 'The task runs in its own process. The page returns at once.' in shown
     message = browser.press('shop.long', shown)
     pid, key = re.fullmatch(r'shop\.long runs in process (\d+); the key of its run is (\S+)\.', message).groups()
     until(lambda: browser.history('shop.long') == ['running'], 'it runs', PATIENCE)
@@ -109,7 +109,7 @@ def test_a_long_run_outlives_the_time_limit_of_the_server(serve, until, server, 
 def test_without_a_file_that_is_known_the_browser_waits(serve):
     browser = serve('waitress-serve', '--listen', '127.0.0.1:{port}', 'by_hand:app')
     shown = browser.page('shop.short')
-    assert 'It would run in a process of its own if the configuration file were known: set cron.config_uri' in shown
+    assert 'The task would run in its own process if the configuration file were known: set cron.config_uri' in shown
     message = browser.press('shop.short', shown)
     assert message.startswith('shop.short ran: ok in ')
 
@@ -117,7 +117,7 @@ def test_without_a_file_that_is_known_the_browser_waits(serve):
 def enqueue(browser, engine):
     """Press the button of a task with an engine several times."""
     shown = browser.page('shop.queued')
-    assert f'It is enqueued with {engine}, and a worker runs it. The page comes back at once.' in shown
+    assert f'The run is enqueued with {engine}, and a worker runs the task. The page returns at once.' in shown
     message = browser.press('shop.queued', shown)
     pattern = rf'shop\.queued is enqueued with {engine}; the key of its run is shop:shop\.queued@[0-9a-f]+\.'
     assert re.fullmatch(pattern, message)
@@ -194,7 +194,7 @@ def test_procrastinate_runs_it(serve, start, program, until, tmp_path, postgresq
 def test_a_task_with_a_process_of_its_own_has_one_by_hand(serve, pcron, until, tmp_path):
     browser = serve(*GUNICORN, settings='via = process')
     shown = browser.page('shop.queued')
-    assert 'It runs in a process of its own. The page comes back at once.' in shown
+    assert 'The task runs in its own process. The page returns at once.' in shown
     message = browser.press('shop.queued', shown)
     assert message.startswith('shop.queued is enqueued with process; the key of its run is ')
     until(lambda: browser.history('shop.queued') == ['ok'], 'it has ended', PATIENCE)

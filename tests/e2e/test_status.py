@@ -197,8 +197,8 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(visit):
         'solid Run now …',
         'solid Acknowledge …',
         'solid Pause …',
-        'solid Only what failed, was lost or missed',
-        'solid Only what people did',
+        'solid Only failed, lost and missed runs',
+        'solid Only actions of people',
         'solid Traceback',
     ]
 

@@ -279,7 +279,7 @@ def test_an_empty_history_changes_nothing_but_the_history(shop):
         before, after = look(), look_without()
     assert after == before
     assert '<svg' not in shop.page()
-    assert shop.pcron('history').startswith('Nothing of that is recorded.')
+    assert shop.pcron('history').startswith('Nothing that matches is recorded.')
 
 
 def test_minutes_of_the_future_are_faults_everywhere(shop):

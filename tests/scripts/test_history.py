@@ -390,7 +390,7 @@ def test_gaps_and_misses_count_by_their_ends(shop):
         '21:50     no tick f',
         '23:00     missed   ',
     ]
-    assert shop.history("--since '2026-12-23 23:30'") == 'Nothing of that is recorded.\n'
+    assert shop.history("--since '2026-12-23 23:30'") == 'Nothing that matches is recorded.\n'
 
 
 @pytest.mark.parametrize(
@@ -505,7 +505,7 @@ def test_history_of_an_unknown_task_is_refused(night):
 
 def test_history_of_a_task_may_be_empty(night):
     night.tasks('invoices', 'mails', 'purge')
-    assert night.history('purge') == 'Nothing of that is recorded.\n'
+    assert night.history('purge') == 'Nothing that matches is recorded.\n'
 
 
 def test_before_the_first_tick_history_makes_no_file(shop):
@@ -522,7 +522,7 @@ def test_history_makes_no_tables(shop):
 def test_history_may_be_one_ongoing_gap(shop):
     shop.last_tick('23 22:57')
     assert shop.history() == (
-        'Nothing of that is recorded.\n'
+        'Nothing that matches is recorded.\n'
         '\n'
         'Wed 2026-12-23, Europe/Berlin\n'
         '23:58     no tick since 23:58 (9 min); due then: invoices, mails\n'
@@ -752,7 +752,7 @@ def test_history_ends_with_what_is_wrong_now(shop):
     shop.remember(pauses, app='shop', task='mails', until=at('24 06:00'), **reason)
     shop.last_tick('23 23:06')
     assert shop.history().splitlines() == [
-        'Nothing of that is recorded.',
+        'Nothing that matches is recorded.',
         '',
         'Now',
         'stuck    invoices, running for 2 h 0 min 29 s',

@@ -181,7 +181,7 @@ def test_the_command_shows_the_present_night(shop):
         'backup  .        .        .        .        |     =  .        .        .',
     ]
     assert '  02:00  backup' in out
-    assert 'What ran is not known: it needs cron.store.' in out
+    assert 'The runs are not known: set cron.store.' in out
     assert 'report' not in out
 
 

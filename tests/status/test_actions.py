@@ -123,7 +123,7 @@ def test_a_task_without_an_engine_runs_in_a_process_of_its_own(make_page, store,
     ran = []
     page = make_page(recording(ran), settings=store)
     shown = page.task()
-    assert 'It runs in a process of its own.' in shown
+    assert 'The task runs in its own process.' in shown
     answer = page.press_on(shown, 'run')
     [key] = re.findall(r'shop\.task runs in process 4711; the key of its run is (\S+)\.</p>', answer.text)
     assert ran == []
@@ -262,7 +262,7 @@ def test_a_pause_without_an_end_lasts_until_resumed(make_page, store, now):
     answer = page.press('pause', reason='why not')
     assert 'shop.task is paused until it is resumed.' in answer
     assert re.search(r'<span dir="auto">since .{20}, until it is resumed: why not', answer.text)
-    assert '<p class="calm">It is paused.</p>' in answer
+    assert '<p class="calm">The task is paused.</p>' in answer
     assert '<span class="none">paused</span>' in page.get()
     page.registry['cron_store'].resume(['shop.task'])
     assert 'shop.task was not paused.' in page.press_on(answer, 'resume')
@@ -376,7 +376,7 @@ def test_a_past_minute_of_a_task_with_an_engine_is_enqueued(make_page, store):
     fill(page.registry, 1, hour, most=1)
     record(page.registry, ('shop.task', minute, {'outcome': 'failed'}))
     shown = page.task()
-    assert 'Queue, and a worker runs it. The page comes back at once.</p>\n<button>Run it for this minute' in shown
+    assert 'Queue, and a worker runs the task. The page returns at once.</p>\n<button>Run it for this minute' in shown
     answer = press_backfill(page, shown, minute)
     [handover] = queue
     assert re.search(
@@ -409,7 +409,7 @@ def test_minutes_that_were_missed_together_are_made_good_one_by_one(make_page, s
     with page.registry['cron_store'].database.begin() as connection:
         History(connection).record_without_run([WithoutRun('shop.task', [second], 'missed', 'no tick came in time')])
         connection.execute(connection.update(runs).where(runs.c.not_good == 'missed'), {'started': second + 2 * MINUTE})
-    assert backfills(page.task()) == [(first, 'Run it for the oldest of them')]
+    assert backfills(page.task()) == [(first, 'Run it for the oldest of these minutes')]
     answer = press_backfill(page, page.task(), first)
     assert backfills(answer) == [(second, 'Run it for this minute')]
     answer = press_backfill(page, answer, second)
@@ -591,7 +591,7 @@ def test_all_tasks_are_paused_and_resumed(make_page, store, now):
     fill(page.registry, 1, now, most=1)
     overview = page.get(user='ada')
     assert 'Pause all tasks …' in overview
-    assert 'It does not hold for shop.own: store=False.' in overview
+    assert 'The pause does not apply to shop.own: store=False.' in overview
     assert 'Resume all tasks' not in overview
     until = now + timedelta(days=2)
     answer = page.press_on(overview, 'pause-all', 'ada', reason='the database moves', until=f'{until:%Y-%m-%d %H:%M}')

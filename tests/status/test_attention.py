@@ -56,7 +56,7 @@ def test_nothing_is_known_without_a_store():
 
 def test_a_store_that_is_down_is_the_only_notice():
     assert texts(EVERY, error='the store is not available: gone', examination=None) == [
-        'store bad: the store is not available: gone. What ran is not known'
+        'store bad: the store is not available: gone. The runs are not known'
     ]
 
 

@@ -152,7 +152,7 @@ def test_what_is_not_understood_is_an_error(shop):
 
 def test_nothing_may_be_recorded(shop):
     answer = shop.get('/history?day=2020-01-01')
-    assert 'Nothing of that is recorded.' in answer
+    assert 'Nothing that matches is recorded.' in answer
     assert '>Newest<' in answer
     assert '>Older<' not in answer
 
@@ -163,7 +163,7 @@ def test_a_search_that_has_not_come_to_the_end_goes_on(shop, monkeypatch):
     monkeypatch.setattr(history_pages, 'MOST_READ', 100)
     shop.record(*((DUE + number * MINUTE, {}) for number in range(250)))
     answer = shop.get('/history?outcome=stopped&day=2026-11-24')
-    assert 'Nothing of that is recorded back to Tue 2026-11-24 04:30; “Older” looks further.' in answer
+    assert 'Nothing that matches is recorded back to Tue 2026-11-24 04:30; “Older” searches further back.' in answer
     assert '>Older<' in answer
 
 
@@ -174,11 +174,11 @@ def test_without_a_store_there_is_no_history(make_page):
 
 
 def test_a_store_that_is_empty_or_down_is_shown(make_page, store, tmp_path):
-    assert 'Nothing of that is recorded.' in make_page(settings=store).get('/history')
+    assert 'Nothing that matches is recorded.' in make_page(settings=store).get('/history')
     (tmp_path / 'cron.sqlite').write_text('this is no database')
     answer = make_page(settings=store).get('/history')
     assert 'the store is not available' in answer
-    assert 'What ran is not known' in answer
+    assert 'The runs are not known' in answer
 
 
 def test_the_page_of_a_task_goes_on_in_the_history(shop):

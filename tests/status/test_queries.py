@@ -16,7 +16,7 @@ def test_a_store_without_tables_has_no_entries(make_page, store):
     assert '<b>never</b>' in answer
     assert 'No tick has come yet' in answer
     assert 'none yet' in answer
-    assert 'Nothing of that is recorded' in page.task()
+    assert 'Nothing that matches is recorded' in page.task()
     assert '<p class="none">did not run yet: no tick has come yet</p>' in page.get('/due?at=2020-11-24T02:00')
 
 
@@ -26,7 +26,7 @@ def test_a_store_that_is_down_is_an_error_everywhere(make_page, store, tmp_path)
     for path in ('', '/task?name=shop.task', '/due?at=2026-11-24T02:00'):
         answer = page.get(path)
         assert 'the store is not available' in answer
-        assert 'What ran is not known' in answer
+        assert 'The runs are not known' in answer
     answers = {
         'run': 'shop.task was not run',
         'pause': 'No pause of shop.task was set',

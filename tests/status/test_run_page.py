@@ -70,7 +70,7 @@ def test_a_failed_run_shows_the_end_of_its_traceback_first(shop):
         'Ended': 'Tue 2026-11-24 02:00:01 +00:00',
         'Key': f'<code>{key()}</code>',
     }
-    assert 'All that is recorded of this minute' not in text
+    assert 'All records of this minute' not in text
     assert '<h2 id="log">' not in text
 
 
@@ -92,7 +92,7 @@ def test_the_attempts_of_a_minute_are_a_chain(shop):
     late = {'attempt': 2, 'started': DUE + 5 * MINUTE, 'id': SECOND, 'outcome': 'failed', 'error': 'Timeout'}
     shop.record((DUE, lost), (DUE, late))
     newest = visit(shop, key())
-    chain = newest.text.partition('All that is recorded of this minute')[2].partition('</ol>')[0]
+    chain = newest.text.partition('All records of this minute')[2].partition('</ol>')[0]
     assert [part.partition('</span>')[0] for part in chain.split('aria-hidden="true">')[1:]] == ['?', '✗']
     assert f'<a href="/admin/cron/history/run?key={key()}&amp;id={FIRST}">' in chain
     assert 'this run; <b>Timeout</b>; for Tue 2026-11-24 02:00, attempt 2, process 4711 on web-1' in chain
@@ -165,7 +165,7 @@ def test_the_last_failure_of_a_task_shows_what_comes_next(make_page, store, now)
     tick(page.registry, due)
     answer = visit(page, key(due))
     assert '; next attempt ' in answer.text.partition('<p class="notice bad">')[2].partition('</p>')[0]
-    chain = answer.text.partition('All that is recorded of this minute')[2]
+    chain = answer.text.partition('All records of this minute')[2]
     assert '…</span>to come</span> <span class="about">next attempt ' in chain
     older = visit(page, key(due - timedelta(hours=2)))
     assert '<p class="notice' not in older
@@ -180,7 +180,7 @@ def test_a_minute_can_be_run_again_from_its_page(make_page, store, now):
     record(page.registry, ('shop.task', due, FAILED))
     assert 'Run again for this minute' not in visit(page, key(due), user='bob')
     shown = visit(page, key(due), user='ada')
-    assert '<p class="hint">It runs in this web server' in shown
+    assert '<p class="hint">The task runs in this web server' in shown
     answer = page.press_on(shown, 'backfill', 'ada')
     assert 'shop.task ran for ' in answer
     assert len(ran) == 1
@@ -228,7 +228,7 @@ def test_what_is_not_recorded_is_not_found(shop):
     assert f'Nothing is recorded of {key()}: {kept}</p>' in answer
     assert '<a href="/admin/cron/task?name=shop.task">The page of shop.task</a>' in answer
     by_hand = visit(shop, f'shop:other@{FIRST}', status=404)
-    assert 'another key since a worker has begun it' in by_hand
+    assert 'gets another key when a worker begins it' in by_hand
     assert 'The page of' not in by_hand
 
 
@@ -256,7 +256,7 @@ def test_a_store_that_is_down_is_an_error(make_page, store, tmp_path):
     (tmp_path / 'cron.sqlite').write_text('this is no database')
     answer = visit(make_page(settings=store), key())
     assert 'the store is not available' in answer
-    assert 'What ran is not known' in answer
+    assert 'The runs are not known' in answer
 
 
 def test_every_page_links_to_the_runs_it_shows(shop, now):

@@ -37,12 +37,12 @@ def state(good_seconds):
 @pytest.mark.parametrize(
     ('expect', 'good_seconds', 'text'),
     [
-        (None, None, 'How long it takes is not known.'),
-        (600, None, 'It is expected to take 10 min.'),
+        (None, None, 'The usual length is not known.'),
+        (600, None, 'The run is expected to take 10 min.'),
         (None, '12', 'Its last good run took 12.0 s.'),
         (600, '0.25 190 3', 'It usually takes 3.0 s; the longest of its last 3 good runs took 3 min 10 s.'),
         (None, '1 2 3 4', 'It usually takes 2.0 s; the longest of its last 4 good runs took 4.0 s.'),
-        (None, 'of a later version', 'How long it takes is not known.'),
+        (None, 'of a later version', 'The usual length is not known.'),
     ],
 )
 def test_the_length_of_a_run_is_known_from_those_before(registry, expect, good_seconds, text):
@@ -53,8 +53,8 @@ def test_the_length_of_a_run_is_known_from_those_before(registry, expect, good_s
     ('values', 'text'),
     [
         ({'last_outcome': 'ok', 'last_seconds': 75.0}, 'Its last good run took 75 s.'),
-        ({'last_outcome': 'failed', 'last_seconds': 75.0}, 'How long it takes is not known.'),
-        ({'last_outcome': 'ok'}, 'How long it takes is not known.'),
+        ({'last_outcome': 'failed', 'last_seconds': 75.0}, 'The usual length is not known.'),
+        ({'last_outcome': 'ok'}, 'The usual length is not known.'),
     ],
 )
 def test_a_task_may_have_run_by_hand_only(registry, values, text):
@@ -63,25 +63,25 @@ def test_a_task_may_have_run_by_hand_only(registry, values, text):
 
 
 def test_without_a_row_nothing_is_known_of_the_length(registry):
-    assert describe_place(registry, Task(print, min=0), None)[1] == 'How long it takes is not known.'
+    assert describe_place(registry, Task(print, min=0), None)[1] == 'The usual length is not known.'
 
 
 def test_a_task_without_an_engine_keeps_the_browser_waiting(registry):
     [place, _] = describe_place(registry, Task(print, min=0), None)
-    assert place == 'It runs in this web server, and the page comes back when it has ended.'
+    assert place == 'The task runs in this web server, and the page returns when the task has ended.'
 
 
 def test_a_task_with_an_engine_runs_in_a_worker(registry):
     task = Task(print, min=0)
     task.engine = 'celery:queue=slow'
     [place, _] = describe_place(registry, task, None)
-    assert place == 'It is enqueued with celery:queue=slow, and a worker runs it. The page comes back at once.'
+    assert place == 'The run is enqueued with celery:queue=slow, and a worker runs the task. The page returns at once.'
 
 
 def test_a_task_may_always_run_in_a_process_of_its_own(registry):
     task = Task(print, min=0)
     task.engine = 'process:nice=10'
-    assert describe_place(registry, task, None)[0] == 'It runs in a process of its own. The page comes back at once.'
+    assert describe_place(registry, task, None)[0] == 'The task runs in its own process. The page returns at once.'
 
 
 def test_with_a_store_a_run_may_be_in_a_process_of_its_own(stored, tmp_path, monkeypatch):
@@ -89,10 +89,11 @@ def test_with_a_store_a_run_may_be_in_a_process_of_its_own(stored, tmp_path, mon
     monkeypatch.setattr(sys, 'argv', ['waitress-serve'])
     [place, _] = describe_place(stored, task, None)
     assert place == (
-        'It runs in this web server, and the page comes back when it has ended. It would run in a process of its own '
-        'if the configuration file were known: set cron.config_uri = %(__file__)s in the section of the application.'
+        'The task runs in this web server, and the page returns when the task has ended. The task would run in its own '
+        'process if the configuration file were known: set cron.config_uri = %(__file__)s in the section of the '
+        'application.'
     )
     (tmp_path / 'shop.ini').touch()
     monkeypatch.setattr(sys, 'argv', ['pserve', f'{tmp_path}/shop.ini'])
     [place, _] = describe_place(stored, task, None)
-    assert place == 'It runs in a process of its own. The page comes back at once.'
+    assert place == 'The task runs in its own process. The page returns at once.'

@@ -29,7 +29,7 @@ def test_the_page_shows_settings_and_history(make_page, store, now):
     history = faults.text.partition('<ol class="history">')[2]
     assert history.count('<li>') == 2
     assert '>ok<' not in history
-    assert '<b>Only what failed, was lost or missed</b>' in faults
+    assert '<b>Only failed, lost and missed runs</b>' in faults
 
 
 def test_the_run_in_progress_has_a_bar(make_page, store, now):
@@ -101,8 +101,8 @@ def test_run_now_is_confirmed_with_the_application_and_its_environment(make_page
     assert '<span class="application"><bdi>shop</bdi> <b dir="auto">production &lt;1&gt;</b></span>' in shown
     form = shown.partition('Run now …')[2].partition('</form>')[0]
     assert '<p>Application <b dir="auto">shop</b>, environment <b dir="auto">production &lt;1&gt;</b></p>' in form
-    assert 'It runs in this web server, and the page comes back when it has ended.' in form
-    assert 'How long it takes is not known.' in form
+    assert 'The task runs in this web server, and the page returns when the task has ended.' in form
+    assert 'The usual length is not known.' in form
     page.press('run')
     assert 'Its last good run took 0.0' in page.task()
 

@@ -100,15 +100,16 @@ def test_the_page_shows_a_chosen_night(shop):
 def test_the_page_shows_a_chosen_day(shop):
     shown = shop.get('/timeline?day=2024-12-03')
     assert '<title>2024-12-03 ' in shown
-    assert 'the night before it' in shown
+    assert 'night before this day' in shown
     assert '02:00 ok, ' in shown
 
 
 @pytest.mark.parametrize('query', ['', '?night=', '?day='])
 def test_without_a_day_the_present_is_shown(shop, query):
     # a link that other nights and days have
-    assert 'the present one' not in shop.get(f'/timeline{query}')
-    assert 'the present one' in shop.get('/timeline?day=2024-12-03')
+    shown = shop.get(f'/timeline{query}')
+    assert not re.search('present (night|day)', shown.text)
+    assert 'present day' in shop.get('/timeline?day=2024-12-03')
 
 
 def test_a_text_that_is_no_day_is_an_error(shop):
@@ -119,14 +120,14 @@ def test_a_store_that_is_away_is_an_error(shop, tmp_path):
     shop.engine.dispose()
     (tmp_path / 'cron.sqlite').write_text('no database at all, but a text')
     shown = shop.get('/timeline')
-    assert 'What ran is not known' in shown
+    assert 'The runs are not known' in shown
     assert 'shop.late' in shown
 
 
 def test_without_a_store_the_page_shows_what_is_to_come(make_page):
     shown = make_page().get('/timeline')
     assert 'shop.task' in shown
-    assert 'What ran is not known: it needs cron.store.' in shown
+    assert 'The runs are not known: set cron.store.' in shown
     assert 'href="/admin/cron/timeline"' in make_page().get()
 
 

@@ -45,7 +45,7 @@ def test_a_time_has_a_day_where_there_are_several():
     ('values', 'sentences'),
     [
         ({}, []),
-        ({'has_store': False}, ['What ran is not known: it needs cron.store.']),
+        ({'has_store': False}, ['The runs are not known: set cron.store.']),
         # nothing of it has been
         ({'has_store': False, 'now': WINDOW.first}, []),
         ({'cut': TWO}, ['There are too many runs: none that began before 02:00 is shown.']),
