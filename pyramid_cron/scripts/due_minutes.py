@@ -10,6 +10,7 @@ from typing import Any
 from pyramid_cron.schedules import clock
 from pyramid_cron.scripts.columns import wrap
 from pyramid_cron.store.due_minutes import (
+    AWAITS_TICK,
     COMMITTED_ONCE,
     GOOD,
     IN_PARTS,
@@ -38,6 +39,7 @@ MEANINGS = {
     NOT_SURE: 'an attempt before was not joined, or had committed by itself, and may have left something',
     NOT_JOINED: 'the record is a commit of its own, which proves nothing about the work: see cron.session',
     NOTHING_COMMITTED: 'the session of cron.session had nothing to commit; a task without work raises Skip',
+    AWAITS_TICK: 'it has just come due: its tick comes, or has not claimed its run yet',
     NO_TICK: 'ticks have stopped, or do not come yet: the next one runs it or records it as missed',
     NO_RECORD: 'it is later than the oldest record, and nothing is recorded of it',
     UNKNOWN: 'it is older than what is recorded',

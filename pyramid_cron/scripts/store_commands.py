@@ -211,6 +211,7 @@ class StoreCommands(Command):
         registered = {task.name for task in self.tasks}
         known = KnownNames(registered, unregistered=stored.states.keys() - registered)
         gone = [self.resolve(word, known) for word in self.args.gone]
+        require_known(gone, self.tasks, stored.states.keys())
         for name in gone:
             if name in registered:
                 raise UsageError(f'--gone {name}: it is registered here; leave the option out')

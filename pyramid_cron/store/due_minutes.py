@@ -27,8 +27,9 @@ TWICE, IN_PARTS, NOT_SURE, NOT_JOINED, NOTHING_COMMITTED = (
 )
 # without a record
 NO_TICK, NO_RECORD, UNKNOWN = 'no tick yet', 'no record', 'before the records'
-# not decided yet
-IN_PROGRESS = 'in progress'
+# not decided yet: a run has begun or is queued, or the tick of the minute may still claim one
+IN_PROGRESS, AWAITS_TICK = 'in progress', 'waiting for its tick'
+UNDECIDED = (IN_PROGRESS, AWAITS_TICK)
 # a run for a minute at which the schedule was not due
 NOT_DUE = 'ran, and was not due'
 
@@ -36,7 +37,7 @@ GOOD = (COMMITTED_ONCE, NOTHING_TO_DO)
 OK_WITHOUT_PROOF = (TWICE, IN_PARTS, NOT_SURE, NOT_JOINED, NOTHING_COMMITTED)
 
 # of which it is not known, or not decided, that nothing was committed
-NOT_COVERED = (*GOOD, *OK_WITHOUT_PROOF, NO_TICK, NO_RECORD, UNKNOWN, IN_PROGRESS, NOT_DUE)
+NOT_COVERED = (*GOOD, *OK_WITHOUT_PROOF, NO_TICK, NO_RECORD, UNKNOWN, *UNDECIDED, NOT_DUE)
 
 # how long the tick of a minute may take to claim its run
 TICK_TIME = 2 * clock.MINUTE
@@ -151,7 +152,7 @@ class Account(NamedTuple):
     @property
     def due(self) -> list[Minute]:
         """The minutes at which the task was due, as far as that is decided."""
-        return [minute for minute in self.minutes if minute.fate not in (IN_PROGRESS, NOT_DUE)]
+        return [minute for minute in self.minutes if minute.fate not in (*UNDECIDED, NOT_DUE)]
 
     @property
     def counts(self) -> Counter[str]:
@@ -177,7 +178,7 @@ class Account(NamedTuple):
     @property
     def is_good(self) -> bool:
         """Whether it is shown for each due minute that it was committed once, or that there was nothing to do."""
-        is_decided = all(minute.fate in (*GOOD, IN_PROGRESS) for minute in self.minutes)
+        is_decided = all(minute.fate in (*GOOD, *UNDECIDED) for minute in self.minutes)
         return is_decided and self.unknown_until is None
 
 
@@ -270,7 +271,7 @@ def _of_good(minute: datetime, good: Sequence[Record], began: Sequence[Record]) 
 
 def _without_record(minute: datetime, knowledge: Knowledge) -> str:
     if minute > knowledge.settled:
-        return NO_TICK if knowledge.now - minute > TICK_TIME else IN_PROGRESS
+        return NO_TICK if knowledge.now - minute > TICK_TIME else AWAITS_TICK
     return NO_RECORD if minute >= knowledge.recorded_from else UNKNOWN
 
 

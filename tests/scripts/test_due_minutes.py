@@ -211,6 +211,17 @@ def test_the_status_is_0_only_if_all_was_committed_once(ini, stored, pcron, engi
     assert '23:30  committed once' in out
 
 
+def test_a_minute_that_has_just_come_due_waits_for_its_tick(ini, stored, pcron, engine_of_app):
+    path = ini("plain, min=7, name='plain'", settings=f'{stored}\ncron.app = shop')
+    pcron('tick', path, '--at', '00:06')
+    fill(engine_of_app, (-10,), 'shop')
+    status, out, _ = pcron('audit', path, 'plain', '--since', '00:05')
+    assert status == 0
+    assert '2026-12-24 00:07  waiting for its tick\n' in out
+    assert 'waiting for its tick: it has just come due' in out
+    assert 'in progress' not in out
+
+
 def test_a_task_that_is_not_registered_any_more(ini, stored, pcron, engine_of_app):
     settings = f'{stored}\ncron.app = shop'
     pcron('tick', ini(EACH_TEN, settings=settings), '--at', '00:00')

@@ -8,7 +8,7 @@ import pytest
 from pyramid_cron import Task
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.due_minutes import Knowledge, Period, Record, account, due_in, fates
+from pyramid_cron.store.due_minutes import UNDECIDED, Knowledge, Period, Record, account, due_in, fates
 
 BERLIN = ZoneInfo('Europe/Berlin')
 DAY = timedelta(days=1)
@@ -41,7 +41,7 @@ def one(*records, knowledge=None):
     """Return what became of the first minute, and whether the account of it alone is good."""
     found = account(knowledge or known(), records, FIRST, FIRST)
     [minute] = found.minutes
-    assert found.due == ([] if minute.fate in ('in progress', 'ran, and was not due') else [minute])
+    assert found.due == ([] if minute.fate in (*UNDECIDED, 'ran, and was not due') else [minute])
     return minute, found.is_good
 
 
@@ -114,12 +114,13 @@ def test_a_run_in_progress_is_not_decided(outcome):
 
 
 @pytest.mark.parametrize(
-    ('after', 'fate'), [(0, 'in progress'), (2, 'in progress'), (3, 'no tick yet'), (500, 'no tick yet')]
+    ('after', 'fate'),
+    [(0, 'waiting for its tick'), (2, 'waiting for its tick'), (3, 'no tick yet'), (500, 'no tick yet')],
 )
 def test_a_minute_that_no_tick_has_come_to(after, fate):
     unsettled = known(settled=FIRST - MINUTE, now=FIRST + after * MINUTE)
     minute, is_good = one(knowledge=unsettled)
-    assert (minute.fate, is_good) == (fate, fate == 'in progress')
+    assert (minute.fate, is_good) == (fate, fate == 'waiting for its tick')
     assert one(knowledge=unsettled._replace(settled=FIRST))[0].fate == 'no record'
 
 
