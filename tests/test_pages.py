@@ -21,7 +21,7 @@ MOST_OF_CHANGES, MOST_DIFFERENT = 120, 40
 LEFT_OUT = (
     r'\b(whoever|nobody|somebody|whose|who|tells?|told|says?|said|asks?|asked|is to be had|gives|lets|takes note of)\b'
 )
-MOST_LEFT_OUT = 15
+MOST_LEFT_OUT = 10
 
 
 @pytest.mark.parametrize('path', PAGES, ids=lambda path: path.stem)
