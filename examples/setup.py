@@ -6,7 +6,7 @@ setup(
     description='Pyramid applications with scheduled tasks',
     packages=['pyramid_cron_demo', 'pyramid_cron_port'],
     python_requires='>=3.10',
-    install_requires=['pyramid_cron', 'waitress'],
+    install_requires=['pyramid_cron[status,store]', 'waitress'],
     extras_require={
         'port': [
             'celery[redis]',
@@ -17,5 +17,8 @@ setup(
             'zope.sqlalchemy',
         ]
     },
-    entry_points={'paste.app_factory': ['main = pyramid_cron_demo:main', 'port = pyramid_cron_port:main']},
+    entry_points={
+        'console_scripts': ['demo-night = pyramid_cron_demo.night:main'],
+        'paste.app_factory': ['main = pyramid_cron_demo:main', 'port = pyramid_cron_port:main'],
+    },
 )

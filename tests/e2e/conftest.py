@@ -210,10 +210,16 @@ class Server:
 
 @pytest.fixture
 def ini(tmp_path):
-    """Write the demo's ini file, with settings of its own, with the tasks of apps/trouble.py if any are named."""
+    """Write the demo's ini file, with settings of its own, with the tasks of apps/trouble.py if any are named.
 
-    def write(*, port=None, settings=(), server=(), tasks=''):
+    Without ``store`` it has none: then a test does not depend on what another request in its minute has run.
+    """
+
+    def write(*, port=None, settings=(), server=(), tasks='', store=False):
         text = (ROOT / 'examples' / 'demo.ini').read_text()
+        if not store:
+            text, removed = re.subn('(?m)^cron.store = .*\n', '', text)
+            assert removed == 1
         if port is not None:
             text = text.replace('listen = localhost:6543', f'listen = 127.0.0.1:{port}')
         if tasks:

@@ -55,7 +55,7 @@ def test_the_crontab_line_of_the_readme_runs_the_demo(program, line, start, inst
     with socket.socket() as client:
         assert client.connect_ex(('127.0.0.1', 6543)) != 0, 'port 6543 is taken: end what listens there'
     # demo.ini as it is, in a folder of its own
-    start(program('pserve'), str(ini()), listen=('127.0.0.1', 6543))
+    start(program('pserve'), str(ini(store=True)), listen=('127.0.0.1', 6543))
     journal = tmp_path / 'var' / 'journal.txt'
     assert not journal.exists()
 
