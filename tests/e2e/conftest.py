@@ -309,7 +309,7 @@ def page_block(page, start):
 def deploy_doctor(program, tmp_path):
     """Check that ``pcron doctor`` prints what the page about a way to deploy shows, on a machine with one crontab."""
 
-    def check(page, ini, port, crontab=None, folder=None):
+    def check(page, ini, port, crontab=None, account='demo', folder=None, python=None, environ=os.environ):
         elsewhere = tmp_path / 'elsewhere'
         (elsewhere / 'usr' / 'sbin').mkdir(parents=True)
         (elsewhere / 'usr' / 'sbin' / 'sendmail').touch()
@@ -318,21 +318,22 @@ def deploy_doctor(program, tmp_path):
         script.write_text(f'#!/bin/sh\n{f"cat {elsewhere}/crontab" if crontab else "exit 1"}\n')
         script.chmod(0o755)
         done = subprocess.run(
-            [program('python'), HERE / 'doctor_elsewhere.py', elsewhere, ini],
+            [python or program('python'), HERE / 'doctor_elsewhere.py', elsewhere, ini],
             cwd=folder or tmp_path,
-            env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(HERE / 'apps'), os.environ.get('PYTHONPATH', '')])},
+            env={**environ, 'PYTHONPATH': os.pathsep.join([str(HERE / 'apps'), environ.get('PYTHONPATH', '')])},
             capture_output=True,
             text=True,
             timeout=60,
         )
         print(done.stdout, done.stderr)
         assert (done.returncode, done.stderr) == (0, '')
-        account = pwd.getpwuid(os.geteuid()).pw_name
+        real_account = pwd.getpwuid(os.geteuid()).pw_name
 
         def alike(text):
             # lines of a terminal begin wherever the words are long
             text = ' '.join(text.replace(f':{port}', ':6543').replace(str(tmp_path), '/var/lib/demo').split())
-            text = re.sub(rf'\b{account}\b', 'demo', text).replace('deployed', 'demo')
+            text = re.sub(rf'\b{real_account}\b', account, text).replace('deployed', 'demo')
+            text = re.sub(r'postgresql\+psycopg://\S+,', 'the database,', text)
             text = re.sub(r'[\d.]+ (ms|s|min)\b', 'some time', text).replace('ahead of', 'behind')
             return re.sub(r'\d+', '0', re.sub(r'\w{3} \d\d:\d\d \([+-]\d{4}\)', 'now', text))
 
