@@ -211,10 +211,12 @@ class StoreCommands(Command):
         registered = {task.name for task in self.tasks}
         known = KnownNames(registered, unregistered=stored.states.keys() - registered)
         gone = [self.resolve(word, known) for word in self.args.gone]
-        require_known(gone, self.tasks, stored.states.keys())
         for name in gone:
             if name in registered:
                 raise UsageError(f'--gone {name}: it is registered here; leave the option out')
+            if name not in stored.states:
+                # no error: the script of the next deploy may still have the option when the row has been deleted
+                self.warn(f'--gone {name}: the store has no such task, and nothing is confirmed')
         planned = plan_deploy(self.tasks, stored, instant, gone)
         plan = DeployPlan(planned, stored, database.app, database.creates_tables, instant, self.zone)
         self.out(plan_json(plan) if self.args.json else plan_text(plan, self.width()))
