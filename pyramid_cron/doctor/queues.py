@@ -53,7 +53,9 @@ def examine_queues(registry: Any) -> Iterator[Finding]:
 
 
 def _remedy(exc: Exception) -> str:
-    return '' if isinstance(exc, LookupError) else 'start the broker, or correct its URL; no run is enqueued until then'
+    if isinstance(exc, LookupError):
+        return ''
+    return 'start the broker or the database of the queue, or correct its URL; no run is enqueued until then'
 
 
 def _enqueue_and_roll_back(registry: Any, task: Task, engine: Engine) -> str:
