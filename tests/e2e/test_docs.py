@@ -159,7 +159,10 @@ def test_the_comparison_has_all_columns_in_the_window(window, address, width):
 def test_one_picture_is_shown_and_can_be_read(window, address, name, picture, width, kind, scheme, suffix):
     page = window(width, scheme)
     page.goto(f'{address}{name}.html')
+    # one that is loaded late has no size before the reader comes to it
     pictures = page.locator('article img').locator('visible=true')
+    page.locator('.wide, .narrow').locator('visible=true').scroll_into_view_if_needed()
+    pictures.first.wait_for()
     assert pictures.count() == 1
     src, full, wide = pictures.evaluate('e => e.decode().then(() => [e.src, e.naturalWidth, e.clientWidth])')
     assert src.endswith(f'/{picture}{kind}{suffix}.png')
