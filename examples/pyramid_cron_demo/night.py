@@ -82,13 +82,13 @@ def write_night(registry, now):
         if any(run.host == HOST for run in known):
             return 0
         taken = {(run.task, run.scheduled_for) for run in known}
-        due = due_minutes(registry, now)
+        due = due_minutes(registry, now, taken)
         silent = write_silence(connection, due[MISSING][-1], now)
         rows = [
             row
             for name, minutes in due.items()
             for row in made_up_runs(name, minutes)
-            if row['scheduled_for'] not in silent and (name, row['scheduled_for']) not in taken
+            if row['scheduled_for'] not in silent
         ]
         write_results(connection, tasks, due, rows, now)
         claim_run(connection, rows)
@@ -97,11 +97,15 @@ def write_night(registry, now):
     return len(rows)
 
 
-def due_minutes(registry, now):
-    """Return the newest minutes before another one at which each task was due, the newest last, by its name."""
+def due_minutes(registry, now, taken):
+    """Return the newest minutes before another one at which each task was due, the newest last, by its name.
+
+    :param taken: names and minutes that are left out, because a real run is there.
+    """
     due = {}
     for minute, name in due_between(registry, now - DAYS, now):
-        due.setdefault(name, []).append(to_instant(minute))
+        if (name, to_instant(minute)) not in taken:
+            due.setdefault(name, []).append(to_instant(minute))
     return {name: minutes[-MOST_RUNS:] for name, minutes in due.items()}
 
 
