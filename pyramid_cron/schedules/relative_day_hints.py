@@ -35,7 +35,7 @@ def for_relative_day(field: Field, element: str) -> str | None:
     """
     if element in ('l', 'last'):
         # Quartz counts the days of the week from 1, and means the last one, 7
-        quartz = 'L alone is Saturday for Quartz, which is sat; ' if field.name == 'dow' else ''
+        quartz = 'L alone is Saturday for Quartz: write sat for that; ' if field.name == 'dow' else ''
         friday = f'; {_form(5, "last")}' if field.name == 'dow' else ''
         return f'{quartz}{LAST_DAY}{friday}'
     if re.fullmatch('lw|wl|last[ -]?weekday', element):
