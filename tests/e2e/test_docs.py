@@ -159,9 +159,9 @@ def test_the_comparison_has_all_columns_in_the_window(window, address, width):
 def test_one_picture_is_shown_and_can_be_read(window, address, name, picture, width, kind, scheme, suffix):
     page = window(width, scheme)
     page.goto(f'{address}{name}.html')
-    # one that is loaded late has no size before the reader comes to it
+    # one that is loaded late has no size before that
     pictures = page.locator('article img').locator('visible=true')
-    page.locator('.wide, .narrow').locator('visible=true').scroll_into_view_if_needed()
+    page.evaluate("document.querySelectorAll('article img').forEach(e => { e.loading = 'eager' })")
     pictures.first.wait_for()
     assert pictures.count() == 1
     src, full, wide = pictures.evaluate('e => e.decode().then(() => [e.src, e.naturalWidth, e.clientWidth])')
