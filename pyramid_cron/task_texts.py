@@ -59,7 +59,7 @@ def format_stopped(stop: Stop, lease: float, zone: tzinfo | None) -> str:
     """
     if stop.was_queued:
         return f'{stop.task} is stopped: it was queued, and no worker begins it any more'
-    within = f'its process reads that within {duration(lease / 3)}, and the run ends when its task next looks'
+    within = f'its process sees this within {duration(lease / 3)}; the run ends when the task next calls stopping()'
     if stop.lease_over:
         within = 'its process has not renewed its lease, and may be dead: then the next tick ends the run'
     already = '' if stop.is_new else f' already, {format_stop(stop.request, zone)}'

@@ -98,7 +98,7 @@ def night(tmp_path):
     night.run('shop.sync', SYNC_BEGAN, None, 'running', host='web2', pid=12)
     night.pause('shop.mail', at('23 15:40'))
     night.change('shop.purge', last_minute=DUE - timedelta(days=1))
-    night.change('shop.new', first_seen=at('24 01:04'), last_minute=None)
+    night.change('shop.new', first_seen=at('24 01:03'), last_minute=None)
     yield night
     night.close()
 

@@ -64,8 +64,8 @@ def test_a_request_that_a_run_ends_has_user_and_time(request_, text):
 @pytest.mark.parametrize(
     ('values', 'text'),
     [
-        ({}, ': its process reads that within 30 s, and the run ends when its task next looks'),
-        ({'is_new': False}, ' already, stop requested by ada: its process reads that within 30 s, and the run ends '),
+        ({}, ': its process sees this within 30 s; the run ends when the task next calls stopping()'),
+        ({'is_new': False}, ' already, stop requested by ada: its process sees this within 30 s; the run ends '),
         ({'lease_over': True}, ': its process has not renewed its lease, and may be dead: then the next tick ends '),
     ],
 )

@@ -90,7 +90,7 @@ class BackfillCommand(Command):
     def _describe(self, task: Task, plan: Plan) -> str:
         due = plan.due
         counts = [
-            (len(plan.run), 'to run for'),
+            (len(plan.run), 'to run now'),
             (len(plan.ok), 'ok already and left alone'),
             (len(plan.unknown), 'older than the history and left alone (--again runs them)'),
             (len(plan.owed), 'left to the next tick (pcron tick), which runs them or records them as missed'),

@@ -136,7 +136,7 @@ class PCronCommand(
             lines += wrap('Paused: ', ', '.join(paused), width) if paused else []
         elif self.args.at is not None:
             due = sum(summary.is_due for summary in summaries)
-            lines = [f'At {self.format_minute(instant)} {due} of {len(summaries)} tasks are due.']
+            lines = [f'At {self.format_minute(instant)}, {due} of {len(summaries)} tasks are due.']
             lines += self._hint_at_yesterday(instant)
             results = self._results_at(instant, summaries)
             lines += format_due(summaries, width, cutter, {name: text for name, (_, text) in results.items()})

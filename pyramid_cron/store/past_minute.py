@@ -56,7 +56,7 @@ def why_without_record(state: TaskState, minute: datetime, zone: tzinfo | None) 
         return 'the previous run went on until then'
     if minute <= state.first_seen:
         first = clock.to_zone(state.first_seen, zone).isoformat(' ', 'minutes')
-        return f'the task is newer: its first tick came after {first}'
+        return f'the first tick with the task came after {first}'
     return 'it is too old, and there is no record of it'
 
 

@@ -1,4 +1,4 @@
-"""Stops on request: a queued run ends at once, and a run in progress when its task next looks."""
+"""Stops on request: a queued run ends at once, and a run in progress when its task next calls ``stopping()``."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def test_list_shows_what_is_due_at_a_time_and_why(pcron, ini):
     done = pcron('list', ini(), '--at', '2026-12-24 00:00')
     assert (done.returncode, done.stderr) == (0, '')
     assert done.stdout == (
-        'At 2026-12-24 00:00+00:00 3 of 9 tasks are due.\n'
+        'At 2026-12-24 00:00+00:00, 3 of 9 tasks are due.\n'
         'due      pyramid_cron_demo.tasks.send_mail         all fields match\n'
         'due      pyramid_cron_demo.tasks.warm_cache        all fields match\n'
         'due      pyramid_cron_demo.tasks.compact_database  all fields match\n'

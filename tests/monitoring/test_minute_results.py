@@ -153,7 +153,7 @@ def test_the_row_may_know_more_than_the_history(look):
     assert look(done, ticks=ticked(5)) == 'not recorded: it was ok'
     new = replace(IDLE, first_seen=INSTANT + 5 * MINUTE, last_minute=None)
     assert look(new, ticks=ticked(5)) == (
-        'not recorded: the task is newer: its first tick came after 2020-11-23 02:05+00:00'
+        'not recorded: the first tick with the task came after 2020-11-23 02:05+00:00'
     )
     assert look(minute=0) == 'not recorded: it is too old, and there is no record of it'
 

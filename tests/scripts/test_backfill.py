@@ -86,7 +86,7 @@ def test_past_minutes_are_run_the_oldest_first(pcron, ini, stored):
     status, out, err = pcron('run', path, 'plain', *BETWEEN)
     assert (status, err) == (0, '')
     assert lines(out) == [
-        'plain was due 3 times from 2026-12-23 23:40+01:00 to 2026-12-24 00:00+01:00: 2 to run for, '
+        'plain was due 3 times from 2026-12-23 23:40+01:00 to 2026-12-24 00:00+01:00: 2 to run now, '
         '1 ok already and left alone',
         'ok       plain, N s, for 2026-12-23 23:40+01:00',
         'ok       plain, N s, for 2026-12-23 23:50+01:00',
@@ -96,7 +96,7 @@ def test_past_minutes_are_run_the_oldest_first(pcron, ini, stored):
     assert (status, lines(out)) == (
         0,
         [
-            'plain was due at 2026-12-23 23:40+01:00: 1 to run for',
+            'plain was due at 2026-12-23 23:40+01:00: 1 to run now',
             'ok       plain, N s, for 2026-12-23 23:40+01:00, attempt 2',
         ],
     )

@@ -103,7 +103,7 @@ def test_a_long_reason_is_cut(pcron, ini):
         "plain, cron='1,3,5,7,9,11,13,15,17 1,3,5,7,9 1,3,5,7,9 1,3,5 *', name='a.name.that.is.rather.long.indeed'"
     )
     lines = pcron('list', path, '--at', '2026-12-24 00:01')[1].splitlines()
-    assert lines[0] == 'At 2026-12-24 00:01+01:00 0 of 1 tasks are due.'
+    assert lines[0] == 'At 2026-12-24 00:01+01:00, 0 of 1 tasks are due.'
     assert pcron('list', path, '--at', '00:00', command=TerminalCommand)[1].splitlines()[1] == (
         'not due  a.name.tha...long.indeed  min is 0, not 1-17/2; hour is 0, not 1-9/2...'
     )
@@ -160,14 +160,14 @@ def test_what_is_due_comes_first_with_what_became_of_it(pcron, ini, tmp_path):
         "plain, min=30, name='not'", "plain, min=5, name='ran'", "plain, min=0, name='due'", settings=night.settings
     )
     assert pcron('list', path, '--at', '23:00')[1].splitlines()[:5] == [
-        'At 2026-12-24 23:00+01:00 1 of 3 tasks are due.',
+        'At 2026-12-24 23:00+01:00, 1 of 3 tasks are due.',
         "That is still to come; --at 'yesterday 23:00' is over.",
         'due      due  all fields match',
         'not due  not  min is 0, not 30',
         'not due  ran  min is 0, not 5',
     ]
     assert pcron('list', path, '--at', 'yesterday 23:00')[1].splitlines()[:4] == [
-        'At 2026-12-23 23:00+01:00 1 of 3 tasks are due.',
+        'At 2026-12-23 23:00+01:00, 1 of 3 tasks are due.',
         'due      due  failed in 3.0 s, process 4711 on web1: OSError',
         'not due  not  min is 0, not 30',
         'not due  ran  ok in 1.0 s, process 4711 on web1',

@@ -119,18 +119,18 @@ def test_at_shows_which_tasks_are_due_then(pcron, ini):
     status, out, _ = pcron('list', path, '--at', '2026-12-24 00:00')
     assert status == 0
     assert out == (
-        'At 2026-12-24 00:00+01:00 1 of 2 tasks are due.\n'
+        'At 2026-12-24 00:00+01:00, 1 of 2 tasks are due.\n'
         'due      plain  all fields match\n'
         'not due  purge  hour is 0, not 2\n' + END[1:]
     )
     # a time without a date is one of today
     assert pcron('list', path, '--at', '2:00')[1].splitlines()[:3] == [
-        'At 2026-12-24 02:00+01:00 2 of 2 tasks are due.',
+        'At 2026-12-24 02:00+01:00, 2 of 2 tasks are due.',
         'due  purge  all fields match',
         'due  plain  all fields match',
     ]
     assert pcron('list', path, '--at', 'now')[1].splitlines()[:3] == [
-        'At 2026-12-24 00:07+01:00 1 of 2 tasks are due.',
+        'At 2026-12-24 00:07+01:00, 1 of 2 tasks are due.',
         'due      plain  all fields match',
         'not due  purge  min is 7, not 0; hour is 0, not 2',
     ]

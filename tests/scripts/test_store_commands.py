@@ -407,8 +407,8 @@ def test_show_explains_a_task(ticked):
         '             min; retries: 2; was old',
         f'  paused     since {DAY} 12:30, until Fri 2100-01-01 15:00: why',
         f'  not due    at {DAY} 12:30: min is 30, not 0; hour is 12, not 14',
-        f'  last due   {DAY_BEFORE} 14:00: not recorded: the task is newer: its first',
-        f'             tick came after {NOW:%Y-%m-%d} 12:29+00:00',
+        f'  last due   {DAY_BEFORE} 14:00: not recorded: the first tick with the task',
+        f'             came after {NOW:%Y-%m-%d} 12:29+00:00',
         '  next runs  Sat 2100-01-02 14:00 +00:00',
         '             Sun 2100-01-03 14:00 +00:00',
         '  last runs  none yet',
@@ -587,7 +587,7 @@ def hold(ticked, **values):
 
 def test_a_run_in_progress_is_to_stop(ticked):
     hold(ticked)
-    within = 'its process reads that within 30 s, and the run ends when its task next looks'
+    within = 'its process sees this within 30 s; the run ends when the task next calls stopping()'
     assert ticked('stop fail') == (0, f'fail is to stop: {within}\n', '')
     user = getpass.getuser()
     status, out, _ = ticked('stop fail', columns=200)

@@ -522,7 +522,7 @@ def test_a_run_in_progress_is_stopped_by_a_button(make_page, store, now):
     hold(page, now)
     assert '>Stop</button>' not in page.task(user='bob')
     answer = page.press('stop', user='ada')
-    assert 'shop.task is to stop: its process reads that within 30 s' in answer
+    assert 'shop.task is to stop: its process sees this within 30 s' in answer
     assert re.search(r'stopping</span> <span dir="auto">stop requested by ada at ', answer.text)
     assert '>Stop</button>' not in answer
     assert 'stop requested by ada at ' in page.get(user='ada')

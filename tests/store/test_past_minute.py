@@ -109,7 +109,7 @@ def test_a_minute_during_a_run_was_skipped(servers, server):
 
 def test_a_minute_before_the_task_was_not_owed(server):
     server.tick(1)
-    assert again(server) == ('skipped', 'the task is newer: its first tick came after 2020-11-23 02:00+00:00')
+    assert again(server) == ('skipped', 'the first tick with the task came after 2020-11-23 02:00+00:00')
 
 
 def test_an_old_minute_may_have_no_record(servers, server):
