@@ -59,7 +59,7 @@ NUMBERS = [
     ('celery', 'after a quarter of the time', PARTS[0], 0.25),
     ('celery', 'not acknowledged for an hour', kombu.transport.redis.Channel.visibility_timeout, 3600),
     ('celery', 'The tick tries to send a message twice', RETRY_POLICY['max_retries'] + 1, 2),
-    ('celery', 'When two seconds have passed in vain', LONG_WAIT, 2),
+    ('celery', 'Once failed attempts have taken two seconds', LONG_WAIT, 2),
     ('otherqueues', 'RQ ends a job after three minutes', rq.Queue.DEFAULT_TIMEOUT, 180),
     ('otherqueues', 'dramatiq ends a message after ten minutes', DRAMATIQ_LIMIT, 600_000),
     ('retries', 'all minutes above 500 in one outage', MOST_MISSED, 500),
