@@ -99,7 +99,7 @@ def test_each_cell_of_ours_is_held_by_tests():
 
 def test_a_cell_is_a_tick_or_a_dash_or_has_a_word():
     for feature, *cells in compared():
-        assert all(re.fullmatch(rf'✓( [\w ]+)?|{NO}|[\w ]+', cell) for cell in cells), feature
+        assert all(re.fullmatch(rf'✓( [\w. ]+)?|{NO}|[\w ]+', cell) for cell in cells), feature
 
 
 def test_pyramid_is_all_that_is_required():
