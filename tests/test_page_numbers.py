@@ -62,7 +62,7 @@ NUMBERS = [
     ('celery', 'Once failed attempts have taken two seconds', LONG_WAIT, 2),
     ('otherqueues', 'RQ ends a job after three minutes', rq.Queue.DEFAULT_TIMEOUT, 180),
     ('otherqueues', 'dramatiq ends a message after ten minutes', DRAMATIQ_LIMIT, 600_000),
-    ('retries', 'all minutes above 500 in one outage', MOST_MISSED, 500),
+    ('retries', 'the task runs for at most 500 minutes', MOST_MISSED, 500),
     ('retries', 'one line of 500 characters at most', LONGEST_REASON, 500),
 ]
 
