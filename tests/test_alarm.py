@@ -242,6 +242,16 @@ def test_a_run_by_hand_recovers_a_task_as_well(servers):
     assert [event.name for event in events] == ['task']
 
 
+@pytest.mark.parametrize(('catch_up', 'fails', 'runs'), [(0, False, 5), (300, True, 1), (300, False, None)])
+def test_each_missed_minute_counts_unless_a_run_catches_up(servers, catch_up, fails, runs):
+    server = application(f"min='*/5', catch_up={catch_up}", server=servers.start())
+    server.tick(0)
+    server.next = 'fails' if fails else 'ok'
+    # due at 5, 10, 15, 20 and 25
+    server.tick(26)
+    assert servers.row()['failed_runs'] == runs
+
+
 @pytest.mark.each_database
 @pytest.mark.parametrize(('outcome', 'alarm', 'runs'), [('ok', False, 0), ('fails', True, 1)])
 def test_a_lost_run_that_is_repeated_is_no_alarm_until_it_fails(servers, warnings, outcome, alarm, runs):

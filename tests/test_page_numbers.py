@@ -20,6 +20,7 @@ from pyramid_cron.access import log
 from pyramid_cron.errors import LONGEST_REASON
 from pyramid_cron.expected import GOOD_RUNS
 from pyramid_cron.healthchecks.sender import MOST_WAITING
+from pyramid_cron.monitoring import watch
 from pyramid_cron.monitoring.overdue import LONGEST_SILENCE
 from pyramid_cron.monitoring.problems import LONGEST_LEAD
 from pyramid_cron.queues.celery import RETRY_POLICY
@@ -43,6 +44,9 @@ NUMBERS = [
     ('health', "is more than two minutes ahead of the database's clock", LONGEST_LEAD, 120 * SECONDS),
     ('health', '``no tick`` after two minutes', LONGEST_SILENCE, 120 * SECONDS),
     ('alarms', 'twice the longest of its last 30 successful runs', GOOD_RUNS, 30),
+    ('watch', 'more than three minutes old', watch.STOPPED, 180),
+    ('watch', 'seen for a minute and a half', watch.CONFIRMED, 90),
+    ('watch', 'within two and a half minutes of its start', watch.INTERVAL + watch.CONFIRMED, 150),
     ('status', 'a strip of the last 30 runs', STRIP, 30),
     ('status', 'its next ten runs', NEXT_RUNS, 10),
     ('status', 'no tick came for some time within the last day', RECENT, timedelta(days=1)),
