@@ -51,7 +51,7 @@ def installed_packages_are_read_once():
 
 @pytest.fixture(scope='session', autouse=True)
 def templates_are_compiled_once():
-    """Keep the code of templates: compiling them for each application is a sixth of the time of the tests of the page."""
+    """Keep the code of templates: compiling them anew is a sixth of the time of the tests of the page."""
     compile_template, compiled = jinja2.Environment.compile, {}
 
     def compile_once(environment, source, name=None, filename=None, **options):
