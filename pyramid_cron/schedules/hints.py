@@ -122,7 +122,9 @@ def for_count(texts: list[str], nicknames: Collection[str]) -> str:
     if len(texts) == 1:
         known = f'one of {", ".join(nicknames)}'
         if texts[0] == '@reboot':
-            return f'names no time: nothing is ever rebooted here; allowed are five fields or {known}'
+            return (
+                f'names no time: pyramid_cron does not know when a machine starts; allowed are five fields or {known}'
+            )
         return f'has one field; allowed are five (minute, hour, day of month, month, day of week) or {known}'
     if not texts:
         return f'has no fields; it takes {FIVE}'

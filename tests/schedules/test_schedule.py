@@ -324,7 +324,7 @@ def test_a_nickname_stands_for_a_line(nickname, line):
     ('line', 'why'),
     [
         ('', 'has no fields'),
-        ('@reboot', 'nothing is ever rebooted'),
+        ('@reboot', 'does not know when a machine starts'),
         ('@Daily', 'is written in lower case: @daily'),
         ('@fortnightly', 'one of @hourly, @daily'),
         ('@every 5m', 'has 2 fields'),
