@@ -55,7 +55,7 @@ NUMBERS = [
     ('sentry', 'at least 30 minutes and at most a week', (USUAL_RUNTIME, MOST_RUNTIME), (30, 7 * 1440)),
     ('sentry', 'due less than once a year', MOST_GAP, 366 * 1440),
     ('sentry', 'a name with more than 50 characters', LONGEST_SLUG, 50),
-    ('sentry', 'A process that ends waits at most two seconds', sentry_sdk.consts.DEFAULT_OPTIONS['shutdown_timeout'], 2),
+    ('sentry', 'that ends waits at most two seconds', sentry_sdk.consts.DEFAULT_OPTIONS['shutdown_timeout'], 2),
     ('healthchecks', 'At most 100 pings wait', MOST_WAITING, 100),
     ('queues', 'begins three times at most', MOST_ATTEMPTS_OF_LOST, 3),
     ('queues', 'try again every ten seconds', RETRY_DELAY, 10),
