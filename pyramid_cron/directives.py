@@ -111,8 +111,8 @@ def add_cron_task(
         for a task that is never enqueued.
     :param was: with ``cron.store``, a former name of the task, or a list of them: the task takes over row, pause and
         history of that name. See :ref:`renamed`.
-    :param tolerate: how many runs in a row may fail before health, page and answer turn red; a run has failed when it
-        has used up its attempts. See :doc:`alarms`.
+    :param tolerate: how many runs in a row may fail before a failure is an alarm; a run has failed when it has used up
+        its attempts. See :doc:`alarms`.
     :param expect: how long a run takes at most, in seconds or as a :class:`~datetime.timedelta`. A longer one is slow,
         one of twice that is stuck. If it is left out, a run is stuck after twice the longest of its last 30 good runs.
     :raises pyramid.exceptions.ConfigurationError: for a name that does not resolve, a class, and a callable that does

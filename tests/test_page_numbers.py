@@ -50,7 +50,7 @@ NUMBERS = [
     ('status', 'a strip of the last 30 runs', STRIP, 30),
     ('status', 'its next ten runs', NEXT_RUNS, 10),
     ('status', 'no tick came for some time within the last day', RECENT, timedelta(days=1)),
-    ('statusview', 'The least is 10, the most 3600.', (REFRESH[0], REFRESH[-1]), (10, 3600)),
+    ('statusview', 'The value is from 10 to 3600.', (REFRESH[0], REFRESH[-1]), (10, 3600)),
     ('taskspage', 'the last 30 runs of each task', STRIP, 30),
     ('sentry', 'at least 30 minutes and at most a week', (USUAL_RUNTIME, MOST_RUNTIME), (30, 7 * 1440)),
     ('sentry', 'due less than once a year', MOST_GAP, 366 * 1440),
