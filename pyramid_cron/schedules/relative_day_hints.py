@@ -43,8 +43,8 @@ def for_relative_day(field: Field, element: str) -> str | None:
     if match := re.fullmatch(UNTIL_LAST, element):
         return f'write {match[1]}-31'
     if match := re.fullmatch(BEFORE_LAST, element):
-        days = f'{28 - int(match[1])}-{31 - int(match[1])}'
-        return f'let the task run on the days {days}, and check in the task how many days of the month are left'
+        possible = f'{28 - int(match[1])}-{31 - int(match[1])}'
+        return f'let the task run on the days {possible}, and check in the task how many days of the month are left'
     if match := re.fullmatch(NTH_OF_RANGE, element):
         first, last = _number(match[1]), _number(match[2])
         days = range(first, last + (1 if first <= last else 8))
