@@ -120,8 +120,8 @@ def pytest_addoption(parser):
     parser.addoption(
         '--thorough',
         action='store_true',
-        help='compare with cronsim in all zones of the list, repeat all tests of the store on PostgreSQL, '
-        'and draw more examples',
+        help='run the slow tests as well, compare with cronsim in all zones of the list, repeat all tests of the store '
+        'on PostgreSQL, and draw more examples',
     )
     parser.addoption(
         '--mariadb',
@@ -137,8 +137,13 @@ def pytest_configure(config):
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items):
-    """Put what pytest-randomly has shuffled back into the order in which a document is read."""
+def pytest_collection_modifyitems(config, items):
+    """Leave out the slow tests, and put the examples of a document back into the order in which they are read."""
+    # one that is named by itself runs
+    if not config.getoption('thorough') and not any('::' in argument for argument in config.args):
+        slow = [item for item in items if item.get_closest_marker('slow')]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker('slow')]
     examples = [item for item in items if hasattr(item, 'example')]
     examples.sort(key=lambda item: (item.path, item.example.region.start))
     items[:] = [item for item in items if not hasattr(item, 'example')] + examples

@@ -111,6 +111,7 @@ def attempts(row):
 SEQUENCES = rows('alarms', 'Failures')
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 @pytest.mark.parametrize('row', SEQUENCES, ids=lambda row: f'{options_of(row)}: {row[1]}')
 def test_answers_health_and_events_are_those_of_the_table(servers, row, caplog):
@@ -199,6 +200,7 @@ def test_there_are_sequences_for_both():
     assert (len(SEQUENCES) >= 12, len(WITHOUT_STORE) >= 2) == (True, True)
 
 
+@pytest.mark.slow
 def test_a_recovery_is_one_event_over_eight_processes(servers, url):
     command = [sys.executable, '-m', 'tests.support.recovering', url]
     pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE, 'text': True, 'cwd': Path(__file__).parent.parent}
@@ -252,6 +254,7 @@ def test_each_missed_minute_counts_unless_a_run_catches_up(servers, catch_up, fa
     assert servers.row()['failed_runs'] == runs
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 @pytest.mark.parametrize(('outcome', 'alarm', 'runs'), [('ok', False, 0), ('fails', True, 1)])
 def test_a_lost_run_that_is_repeated_is_no_alarm_until_it_fails(servers, warnings, outcome, alarm, runs):

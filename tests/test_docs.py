@@ -175,6 +175,7 @@ MEANT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('name', 'title'), [('schedules', 'What can be written'), ('quickstart', 'Ten common schedules')]
 )
@@ -405,6 +406,7 @@ SCHEMES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('scheme', SCHEMES)
 def test_what_replaces_the_schedules_of_others_is_due_as_theirs_are(scheme):
     table, expected = rows('migrating', f'From {scheme}'), SCHEMES[scheme]

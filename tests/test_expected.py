@@ -97,6 +97,7 @@ def hold(servers, seconds, **values):
     servers.change(started_at=time.time() - seconds, **values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('options', 'good', 'seconds', 'stuck'),
     [

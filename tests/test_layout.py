@@ -24,6 +24,7 @@ def file_of_tests(module):
     return TESTS / module.parent / f'test_{module.stem.strip("_")}.py'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('module', MODULES, ids=str)
 def test_each_module_has_its_test_file(module):
     if module.name == '__init__.py' and not has_code(module):

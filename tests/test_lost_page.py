@@ -57,6 +57,7 @@ def night(tmp_path):
     night.engine.dispose()
 
 
+@pytest.mark.slow
 def test_a_run_whose_messages_are_lost_is_as_the_table_has_it(night):
     page = (Path(__file__).parents[1] / 'docs' / 'lost.rst').read_text()
     # in minutes of the table, which begins at 02:00

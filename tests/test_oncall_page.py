@@ -157,6 +157,7 @@ def test_the_questions_and_commands_are_those_of_the_help():
         assert re.fullmatch(words, written)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('command', 'lines'), blocks())
 def test_the_command_prints_what_the_page_shows(command, lines, pcron):
     printed = without_lengths(pcron(command))
@@ -173,6 +174,7 @@ def test_each_answer_has_a_row_in_the_table():
         assert [word for word in words if answer.startswith(word)], line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('path', 'texts'),
     [

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 # a clock that changed twice a year by an hour, one that changed by half an hour, and one that jumped by hours
 THREE = ['Europe/Moscow', 'America/Caracas', 'Antarctica/Casey']
 OTHERS = [
@@ -28,6 +30,7 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize('zone', THREE + OTHERS if metafunc.config.getoption('thorough') else THREE)
 
 
+@pytest.mark.slow
 def test_schedules_agree_with_cronsim_around_transitions(zone):
     done = subprocess.run([sys.executable, PROGRAM, zone], check=True, stdout=subprocess.PIPE, text=True)
     *differences, explained = done.stdout.splitlines()

@@ -240,6 +240,7 @@ def test_the_end_of_a_text_is_cut_at_a_character(text, limit, end):
     assert len(end.encode()) <= limit
 
 
+@pytest.mark.slow
 def test_the_end_of_it_is_kept(log):
     with kept_in(log):
         for number in range(10_000):
@@ -402,6 +403,7 @@ print(json.dumps([line.partition(' ')[2] for line in log.text().splitlines()]))
 """
 
 
+@pytest.mark.slow
 def test_the_logging_of_the_application_is_as_without_it():
     ran = subprocess.run([sys.executable, '-c', SCRIPT], check=True, capture_output=True, text=True)
     assert json.loads(ran.stdout) == [

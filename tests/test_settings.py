@@ -222,6 +222,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('key', 'value', 'why'),
     [(key, value, why) for key, lines in BAD.items() for values, why in lines for value in values],
@@ -236,6 +237,7 @@ def test_a_bad_value_is_an_error_that_names_the_setting(key, value, why):
     assert why in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('key', BAD)
 def test_a_bad_value_keeps_an_application_from_starting(key):
     (value, *_), _ = BAD[key][0]

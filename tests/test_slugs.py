@@ -36,6 +36,7 @@ def test_what_a_slug_cannot_hold_makes_digits_of_the_whole_name(name, slug):
     assert found != slug_of(f'{name}.', 50)
 
 
+@pytest.mark.slow
 @given(st.text(min_size=1, max_size=300), st.sampled_from([50, 100]))
 def test_each_name_has_a_slug(name, longest):
     assert check_slug(slug_of(name, longest), longest)

@@ -103,6 +103,7 @@ if sys.version_info >= (3, 11):
     EXCEPTIONS |= {'in groups': grouped, 'in a note': noted}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', EXCEPTIONS)
 @pytest.mark.parametrize('written', [str, json.dumps, lambda shown: ' '.join(shown.split())])
 def test_no_parameter_is_left_in_a_traceback(kind, written):
@@ -178,6 +179,7 @@ def test_values_in_the_words_of_drivers_are_left_out(shown, left):
     assert leave_out_parameters(left) == left
 
 
+@pytest.mark.slow
 def test_a_long_text_takes_no_long_time():
     words = 'LINE 1: ', 'DETAIL: ', "Duplicate entry '", 'invalid input syntax for type ', ' \n'
     texts = [

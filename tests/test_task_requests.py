@@ -182,6 +182,7 @@ def test_what_a_tween_sets_up_reaches_each_task(site, run):
     assert site.rows() == ['set up', 'a', 'set up', 'c']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('veto', [{}, VETO, {'tm.commit_veto': lambda request, response: False}])
 @pytest.mark.parametrize('view', [False, True], ids=['raised', 'exception view'])
 def test_a_failed_task_is_rolled_back_by_itself(site, run, veto, view):
@@ -611,6 +612,7 @@ def through_the_application(server):
     return server
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_joined_run_is_recorded_in_its_own_transaction(servers, stored):
     def body(system):

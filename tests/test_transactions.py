@@ -245,6 +245,7 @@ FAILURES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('failure', FAILURES)
 @pytest.mark.parametrize('retry', [{}, RETRY], ids=['once', 'retry'])
 @pytest.mark.parametrize('veto', [{}, VETO], ids=['no veto', 'veto'])
@@ -445,6 +446,7 @@ def test_beginning_again_is_up_to_the_manager(make_app, database, kind):
         assert database.rows() == ['after', 'next']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('veto', [{}, VETO], ids=['no veto', 'veto'])
 @pytest.mark.parametrize('exc', [SystemExit, KeyboardInterrupt])
 def test_an_exit_passes_through_and_leaves_nothing_open(make_app, database, exc, veto):
@@ -500,6 +502,7 @@ def test_a_task_that_raises_stop_iteration_has_failed(make_app, database):
 
 
 # the subscriber registers it in the first transaction, then one begins for each of three tasks and one at the end
+@pytest.mark.slow
 @pytest.mark.parametrize('retry', [{}, RETRY], ids=['once', 'retry'])
 @pytest.mark.parametrize('broken', [2, 3, 4])
 def test_a_transaction_that_cannot_begin_fails_one_task(make_app, database, broken, retry):
@@ -1255,6 +1258,7 @@ print(response.status_int, sorted({'transaction', 'pyramid_tm', 'sqlalchemy'} & 
 """
 
 
+@pytest.mark.slow
 def test_without_pyramid_tm_the_transaction_package_is_not_imported(tmp_path):
     done = subprocess.run(
         [sys.executable, '-c', WITHOUT_PYRAMID_TM], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60

@@ -165,6 +165,7 @@ BROWSERS += [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('case', [*HOSTS, *PROXIES, *BROWSERS])
 def test_headers_only_close_access(case, caplog):
     run_case(case, caplog)

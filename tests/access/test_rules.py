@@ -274,6 +274,7 @@ TABLE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('case', TABLE)
 def test_tasks_run_only_for_allowed_requests(case, caplog):
     run_case(case, caplog)

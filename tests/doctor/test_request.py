@@ -86,6 +86,7 @@ def test_no_server_is_an_error(server):
             send(address_of(server, port=unused.getsockname()[1]), from_low_port=True)
 
 
+@pytest.mark.slow
 def test_a_certificate_is_verified(tmp_path, monkeypatch):
     if shutil.which('openssl') is None:
         lacking('openssl is not installed')

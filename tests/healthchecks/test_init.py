@@ -71,6 +71,7 @@ def test_a_bad_setting_is_an_error_at_start_up(settings, message):
     assert 'SECRET' not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_package_alone_does_not_import_it():
     program = (
         'import sys, pyramid_cron; print([name for name in sys.modules if "healthchecks" in name or "sentry" in name])'

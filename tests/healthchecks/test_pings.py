@@ -184,6 +184,7 @@ def test_a_tick_pings_its_tasks(service):
     assert service.received[5][1] == 'skipped: no new file'
 
 
+@pytest.mark.slow
 def test_a_tick_does_not_wait_for_a_host_that_hangs(service):
     service.released.clear()
     registry = application(service, print, **{'cron.healthchecks_timeout': '600'})

@@ -166,6 +166,7 @@ def test_a_forked_process_sends_its_own_pings_alone(service):
     assert service.paths == ['/own']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('answers', [True, False])
 def test_a_process_ends_when_its_ping_is_received_or_given_up(service, answers):
     if not answers:

@@ -141,6 +141,7 @@ def section(text, heading):
     return [' '.join(line.split()) for line in text.partition(f'\n{heading}\n')[2].splitlines()]
 
 
+@pytest.mark.slow
 def test_nothing_is_wrong_anywhere(shop):
     assert shop.health().text.startswith('ok, last tick 30 s ago')
     assert shop.notices() == []
@@ -151,6 +152,7 @@ def test_nothing_is_wrong_anywhere(shop):
     assert examine(shop.registry).problems == []
 
 
+@pytest.mark.slow
 def test_a_failure_stays_while_the_next_run_goes_on(shop):
     ten_minutes = NOW - timedelta(minutes=10)
     failed = {'last_outcome': 'failed', 'last_outcome_for': TICK - timedelta(minutes=10), 'last_finished': ten_minutes}
@@ -178,6 +180,7 @@ def test_a_failure_stays_while_the_next_run_goes_on(shop):
     assert re.search('<td>failed [^<]*01:50; 0.200 s; Timeout; running [^<]*</td>', shop.toolbar())
 
 
+@pytest.mark.slow
 def test_a_week_is_not_too_long_for_a_miss(shop):
     monday = TICK - timedelta(days=2)
     shop.change('weekly', last_outcome='missed', last_outcome_for=monday, last_finished=monday - timedelta(days=7))
@@ -194,6 +197,7 @@ def test_a_week_is_not_too_long_for_a_miss(shop):
     assert '<td>missed ' in shop.toolbar()
 
 
+@pytest.mark.slow
 def test_a_run_of_two_hours_is_stuck_everywhere(shop):
     began = NOW - timedelta(hours=2)
     shop.change('hourly', **in_progress(began))
@@ -223,6 +227,7 @@ def test_a_run_of_two_hours_is_stuck_everywhere(shop):
 MOMENT = timedelta(milliseconds=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('more', 'silent'), [(-MOMENT, False), (MOMENT, True)])
 def test_silence_begins_everywhere_at_the_same_instant(shop, more, silent):
     shop.now = TICK + LONGEST_SILENCE + more
@@ -237,6 +242,7 @@ def test_silence_begins_everywhere_at_the_same_instant(shop, more, silent):
     assert ('No tick since 02:00' in shop.toolbar()) is silent
 
 
+@pytest.mark.slow
 def test_a_first_tick_is_waited_for_everywhere(shop):
     shop.execute(delete(ticks))
     assert shop.health().text == 'fail: no tick has come yet'
@@ -247,6 +253,7 @@ def test_a_first_tick_is_waited_for_everywhere(shop):
     assert 'No tick has come yet' in shop.toolbar()
 
 
+@pytest.mark.slow
 def test_an_empty_history_changes_nothing_but_the_history(shop):
     shop.change('hourly', last_outcome='failed', last_error='Timeout', failures_in_a_row=1)
     shop.change('weekly', last_outcome='missed', last_outcome_for=TICK - timedelta(days=2))
@@ -282,6 +289,7 @@ def test_an_empty_history_changes_nothing_but_the_history(shop):
     assert shop.pcron('history').startswith('Nothing that matches is recorded.')
 
 
+@pytest.mark.slow
 def test_minutes_of_the_future_are_faults_everywhere(shop):
     shop.now = TICK - timedelta(hours=1)
     shop.change('hourly', last_minute=TICK)
@@ -302,6 +310,7 @@ def test_minutes_of_the_future_are_faults_everywhere(shop):
     assert tick.capitalize() in shop.toolbar().replace('&#x27;', "'")
 
 
+@pytest.mark.slow
 def test_a_task_is_overdue_everywhere_while_no_tick_comes(shop):
     shop.now = NOW + timedelta(hours=3)
     shop.change('hourly', last_minute=TICK, next_due=TICK + timedelta(hours=1))

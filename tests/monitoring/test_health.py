@@ -195,6 +195,7 @@ def test_minutes_skipped_by_a_pause_are_no_fault(servers, pair, health):
     assert health().ok
 
 
+@pytest.mark.slow
 def test_a_task_that_was_never_due_is_no_fault(pair, health):
     pair.add('yearly', min=0, hour=0, day=1, month=1).tick(0)
     assert health().ok

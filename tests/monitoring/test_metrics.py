@@ -170,6 +170,7 @@ print(app.get('/cron/health', expect_errors=True).status_int)
 """
 
 
+@pytest.mark.slow
 def test_without_prometheus_client_the_answer_is_501(tmp_path):
     command = [sys.executable, '-c', WITHOUT, f'sqlite:///{tmp_path}/cron.sqlite']
     ended = subprocess.run(command, capture_output=True, text=True)

@@ -100,6 +100,7 @@ def test_a_database_without_tables_is_503(make_app, postgresql):
     assert answer.json['status'] == 'fail'
 
 
+@pytest.mark.slow
 @routes
 @pytest.mark.parametrize(('method', 'status'), [('GET', 200), ('HEAD', 200), ('POST', 405), ('PUT', 405)])
 def test_methods_are_those_of_reading(make_app, path, method, status):
@@ -139,6 +140,7 @@ def send(app, path, peer='192.0.2.1', secret=None, **headers):
     return app.get(path, headers=headers, extra_environ={'REMOTE_ADDR': peer}, status='*').status_int
 
 
+@pytest.mark.slow
 @routes
 @pytest.mark.parametrize('secret', [{}, {'cron.secret': SECRET}], ids=['addresses', 'secret'])
 def test_the_secret_of_a_monitor_only_reads(make_app, path, secret):

@@ -370,6 +370,7 @@ def own_class(broker, redis_server):
     app.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('order', ['before', 'after'])
 def test_a_class_of_the_application_does_not_wrap_a_run(made, own_class, order):
     seen, ended = [], Event()
@@ -549,6 +550,7 @@ def test_a_queue_takes_a_celery_application_itself(made, broker):
     assert len(messages(broker, 'slow')) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('options', 'limits'),
     [

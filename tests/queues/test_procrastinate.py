@@ -140,6 +140,7 @@ def test_without_the_job_there_is_no_claim(made, rows, postgresql, caplog):
     assert [task.outcome for task in tick(app.registry, minute).tasks] == ['queued']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'old',
     ['TABLE procrastinate_jobs', 'TYPE procrastinate_job_to_defer_v1', 'FUNCTION procrastinate_defer_jobs_v1'],
@@ -199,6 +200,7 @@ def test_a_job_waits_for_an_unavailable_store(made, rows, conninfo):
     assert [row[3:] for row in rows(JOBS)] == [('todo', 1)]
 
 
+@pytest.mark.slow
 def test_a_job_is_given_up_in_the_end(made, rows, conninfo):
     app = made()
     tick(app.registry, current_minute())
@@ -216,6 +218,7 @@ def test_it_needs_a_store_in_postgresql(configure, tmp_path, settings):
         config.commit()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('name', 'driver'), [('postgresql', 'psycopg2'), ('cockroachdb', 'psycopg')])
 def test_it_needs_postgresql_and_psycopg(configure, name, driver):
     config = configure(store='postgresql+psycopg://')

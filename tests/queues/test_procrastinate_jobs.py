@@ -77,6 +77,7 @@ def become(waiting, status):
     waiting.execute(f"UPDATE procrastinate_jobs SET status = '{status}'")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('status', 'reason'),
     [
@@ -93,6 +94,7 @@ def test_a_job_that_waits_or_was_cancelled_is_not_written_again(waiting, status,
     assert waiting.history() == [('queued', reason)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('status', 'reason'),
     [

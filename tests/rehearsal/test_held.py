@@ -44,6 +44,7 @@ def tasks_for(site):
     return TASKS if site.engine.dialect.name in ('sqlite', 'postgresql') else OF_CONTROL
 
 
+@pytest.mark.slow
 @DATABASES
 @pytest.mark.parametrize('by', ['pyramid_tm', 'session'])
 def test_no_task_changes_the_database(make_site, by):

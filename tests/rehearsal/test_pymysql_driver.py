@@ -113,6 +113,7 @@ def test_a_transaction_from_before_is_refused(connection):
     connection.rollback()
 
 
+@pytest.mark.slow
 def test_a_connection_that_is_opened_later_is_held_back(site, other):
     url = site.engine.url
     with REHEARSAL.going_on(Findings()):

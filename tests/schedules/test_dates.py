@@ -70,11 +70,13 @@ def runs(line):
     return [run.replace(tzinfo=None) for run in takewhile(lambda run: run < end, Schedule.from_line(line).runs(after))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('line', BOTH_KNOW)
 def test_runs_are_those_of_cronsim_and_croniter(line):
     assert runs(line) == of_cronsim(line) == of_croniter(line) != []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('day', range(8))
 def test_a_last_day_of_the_week_is_written_the_other_way_for_croniter(day):
     line = f'0 2 * * {day}L'
@@ -82,6 +84,7 @@ def test_a_last_day_of_the_week_is_written_the_other_way_for_croniter(day):
     assert len(runs(line)) == MONTHS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('line', CRONSIM_KNOWS)
 def test_runs_are_those_of_cronsim(line):
     assert runs(line) == of_cronsim(line) != []

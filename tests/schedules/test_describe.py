@@ -217,6 +217,7 @@ def agree(schedule, wall):
     assert matches(run), (words, run)
 
 
+@pytest.mark.slow
 @given(LINES | RELATIVE_LINES, WALLS)
 def test_the_words_for_a_line_mean_the_same(fields, wall):
     try:
@@ -226,6 +227,7 @@ def test_the_words_for_a_line_mean_the_same(fields, wall):
     agree(schedule, wall)
 
 
+@pytest.mark.slow
 @given(st.sampled_from(['last', 'last-weekday', '1,last', '15']), st.sampled_from(['*', '3-5']), st.data(), WALLS)
 def test_the_words_for_relative_days_mean_the_same(day, month, data, wall):
     names = ('mon', 'tue', 'wed', 'thu', 'fri')

@@ -1,6 +1,7 @@
 import sys
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,6 +48,7 @@ def index_of(schedules):
     return index
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(fields, minutes), max_size=20), st.lists(minutes, max_size=5))
 def test_it_agrees_with_a_loop_over_five_sets(drawn, others):
     # each schedule is made to match its own minute, so that there is something to find
@@ -102,6 +104,7 @@ def test_dates_that_are_added_on_the_same_day_are_found():
     assert found(index, NOW) == [0, 1]
 
 
+@pytest.mark.slow
 def test_items_that_are_not_due_cost_nothing():
     due = [Schedule.from_line('8 9 * * *')] * 10
     others = [

@@ -64,6 +64,7 @@ def test_an_abbreviation_is_refused_with_a_likely_place(value, place):
         parse_zone(value)
 
 
+@pytest.mark.slow
 def test_each_place_uses_its_abbreviation():
     for abbreviation, place in PLACES.items():
         assert abbreviation in {ZoneInfo(place).tzname(datetime(2026, month, 1)) for month in (1, 7)}

@@ -563,6 +563,7 @@ def starts(draw):
     return instant.astimezone(zone)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(lines, starts())
 @example('30 2 * * *', datetime(2026, 3, 28, 12, tzinfo=BERLIN))

@@ -51,6 +51,7 @@ def example(kind):
     return textwrap.dedent(re.search(rf'\.\. code-block:: {kind}\n(?:    :.*\n)*\n((?:    .*\n|\n)+)', page)[1]).strip()
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_the_command_prints(pcron, tmp_path, write_module):
     module, path = write_module(example('python')), tmp_path / 'shop.ini'
     path.write_text(f'{example("ini").replace("call:shop:", f"call:{module}:")}\ncron.keep_history = 100000\n')
@@ -80,6 +81,7 @@ def hold(store, run_id):
         connection.execute(update(tasks).values(**held))
 
 
+@pytest.mark.slow
 def test_past_minutes_are_run_the_oldest_first(pcron, ini, stored):
     path = ini(EACH_TEN, settings=stored)
     pcron(*with_ini(TICK, path))
@@ -171,6 +173,7 @@ def test_what_is_left_to_the_ticks_did_not_run(pcron, ini, stored):
     assert (status, out.partition(': ')[2]) == (1, '1 older than the history and left alone (--again runs them)\n')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('words', 'problem'),
     [
@@ -312,6 +315,7 @@ class EndedCommand(FixedCommand):
         self.shutdown.wait = wait
 
 
+@pytest.mark.slow
 def test_a_task_that_is_busy_is_waited_for(pcron, ini, stored, store):
     path = ini(EACH_TEN, settings=stored)
     pcron(*with_ini(TICK, path))
@@ -340,6 +344,7 @@ class Typed(io.StringIO):
         return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('typed', 'more', 'runs'),
     [('y\n', (), True), ('Yes\n', (), True), ('\n', (), False), ('', (), False), ('', ('--yes',), True)],

@@ -103,6 +103,7 @@ def test_an_error_has_no_control_characters(ini, capsys):
 NAMES = ("plain, min=0, name='shop.expire_all'", "plain, min=0, name='shop.mail', was='shop.send'")
 
 
+@pytest.mark.slow
 def test_a_part_of_a_name_is_enough(pcron, ini, night):
     path = ini(*NAMES, settings=night.settings)
     night.task('shop.mail')
@@ -148,6 +149,7 @@ def test_a_name_in_the_store_alone_is_a_name(pcron, ini, night):
     )
 
 
+@pytest.mark.slow
 def test_a_name_in_the_history_alone_is_a_name(pcron, ini, night):
     path = ini(*NAMES, settings=night.settings)
     night.run('mail', NOW, NOW)

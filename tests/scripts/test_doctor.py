@@ -90,6 +90,7 @@ def test_the_address_is_that_of_the_server(run, settings, words, address):
     assert requests(out)[0]['text'] == f'nothing listens at {address}'
 
 
+@pytest.mark.slow
 def test_the_session_is_checked_with_a_request_of_the_application(run, ini, pcron, tmp_path):
     settings = f'cron.store = sqlite:///{tmp_path}/cron.sqlite\ncron.session = dbsession\n'
     pcron('store', 'upgrade', ini("plain, min='*', name='plain'", settings=settings))

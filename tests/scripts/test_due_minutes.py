@@ -197,6 +197,7 @@ def fill(engine, minutes, app, **values):
         connection.execute(update(tasks).values(first_seen=FIRST - timedelta(days=1)))
 
 
+@pytest.mark.slow
 def test_the_status_is_0_only_if_all_was_committed_once(ini, stored, pcron, engine_of_app):
     path = ini(EACH_TEN, settings=f'{stored}\ncron.app = shop')
     pcron('tick', path, '--at', '00:00')
@@ -232,6 +233,7 @@ def test_a_task_that_is_not_registered_any_more(ini, stored, pcron, engine_of_ap
     assert (status, err) == (1, 'pcron: nothing is known of other: no tick has come that knew it\n')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('arguments', 'problem'),
     [

@@ -340,6 +340,7 @@ def test_a_gap_begins_after_two_minutes(shop):
     assert shop.history().splitlines()[-1] == '00:06     no tick since 00:06 (60 s); nothing was due then'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('since', 'first'),
     [
@@ -355,6 +356,7 @@ def test_history_since_a_time_leaves_out_older_runs(night, since, first):
     assert night.history(f"--since '{since}'").splitlines()[1][:8] == first
 
 
+@pytest.mark.slow
 def test_a_run_that_was_in_progress_at_that_time_is_shown(shop):
     shop.run('invoices', '23 21:00:00', finished=at('23 22:29:59'), seconds=5399)
     shop.run('invoices', '23 22:50:00', finished=at('23 22:59:00'), seconds=540)
@@ -737,6 +739,7 @@ def test_what_people_did_is_in_the_json(acted):
     }
 
 
+@pytest.mark.slow
 def test_what_people_did_is_no_last_run(acted):
     assert 'by hand' not in acted.pcron('show invoices')[1].partition('last runs')[2]
 

@@ -134,6 +134,7 @@ def test_wide_characters_are_aligned_and_fit(pcron, ini, columns):
         assert line[begin:] in ('0 2 * * *', *(f'{number} 9 * * *' for number in range(4)))
 
 
+@pytest.mark.slow
 def test_five_hundred_names_with_one_beginning_can_be_typed(pcron, ini):
     hundreds = [
         f"plain, min={number % 60}, hour={number // 60}, name='shop.reports.daily.customer_{number}.export_all'"

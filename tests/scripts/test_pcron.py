@@ -151,6 +151,7 @@ def test_without_argcomplete_the_command_is_the_same(ini, capsys, monkeypatch):
     assert 'purge' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_shell_gets_completions(tmp_path):
     line = 'pcron hi'
     answer = tmp_path / 'answer'
@@ -247,6 +248,7 @@ AWAY = 'cron.store = postgresql+psycopg://nobody:secret@127.0.0.1:1/none'
 REFUSED = 'the store is not available: connection failed: '
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'words',
     [

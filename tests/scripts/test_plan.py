@@ -249,6 +249,7 @@ def test_a_first_deploy_creates_the_tables(pcron, write, tmp_path):
     assert not (tmp_path / 'cron.sqlite').exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('creates', [True, False])
 def test_older_tables_are_stated(pcron, write, deployed, engine_of_store, creates):
     deployed(INVOICES)

@@ -424,6 +424,7 @@ def stored(tmp_path):
     return f'cron.timezone = UTC\ncron.store = sqlite:///{tmp_path}/cron.sqlite'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('words', 'status'), [([], 0), (['--at', 'now'], 1)], ids=['by cron', 'by hand'])
 def test_a_tick_by_hand_has_to_run_what_is_due(pcron, ini, stored, words, status):
     """Cron would send a mail for each minute that another server has run."""

@@ -44,6 +44,7 @@ def test_the_last_due_minute_is_shown_with_what_became_of_it(night, show):
     assert show('shop.purge')['last due'] == 'Thu 2026-12-24 00:00: ok in 3.0 s, process 4711 on web1'
 
 
+@pytest.mark.slow
 def test_what_else_is_known_now_belongs_to_that_minute(night, show):
     night.tick()
     failed = {'last_outcome': 'failed', 'last_outcome_for': at('23 23:00'), 'last_finished': at('23 23:00:05')}

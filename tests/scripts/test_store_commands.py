@@ -111,6 +111,7 @@ def test_a_pause_without_end_lasts_until_resumed(ticked):
     assert list(ticked.store().paused()) == ['fail']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('until', 'shown'),
     [
@@ -140,6 +141,7 @@ def test_a_second_pause_shows_what_it_replaces(ticked):
     )
 
 
+@pytest.mark.slow
 def test_all_tasks_are_paused_and_resumed(ticked):
     user = getpass.getuser()
     ticked("pause purge --reason 'the disk is full'")
@@ -168,6 +170,7 @@ def test_all_tasks_are_paused_and_resumed(ticked):
     assert ticked('resume --all') == (0, 'there was no pause of all tasks\n', '')
 
 
+@pytest.mark.slow
 def test_all_tasks_can_be_paused_before_the_first_tick(run):
     assert run("pause --all --reason 'not yet'")[:2] == (
         0,
@@ -180,6 +183,7 @@ def test_all_tasks_can_be_paused_before_the_first_tick(run):
     assert 'paused   fail, 0.000 s: paused with all tasks by' in run('tick')[1]
 
 
+@pytest.mark.slow
 def test_every_list_shows_that_all_tasks_are_paused(ticked):
     user = getpass.getuser()
     ticked("pause fail --reason 'it fails' --until '2099-01-01 00:00'")
@@ -212,6 +216,7 @@ def test_every_list_shows_that_all_tasks_are_paused(ticked):
     assert json.loads(ticked('history --json')[1])['all_paused'] == pause
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('line', 'message'),
     [
@@ -277,6 +282,7 @@ def test_a_task_that_is_gone_can_be_resumed(ticked, tmp_path):
     assert ticked('resume gone') == (0, 'gone is resumed\n', '')
 
 
+@pytest.mark.slow
 def test_a_task_that_is_gone_is_listed_until_forgotten(ticked, monkeypatch):
     ticked("pause purge --reason 'the disk is full'")
     begin = ticked.store().database.engine.begin
@@ -325,6 +331,7 @@ def test_an_account_without_a_name_has_none(monkeypatch):
 # lists
 
 
+@pytest.mark.slow
 def test_every_list_shows_what_is_paused(ticked):
     ticked("pause purge --until '2100-01-01 15:00' --reason why")
     ticked("pause fail --reason 'it fails'")
@@ -415,6 +422,7 @@ def test_show_explains_a_task(ticked):
     ]
 
 
+@pytest.mark.slow
 def test_show_has_the_newest_of_the_last_runs_first(ticked):
     for minutes in range(1, 5):
         ticked('tick', now=NOW + timedelta(minutes=minutes))
@@ -466,6 +474,7 @@ def test_show_has_skipped_running_and_lost_runs(ticked):
     assert re.fullmatch(r'  last runs  .*, lost: process 7 on web1', ticked('show fail')[1].splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_show_has_the_newest_miss_before_older_runs(ticked):
     newest = {'id': 'newest', 'app': 'shop', 'task': 'fail', 'scheduled_for': NOW.replace(second=0) + timedelta(days=2)}
     newest |= {'attempt': 0, 'trigger': 'none', 'outcome': 'missed', 'not_good': 'missed'}
@@ -585,6 +594,7 @@ def hold(ticked, **values):
     return f'shop:fail@{minute:%Y-%m-%dT%H:%MZ}'
 
 
+@pytest.mark.slow
 def test_a_run_in_progress_is_to_stop(ticked):
     hold(ticked)
     within = 'its process sees this within 30 s; the run ends when the task next calls stopping()'

@@ -141,6 +141,7 @@ def test_its_sql_can_be_piped_into_a_shell(upgrade, store, tmp_path):
     assert content(path) == content(store)
 
 
+@pytest.mark.slow
 def test_an_interrupted_script_goes_on_from_where_it_ended(request, upgrade, store, tmp_path):
     make_old_file(store)
     shutil.copy(store, tmp_path / 'whole.sqlite')

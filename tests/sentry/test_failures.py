@@ -82,6 +82,7 @@ def test_a_failure_that_is_no_alarm_is_no_event(sentry):
     assert len(sentry.events) == 1
 
 
+@pytest.mark.slow
 def test_a_claim_that_fails_is_one_event(sentry, servers):
     server = servers.start(include=including).add()
     server.tick(0)
@@ -121,6 +122,7 @@ print(len(kept.events), [item['status'] for item in kept.check_ins])
 """
 
 
+@pytest.mark.slow
 def test_with_all_that_the_sdk_does_by_default_it_is_one_event():
     done = subprocess.run([sys.executable, '-c', PROGRAM], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "2 ['in_progress', 'error', 'in_progress', 'error']"

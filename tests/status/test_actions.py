@@ -141,6 +141,7 @@ def test_the_message_reports_a_process_that_does_not_start(make_page, store, sta
     assert '>failed<' in answer.partition('<h2 id="history">')[2]
 
 
+@pytest.mark.slow
 def test_the_message_reports_a_queue_that_is_away(make_page, store):
     queue = Queue()
     queue.broken = ConnectionError('no answer\nfrom amqp://shop:secret@queue.example')
@@ -268,6 +269,7 @@ def test_a_pause_without_an_end_lasts_until_resumed(make_page, store, now):
     assert 'shop.task was not paused.' in page.press_on(answer, 'resume')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('fields', 'message'),
     [
@@ -389,6 +391,7 @@ def test_a_past_minute_of_a_task_with_an_engine_is_enqueued(make_page, store):
     assert 'made good' in page.task()
 
 
+@pytest.mark.slow
 def test_a_past_minute_of_another_task_runs_in_a_process_of_its_own(make_page, store, start_processes):
     start_processes('echo pid 4711')
     page = make_page(recording([]), settings=store)
@@ -418,6 +421,7 @@ def test_minutes_that_were_missed_together_are_made_good_one_by_one(make_page, s
     assert ran == [first, second]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('minute', 'message'),
     [
@@ -437,6 +441,7 @@ def test_a_minute_that_has_no_button_does_not_run(night, minute, message):
     assert ran == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('field', 'value'), [('minute', 'soon'), ('minute', '0001-01-01T00:00+14:00'), ('loaded_at', 'x')]
 )
@@ -581,6 +586,7 @@ def test_a_second_pause_shows_what_it_replaces(make_page, store, now):
     assert now + timedelta(days=2) <= pause.until <= current_minute() + timedelta(days=2)
 
 
+@pytest.mark.slow
 def test_all_tasks_are_paused_and_resumed(make_page, store, now):
     def configure(config):
         add_task(config)
@@ -658,6 +664,7 @@ def test_all_tasks_are_paused_with_the_permission_and_the_token(make_page, store
     assert page.registry['cron_store'].paused() == {}
 
 
+@pytest.mark.slow
 def test_what_people_did_is_in_the_history_of_the_task(make_page, store, now):
     page = make_page(settings=store, policy=True, permission='read', write_permission='write')
     fill(page.registry, 1, now, most=3)

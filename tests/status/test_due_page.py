@@ -48,6 +48,7 @@ def no_tick(answer):
     return answer.text.partition('no tick</span>')[2].partition('</p>')[0]
 
 
+@pytest.mark.slow
 def test_minutes_without_a_tick_are_named(make_page, store, now):
     page = make_page(add_tasks, settings=store)
     fill(page.registry, 2, now - 10 * MINUTE)

@@ -72,6 +72,7 @@ def test_the_icon_is_a_file_of_the_page(page):
     assert 'max-age=31536000' in answer.headers['Cache-Control']
 
 
+@pytest.mark.slow
 def test_texts_in_other_scripts_have_their_own_direction(make_page):
     def configure(config):
         def f(system):

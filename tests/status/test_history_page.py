@@ -54,6 +54,7 @@ def test_entries_stand_below_their_days(shop):
     assert words(shop.get('/history?day=2026-11-23')) == ['Mon 2026-11-23', '02:00 ok']
 
 
+@pytest.mark.slow
 def test_the_pages_follow_each_other(shop):
     shop.record(*((DUE + number * MINUTE, {}) for number in range(250)))
     page, entries = shop.get('/history?day=2026-11-24&name=shop.task'), []
@@ -167,6 +168,7 @@ def test_a_search_that_has_not_come_to_the_end_goes_on(shop, monkeypatch):
     assert '>Older<' in answer
 
 
+@pytest.mark.slow
 def test_without_a_store_there_is_no_history(make_page):
     answer = make_page().get('/history')
     assert 'Runs are recorded only in a store: see the setting <code>cron.store</code>.' in answer
@@ -181,6 +183,7 @@ def test_a_store_that_is_empty_or_down_is_shown(make_page, store, tmp_path):
     assert 'The runs are not known' in answer
 
 
+@pytest.mark.slow
 def test_the_page_of_a_task_goes_on_in_the_history(shop):
     shop.record(*((DUE + number * MINUTE, {'outcome': 'failed'}) for number in range(60)))
     task = shop.task(faults=1)

@@ -49,6 +49,7 @@ def shown_facts(answer):
     return {name: value for name, _, value in (row.partition('</dd>')[0].partition('</dt><dd>') for row in rows)}
 
 
+@pytest.mark.slow
 def test_a_failed_run_shows_the_end_of_its_traceback_first(shop):
     shop.record((DUE, FAILED))
     answer = visit(shop, key())
@@ -232,6 +233,7 @@ def test_what_is_not_recorded_is_not_found(shop):
     assert 'The page of' not in by_hand
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'name', ['', 'shop', 'shop.task', key(app='other'), 'shop:shop.task@2026-02-30T02:00Z', 'shop:shop.task@x', '\0<b>']
 )

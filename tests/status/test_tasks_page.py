@@ -160,6 +160,7 @@ def silence(page, now, hours):
         connection.execute(update(tasks).where(tasks.c.task == 'shop.often').values(**values))
 
 
+@pytest.mark.slow
 def test_without_ticks_tasks_are_overdue_and_next_runs_in_doubt(make_page, store, now):
     page = make_page(add_tasks, settings=store)
     fill(page.registry, 2, now - timedelta(hours=3))
@@ -193,6 +194,7 @@ def names(answer):
     ]
 
 
+@pytest.mark.slow
 def test_tasks_are_found_by_state_and_name(make_page, store, now):
     page = make_page(add_many, settings=store)
     fill(page.registry, 1, now, most=2)
@@ -221,6 +223,7 @@ def test_tasks_are_found_by_state_and_name(make_page, store, now):
     assert sorted(names(nothing.click('Show all', index=0))[:3]) == three
 
 
+@pytest.mark.slow
 def test_headings_sort_and_keep_the_filter(make_page, store, now):
     page = make_page(add_many, settings=store)
     fill(page.registry, 1, now, most=2)

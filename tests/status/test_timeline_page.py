@@ -40,6 +40,7 @@ def shop(make_page, store):
     return page
 
 
+@pytest.mark.slow
 def test_a_page_has_a_night_or_a_day(shop):
     night = build_timeline_page(shop.registry, 'night', None, NOW, timezone.utc)
     assert (night.day, night.before, night.after) == (date(2024, 12, 3), date(2024, 12, 2), date(2024, 12, 4))
@@ -52,6 +53,7 @@ def test_a_page_has_a_night_or_a_day(shop):
     assert (past.is_present, past.picture.rows) == (False, [])
 
 
+@pytest.mark.slow
 def test_a_page_has_what_went_wrong_and_what_is_to_come(shop):
     page = build_timeline_page(shop.registry, 'night', None, NOW, timezone.utc)
     assert [(run.task, run.registered, run.kind, run.symbol, run.text) for run in page.wrong] == [
@@ -104,6 +106,7 @@ def test_the_page_shows_a_chosen_day(shop):
     assert '02:00 ok, ' in shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('query', ['', '?night=', '?day='])
 def test_without_a_day_the_present_is_shown(shop, query):
     # a link that other nights and days have
@@ -116,6 +119,7 @@ def test_a_text_that_is_no_day_is_an_error(shop):
     assert '&#39;soon&#39; is not a day such as 2026-12-24' in shop.get('/timeline?night=soon')
 
 
+@pytest.mark.slow
 def test_a_store_that_is_away_is_an_error(shop, tmp_path):
     shop.engine.dispose()
     (tmp_path / 'cron.sqlite').write_text('no database at all, but a text')
@@ -137,6 +141,7 @@ def test_a_day_without_a_run_has_no_picture(make_page):
     assert 'role="img"' not in shown
 
 
+@pytest.mark.slow
 def test_the_number_of_statements_does_not_grow_with_tasks(shop, make_page, tmp_path):
     def add(config):
         for number in range(60):

@@ -110,6 +110,7 @@ def test_an_unknown_time_zone_is_a_notice_on_each_page(make_page, path):
     assert zone_cookie(answer) == ''
 
 
+@pytest.mark.slow
 def test_all_times_are_in_the_time_zone_of_the_viewer(make_page, store, now):
     page = make_page(add_tasks, settings=store)
     fill(page.registry, 3, now)

@@ -97,6 +97,7 @@ def test_the_write_permission_may_be_the_other(make_page):
     assert 'ran: ok' in page.press('run', user='bob')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('policy', [False, True])
 def test_a_page_for_everybody_has_no_buttons(make_page, store, now, policy):
     ran = []
@@ -121,6 +122,7 @@ def test_everybody_has_buttons_where_the_page_allows_it(make_page):
     assert 'Run now' in make_page(policy=True, **FOR_EVERYBODY).task()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('loaded_at', ['', 'x', '1e18', '-1e18', '1e99', 'nan', 'inf', '-62135596801', '9' * 5000])
 def test_a_form_with_a_bad_time_is_refused(make_page, loaded_at):
     page = make_page()

@@ -69,6 +69,7 @@ def test_only_a_failure_can_be_acknowledged(servers, failed):
         failed.store.acknowledge(['task'], reason=' ')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('session', [None, 'dbsession'])
 def test_a_run_in_progress_that_may_have_joined_a_session_is_waited_for(servers, failed, session):
     servers.hold()
@@ -92,6 +93,7 @@ def test_a_failure_that_changes_meanwhile_is_not_acknowledged(servers, failed):
         failed.store.acknowledge(['task'], **KNOWN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('values', 'acknowledged'),
     [

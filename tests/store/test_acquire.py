@@ -41,6 +41,7 @@ def test_a_claimed_task_names_the_process_that_runs_it(servers):
     mine.release(TaskReport('task', 'ok'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('committed', [False, True])
 def test_a_claim_without_an_answer_is_made_again(servers, warnings, committed):
     first, second = (servers.start().add(min=0) for _ in range(2))

@@ -76,6 +76,7 @@ def read_history(store):
 READS = [Store.states, Store.snapshot, Store.paused, read_history]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('read', READS, ids=lambda read: read.__name__)
 def test_reading_during_an_outage_is_unavailable(server, read):
     server.tick(0)

@@ -65,6 +65,7 @@ def test_it_works_within_a_function_of_the_application(dropped):
     assert dropped(include_name=ours_too) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.each_server
 def test_tables_of_the_store_in_another_schema_are_left_alone(engine, dropped):
     if engine.dialect.name != 'postgresql':
@@ -89,6 +90,7 @@ def test_anything_but_these_tables_is_included(name, type_):
     assert include_name(name, type_, {'schema_name': None, 'table_name': 'mails'})
 
 
+@pytest.mark.slow
 def test_importing_it_imports_nothing_else():
     done = subprocess.run([sys.executable, '-c', LIGHT], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['pyramid_cron.store', 'pyramid_cron.store.alembic']"

@@ -71,6 +71,7 @@ def quiet():
     logging.disable(logging.NOTSET)
 
 
+@pytest.mark.slow
 def test_nothing_stays_claimed_after_a_fault(servers, watched, points, quiet):
     heartbeat, late = watched.claims.own.heartbeat, watched.claims._late
     # each point has the next of these, because all at each would take minutes

@@ -87,6 +87,7 @@ def test_old_entries_are_deleted_after_a_tick(servers):
     ]
 
 
+@pytest.mark.slow
 def test_a_renamed_task_keeps_its_entries(servers):
     servers.start().add('old').tick(0)
     insert_entries(servers, ('old', INSTANT), ('another', INSTANT))

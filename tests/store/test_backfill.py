@@ -66,6 +66,7 @@ def one(servers):
     return servers.start(catch_up='0', keep_history=KEPT).add(min='*/5')
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_missed_minute_is_made_good(servers, one):
     miss(servers, one, 5)
@@ -205,6 +206,7 @@ def test_a_failed_backfill_is_a_problem_where_there_was_none(servers):
     assert kinds(one) == []
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_what_is_to_be_repeated_is_not_after_it_was_made_good(servers):
     body = Fails(0)
@@ -271,6 +273,7 @@ def test_the_row_knows_what_the_history_does_not(servers, one):
     assert one.backfill(-5).reason == ALREADY_OK
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_backfill_has_the_last_success_by_schedule_and_does_not_move_it(servers):
     seen = []
@@ -304,6 +307,7 @@ def test_a_task_that_was_claimed_at_that_moment_may_be_free_now():
     assert why_not_past(task, None, INSTANT) == CLAIMED_MEANWHILE
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_two_backfills_at_once_run_a_minute_once(servers):
     begun, go_on = threading.Event(), threading.Event()
@@ -332,6 +336,7 @@ def test_two_backfills_at_once_run_a_minute_once(servers):
     assert sorted([*one.ran, *other.ran]) == [('task', -5), ('task', 0), ('task', 5)]
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_backfill_of_a_dead_process_is_lost_and_not_repeated(servers, one, warnings):
     one.tick(0)
@@ -397,6 +402,7 @@ def test_a_claim_without_an_answer_is_given_back(servers, one):
     assert (servers.row()['run_id'], servers.row()['retry_reason']) == (None, None)
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_paused_task_is_run(servers, one):
     one.tick(0)
@@ -418,6 +424,7 @@ def test_an_idle_task_is_run(servers):
     assert entries(servers, -10, 'outcome') == []
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_task_that_finds_nothing_to_do_makes_good(servers):
     def body(system):
@@ -447,6 +454,7 @@ def test_an_enqueued_task_is_run_here(servers):
     assert len(sent) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_the_end_is_written_when_the_database_is_back(servers, one):
     miss(servers, one, 5)
@@ -490,6 +498,7 @@ def joined(servers):
     engine.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_effect_record_and_what_is_made_good_commit_together(servers, joined):
     seen = []
@@ -510,6 +519,7 @@ def test_effect_record_and_what_is_made_good_commit_together(servers, joined):
     assert entries(servers, 5, 'outcome', 'made_good_by') == [('missed', 'ada'), ('ok', None)]
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_joined_backfill_that_was_taken_over_commits_nothing(servers, joined):
     one = joined()
@@ -565,6 +575,7 @@ def miss_while_idle(servers, web):
         connection.execute(update(tasks).values(last_outcome='missed', last_outcome_for=INSTANT, failed_runs=1))
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_backfill_is_enqueued_and_a_worker_runs_it(servers, web, queue):
     before = {name: servers.row()[name] for name in OWED}

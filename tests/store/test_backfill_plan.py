@@ -23,6 +23,7 @@ def plan(server, first, last, **options):
     return {name: [(minute - INSTANT) / MINUTE for minute in minutes] for name, minutes in found._asdict().items()}
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_each_minute_is_of_one_kind(servers):
     server = servers.start(catch_up='0', keep_history=KEPT).add()
@@ -77,6 +78,7 @@ def test_a_recorded_minute_was_due_whatever_the_schedule_is_now(servers):
     assert plan(server, -7, -7)['run'] == [-7]
 
 
+@pytest.mark.slow
 def test_a_span_has_not_too_many_minutes(servers):
     server = servers.start(keep_history=KEPT).add(min='*')
     server.tick(0)

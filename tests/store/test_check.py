@@ -43,6 +43,7 @@ def test_the_output_fits_a_terminal(check, made_url, monkeypatch):
     assert max(map(len, check(made_url, **{'cron.session': 'nothing'})[1][1:])) <= 80
 
 
+@pytest.mark.slow
 def test_a_good_store_on_postgresql_has_status_0(check, postgresql):
     make_tables(postgresql)
     status, lines = check(postgresql, **{'cron.session': 'dbsession'})
@@ -223,6 +224,7 @@ LINES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', ['sqlite', 'postgresql'])
 def test_alembic_in_the_same_database_is_a_warning(check, tmp_path, request, kind):
     url = f'sqlite:///{tmp_path}/cron.sqlite' if kind == 'sqlite' else request.getfixturevalue('postgresql')

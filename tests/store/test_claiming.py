@@ -46,6 +46,7 @@ def names(runs):
     return [run.task.name for run in runs]
 
 
+@pytest.mark.slow
 def test_each_process_claims_the_first_that_is_free(two):
     first, second = two
     mine, others = first.runs(1), second.runs(1)
@@ -57,6 +58,7 @@ def test_each_process_claims_the_first_that_is_free(two):
     assert (names(claimed.runs), names(claimed.not_free)) == (NAMES[1:2], NAMES[:1])
 
 
+@pytest.mark.slow
 def test_what_is_not_free_is_explained_together(servers, two):
     first, second = two
     mine, others = first.runs(1), second.runs(1)
@@ -71,6 +73,7 @@ def test_what_is_not_free_is_explained_together(servers, two):
     assert len(statements) == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_is_free_after_all_runs(servers, two):
     """A row that is locked for a moment is passed over, and looked at again at the end."""
     first, _ = two
@@ -99,6 +102,7 @@ def test_a_run_that_is_free_after_all_runs(servers, two):
     assert [name for name, _ in first.ran] == [*NAMES[1:], NAMES[0]]
 
 
+@pytest.mark.slow
 def test_a_claim_without_an_answer_is_of_any_run_that_it_looked_at(servers, two, warnings):
     """It may stand although the answer was lost, and then none of these runs must stay claimed."""
     first, second = two
@@ -118,6 +122,7 @@ def test_a_claim_without_an_answer_is_of_any_run_that_it_looked_at(servers, two,
     assert second.tick(2).names('ok') != []
 
 
+@pytest.mark.slow
 def test_a_refused_claim_is_a_failure_of_its_task_alone(two, warnings):
     first, _ = two
     with first.outage(of=history, kind='insert', times=1):
@@ -254,6 +259,7 @@ def enqueue_with(server, engine):
     server.tick(0)
 
 
+@pytest.mark.slow
 def test_a_batch_that_fails_is_taken_apart(servers, warnings):
     server = servers.start(catch_up=LONG)
     engine = WithinClaim()
@@ -280,6 +286,7 @@ def test_many_tasks_are_enqueued_in_batches(servers, queue, monkeypatch):
     assert engine.batches == [4, 4, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('claim', ['claim_first', 'claim_all'])
 def test_without_a_heartbeat_nothing_stays_claimed(servers, two, claim, warnings):
     first, _ = two
@@ -297,6 +304,7 @@ def test_without_a_heartbeat_nothing_stays_claimed(servers, two, claim, warnings
     assert {row['run_id'] for row in servers.rows(tasks)} == {None}
 
 
+@pytest.mark.slow
 def test_runs_that_skip_minutes_are_claimed_in_turn(servers, two, warnings):
     first, second = two
     first.tick(2)
@@ -329,6 +337,7 @@ def test_a_batch_after_a_gap_records_what_it_skips(servers, queue, warnings):
     assert len(inserts) == (2 if servers.engine.dialect.name == 'postgresql' else 1 + len(NAMES))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('claim', ['claim_first', 'claim_all'])
 def test_an_interrupt_before_runs_begin_leaves_none_claimed(servers, two, claim):
     def stop(event):

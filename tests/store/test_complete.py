@@ -153,6 +153,7 @@ def test_a_late_run_counts_from_its_tick(servers, warnings):
     assert [minute for _, minute in server.ran] == [0, 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('text', ['a\x00b', 'caf\udce9', 'x' * 20000], ids=['zero', 'surrogate', 'long'])
 def test_any_text_of_an_exception_can_be_stored(servers, caplog, text):
     # what cannot be encoded cannot be sent with the report of this test either
@@ -307,6 +308,7 @@ def test_a_skip_ends_a_run_and_its_retries(servers, warnings):
     assert warnings() == []
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_failure_is_shown_after_a_skip_until_a_success(servers):
     raised = [LookupError, Skip, Skip, None]
@@ -332,6 +334,7 @@ def test_a_failure_is_shown_after_a_skip_until_a_success(servers):
     assert (servers.row()['last_outcome'], servers.row()['failures_in_a_row']) == ('ok', 0)
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_run_that_has_failed_is_shown_after_a_further_attempt_of_the_next_one_that_skips(servers):
     raised = [LookupError, LookupError, LookupError, Skip, None]
@@ -353,6 +356,7 @@ def test_a_run_that_has_failed_is_shown_after_a_further_attempt_of_the_next_one_
     assert servers.row()['last_outcome'] == 'ok'
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_failed_run_is_repeated_after_its_waits(servers):
     def body(system):
@@ -372,6 +376,7 @@ def test_a_failed_run_is_repeated_after_its_waits(servers):
     assert servers.history('scheduled_for', 'attempt') == [(INSTANT, attempt) for attempt in (1, 2, 3, 4)]
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_the_next_minute_comes_before_a_long_wait(servers):
     def body(system):

@@ -49,6 +49,7 @@ def builders(path):
 MODULES = [path for folder in FOLDERS for path in sorted((PACKAGE / folder).rglob('*.py'))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_only_a_connection_builds_statements(path):
     if path.relative_to(PACKAGE).as_posix() not in OWN_STATEMENTS:

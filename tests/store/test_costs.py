@@ -62,6 +62,7 @@ def syncs(*engines):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('due', 'trips'), [(0, 1), (1, 3), (50, 101)])
 def test_round_trips_of_a_tick(relay, due, trips):
     relay, through, _ = relay
@@ -87,6 +88,7 @@ def with_session(url):
     return include, own
 
 
+@pytest.mark.slow
 def test_a_joined_run_costs_one_statement_in_its_transaction(relay):
     relay, through, url = relay
     include, own = with_session(url)
@@ -117,6 +119,7 @@ def test_a_joined_run_costs_one_statement_in_its_transaction(relay):
     own.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('message', [None, 'in ascii', 'caf\xe9'])
 def test_what_a_task_logs_costs_no_round_trip(relay, caplog, message):
     caplog.set_level('INFO', 'shop')
@@ -134,6 +137,7 @@ def test_what_a_task_logs_costs_no_round_trip(relay, caplog, message):
     server.engine.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('due', 'most'), [(0, 0), (1, 2), (3, 6)])
 def test_a_tick_waits_for_the_disk_twice_for_each_run(relay, due, most):
     _, through, _ = relay
@@ -148,6 +152,7 @@ def test_a_tick_waits_for_the_disk_twice_for_each_run(relay, due, most):
     server.engine.dispose()
 
 
+@pytest.mark.slow
 def test_a_server_that_finds_all_taken_has_two_round_trips(relay):
     relay, through, url = relay
     first, second = server_of(url, 20), server_of(through, 20)
@@ -163,6 +168,7 @@ def test_a_server_that_finds_all_taken_has_two_round_trips(relay):
         server.engine.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.each_server
 def test_a_claim_passes_over_the_runs_of_others(servers):
     """The second server has read the rows before the first one claims: no task costs it a look of its own."""

@@ -180,6 +180,7 @@ crons = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(crons, crons, minutes, st.none() | minutes, st.none() | minutes, st.none() | minutes, minutes, st.data())
 def test_the_decision_agrees_with_a_minute_by_minute_model(cron, before, first, last, busy, changed, now, data):
@@ -334,6 +335,7 @@ def test_a_task_of_each_minute_owes_those_of_its_run():
     assert busy_minutes(each(TENTHS), state(last=0, busy=25)) == ()
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(crons, st.lists(st.booleans(), min_size=1, max_size=90), st.integers(1, 30), st.integers())
 def test_each_minute_is_run_or_recorded_once_and_in_order(cron, ticks, grace, seed):

@@ -26,6 +26,7 @@ def read(server, first, last, now=NOW, task=None):
     return {round((minute.minute - INSTANT) / MINUTE): minute.fate for minute in found.minutes}
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_each_due_minute_has_its_records(servers):
     server = servers.start(catch_up='0', keep_history='100000').add().add('other')

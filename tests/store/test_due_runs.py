@@ -21,6 +21,7 @@ def test_a_late_run_is_for_its_own_minute(servers, caplog):
     assert servers.history('scheduled_for', 'outcome', 'attempt') == [(INSTANT, 'ok', 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('setting', 'own', 'late', 'ran'),
     [

@@ -29,6 +29,7 @@ def begun(server, *minutes):
     return found
 
 
+@pytest.mark.slow
 def test_each_missed_minute_is_run_one_a_tick(servers, warnings):
     server = start(servers)
     assert begun(server, 0, 1) == {0: 0}
@@ -46,6 +47,7 @@ def test_minutes_that_are_too_long_ago_are_missed(servers, warnings):
     assert 'task task was missed and does not run for 2 minutes from' in warnings()[-1]
 
 
+@pytest.mark.slow
 def test_several_servers_run_one_minute_a_minute(servers):
     first, second = start(servers), start(servers)
     first.tick(0)
@@ -59,6 +61,7 @@ def test_several_servers_run_one_minute_a_minute(servers):
     assert [minute for _, minute in first.ran] == [0]
 
 
+@pytest.mark.slow
 def test_a_due_task_reports_that_earlier_minutes_come_first(servers):
     first, second = start(servers), start(servers)
     first.tick(0)
@@ -68,6 +71,7 @@ def test_a_due_task_reports_that_earlier_minutes_come_first(servers):
     assert begun(second, 16, 17) == {16: 10, 17: 15}
 
 
+@pytest.mark.slow
 def test_minutes_during_a_run_are_run_after_it(servers):
     server, other = start(servers), start(servers)
     server.tick(0)
@@ -81,6 +85,7 @@ def test_minutes_during_a_run_are_run_after_it(servers):
     assert servers.minutes('skipped') == []
 
 
+@pytest.mark.slow
 def test_a_lost_run_comes_before_newer_minutes(servers):
     dead, server = start(servers), start(servers)
     dead.tick(0)
@@ -94,6 +99,7 @@ def test_a_lost_run_comes_before_newer_minutes(servers):
     run.interrupt()
 
 
+@pytest.mark.slow
 def test_retries_come_before_newer_minutes(servers):
     left = [LookupError, LookupError]
 
@@ -107,6 +113,7 @@ def test_retries_come_before_newer_minutes(servers):
     assert begun(server, 26) == {26: 25}
 
 
+@pytest.mark.slow
 def test_an_idle_task_without_time_left_keeps_its_minutes(servers):
     busy = servers.start(window='1e-9').add(idle=True, missed='each', catch_up=3600)
     server = start(servers, idle=True)
@@ -126,6 +133,7 @@ def test_a_pause_skips_what_is_owed(servers):
     assert servers.minutes('paused') == [('task', 5), ('task', 10), ('task', 15)]
 
 
+@pytest.mark.slow
 def test_what_is_owed_before_a_pause_waits_for_its_end(servers):
     server = start(servers)
     begun(server, 0)
@@ -135,6 +143,7 @@ def test_what_is_owed_before_a_pause_waits_for_its_end(servers):
     assert begun(server, 14, 15) == {14: 5, 15: 10}
 
 
+@pytest.mark.slow
 def test_minutes_are_enqueued_one_after_another(servers):
     queue = Queue()
     web = servers.start(catch_up=LONG).add(missed='each', via=queue)
@@ -151,6 +160,7 @@ def test_minutes_are_enqueued_one_after_another(servers):
     assert web.ran == [('task', 0), ('task', 5), ('task', 10), ('task', 15)]
 
 
+@pytest.mark.slow
 def test_a_backfill_leaves_a_minute_that_is_owed_to_the_ticks(servers):
     server = servers.start(keep_history='3650').add(missed='each', catch_up=3600)
     server.tick(0)

@@ -42,6 +42,7 @@ def test_an_end_is_written_to_both_rows(servers, run):
     assert servers.rows(runs)[-1]['finished'] is not None
 
 
+@pytest.mark.slow
 def test_another_fencing_token_changes_nothing(servers, run):
     assert end(servers, run, run_id='another', tick=INSTANT + 9 * MINUTE) is False
     assert state(servers)[0] == run.run_id

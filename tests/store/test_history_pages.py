@@ -146,6 +146,7 @@ def test_the_last_page_has_no_older_one(record, read):
     assert read(2, Position(at(0))) == HistoryPage([], None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('wanted', 'found'),
     [
@@ -220,6 +221,7 @@ def test_what_one_reading_has_not_looked_for_yet_is_left_to_the_next_page():
 
 
 # how the others go about it depends on what they know of the sizes
+@pytest.mark.slow
 @pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 @pytest.mark.parametrize(
     ('wanted', 'index'),

@@ -86,6 +86,7 @@ def does_nothing(system):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 @pytest.mark.parametrize(
     ('body', 'outcome', 'joined'),
@@ -106,6 +107,7 @@ def test_the_record_has_how_far_it_is_one_commit_with_the_effect(start, servers,
     assert servers.history('outcome', 'joined') == [(outcome, joined)]
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_run_without_a_session_of_its_own_is_apart(start, servers):
     start(write, session='dbsession').tick(0)
@@ -114,6 +116,7 @@ def test_a_run_without_a_session_of_its_own_is_apart(start, servers):
     assert servers.history('outcome', 'joined') == [('ok', 'apart')]
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_backfill_joins_as_well(start, servers):
     server = start(write, keep_history='100000', catch_up='0')
@@ -126,6 +129,7 @@ def test_a_backfill_joins_as_well(start, servers):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 @pytest.mark.parametrize(('transactional', 'joined'), [(True, 'whole'), (False, None)])
 def test_a_lost_run_left_nothing_if_it_had_committed_nothing(servers, transactional, joined):

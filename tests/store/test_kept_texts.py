@@ -186,6 +186,7 @@ def test_a_statement_outside_of_a_store_leaves_parameters_out(servers):
     assert servers.row()['last_error'] == SECRET
 
 
+@pytest.mark.slow
 def test_only_the_database_makes_connections_of_the_store():
     """Another module could forget the application's function."""
     makers = {

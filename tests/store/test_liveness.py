@@ -174,6 +174,7 @@ def run(*command):
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
+@pytest.mark.slow
 @LINUX
 def test_all_processes_of_a_machine_share_a_namespace(here):
     assert run(sys.executable, '-c', SHOW_NAME) == here.name
@@ -192,12 +193,14 @@ def unshare():
     return lambda *arguments: run(program, *arguments)
 
 
+@pytest.mark.slow
 def test_a_container_is_a_namespace_of_its_own(unshare, here):
     found = unshare('--pid', '--fork', '--mount-proc', sys.executable, '-c', SHOW_NAME)
     assert found not in ('None', here.name)
     assert found.split()[0] == here.name.split()[0]
 
 
+@pytest.mark.slow
 def test_the_proc_of_another_namespace_is_not_believed(unshare):
     assert unshare('--pid', '--fork', sys.executable, '-c', SHOW_NAME) == 'None'
 
@@ -236,6 +239,7 @@ def ended(child):
     return pid
 
 
+@pytest.mark.slow
 def test_processes_of_other_accounts_are_seen(look_unprivileged, child, here, ended):
     pid = child()
     found, own, name = look_unprivileged('hidepid=0', pid, ended)
@@ -244,6 +248,7 @@ def test_processes_of_other_accounts_are_seen(look_unprivileged, child, here, en
 
 
 # systemd's ProtectProc=noaccess, invisible and ptraceable
+@pytest.mark.slow
 @pytest.mark.parametrize('option', ['hidepid=1', 'hidepid=2', 'hidepid=4'])
 def test_hidden_processes_go_by_the_lease(look_unprivileged, child, here, ended, option):
     # the last one has the same account, and cannot be traced because it has changed it
@@ -253,6 +258,7 @@ def test_hidden_processes_go_by_the_lease(look_unprivileged, child, here, ended,
     assert (own, name) == ('R', here.name)
 
 
+@pytest.mark.slow
 def test_a_proc_with_processes_alone_has_no_namespace(unshare):
     mounted = 'mount -t proc -o subset=pid proc /proc && exec "$@"'
     assert unshare('--mount', 'sh', '-c', mounted, 'sh', sys.executable, '-c', SHOW_NAME) == 'None'

@@ -323,6 +323,7 @@ def step(request):
     return 1 if request.config.getoption('thorough') else 9
 
 
+@pytest.mark.slow
 def test_an_interrupted_upgrade_goes_on(old, step):
     number = 0
     while interrupted(old, number):
@@ -357,6 +358,7 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_an_upgrade_to_the_next(old, step):
     left = [0]
 

@@ -77,6 +77,7 @@ def test_a_missing_file_is_not_created(tmp_path, engines):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_tables_of_this_version_are_read_with_pauses_and_ticks(servers):
     server = servers.start().add()

@@ -28,6 +28,7 @@ def skip(system):
     raise Skip('no new file')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('body', [print, fail, skip])
 @pytest.mark.parametrize('later', [[], [5]], ids=['newest', 'older'])
 def test_a_minute_that_began_has_already_run(servers, body, later):
@@ -44,6 +45,7 @@ def test_a_run_in_progress_has_already_begun(servers, server):
     assert again(servers.start().add()) == ('skipped', 'already run')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('later', [[], [10]], ids=['newest', 'older'])
 def test_a_missed_minute_was_missed(server, later):
     server.tick(-1)
@@ -162,6 +164,7 @@ def test_a_delivery_that_expired_was_missed(servers, caplog):
     assert 'task task is skipped: it was missed: ' in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('began', 'reason'), [(True, 'already run'), (False, 'no worker began it in time')])
 def test_a_second_delivery_by_name_knows_the_first(servers, began, reason):
     queue = []

@@ -68,6 +68,7 @@ def shown(minutes):
     return f'{at(minutes):%H:%M}'
 
 
+@pytest.mark.slow
 def test_a_paused_minute_is_recorded_once_and_skipped(make_app, caplog):
     caplog.set_level(logging.INFO, 'pyramid_cron')
     registry, ran, _ = make_app()
@@ -102,6 +103,7 @@ def test_a_paused_minute_without_a_tick_is_not_missed(make_app):
     assert [getattr(event, 'minutes', None) for event in events] == [None, (at(3),)]
 
 
+@pytest.mark.slow
 def test_a_minute_before_a_pause_is_missed_and_not_paused(make_app):
     """An outage is not hidden by a pause that a person sets because of it."""
     registry, ran, events = make_app()
@@ -114,6 +116,7 @@ def test_a_minute_before_a_pause_is_missed_and_not_paused(make_app):
     assert [getattr(event, 'minutes', None) for event in events] == [None, (at(1), at(2))]
 
 
+@pytest.mark.slow
 def test_a_replaced_pause_keeps_its_beginning(make_app):
     registry, ran, _ = make_app()
     tick(registry, at(0))
@@ -126,6 +129,7 @@ def test_a_replaced_pause_keeps_its_beginning(make_app):
     assert [row[1] for row in history(registry)] == ['ok', *['paused'] * 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['failing', '*'])
 def test_a_paused_task_is_not_retried_until_the_end(make_app, name):
     registry, _, _ = make_app()
@@ -146,6 +150,7 @@ def test_a_paused_task_is_not_retried_until_the_end(make_app, name):
     assert tries == [at(0), at(0)]
 
 
+@pytest.mark.slow
 def test_a_pause_lasts_until_it_is_ended(make_app, caplog):
     registry, ran, events = make_app()
     store = registry['cron_store']
@@ -183,6 +188,7 @@ def test_a_paused_task_runs_by_name(make_app):
     assert len(ran) == 2
 
 
+@pytest.mark.slow
 def test_a_pause_concerns_one_application(make_app):
     registry, _, _ = make_app()
     other, ran, _ = make_app(**{'cron.app': 'other'})
@@ -230,6 +236,7 @@ def names(registry, *added):
     return ran
 
 
+@pytest.mark.slow
 def test_a_pause_of_all_holds_for_a_task_that_is_deployed_meanwhile(make_app):
     registry, ran, _ = make_app()
     tick(registry, at(0))
@@ -262,6 +269,7 @@ def test_a_pause_of_all_holds_before_the_first_tick(make_app):
     assert [event.name for event in events] == ['*']
 
 
+@pytest.mark.slow
 def test_a_pause_of_one_task_outlasts_that_of_all(make_app):
     registry, ran, _ = make_app()
     others = names(registry, 'other')
@@ -280,6 +288,7 @@ def test_a_pause_of_one_task_outlasts_that_of_all(make_app):
     assert list(store.paused()) == ['task']
 
 
+@pytest.mark.slow
 def test_the_end_of_a_pause_of_all_leaves_the_pause_of_a_task(make_app):
     registry, _, _ = make_app()
     tick(registry, at(0))
@@ -296,6 +305,7 @@ def test_the_end_of_a_pause_of_all_leaves_the_pause_of_a_task(make_app):
     ]
 
 
+@pytest.mark.slow
 def test_a_pause_returns_what_it_replaces(make_app):
     registry, _, _ = make_app()
     tick(registry, at(0))
@@ -307,6 +317,7 @@ def test_a_pause_returns_what_it_replaces(make_app):
     assert store.pause(['task'], reason='second') == {'task': Pause(None, 'first', 'ada')}
 
 
+@pytest.mark.slow
 def test_a_pause_of_all_concerns_one_application(make_app):
     registry, _, _ = make_app()
     other, ran, _ = make_app(**{'cron.app': 'other'})
@@ -331,6 +342,7 @@ def test_who_paused_resumed_and_forgot_is_recorded(servers):
     assert sorted(shown[2:]) == [(name, 'paused', 'ada', 'why', until) for name in ('*', 'task')]
 
 
+@pytest.mark.slow
 def test_a_pause_that_fails_leaves_no_entry(servers):
     server = servers.start().add()
     server.tick()

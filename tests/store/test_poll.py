@@ -103,6 +103,7 @@ def test_a_minute_slightly_ahead_of_the_database_runs(servers):
     assert len(server.ran) == 1
 
 
+@pytest.mark.slow
 def test_more_than_a_hundred_due_tasks_run(servers):
     server = servers.start()
     for number in range(101):
@@ -190,6 +191,7 @@ def test_what_a_killed_server_leaves_is_missed_at_the_next_tick(servers):
     assert len(statements) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_a_removed_task_costs_statements_for_an_hour(servers):
     servers.start().add('kept', min=59).add('removed', min=1).tick(0)

@@ -55,6 +55,7 @@ def deletions(executed):
     return [statement for statement in executed if statement.matches(of=runs, kind='delete')]
 
 
+@pytest.mark.slow
 def test_one_of_sixteen_processes_deletes_after_a_tick(servers, many):
     record(servers, 5, INSTANT - 3 * DAYS, outcome='old')
     deleted = []
@@ -66,6 +67,7 @@ def test_one_of_sixteen_processes_deletes_after_a_tick(servers, many):
     assert old(servers) == 0
 
 
+@pytest.mark.slow
 def test_a_tick_that_runs_nothing_deletes_nothing(servers, many):
     record(servers, 5, INSTANT - 3 * DAYS, outcome='old')
     with many[0].executed() as executed:
@@ -88,6 +90,7 @@ def test_a_process_asks_once_a_minute(servers):
     assert len([statement for statement in executed if statement.matches(of=ticks, sets='pruned_minute')]) == 1
 
 
+@pytest.mark.slow
 def test_a_worker_deletes(servers, web, worker, queue):
     web.tick(0)
     servers.execute(update(ticks).values(pruned_minute=None))
@@ -137,6 +140,7 @@ def test_a_failed_deletion_does_not_fail_the_tick(servers, warnings):
     assert warnings() == [f'the history cannot be pruned: {GONE}']
 
 
+@pytest.mark.slow
 def test_a_record_that_is_locked_keeps_no_task_from_running(servers, warnings):
     server = servers.start(keep_history='2').add('one', min='*').add('other', min='*')
     record(servers, 1, INSTANT - 3 * DAYS)
@@ -146,6 +150,7 @@ def test_a_record_that_is_locked_keeps_no_task_from_running(servers, warnings):
     assert server.ran == [('one', 0), ('other', 0)]
 
 
+@pytest.mark.slow
 def test_a_database_that_did_not_answer_is_not_pruned(servers, server, warnings):
     with server.silence(of=runs, kind='update') as waited:
         server.tick(0)
@@ -194,12 +199,14 @@ class Paced:
         return deleted
 
 
+@pytest.mark.slow
 def test_quick_steps_become_longer(servers):
     record(servers, 21 * FIRST_STEP + 7, INSTANT - DAYS)
     assert Paced(servers, STEP_SECONDS / 9).prune() == [FIRST_STEP, 4 * FIRST_STEP, 16 * FIRST_STEP, 7]
     assert servers.rows(runs) == []
 
 
+@pytest.mark.slow
 def test_steps_take_the_time_that_they_are_to_take(servers):
     record(servers, 4 * FIRST_STEP, INSTANT - DAYS)
     paced = Paced(servers, 2 * STEP_SECONDS)
@@ -236,6 +243,7 @@ def test_a_step_is_as_long_as_the_one_before_permits(step, seconds, expected):
     assert _next_step(step, seconds) == expected
 
 
+@pytest.mark.slow
 def test_runs_do_not_pile_up(servers):
     each, left, paced = LEAST_STEP + 1, [], Paced(servers, 2 * STEP_SECONDS)
     for minute in range(36):
@@ -246,6 +254,7 @@ def test_runs_do_not_pile_up(servers):
     assert left[-3:] == [31 * each] * 3
 
 
+@pytest.mark.slow
 def test_one_tick_of_a_clock_ahead_deletes_nothing(servers):
     server = servers.start(keep_history='2').add(min='*')
     server.tick(0)
@@ -256,6 +265,7 @@ def test_one_tick_of_a_clock_ahead_deletes_nothing(servers):
     assert old(servers) == 0
 
 
+@pytest.mark.slow
 def test_a_tick_deletes_once_in_a_while(servers):
     server = servers.start(keep_history='2').add(min='*')
     server.tick(0)
@@ -265,6 +275,7 @@ def test_a_tick_deletes_once_in_a_while(servers):
         assert old(servers) == left
 
 
+@pytest.mark.slow
 def test_the_next_tick_deletes_what_is_left(servers):
     server = servers.start(keep_history='2').add(min='*')
     server.tick(0)

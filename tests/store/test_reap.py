@@ -131,6 +131,7 @@ def test_a_process_with_a_lease_is_not_reaped(servers, warnings):
     assert servers.row()['run_id'] == 'other'
 
 
+@pytest.mark.slow
 def test_the_lost_run_of_a_removed_task_is_reaped(servers, warnings):
     servers.start().add('gone').tick(0)
     servers.hold('gone', lease_until=0.0)
@@ -191,6 +192,7 @@ def test_a_wait_begins_anew_once(servers, queue, warnings):
     assert len(warnings()) == 1
 
 
+@pytest.mark.slow
 def test_minutes_due_while_a_run_waited_are_skipped(servers, queue):
     web = servers.start(catch_up='300').add(via=queue)
     web.tick(0)

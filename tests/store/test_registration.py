@@ -123,6 +123,7 @@ def test_two_processes_register_a_task_once(servers):
     assert first.ran == [('task', 0)]
 
 
+@pytest.mark.slow
 def test_a_task_that_is_back_owes_nothing_of_its_absence(servers):
     with_it = servers.start().add('task', min=0).add('other', min=0)
     with_it.tick(0)
@@ -163,6 +164,7 @@ UNREGISTERED = (
 )
 
 
+@pytest.mark.slow
 def test_an_unregistered_task_is_reported_once(servers, warnings):
     sent = []
     servers.start().add('gone', min=0).tick(0)
@@ -177,6 +179,7 @@ def test_an_unregistered_task_is_reported_once(servers, warnings):
     assert warnings() == [UNREGISTERED]
 
 
+@pytest.mark.slow
 def test_a_task_that_is_lost_again_is_reported_again(servers, warnings):
     servers.start().add('gone', min=0).tick(0)
     server = servers.start().add(min=59)
@@ -193,6 +196,7 @@ def test_an_application_without_tasks_reports_lost_ones(servers, warnings):
     assert warnings() == [UNREGISTERED]
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_an_outage_makes_no_task_unregistered(servers, warnings):
     first, second = servers.start().add('first', min=59), servers.start().add('second', min=59)
@@ -221,6 +225,7 @@ def test_a_late_run_makes_no_task_unregistered(servers):
     assert servers.row()['last_seen'] == INSTANT + 59 * MINUTE
 
 
+@pytest.mark.slow
 def test_a_long_run_makes_no_task_unregistered(servers, warnings):
     server, other = servers.start(window='1e9').add(min=0, hour=2), servers.start().add('other', min='*')
     [run] = server.runs(0)
@@ -258,6 +263,7 @@ def test_a_report_that_two_servers_begin_is_made_once(servers, warnings):
 OFF = {'cron.schedules': {'task': 'off'}}
 
 
+@pytest.mark.slow
 def test_a_task_that_is_off_owes_nothing(servers, warnings):
     servers.start().add(min=0).tick(-1)
     off = servers.start(**OFF).add(min=0)
@@ -277,6 +283,7 @@ def test_a_task_that_is_new_and_off_has_a_row(servers):
     assert (off.ran, state.next_due.year, state.last_minute) == ([], 9999, None)
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_task_that_is_on_again_owes_no_earlier_minute(servers):
     servers.start().add().tick(0)
@@ -302,6 +309,7 @@ def fail(system):
     raise LookupError
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 @pytest.mark.parametrize('while_off', [True, False])
 def test_a_run_from_before_is_not_repeated(servers, while_off):
@@ -324,6 +332,7 @@ def test_a_run_from_before_is_not_repeated(servers, while_off):
     assert off.ran == []
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_the_failure_of_a_run_that_is_not_repeated_any_more_is_a_fault(servers):
     servers.start().add(body=fail, min=0, retries=2).tick(0)
@@ -335,6 +344,7 @@ def test_the_failure_of_a_run_that_is_not_repeated_any_more_is_a_fault(servers):
     assert [problem.word for problem in task_problems(on.registry)] == ['failed']
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_servers_with_and_without_the_task_run_it_once(servers):
     on, off = servers.start().add(), servers.start(**OFF).add()
@@ -360,6 +370,7 @@ def paths(servers):
 OF_SERVER = 'tests.support.servers.Server.add.<locals>.f'
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_the_function_of_a_task_is_recorded(servers, warnings):
     first = servers.start().add().add('other', min=0)

@@ -33,6 +33,7 @@ def ran(*pair):
     return sorted(minute for server in pair for _, minute in server.ran)
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_renamed_task_keeps_row_pause_and_history(servers, pair, warnings):
     old, new = pair
@@ -67,6 +68,7 @@ def test_a_renamed_task_keeps_row_pause_and_history(servers, pair, warnings):
     assert ran(*pair) == [0, 1, 3, 4]
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 @pytest.mark.parametrize('seed', range(2))
 def test_each_minute_runs_once_over_both_names(servers, seed):
@@ -162,6 +164,7 @@ def test_what_a_killed_server_owes_is_run_by_the_new_name(servers):
     assert old.ran == [('old', 121)]
 
 
+@pytest.mark.slow
 def test_a_rollback_gives_the_row_back(servers, pair):
     old, new = pair
     for server, minute in ((old, 0), (new, 1), (new, 2), (old, 3), (old, 4)):
@@ -171,6 +174,7 @@ def test_a_rollback_gives_the_row_back(servers, pair):
     assert ran(*pair) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_name_that_was_lost_is_taken_over_later(servers, warnings):
     old = servers.start().add('old', min=0)
@@ -187,6 +191,7 @@ def test_a_name_that_was_lost_is_taken_over_later(servers, warnings):
     assert servers.minutes('ok') == [('new', 0), ('new', 60)]
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_new_row_that_has_not_run_gives_way(servers):
     servers.start().add('old', min=0).tick(0)

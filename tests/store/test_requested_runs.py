@@ -15,6 +15,7 @@ from tests.support.enqueueing import LONG, begin
 from tests.support.servers import INSTANT
 
 
+@pytest.mark.slow
 def test_a_delivery_of_an_unknown_task_does_nothing(servers, web, worker, queue):
     web.tick(0)
     servers.execute(delete(tasks))
@@ -37,6 +38,7 @@ def test_a_new_row_begins_by_the_clock_of_the_database(servers):
     assert (servers.row()['first_seen'], servers.row()['last_seen']) == (INSTANT - MINUTE, INSTANT)
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_an_enqueued_run_by_name_is_no_further_attempt_of_the_last_minute(servers, queue):
     raised = [LookupError, LookupError, Skip]

@@ -41,6 +41,7 @@ def record(servers, query):
     return record
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('outcome', ['ok', 'failed', 'lost'])
 def test_a_run_without_an_end_has_that_of_its_task(servers, query, record, outcome):
     record('running', attempt=2)
@@ -59,6 +60,7 @@ def test_a_run_without_an_end_has_that_of_its_task(servers, query, record, outco
     assert query(Queries.strips, 9) == {'task': [outcome]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'later',
     [{'attempt': 3}, {'last_outcome_for': at(5)}, {'last_outcome': 'missed'}, {'last_outcome_for': None}],

@@ -55,6 +55,7 @@ def skips(system):
     raise Skip('nothing to do')
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 @pytest.mark.parametrize(('body', 'outcome'), [(talks, 'ok'), (fails, 'failed'), (skips, 'skipped')])
 def test_note_and_log_are_kept_with_the_run(servers, body, outcome):
@@ -112,6 +113,7 @@ def test_a_run_within_a_run_has_a_log_of_its_own(servers):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('size', 'length'), [('0', None), ('100', 100), ('16k', 16_000), ('64k', 64_000)])
 @pytest.mark.each_database
 def test_as_much_of_the_log_is_kept_as_the_setting_allows(servers, size, length):
@@ -172,6 +174,7 @@ def test_a_heartbeat_writes_what_has_changed(servers):
     assert server.store.states()['task'].progress is None
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_run_that_is_lost_keeps_what_its_last_heartbeat_wrote(servers):
     server = servers.start().add(body=talks)
@@ -214,6 +217,7 @@ def test_a_run_that_is_interrupted_keeps_its_output(servers):
     assert outputs(servers) == [('lost', '1,204 rows', ['INFO shop: caf\xe9'])]
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_task_that_logs_costs_no_statement_more(servers):
     counts = []

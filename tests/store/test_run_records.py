@@ -92,6 +92,7 @@ def test_note_and_log_are_those_of_the_run(record, server):
     assert (second.note, second.log) == (None, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['', 'x' * 300, 'nul \0', 'lone \udcff', '🎉'])
 def test_any_text_can_be_a_name(find, name):
     assert find(task=name) is None

@@ -152,6 +152,7 @@ ON_POSTGRESQL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('engine', ['sqlite', 'postgresql'], indirect=True)
 def test_pruning_reads_old_runs_only(servers):
     fill(servers)
@@ -164,6 +165,7 @@ def test_pruning_reads_old_runs_only(servers):
     assert 'Seq Scan' not in old + deleted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('engine', ['sqlite', 'postgresql'], indirect=True)
 def test_a_renamed_history_is_found_by_its_index(servers):
     fill(servers)
@@ -183,6 +185,7 @@ def assert_used(servers, readings):
             assert not re.search(f'(Seq Scan on|SCAN) {of_table}(?! USING)', plan), what
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('engine', ['sqlite', 'postgresql'], indirect=True)
 def test_each_reading_uses_an_index(servers):
     fill(servers)

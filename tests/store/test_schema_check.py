@@ -111,6 +111,7 @@ def replace_gaps(engine, key='app, first_minute', **types):
     change(engine, 'DROP TABLE cron_gaps', f'CREATE TABLE cron_gaps ({text}, PRIMARY KEY ({key})){options}')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('types', 'differing'),
     [

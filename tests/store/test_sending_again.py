@@ -87,6 +87,7 @@ def waiting(servers, queue):
     return waiting
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_lost_message_is_sent_again_twice(waiting, queue, warnings):
     sent = queue.copy()
@@ -107,6 +108,7 @@ def test_a_lost_message_is_sent_again_twice(waiting, queue, warnings):
     assert warnings() == [again, again]
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_the_message_that_comes_second_does_nothing(servers, queue, waiting):
     worker = servers.start(catch_up=LONG).add(via=queue)
@@ -118,6 +120,7 @@ def test_the_message_that_comes_second_does_nothing(servers, queue, waiting):
     assert waiting.reasons() == [('ok', None)]
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_one_of_two_servers_sends_again(servers, queue, waiting):
     other = servers.start(catch_up=DAY).add(via=queue)

@@ -14,6 +14,7 @@ from tests.support.servers import INSTANT
 pytestmark = pytest.mark.each_database
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('seed', range(2))
 def test_servers_with_different_clocks_run_each_minute_once(servers, seed, warnings):
     """Each server ticks when its own clock begins a minute, or up to a second later."""
@@ -45,6 +46,7 @@ def test_servers_with_different_clocks_run_each_minute_once(servers, seed, warni
         assert not got & missed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('seed', range(2))
 def test_each_due_minute_has_exactly_one_outcome(servers, seed, warnings):
     chance = random.Random(seed)
@@ -80,6 +82,7 @@ def test_each_due_minute_has_exactly_one_outcome(servers, seed, warnings):
     assert not {*missed} & {*ok, *lost}
 
 
+@pytest.mark.slow
 def test_simultaneous_servers_run_each_minute_once(servers):
     nodes = [servers.start().add('one', min='*').add('two', min='*') for _ in range(4)]
     barrier = threading.Barrier(len(nodes))

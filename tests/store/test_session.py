@@ -215,6 +215,7 @@ def write_unmarked(system):
     system['request'].dbsession.execute(text("INSERT INTO effects (what) VALUES ('unmarked')"))
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 @pytest.mark.parametrize('body', [doom, abort, roll_back, read, read_in_savepoint, lambda system: None])
 def test_a_task_without_a_commit_is_recorded_separately(site, body):
@@ -243,6 +244,7 @@ def write_in_savepoint(system):
         write_unmarked(system)
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 @pytest.mark.parametrize('body', [write_unmarked, commit_unmarked, close, write_in_savepoint])
 def test_a_task_that_loses_its_work_has_failed(site, body, warnings):
@@ -278,6 +280,7 @@ def test_a_test_that_rolls_back_everything_is_left_alone(site):
     assert site.effects() == []
 
 
+@pytest.mark.slow
 def test_savepoints_are_not_commits(site):
     def body(system):
         session = system['request'].dbsession
@@ -294,6 +297,7 @@ def test_savepoints_are_not_commits(site):
     assert site.effects() == ['released', 'open']
 
 
+@pytest.mark.slow
 def test_each_task_is_recorded_with_its_own_work(site):
     def bad(system):
         write(system, 'bad')
@@ -308,6 +312,7 @@ def test_each_task_is_recorded_with_its_own_work(site):
     assert len(site.effects()) == 4
 
 
+@pytest.mark.slow
 def test_a_retry_starts_without_earlier_work(site):
     failures = iter([ValueError])
 
@@ -384,6 +389,7 @@ def test_a_lost_run_that_committed_is_not_repeated(site, begin):
     assert server.tick(1).tasks == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('begin', [write, read])
 def test_a_lost_run_without_a_commit_is_repeated(site, begin):
     stops = iter([KeyboardInterrupt])
@@ -456,6 +462,7 @@ def test_a_task_that_commits_is_recorded_with_the_last_one(site):
     assert site.effects() == ['first', 'second']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('after', [False, True])
 def test_a_commit_without_an_answer_is_looked_up(site, warnings, after):
     server = site.start(write)
@@ -553,6 +560,7 @@ def sessions(site):
     made.remove()
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 @pytest.mark.parametrize('before', [read, lambda system: None, roll_back])
 def test_the_next_session_of_a_registry_is_joined(site, sessions, before):
@@ -566,6 +574,7 @@ def test_the_next_session_of_a_registry_is_joined(site, sessions, before):
     assert site.effects() == ['done']
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 @pytest.mark.parametrize('place', ['before', 'after'])
 def test_work_is_lost_around_a_removed_session(site, sessions, place):
@@ -581,6 +590,7 @@ def test_work_is_lost_around_a_removed_session(site, sessions, place):
     assert isinstance(report.exception, NotCommitted)
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 @pytest.mark.parametrize('ends', ['commits', 'dies'])
 def test_a_lost_run_that_removed_its_session(site, sessions, ends):
@@ -657,6 +667,7 @@ def not_joined(site, **options):
     return str(report.exception)
 
 
+@pytest.mark.slow
 def test_a_session_of_another_database_is_refused(site, tmp_path):
     other = tmp_path / 'other.sqlite'
     site.bind = site.engine(f'sqlite:///{other}')
@@ -685,6 +696,7 @@ def test_a_request_without_the_attribute_is_refused(site):
 
 
 # SQLite has one isolation level
+@pytest.mark.slow
 @pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
 @pytest.mark.parametrize('level', ['REPEATABLE READ', 'SERIALIZABLE'])
 def test_sessions_of_any_isolation_level_are_joined(site, level, caplog):
@@ -716,6 +728,7 @@ def talk(system, message):
     LOGGER.info(message)
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 @pytest.mark.parametrize(
     ('message', 'where'),
@@ -807,6 +820,7 @@ LEVEL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.each_server
 @pytest.mark.parametrize('choose', [level_by_statement, level_by_option])
 def test_a_task_chooses_its_isolation_level(site, choose):
@@ -825,6 +839,7 @@ def test_a_task_chooses_its_isolation_level(site, choose):
     assert site.effects() == ['done']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
 @pytest.mark.parametrize('choose', [level_by_statement, level_by_option])
 def test_a_task_chooses_the_level_of_a_transaction_around_it(servers, choose):
@@ -885,6 +900,7 @@ def test_a_lost_run_in_an_own_transaction_is_repeated(servers):
     site.bind.dispose()
 
 
+@pytest.mark.slow
 def test_a_failed_task_is_not_ok_by_a_commit(servers):
     @contextlib.contextmanager
     def commit_always(system):
@@ -954,6 +970,7 @@ def test_a_task_that_commits_alone_is_recorded_separately(servers):
     site.bind.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_task_that_forgets_its_commit_has_failed(servers):
     site, made = Site(servers, {}), []

@@ -8,6 +8,7 @@ UNSET = 'ok    session   cron.session is not set: a run that dies is reported as
 JOINS = 'ok    session   cron.session = dbsession joins: what a task does there commits with its record'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', ['registered', 'scoped'])
 @pytest.mark.parametrize('hook', ['pyramid_tm.explicit_manager', ''])
 def test_a_session_of_pyramid_tm_joins(check, made_url, kind, hook):

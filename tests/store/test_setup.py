@@ -57,12 +57,14 @@ def python(code, folder='.'):
     return subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder).stdout.strip()
 
 
+@pytest.mark.slow
 def test_without_sqlalchemy_the_setting_is_refused(tmp_path):
     printed = python(MISSING, tmp_path)
     assert 'ConfigurationError' in printed
     assert "cron.store: No module named 'sqlalchemy'; run: pip install 'pyramid_cron[store]'" in printed
 
 
+@pytest.mark.slow
 def test_without_the_setting_no_store_is_imported(tmp_path):
     assert python(UNUSED, tmp_path) == '[]'
 

@@ -23,6 +23,7 @@ class Seen(list):
             raise exc
 
 
+@pytest.mark.slow
 def test_a_success_by_schedule_alone_moves_it(servers):
     seen = Seen(None, None, LookupError, Skip, None)
     server = servers.start().add(body=seen)
@@ -49,6 +50,7 @@ def test_a_further_attempt_has_the_same(servers):
     assert seen == [None, 0, 0, 60]
 
 
+@pytest.mark.slow
 def test_it_is_read_with_the_claim_and_not_before(servers):
     seen = Seen()
     late, server = servers.start().add(body=seen), servers.start().add()
@@ -71,6 +73,7 @@ def test_a_run_by_name_gets_it_and_leaves_it(servers):
     assert servers.row()['last_success_for'] == INSTANT
 
 
+@pytest.mark.slow
 def test_a_worker_gets_it_and_moves_it(servers):
     seen, queue = Seen(), Queue()
     web = servers.start(catch_up=LONG).add(body=seen, via=queue)
@@ -81,6 +84,7 @@ def test_a_worker_gets_it_and_moves_it(servers):
     assert servers.row()['last_success_for'] == INSTANT + 5 * MINUTE
 
 
+@pytest.mark.slow
 def test_of_two_rows_of_a_renamed_task_the_newer_success_counts(servers):
     old, new = servers.start().add('old'), servers.start().add('new')
     new.tick(0)
@@ -92,6 +96,7 @@ def test_of_two_rows_of_a_renamed_task_the_newer_success_counts(servers):
     assert seen == [5]
 
 
+@pytest.mark.slow
 def test_a_backfill_gets_it_and_leaves_it(servers):
     seen = Seen()
     server = servers.start(catch_up='0', keep_history='3650').add(body=seen)

@@ -43,6 +43,7 @@ def test_older_versions_are_refused(installed):
         require_sqlalchemy(installed)
 
 
+@pytest.mark.slow
 def test_an_older_one_stops_an_application_that_has_a_store(tmp_path):
     (tmp_path / 'sqlalchemy.py').write_text("__version__ = '1.4.54'\n")
     done = subprocess.run([sys.executable, '-c', START, tmp_path], capture_output=True, text=True, check=True)

@@ -86,6 +86,7 @@ def stop(servers, minute=0):
         assert mark_stopped(connection, at(minute))
 
 
+@pytest.mark.slow
 def test_the_next_tick_reports_that_ticks_come_again(servers, subscribed, warnings):
     start, events = subscribed
     one, two = start(), start()

@@ -53,6 +53,7 @@ def problem_of(server):
     return next(iter(task_problems(server.registry)), None)
 
 
+@pytest.mark.slow
 def test_a_task_learns_of_a_stop_with_the_next_heartbeat(stopped, servers, warnings):
     _, report, seen = stopped()
     assert seen == [False, False, True, -1]
@@ -79,6 +80,7 @@ def test_a_stopped_run_is_no_success_and_no_failure(servers, stopped):
     assert str(health_of(server.registry)).endswith('stopped: task (by ada)')
 
 
+@pytest.mark.slow
 def test_a_stopped_run_does_not_move_since(servers):
     server, seen, since = servers.start(), [], []
     bodies = iter([lambda system: None, stopping(server, seen), lambda system: None])
@@ -92,6 +94,7 @@ def test_a_stopped_run_does_not_move_since(servers):
     assert since == [None, INSTANT, INSTANT]
 
 
+@pytest.mark.slow
 def test_an_earlier_failure_stays_until_a_run_succeeds(servers):
     server, seen = servers.start(), []
 
@@ -164,6 +167,7 @@ def test_a_second_stop_is_the_first_one(servers):
     assert len(servers.rows(audit)) == 1
 
 
+@pytest.mark.slow
 def test_two_runs_of_a_process_are_stopped_one_by_one(servers):
     server, seen = servers.start(), []
 
@@ -231,6 +235,7 @@ def test_a_run_without_a_row_of_its_process_cannot_be_stopped(servers):
     assert errors == ['task task begins and ends runs: look at it again']
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_meanwhile_is_not_stopped(servers):
     server = servers.start().add()
     server.tick(0)
@@ -268,6 +273,7 @@ def test_a_stuck_run_shows_the_request(servers):
     assert 'stop requested by ada' in str(health_of(server.registry))
 
 
+@pytest.mark.slow
 def test_a_process_that_may_be_dead_is_reported_with_the_stop(servers):
     server = servers.start().add()
     server.tick(0)
@@ -288,6 +294,7 @@ def test_a_process_of_an_older_version_ignores_the_request(servers):
     assert server.store.states()['task'].stop_request.requested_by == 'ada'
 
 
+@pytest.mark.slow
 def test_a_request_waits_for_a_database_that_is_away(servers):
     server, seen = servers.start(), []
 
@@ -313,6 +320,7 @@ def test_a_stop_without_the_database_is_reported(servers):
     assert servers.rows(audit) == []
 
 
+@pytest.mark.slow
 def test_a_stopped_run_with_retries_goes_on_at_the_next_tick(servers):
     server, seen = servers.start(), []
     bodies = iter([stopping(server, seen), stopping(server, seen), stopping(server, seen), lambda system: None])
@@ -344,6 +352,7 @@ def test_a_newer_minute_is_not_kept_waiting(servers):
     assert (report.outcome, report.excuse) == ('stopped', None)
 
 
+@pytest.mark.slow
 def test_each_missed_minute_goes_on_before_the_next(servers):
     server, seen = servers.start(), []
     bodies = iter([stopping(server, seen), *[lambda system: None] * 2])
@@ -354,6 +363,7 @@ def test_each_missed_minute_goes_on_before_the_next(servers):
     assert server.ran == [('task', 0), ('task', 0), ('task', 2)]
 
 
+@pytest.mark.slow
 def test_a_further_attempt_that_is_stopped_replaces_the_failure_before(servers):
     server, seen = servers.start(), []
 
@@ -374,6 +384,7 @@ def test_subscribers_hear_of_a_stopped_run(servers):
     assert (event.outcome, event.reason, event.will_retry, event.is_fault) == ('stopped', 'by ada', True, False)
 
 
+@pytest.mark.slow
 def test_work_that_a_task_skips_when_it_is_stopped_is_stopped(stopped, servers):
     def skip(system):
         raise Skip
@@ -401,6 +412,7 @@ def test_a_run_by_name_is_stopped_and_no_problem(servers):
     assert problem_of(server) is None
 
 
+@pytest.mark.slow
 def test_a_stopped_backfill_leaves_its_minute_as_it_was(servers):
     server, seen = servers.start(), []
 
@@ -429,6 +441,7 @@ def test_a_queued_run_ends_at_once(servers, web, worker, queue, warnings):
     assert problem_of(web).kind == 'stopped'
 
 
+@pytest.mark.slow
 def test_the_late_delivery_of_a_stopped_run_does_nothing(servers, web, worker, queue):
     web.tick(0)
     web.store.stop('task', requested_by='ada')
@@ -438,6 +451,7 @@ def test_the_late_delivery_of_a_stopped_run_does_nothing(servers, web, worker, q
     assert servers.history() == ['stopped']
 
 
+@pytest.mark.slow
 def test_minutes_during_the_wait_of_a_stopped_run_are_not_owed(servers, web, worker, queue):
     web.tick(0)
     web.tick(5)
@@ -446,6 +460,7 @@ def test_minutes_during_the_wait_of_a_stopped_run_are_not_owed(servers, web, wor
     assert web.tick(10).tasks[0].outcome == 'queued'
 
 
+@pytest.mark.slow
 def test_a_queued_run_by_name_ends_at_once(servers, web, worker, queue):
     web.ready()
     run_through(web.config.make_wsgi_app(), web.registry, INSTANT, ['task'], enqueue=True)
@@ -455,6 +470,7 @@ def test_a_queued_run_by_name_ends_at_once(servers, web, worker, queue):
     assert (report.outcome, report.reason) == ('skipped', 'it was stopped')
 
 
+@pytest.mark.slow
 def test_a_queued_backfill_leaves_its_minute_as_it_was(servers, web, queue):
     web.tick(0)
     web.store.stop('task')
@@ -470,6 +486,7 @@ def test_a_queued_backfill_leaves_its_minute_as_it_was(servers, web, queue):
     assert sorted(servers.history('outcome', 'trigger')) == [('stopped', 'backfill'), ('stopped', 'request')]
 
 
+@pytest.mark.slow
 def test_a_worker_that_begins_the_queued_run_meanwhile_is_to_end(servers, web, queue):
     seen = []
     worker = servers.start(catch_up=str(10 * 365 * 86400))
@@ -492,6 +509,7 @@ def test_a_worker_that_begins_the_queued_run_meanwhile_is_to_end(servers, web, q
     assert (report.outcome, seen) == ('stopped', [True])
 
 
+@pytest.mark.slow
 def test_the_row_of_a_queued_run_that_changes_is_read_again(servers, web, queue):
     worker = servers.start(catch_up=str(10 * 365 * 86400)).add(via=queue)
     worker.ready()
@@ -505,6 +523,7 @@ def test_the_row_of_a_queued_run_that_changes_is_read_again(servers, web, queue)
     assert servers.history() == ['ok']
 
 
+@pytest.mark.slow
 def test_a_stopped_run_of_a_worker_is_enqueued_again_with_retries(servers, queue):
     server, seen = servers.start(catch_up=str(10 * 365 * 86400)), []
     bodies = iter([stopping(server, seen), lambda system: None])
@@ -517,6 +536,7 @@ def test_a_stopped_run_of_a_worker_is_enqueued_again_with_retries(servers, queue
     assert begin(server, queue[1]).outcome == 'ok'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('only', [{'run_id': 'another'}, {'delivery': Delivery('task', INSTANT + MINUTE)}])
 def test_another_run_is_not_stopped(servers, only):
     server = servers.start().add()
@@ -527,6 +547,7 @@ def test_another_run_is_not_stopped(servers, only):
     assert servers.rows(processes)[-1]['stops'] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('only', [{'run_id': 'other'}, {'delivery': Delivery('task', INSTANT)}])
 def test_a_run_is_stopped_by_its_token_or_its_minute(servers, only):
     server = servers.start().add()

@@ -83,6 +83,7 @@ def test_only_the_fencing_token_releases_a_run(connection, task_rows):
     assert not task_rows.claims.release('task', 'mine')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('transactional', 'enqueued', 'attempt', 'retry'),
     [

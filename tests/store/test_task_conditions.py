@@ -35,6 +35,7 @@ def rows(servers):
     return servers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('condition', 'values', 'found'),
     [
@@ -64,6 +65,7 @@ def test_a_row_is_unchanged_until_a_later_minute(rows):
         assert connection.scalars(query, unchanged(state)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('minute', 'found'), [(0, []), (1, ['idle']), (59, ['idle']), (61, [])])
 def test_a_row_may_owe_from_its_next_minute_until_it_is_forgotten(rows, minute, found):
     with rows.begin() as connection:

@@ -82,6 +82,7 @@ def test_a_minute_a_little_ahead_is_recorded(connection):
     assert Ticks(connection).state().last == soon
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('values', 'attention'),
     [

@@ -121,6 +121,7 @@ def test_the_limit_of_a_driver_is_lifted_too(engines):
         assert driver(connection)._read_timeout == 5
 
 
+@pytest.mark.slow
 def test_a_frozen_mariadb_is_not_waited_for(mariadb_server, mariadb, engines):
     engine = engines(make_engine(f'{mariadb}&read_timeout=1', None))
     assert answers(engine)

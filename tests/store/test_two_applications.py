@@ -262,6 +262,7 @@ def results(connection, other):
 
 
 # before it in the order of a key, and after it
+@pytest.mark.slow
 @pytest.mark.parametrize('other', ['another', 'other'])
 def test_each_operation_concerns_one_application(connection, other):
     fill(connection, 'app', 1)

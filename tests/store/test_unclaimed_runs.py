@@ -49,6 +49,7 @@ def sent(queue):
     return [handover.key.partition(':')[2] for handover in queue]
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_what_is_over_the_limit_waits_for_a_following_tick(servers, limited, queue):
     server = limited('one', 'two')
@@ -69,6 +70,7 @@ def test_what_is_over_the_limit_waits_for_a_following_tick(servers, limited, que
     assert servers.history() == ['ok', 'ok']
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_tasks_that_wait_run_in_turn(limited, queue):
     server = limited('one', 'two', 'three', minutes='*')
@@ -78,6 +80,7 @@ def test_tasks_that_wait_run_in_turn(limited, queue):
     assert [name for name, _ in server.ran] == ['one', 'two', 'three', 'one', 'two', 'three', 'one']
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_run_waits_longer_than_catch_up(servers, limited, queue, warnings):
     server = limited('one', 'two', catch_up='60', minutes=0)

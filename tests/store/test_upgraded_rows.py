@@ -41,6 +41,7 @@ def test_a_last_result_that_is_there_stays(servers):
     assert servers.row()['last_outcome'] == 'missed'
 
 
+@pytest.mark.slow
 def test_what_is_not_good_follows_from_the_outcome(servers):
     server = servers.start().add()
     server.tick(0)

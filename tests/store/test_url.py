@@ -81,6 +81,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('driver', DRIVERS)
 @pytest.mark.parametrize('rest', BEHIND_SCHEME)
 def test_a_malformed_url_is_refused_and_not_shown(driver, rest):
@@ -126,6 +127,7 @@ def test_a_url_object_is_checked_too():
         parse_url(URL.create('postgresql+psycopg', 'shop', 'p', 's3cr3t@db', 1, 'shop'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('driver', DRIVERS)
 @pytest.mark.parametrize('rest', OPTIONS)
 def test_an_option_that_is_refused_is_not_shown(driver, rest, engines):
@@ -150,6 +152,7 @@ def shop(write_module):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('driver', DRIVERS)
 @pytest.mark.parametrize('rest', [*BEHIND_SCHEME[:6], *OPTIONS])
 def test_no_command_shows_a_part_of_the_url(driver, rest, shop, tmp_path, capsys):
@@ -163,6 +166,7 @@ def test_no_command_shows_a_part_of_the_url(driver, rest, shop, tmp_path, capsys
         assert printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('driver', DRIVERS)
 @pytest.mark.parametrize('rest', OPTIONS)
 def test_no_answer_and_no_log_shows_a_part_of_the_url(driver, rest, caplog):

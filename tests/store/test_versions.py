@@ -167,6 +167,7 @@ def is_due(minutes, minute):
     return minute % int(minutes.removeprefix('*/')) == 0
 
 
+@pytest.mark.slow
 def test_two_minor_versions_tick_side_by_side(url, newer, start, tmp_path):
     schedules = {'often': '*/2', 'changed': '*/4', 'flaky': '*/6'}
     # the minutes at which a deploy comes to each of the two
@@ -209,6 +210,7 @@ def test_two_minor_versions_tick_side_by_side(url, newer, start, tmp_path):
         assert {line.partition(' after ')[0] for line in server('log')} <= {'task flaky failed'}
 
 
+@pytest.mark.slow
 def test_a_deploy_that_renames_a_task_runs_each_minute_once(url, start, tmp_path):
     old, new = start(PACKAGE.parent), start(PACKAGE.parent)
     old('deploy', {'often': '*', 'seldom': '*/6'})

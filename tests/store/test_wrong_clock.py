@@ -49,6 +49,7 @@ def machine(servers):
     return machine
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_a_clock_that_was_ahead_for_one_tick_is_not_believed(servers, machine, warnings):
     machine.tick(0)
@@ -134,6 +135,7 @@ def test_a_clock_that_was_behind_runs_nothing_twice(servers, machine, warnings):
     assert [row['taken_back_from'] for table in (tasks, ticks) for row in servers.rows(table)] == [None] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('table', [ticks, tasks])
 @pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_two_servers_put_forward_once(servers, machine, warnings, table):
@@ -150,6 +152,7 @@ def test_two_servers_put_forward_once(servers, machine, warnings, table):
     assert servers.minutes('missed') == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_what_is_reached_minute_by_minute_is_not_put_forward(servers, machine, warnings):
     machine.tick(190)
@@ -191,6 +194,7 @@ def test_a_tick_of_the_future_is_taken_back(servers, warnings):
     assert row['taken_back_from'] == AHEAD
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_two_servers_take_back_once(servers, warnings):
     minute = present()
@@ -204,6 +208,7 @@ def test_two_servers_take_back_once(servers, warnings):
     assert one.ran + other.ran == [('task', minute)]
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 @pytest.mark.parametrize('name', ['first_seen', 'last_minute', 'busy_until', 'schedule_changed_at', 'last_success_at'])
 def test_a_row_of_the_future_is_taken_back(servers, warnings, name):
@@ -252,6 +257,7 @@ def test_a_run_in_progress_is_taken_back_at_its_end(servers, warnings):
     assert servers.row()['taken_back_from'] == AHEAD
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('values', 'outcome', 'minute'),
     [
