@@ -41,7 +41,7 @@ HELD = {
         'store/test_servers.py::test_simultaneous_servers_run_each_minute_once'
     ],
     'A missed run is caught up': ['kills/test_found.py::test_minutes_after_a_dead_process_are_caught_up'],
-    'One command runs again what failed or was missed': [
+    'One command runs what failed or was missed': [
         'scripts/test_backfill.py::test_the_page_shows_what_the_command_prints'
     ],
     'What a task writes to the database happens exactly once': [

@@ -275,7 +275,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar='TASK',
         action='append',
         default=[],
-        help='a task that is to go, and does not count as lost; may be repeated',
+        help='a task that is removed on purpose, and does not count as lost; may be repeated',
     )
     command.add_argument('--json', action='store_true', help='print JSON')
     command = add(

@@ -158,7 +158,7 @@ def _fates(planned: PlannedTask) -> Iterator[str]:
             f'register that with was={planned.name!r}'
         )
     elif 'task' in planned.lost:
-        yield 'register it again, or confirm with --gone that it is to go'
+        yield 'register it again, or confirm its removal with --gone'
 
 
 def _progress(planned: PlannedTask) -> str:

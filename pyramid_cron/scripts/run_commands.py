@@ -72,7 +72,7 @@ class RunCommands(BackfillCommand):
         if queued and self.registry['cron_store'] is not None:
             variables = [word for word in self.args.words if word not in self.task_words()]
             words = [self.script_name, 'history', self.args.config_uri, *queued, *variables]
-            self.out(f'What becomes of it: {shlex.join(words)}')
+            self.out(f'To see the outcome: {shlex.join(words)}')
         return status
 
     def perform(self) -> int:

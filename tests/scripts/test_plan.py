@@ -80,7 +80,7 @@ def test_what_a_deploy_would_lose_comes_first(pcron, write, deployed):
         'gone      shop.invoices\n'
         '          0 2 * * * (Europe/Berlin)\n'
         '          7 runs in 7 days vanish, the first Thu 2026-12-24 02:00\n'
-        '          register it again, or confirm with --gone that it is to go\n'
+        '          register it again, or confirm its removal with --gone\n'
         'gone      shop.mail\n'
         '          0 9 * * mon-fri (Europe/Berlin)\n'
         '          perhaps it is shop.letters now, which has the same function and\n'

@@ -109,7 +109,7 @@ def test_run_enqueues_a_task_unless_it_is_to_run_here(run, tmp_path):
     assert status == 0
     assert re.fullmatch(rf'queued   invoice, \d\.\d+ s, with \w+\.send: {sent_key}', queued)
     assert ran.startswith('ok       here, ')
-    assert more == f'What becomes of it: pcron history {tmp_path}/shop.ini invoice'
+    assert more == f'To see the outcome: pcron history {tmp_path}/shop.ini invoice'
 
 
 @pytest.mark.parametrize('store', [True, False])
@@ -143,7 +143,7 @@ def test_without_a_store_no_history_is_named(run):
 
 def test_the_command_that_shows_what_becomes_of_it_has_the_variables(run, tmp_path):
     _, out, _ = run('run', 'invoice', 'name=two words')
-    assert out.splitlines()[-1] == f"What becomes of it: pcron history {tmp_path}/shop.ini invoice 'name=two words'"
+    assert out.splitlines()[-1] == f"To see the outcome: pcron history {tmp_path}/shop.ini invoice 'name=two words'"
 
 
 def test_a_task_that_cannot_be_enqueued_has_failed(run, tmp_path):
