@@ -619,10 +619,12 @@ def ran(clock, task, outcome='ok', minute=None, seconds=0.0, pid=4711, host='web
 
 
 def test_the_history_is_shown_as_pcron_shows_it():
-    config = application({'f': report, 'min': 0, 'hour': 2, 'name': 'shop.invoices'}, timezone='Europe/Berlin')
+    invoices = {'f': report, 'min': 0, 'hour': 2, 'name': 'shop.invoices', 'catch_up': 600}
+    sync = {'f': report, 'min': '*/10', 'name': 'shop.sync', 'retries': 1}
+    config = application(invoices, sync, timezone='Europe/Berlin')
     first, last = datetime(2026, 3, 1, 0, 58, tzinfo=timezone.utc), datetime(2026, 3, 1, 1, 7, tzinfo=timezone.utc)
     past_runs = [
-        ran('01:55:00', 'sync', seconds=0.012),
+        ran('01:50:00', 'sync', seconds=0.012),
         ran('02:08:00', 'sync', 'missed', '02:00', pid=None, host=None, attempt=0),
         ran('02:08:00', 'invoices', minute='02:00', seconds=1.204, pid=5021) | {'id': 'late'},
         ran('02:10:00', 'sync', 'failed', seconds=0.31, pid=5021, error='TimeoutError'),
