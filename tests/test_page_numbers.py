@@ -45,7 +45,7 @@ NUMBERS = [
     ('health', '``no tick`` after two minutes', LONGEST_SILENCE, 120 * SECONDS),
     ('alarms', 'twice the longest of its last 30 successful runs', GOOD_RUNS, 30),
     ('watch', 'more than three minutes old', watch.STOPPED, 180),
-    ('watch', 'late for a minute and a half', watch.CONFIRMED, 90),
+    ('watch', 'at least a minute and a half before', watch.CONFIRMED, 90),
     ('watch', 'within two and a half minutes of its start', watch.INTERVAL + watch.CONFIRMED, 150),
     ('status', 'a strip of the last 30 runs', STRIP, 30),
     ('status', 'its next ten runs', NEXT_RUNS, 10),
@@ -66,7 +66,7 @@ NUMBERS = [
     ('celery', 'Once failed attempts have taken two seconds', LONG_WAIT, 2),
     ('otherqueues', 'RQ ends a job after three minutes', rq.Queue.DEFAULT_TIMEOUT, 180),
     ('otherqueues', 'dramatiq ends a message after ten minutes', DRAMATIQ_LIMIT, 600_000),
-    ('retries', 'the task runs for at most 500 minutes', MOST_MISSED, 500),
+    ('retries', 'the newest 500 of the missed minutes at most', MOST_MISSED, 500),
     ('retries', 'one line of 500 characters at most', LONGEST_REASON, 500),
 ]
 
