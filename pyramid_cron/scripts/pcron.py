@@ -151,7 +151,7 @@ class PCronCommand(
             lines += wrap('All tasks are paused ', format_pause(found.pause_of_all, self.zone), width)
         if found.of_ticks is not None:
             lines += wrap('', f'{found.of_ticks.as_sentence()}.', width)
-        end = f'Times are in {self.zone or LOCAL_TIME}. Trigger: {cron_path(self.registry)}'
+        end = f'Times are in {self.zone or LOCAL_TIME}. Path of the tick: {cron_path(self.registry)}'
         return [*lines, '', *wrap('', end, width)]
 
     def _hint_at_yesterday(self, instant: datetime) -> list[str]:

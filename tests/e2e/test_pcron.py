@@ -81,7 +81,7 @@ def test_list_is_a_line_for_each_task_that_fits_the_terminal(at_terminal, ini, c
     # which is next, and how much of a name fits beside that, depends on the time of the day
     names = {name for name in DEMO for line in lines[:9] if name[-10:] in line}
     assert (names == set(DEMO)) or columns == 40
-    assert ' '.join(lines[9:]) == ' Times are in local time. Trigger: /cron'
+    assert ' '.join(lines[9:]) == ' Times are in local time. Path of the tick: /cron'
 
 
 def test_a_cut_name_can_be_typed(at_terminal, ini):
@@ -155,7 +155,7 @@ def test_list_shows_what_is_due_at_a_time_and_why(pcron, ini):
         'not due  pyramid_cron_demo.tasks.make_index        min is 0, not 25\n'
         'not due  pyramid_cron_demo.tasks.back_up           min is 0, not 15; hour is 0, not 4\n'
         '\n'
-        'Times are in local time. Trigger: /cron\n'
+        'Times are in local time. Path of the tick: /cron\n'
     )
 
 

@@ -95,7 +95,7 @@ def test_json_has_all_of_it(pcron, ini):
 )
 def test_the_path_of_the_trigger_is_shown_with_its_prefix(pcron, ini, settings, path):
     app = ini(PURGE, settings=settings, include='' if 'prefix' in settings else 'pyramid_cron')
-    assert pcron('list', app)[1].splitlines()[-1] == f'Times are in local time. Trigger: {path}'
+    assert pcron('list', app)[1].splitlines()[-1] == f'Times are in local time. Path of the tick: {path}'
     assert json.loads(pcron('list', app, '--json')[1])['path'] == path
 
 
@@ -106,7 +106,7 @@ def test_the_time_zone_may_be_the_machines(pcron, ini, local_time):
     assert out.splitlines()[1:] == [
         '08:08     in 1 min  plain  8 * * * *',
         '',
-        'Times are in local time. Trigger: /cron',
+        'Times are in local time. Path of the tick: /cron',
     ]
     _, out, _ = pcron('list', path, '--json', '--at', '2026-12-24 08:08')
     shown = json.loads(out)

@@ -349,7 +349,7 @@ def test_every_list_shows_what_is_paused(ticked):
         'Sun 2100-01-03 14:00 +00:00  purge',
         'Paused: purge, fail',
         '',
-        'Times are in UTC. Trigger: /cron',
+        'Times are in UTC. Path of the tick: /cron',
     ]
     requested_by = getpass.getuser()
     assert ticked("list --at '2100-01-01 14:00'")[1].splitlines()[1:3] == [

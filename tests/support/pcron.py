@@ -27,7 +27,7 @@ class FixedCommand(PCronCommand):
 PURGE = "purge, min=0, hour='2', name='purge'"
 REPORT = "Report(), cron='*/30 7 * * mon', name='report', idle=True, timezone='America/New_York'"
 
-END = '\n\nTimes are in Europe/Berlin. Trigger: /cron\n'
+END = '\n\nTimes are in Europe/Berlin. Path of the tick: /cron\n'
 
 NOON = datetime(2026, 12, 24, 12, 0, tzinfo=UTC)
 
