@@ -244,6 +244,7 @@ def test_a_run_by_hand_recovers_a_task_as_well(servers):
     assert [event.name for event in events] == ['task']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('catch_up', 'fails', 'runs'), [(0, False, 5), (300, True, 1), (300, False, None)])
 def test_each_missed_minute_counts_unless_a_run_catches_up(servers, catch_up, fails, runs):
     server = application(f"min='*/5', catch_up={catch_up}", server=servers.start())

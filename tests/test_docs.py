@@ -271,6 +271,7 @@ def on(date, zone, line):
     return [f'{run:%H:%M}' + run.isoformat()[-6:] for run in found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('title', 'table', 'date', 'zone'), CHANGES)
 def test_the_runs_on_days_on_which_the_clocks_change_are_those_of_the_tables(title, table, date, zone):
     listed = rows('clockchanges', title, table)

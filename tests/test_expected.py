@@ -73,6 +73,7 @@ def test_the_longest_of_what_can_be_read_counts(text, longest):
     assert longest_of(text) == longest
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_the_row_has_how_long_good_runs_took(servers):
     server = servers.start()

@@ -39,6 +39,7 @@ def schedules(config):
     return [str(task.schedule) for task in config.registry['cron_tasks']]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('value', 'found'),
     [

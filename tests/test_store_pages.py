@@ -77,6 +77,7 @@ def test_each_page_that_names_mariadb_or_mysql_calls_it_experimental():
     assert [name for name, block in naming.items() if 'experimental' not in block] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('minutes', 'ran', 'missed'), [(4, ['restored'], []), (6, [], ['restored'])])
 def test_a_restored_store_repeats_the_newest_run_within_catch_up(tmp_path, caplog, minutes, ran, missed):
     file, backup = tmp_path / 'cron.sqlite', tmp_path / 'backup.sqlite'

@@ -641,6 +641,7 @@ def test_a_change_that_is_not_committed_is_noticed(servers, stored):
     assert servers.history() == ['failed']
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_run_that_was_taken_over_commits_nothing(servers, stored):
     def body(system):

@@ -62,6 +62,7 @@ def test_a_page_shows_the_tasks(make_app):
     assert 'This tick' not in text
 
 
+@pytest.mark.slow
 def test_a_tick_shows_its_report_and_last_runs(make_app, tmp_path):
     app = make_app(**{'cron.store': f'sqlite:///{tmp_path}/cron.sqlite'})
     assert app.get('/cron', status=500).text == 'fail: 1 of 1 tasks failed: fail'
@@ -76,6 +77,7 @@ def test_a_tick_shows_its_report_and_last_runs(make_app, tmp_path):
     assert 'All tasks are paused' not in text
 
 
+@pytest.mark.slow
 def test_a_task_is_shown_as_on_the_status_page(make_app, tmp_path):
     app = make_app(**{'cron.store': f'sqlite:///{tmp_path}/cron.sqlite'})
     app.get('/cron', status=500)
@@ -92,6 +94,7 @@ def test_a_task_is_shown_as_on_the_status_page(make_app, tmp_path):
     assert f'<p>Last tick: {page.last_tick.text}, ' in text
 
 
+@pytest.mark.slow
 def test_a_pause_of_all_tasks_is_shown(make_app, tmp_path):
     app = make_app(**{'cron.store': f'sqlite:///{tmp_path}/cron.sqlite'})
     app.get('/')
@@ -102,6 +105,7 @@ def test_a_pause_of_all_tasks_is_shown(make_app, tmp_path):
     assert text.count('; paused') == 2
 
 
+@pytest.mark.slow
 def test_a_task_that_is_not_registered_is_shown(make_app, tmp_path):
     app = make_app(**{'cron.store': f'sqlite:///{tmp_path}/cron.sqlite'})
     app.get('/cron', status=500)

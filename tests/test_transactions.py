@@ -1188,6 +1188,7 @@ def make_server_app(request, server, kind):
     return make
 
 
+@pytest.mark.slow
 def test_a_swallowed_database_error_that_aborts_fails_the_task(make_server_app, server):
     app = make_server_app({'1': inserting('1'), '2': inserting('2', swallowing_an_error), '3': inserting('3')})
     report = tick(app, INSTANT)
@@ -1197,6 +1198,7 @@ def test_a_swallowed_database_error_that_aborts_fails_the_task(make_server_app, 
     assert server.rows() == ['1', '3']
 
 
+@pytest.mark.slow
 def test_an_error_in_a_savepoint_fails_no_task(make_server_app, server):
     def careful(request):
         with contextlib.suppress(ProgrammingError), request.dbsession.begin_nested():
@@ -1217,6 +1219,7 @@ def test_an_error_fails_no_task_without_writes(make_server_app, server):
     assert statuses(app) == {'1': 'ok'}
 
 
+@pytest.mark.slow
 def test_an_error_before_a_write_fails_the_task(make_server_app, server):
     def task(system):
         swallowing_an_error(system['request'])

@@ -165,7 +165,7 @@ def test_a_picture_of_the_docs_begins_with_what_it_is_about(visit, name, scheme,
     box = page.locator(last).last.bounding_box()
     height = box['y'] + box['height']
     about = page.locator(first).bounding_box()
-    assert (about['y'] < 400, about['y'] <= box['y'], height < 1000) == (True, True, True), (about, height)
+    assert (about['y'] < 500, about['y'] <= box['y'], height < 1100) == (True, True, True), (about, height)
     if folder := os.environ.get('SCREENSHOTS'):
         clip = {'x': 0, 'y': 0, 'width': width, 'height': height + 1}
         page.screenshot(path=f'{folder}/{name}{suffix}.png', full_page=True, clip=clip)

@@ -87,6 +87,7 @@ def test_before_the_first_tick_health_fails(health):
     assert (shown['last_tick'], shown['seconds_since_last_tick'], shown['no_tick']) == (None, None, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('seconds', 'ok'), [(110, True), (121, False), (600, False)])
 def test_two_minutes_without_a_tick_fail(pair, health, seconds, ok):
     pair.tick(0)
@@ -138,6 +139,7 @@ def test_a_lost_task_is_a_fault(servers, pair, health):
     assert str(health()) == 'fail: last tick 0 s ago; lost: task'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('window', 'text'),
     [
@@ -173,6 +175,7 @@ def test_a_paused_task_is_shown_and_no_fault(servers, pair, health):
     assert str(health(servers.start().add('other'))) == 'ok, last tick 0 s ago; paused: task'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('setting', 'text'), [('warn', 'ok, '), ('fail', 'fail: ')])
 def test_an_unregistered_task_is_a_fault_on_request(servers, pair, health, setting, text):
     pair.tick(0)

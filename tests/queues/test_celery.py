@@ -185,6 +185,7 @@ def test_a_run_whose_message_is_lost_is_sent_again(made, broker):
     assert sorted(statuses(app)) == ['ok', 'skipped']
 
 
+@pytest.mark.slow
 def test_a_frozen_redis_is_waited_for_once_by_what_is_sent_again(configure, broker, redis_server, tmp_path, caplog):
     broker.conf.broker_transport_options = {'socket_timeout': 1.1, 'socket_connect_timeout': 1.1}
     config = configure(celery=broker, store=f'sqlite:///{tmp_path}/cron.sqlite', catch_up=86400)
@@ -298,6 +299,7 @@ def test_a_failing_task_fails_in_celery_too(made, broker, caplog):
     assert statuses(app) == ['failed']
 
 
+@pytest.mark.slow
 def test_a_run_waits_for_an_unavailable_store(made, broker):
     app = made()
     engine = app.registry['cron_store'].database.engine

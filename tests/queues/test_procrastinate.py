@@ -69,6 +69,7 @@ def outcomes(rows):
     return [outcome for (outcome,) in rows(select(runs.c.outcome).order_by(runs.c.started))]
 
 
+@pytest.mark.slow
 def test_a_job_is_written_with_its_claim(made, rows, conninfo):
     seen = []
     app = made(seen.append, via='procrastinate:queue=slow,priority=7')
@@ -84,6 +85,7 @@ def test_a_job_is_written_with_its_claim(made, rows, conninfo):
     assert [outcome for *_, outcome, _ in rows(JOBS)] == ['succeeded']
 
 
+@pytest.mark.slow
 def test_jobs_with_one_lock_run_one_after_another(configure, postgresql, conninfo, rows):
     config = configure(store=postgresql)
     for name in ('one', 'other'):
@@ -99,6 +101,7 @@ def test_jobs_with_one_lock_run_one_after_another(configure, postgresql, conninf
     app.registry['cron_store'].database.engine.dispose()
 
 
+@pytest.mark.slow
 def test_a_task_is_stopped_with_its_job(made, rows, conninfo):
     seen = []
 

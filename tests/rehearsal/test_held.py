@@ -58,6 +58,7 @@ def test_without_the_rehearsal_tasks_change_it(make_site, monkeypatch):
     assert changing(make_site(), OF_CONTROL) is not None
 
 
+@pytest.mark.slow
 @DATABASES
 def test_without_the_protection_of_the_database_tasks_change_it(make_site, monkeypatch):
     site = make_site()

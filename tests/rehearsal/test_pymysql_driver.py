@@ -20,6 +20,7 @@ def other(site):
     other.close()
 
 
+@pytest.mark.slow
 def test_without_a_rehearsal_it_is_as_any_other(connection, other):
     insert(connection)
     connection.rollback()
@@ -29,6 +30,7 @@ def test_without_a_rehearsal_it_is_as_any_other(connection, other):
     assert other.get_autocommit()
 
 
+@pytest.mark.slow
 def test_a_commit_becomes_a_savepoint(connection, other, site):
     findings, name = Findings(), site.engine.url.database
     with REHEARSAL.going_on(findings), findings.in_task():
@@ -52,6 +54,7 @@ def test_a_commit_becomes_a_savepoint(connection, other, site):
     assert (findings.refused, findings.escaped, findings.violations) == ([], [], [])
 
 
+@pytest.mark.slow
 def test_each_statement_in_autocommit_mode_is_a_transaction(other):
     findings = Findings()
     with REHEARSAL.going_on(findings), findings.in_task():
@@ -76,6 +79,7 @@ def test_each_statement_in_autocommit_mode_is_a_transaction(other):
     assert execute(other, 'SELECT @@innodb_lock_wait_timeout').fetchall() == ((0,),)
 
 
+@pytest.mark.slow
 def test_what_may_commit_by_itself_is_refused(connection, other):
     findings, (kind, cursor) = Findings(), plain_classes(connection)
     texts = [
@@ -98,6 +102,7 @@ def test_what_may_commit_by_itself_is_refused(connection, other):
     assert count(other) == 5
 
 
+@pytest.mark.slow
 def test_tables_without_transactions_are_reported(connection, other):
     execute(connection, 'CREATE TABLE plain (a int) ENGINE = MyISAM')
     findings = Findings()
@@ -106,6 +111,7 @@ def test_tables_without_transactions_are_reported(connection, other):
     assert findings.escaped == [f'tables of {connection.label} that support no transactions were changed']
 
 
+@pytest.mark.slow
 def test_a_transaction_from_before_is_refused(connection):
     insert(connection)
     with REHEARSAL.going_on(Findings()), pytest.raises(NotHeldBack):

@@ -103,6 +103,7 @@ def test_last_days_are_those_of_the_calendar():
         assert matched(LAST_DAY | 1 << 3, DOW.every, first) == [3, last_day(*of)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('form', KEYWORD_WEEKDAYS)
 def test_nth_days_are_those_of_the_calendar(form):
     name, _, number = form.partition('#')

@@ -257,6 +257,7 @@ def test_the_words_for_times_of_every_day_mean_the_same(times, wall):
     assert all(map(matches, minutes))
 
 
+@pytest.mark.slow
 @given(LINES, WALLS)
 def test_the_words_for_keywords_mean_the_same(fields, wall):
     minute, hour, day, month, _ = fields

@@ -72,6 +72,7 @@ def test_each_place_uses_its_abbreviation():
             parse_zone(abbreviation)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('value', 'fixed'),
     [

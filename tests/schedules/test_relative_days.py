@@ -31,6 +31,7 @@ def matched(day, dow):
         yield by_date & by_weekday & days_of_month(first.year, first.month)
 
 
+@pytest.mark.slow
 def test_each_spelling_of_one_weekday_has_one_mask():
     masks = {}
     for chosen in itertools.product([0, 1], repeat=7):

@@ -9,6 +9,7 @@ from pyramid_cron.scripts.pcron import PCronCommand, main
 from tests.support.pcron import PURGE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('at', 'message'),
     [

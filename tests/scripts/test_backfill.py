@@ -155,6 +155,7 @@ def test_a_second_signal_interrupts_the_task(pcron, ini, stored):
     assert (status, len(out.splitlines()), err) == (130, 1, 'pcron: interrupted by SIGINT\n')
 
 
+@pytest.mark.slow
 def test_what_is_left_to_the_ticks_did_not_run(pcron, ini, stored):
     path = ini(EACH_TEN, "plain, min=0, hour=5, name='old'", settings=stored)
     pcron(*with_ini(('tick', '--at', '2026-12-23 23:40'), path))
@@ -383,6 +384,7 @@ def test_one_minute_has_the_progress_of_its_task(pcron, ini, stored):
     assert [line for line in out.splitlines() if '%' in line] == ['counts: 0 %', 'counts: 100 %']
 
 
+@pytest.mark.slow
 def test_in_a_pipe_nobody_is_asked(pcron, ini, stored, monkeypatch):
     path = ini("plain, min='*', name='plain'", settings=stored)
     monkeypatch.setattr(sys, 'stdin', Typed(''))

@@ -136,6 +136,7 @@ def test_a_script_does_not_run_another_task(pcron, ini):
     )
 
 
+@pytest.mark.slow
 def test_a_name_in_the_store_alone_is_a_name(pcron, ini, night):
     path = ini(*NAMES, settings=night.settings)
     night.task('old.mail')
@@ -176,6 +177,7 @@ def test_a_key_is_no_part_of_a_name(pcron, ini, night):
     assert pcron('stop', path, 'mail')[0] == 1
 
 
+@pytest.mark.slow
 def test_what_may_go_is_named_by_a_part(pcron, ini, night):
     path = ini(*NAMES, settings=night.settings)
     for name in ('shop.mail', 'shop.expire_all'):

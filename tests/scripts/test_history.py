@@ -395,6 +395,7 @@ def test_gaps_and_misses_count_by_their_ends(shop):
     assert shop.history("--since '2026-12-23 23:30'") == 'Nothing that matches is recorded.\n'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('since', 'message'),
     [
@@ -428,6 +429,7 @@ def test_verbose_shows_the_end_of_a_traceback(shop):
     assert 'line' not in shop.history('mails')
 
 
+@pytest.mark.slow
 def test_verbose_shows_the_addresses_of_the_pages_of_runs(shop):
     shop.run('mails', '23 22:00:02', 'ok')
     shop.run('mails', '23 22:30:02', 'skipped', attempt=0, host=None, pid=None, seconds=None, reason='no time left')
@@ -463,6 +465,7 @@ def test_verbose_shows_note_and_log(shop):
     assert (entry['note'], entry['log']) == ('1,204 rows', log)
 
 
+@pytest.mark.slow
 def test_a_run_in_progress_shows_what_its_process_has_written(shop):
     shop.run('mails', '23 22:05:02')
     shop.run('mails', '23 23:05:02', 'running', id='token', finished=None, seconds=None)
@@ -551,6 +554,7 @@ def test_without_a_store_the_setting_is_named(shop, command, capsys):
 # list
 
 
+@pytest.mark.slow
 def test_the_list_shows_recorded_last_runs(night):
     for task in ('invoices', 'purge'):
         night.task_row(task)
@@ -713,6 +717,7 @@ def begins(text):
     return [line[:17].strip() for line in text.splitlines() if re.match(r'[0-9:]{8} ', line)]
 
 
+@pytest.mark.slow
 def test_what_people_did_can_be_shown_alone(acted):
     hand = ['21:45:10  by hand', '21:50:00  by hand', '21:55:00  by hand', '21:58:00  by hand']
     assert begins(acted.history('--by-hand')) == ['21:30:05  ok', *hand]
@@ -747,6 +752,7 @@ def test_what_people_did_is_no_last_run(acted):
 # problems
 
 
+@pytest.mark.slow
 def test_history_ends_with_what_is_wrong_now(shop):
     ended = {'last_outcome_for': at('23 22:00'), 'last_finished': at('23 22:01')}
     shop.task_row('mails', last_outcome='failed', last_error='SMTPServerDisconnected', **ended)

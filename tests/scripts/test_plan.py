@@ -67,6 +67,7 @@ def test_a_deploy_that_changes_nothing_is_stated(pcron, write, deployed):
     )
 
 
+@pytest.mark.slow
 def test_what_a_deploy_would_lose_comes_first(pcron, write, deployed):
     deployed(INVOICES, MAIL, STOCK).pause(['shop.mail'], reason='no stamps', requested_by='ada')
     path = write(
@@ -108,6 +109,7 @@ def test_what_a_deploy_would_lose_comes_first(pcron, write, deployed):
     assert all(len(line) <= 40 for line in narrow.splitlines())
 
 
+@pytest.mark.slow
 def test_the_history_has_what_a_plan_changes_and_for_which_account(pcron, write, deployed):
     store = deployed(INVOICES, MAIL, STOCK)
     path = write(INVOICES, MAIL.replace('0 9', '0 8'))

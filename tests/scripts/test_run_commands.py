@@ -129,6 +129,7 @@ def test_on_a_terminal_it_is_a_bar(run, monkeypatch):
     assert without_times(end)[-1] == 'ok       counts'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('command', ['tick', 'perform'])
 def test_other_commands_show_no_progress(run, command):
     words = {'tick': ['--at', '00:00'], 'perform': [key('counts')]}[command]
@@ -154,6 +155,7 @@ def test_a_task_that_cannot_be_enqueued_has_failed(run, tmp_path):
     assert re.fullmatch(r'failed   invoice, \d\.\d+ s, could not be enqueued with \w+\.send: IsADirectoryError', failed)
 
 
+@pytest.mark.slow
 def test_an_enqueued_task_runs_by_its_command_once(run, tmp_path):
     run('run', 'invoice')
     pcron, perform, file, sent_key = (tmp_path / 'sent').read_text().split()
@@ -457,6 +459,7 @@ def test_a_minute_to_come_is_no_failed_tick_of_the_store(pcron, ini, stored):
     assert 'ahead' not in pcron('list', path)[1]
 
 
+@pytest.mark.slow
 def test_a_tick_by_hand_does_not_run_a_paused_task(pcron, ini, stored):
     path = ini("plain, min=7, name='plain'", settings=stored)
     pcron('tick', path, '--at', '23:06')

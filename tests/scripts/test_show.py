@@ -68,6 +68,7 @@ def test_a_run_by_hand_has_a_line_of_its_own(night, show):
     assert shown['state'].startswith('failed 00:03, by hand')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('when', 'due'), [('22:30', 'Wed 2026-12-23 22:00'), ('23:00', 'Wed 2026-12-23 23:00')])
 def test_that_before_another_minute_is_shown(night, show, when, due):
     night.tick()

@@ -99,6 +99,7 @@ def ticked(run):
     return run
 
 
+@pytest.mark.slow
 def test_a_pause_without_end_lasts_until_resumed(ticked):
     assert ticked("pause purge fail --reason 'the disk is full'") == (
         0,
@@ -131,6 +132,7 @@ def test_the_answer_shows_when_a_pause_ends(ticked, until, shown):
     assert out.endswith(('h\n', 'd\n', 'min\n'))
 
 
+@pytest.mark.slow
 def test_a_second_pause_shows_what_it_replaces(ticked):
     ticked("pause purge --reason 'the disk is full' --until '2100-01-01 00:00'")
     assert ticked('pause purge fail --reason maintenance') == (
@@ -307,6 +309,7 @@ def test_a_task_that_is_gone_is_listed_until_forgotten(ticked, monkeypatch):
     assert ticked.store().paused() == {}
 
 
+@pytest.mark.slow
 def test_only_what_is_not_registered_is_forgotten(ticked):
     assert ticked('forget fail') == (2, '', 'pcron: fail is registered here: remove it from the application first\n')
     # it was in the store before it got store=False
@@ -382,6 +385,7 @@ def test_a_pause_covers_the_whole_minute_of_its_end(ticked):
     assert json.loads(ticked('list fail --json')[1])['tasks'][0]['next'] == ['2100-01-01T15:01:00+00:00']
 
 
+@pytest.mark.slow
 def test_the_list_in_json_has_the_last_run_in_utc(ticked):
     [task] = json.loads(ticked('list fail --json')[1])['tasks']
     assert task['last_utc']['scheduled_for'] == f'{NOW:%Y-%m-%d}T12:30:00+00:00'
@@ -456,6 +460,7 @@ def test_show_has_the_newest_of_the_last_runs_first(ticked):
     assert shown(ticked('show fail --next 1', columns=200, now=later)[1])[9:] == ['  last runs  missed']
 
 
+@pytest.mark.slow
 def test_show_has_skipped_running_and_lost_runs(ticked):
     with ticked.store().database.engine.begin() as connection:
         connection.exec_driver_sql(
@@ -570,6 +575,7 @@ def test_the_check_tries_the_engines_too(write_module, pcron, tmp_path, via, sta
     assert out.endswith('no run is enqueued until then\n') == (status == 1)
 
 
+@pytest.mark.slow
 def test_a_known_failure_is_acknowledged_and_shown(ticked):
     assert ticked("acknowledge fail --reason 'the supplier is down'") == (
         0,
@@ -616,6 +622,7 @@ def test_a_process_that_may_be_dead_is_named(ticked):
     assert 'its process has not renewed its lease, and may be dead' in ticked('stop fail', columns=200)[1]
 
 
+@pytest.mark.slow
 def test_a_queued_run_is_stopped_by_its_key(ticked):
     key = hold(ticked, process=None, handed_over_for='2026-12-24T02:00+00:00')
     assert f'key {key}' in ticked('history fail -v')[1]
@@ -625,6 +632,7 @@ def test_a_queued_run_is_stopped_by_its_key(ticked):
     assert ticked(f'stop {key}')[0] == 1
 
 
+@pytest.mark.slow
 def test_what_is_not_running_is_not_stopped(ticked):
     assert ticked('stop fail purge') == (
         1,

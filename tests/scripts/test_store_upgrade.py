@@ -121,6 +121,7 @@ def test_its_sql_makes_the_same_tables(upgrade, store, tmp_path):
     assert content(tmp_path / 'by_script.sqlite') == content(store)
 
 
+@pytest.mark.slow
 def test_its_sql_upgrades_older_tables_the_same_way(upgrade, store, tmp_path):
     make_old_file(store)
     shutil.copy(store, tmp_path / 'by_script.sqlite')
@@ -199,6 +200,7 @@ def test_without_a_store_the_setting_is_named(pcron, ini):
     assert err.startswith('pcron: store needs cron.store, which is not set')
 
 
+@pytest.mark.slow
 def test_a_script_for_postgresql_makes_the_same_tables(postgresql_server):
     found = []
     for by_script in (False, True):

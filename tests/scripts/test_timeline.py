@@ -192,6 +192,7 @@ def test_the_command_shows_another_time(shop):
     assert '  22:00  report' in out
 
 
+@pytest.mark.slow
 def test_the_command_prints_json(shop):
     shop()
     fill(shop.registry, 1, NOW.replace(second=0))

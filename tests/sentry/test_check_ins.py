@@ -111,6 +111,7 @@ def start(servers):
     return lambda **settings: servers.start(include=include, **settings)
 
 
+@pytest.mark.slow
 def test_attempts_on_two_servers_are_one_check_in(start, sentry):
     one, other = (start().add(body=fail, retries=1) for _ in range(2))
     one.tick(0)
@@ -199,6 +200,7 @@ def test_an_engine_that_takes_nothing_is_an_error(sentry):
     assert len(sentry.events) == 1
 
 
+@pytest.mark.slow
 def test_ids_differ_between_environments(tmp_path):
     ids = []
     for environment in ('staging', 'production', 'production'):
@@ -212,6 +214,7 @@ def test_ids_differ_between_environments(tmp_path):
     assert ids[0] != ids[1] == ids[2]
 
 
+@pytest.mark.slow
 def test_what_two_servers_cannot_begin_is_one_check_in(start, sentry):
     one, other = (start().add() for _ in range(2))
     one.tick(-5)

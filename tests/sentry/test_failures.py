@@ -48,6 +48,7 @@ def values(sentry):
     return [event['exception']['values'][-1]['value'] for event in sentry.events]
 
 
+@pytest.mark.slow
 def test_a_failure_is_one_event_with_its_monitor(sentry):
     registry = application(print, fail).registry
     tick(registry, NOON)
@@ -61,6 +62,7 @@ def test_a_failure_is_one_event_with_its_monitor(sentry):
     assert 'cron.task' not in sentry.events[-1].get('tags', {})
 
 
+@pytest.mark.slow
 def test_the_failures_of_one_run_are_an_event_each(sentry):
     tick(application(fail, end, fail).registry, NOON)
     assert values(sentry) == ['the card 4711 is unknown', 'enough', 'the card 4711 is unknown']

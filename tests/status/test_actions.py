@@ -46,6 +46,7 @@ def test_without_users_a_run_has_no_name(make_page, caplog):
     assert len(ran) == 2
 
 
+@pytest.mark.slow
 def test_a_button_pressed_twice_runs_a_task_once(make_page, store):
     ran = []
     page = make_page(recording(ran), settings=store)
@@ -82,6 +83,7 @@ def test_a_task_with_an_engine_is_enqueued_at_once(make_page, store, capsys):
     assert '>queued<' not in page.task()
 
 
+@pytest.mark.slow
 def test_a_run_that_waits_for_a_worker_is_not_enqueued_again(make_page, store):
     queue = Queue()
     page = make_page(enqueuing(queue), settings=store)
@@ -151,6 +153,7 @@ def test_the_message_reports_a_queue_that_is_away(make_page, store):
     assert 'ConnectionError: no answer from amqp://***@queue.example' in answer
 
 
+@pytest.mark.slow
 def test_a_task_runs_by_hand_while_it_is_paused(make_page, store):
     queue = Queue()
     page = make_page(enqueuing(queue), settings=store)
@@ -236,6 +239,7 @@ def test_a_run_is_apart_from_the_requests_transaction(make_page, caplog):
     assert caplog.records == []
 
 
+@pytest.mark.slow
 def test_a_task_is_paused_with_a_reason_and_resumed(make_page, store, now):
     page = make_page(settings=store, policy=True, permission='read', write_permission='write')
     fill(page.registry, 1, now, most=1)
@@ -333,6 +337,7 @@ def night(make_page, store):
     return page, failed, lost, ran
 
 
+@pytest.mark.slow
 def test_what_went_wrong_has_a_button_that_makes_it_good(night, caplog):
     page, failed, lost, ran = night
     shown = page.task(user='ada')
@@ -364,6 +369,7 @@ def test_the_message_names_the_error_of_a_past_minute(make_page, store):
     assert re.search(r'shop\.task failed for .* after 0\.\d+ s: ValueError', answer.text)
 
 
+@pytest.mark.slow
 def test_a_past_minute_of_a_task_with_an_engine_is_enqueued(make_page, store):
     queue, ran = Queue(), []
 
@@ -402,6 +408,7 @@ def test_a_past_minute_of_another_task_runs_in_a_process_of_its_own(make_page, s
     assert re.search(r'shop\.task runs for .* in process 4711; the key of its run is \S+\.</p>', answer.text)
 
 
+@pytest.mark.slow
 def test_minutes_that_were_missed_together_are_made_good_one_by_one(make_page, store):
     ran = []
     page = make_page(recording(ran), settings=store)
@@ -481,6 +488,7 @@ def test_without_a_store_there_is_nothing_to_pause(make_page, action, failed):
     assert f'{failed}: pausing a task needs a store: set cron.store' in answer
 
 
+@pytest.mark.slow
 def test_a_known_failure_is_acknowledged_by_a_button(make_page, store, now):
     page = make_page(settings=store, policy=True, permission='read', write_permission='write')
     fill(page.registry, 1, now, most=1)
@@ -520,6 +528,7 @@ def hold(page, minute, **values):
         connection.execute(tasks.update().values(**held))
 
 
+@pytest.mark.slow
 def test_a_run_in_progress_is_stopped_by_a_button(make_page, store, now):
     page = make_page(settings=store, policy=True, permission='read', write_permission='write')
     fill(page.registry, 1, now, most=1)
@@ -561,6 +570,7 @@ def test_stopping_needs_a_store(make_page):
     assert stop(request, task, 'run', None) == 'shop.task: stopping a run needs a store: set cron.store'
 
 
+@pytest.mark.slow
 def test_a_run_by_a_button_that_was_stopped_is_reported_as_such(make_page, store):
     def add(config):
         def work(system):

@@ -9,6 +9,7 @@ from tests.support.filling import fill, record_silence, tick_failed
 from tests.support.status import add_tasks
 
 
+@pytest.mark.slow
 def test_every_task_has_a_reason_and_its_runs(make_page, store, now):
     page = make_page(add_tasks, settings=store)
     fill(page.registry, 2, now)
@@ -67,6 +68,7 @@ def test_minutes_without_a_tick_are_named(make_page, store, now):
     assert no_tick(page.get('/due?at=2190-01-01T02:01')) == ''
 
 
+@pytest.mark.slow
 def test_ticks_that_failed_are_named_with_their_problem(make_page, store, now):
     page = make_page(add_tasks, settings=store)
     fill(page.registry, 2, now)

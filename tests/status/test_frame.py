@@ -38,6 +38,7 @@ def test_a_page_has_the_time_at_which_it_was_made(page, path):
     assert 'As of' in answer.html.header.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', PATHS)
 def test_a_page_is_loaded_again_if_its_address_has_that(page, path):
     answer = page.get(path)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import event
 
 from pyramid_cron.schedules.clock import MINUTE
@@ -39,6 +40,7 @@ def test_a_store_that_is_down_is_an_error_everywhere(make_page, store, tmp_path)
         assert f'{shown}: the store is not available' in answer
 
 
+@pytest.mark.slow
 def test_the_number_of_statements_does_not_grow_with_tasks(make_page, store, now):
     def add(config):
         for number in range(60):

@@ -173,6 +173,7 @@ def test_the_last_failure_of_a_task_shows_what_comes_next(make_page, store, now)
     assert 'to come' not in older
 
 
+@pytest.mark.slow
 def test_a_minute_can_be_run_again_from_its_page(make_page, store, now):
     ran = []
     page = make_page(recording(ran), settings=store, policy=True, permission='read', write_permission='write')
@@ -191,6 +192,7 @@ def test_a_minute_can_be_run_again_from_its_page(make_page, store, now):
     assert 'made good by ada' in visit(page, key(due), user='ada', id=FIRST)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('outcome', ['ok', 'running', 'queued'])
 def test_a_minute_that_is_no_failure_is_not_run_again(shop, outcome):
     shop.record((DUE, {'outcome': outcome}))

@@ -69,6 +69,7 @@ def test_a_page_has_what_went_wrong_and_what_is_to_come(shop):
     assert page.notes == ['1 task runs more often than every 15 minutes, and has no row unless something fails.']
 
 
+@pytest.mark.slow
 def test_a_run_in_progress_is_named(shop):
     record(shop.registry, ('shop.daily', at(7, 58), {'outcome': 'running'}))
     page = build_timeline_page(shop.registry, 'night', None, NOW, timezone.utc)
@@ -78,12 +79,14 @@ def test_a_run_in_progress_is_named(shop):
     assert '<h2 id="progress">In progress</h2>' in shop.get('/timeline?night=2024-12-03')
 
 
+@pytest.mark.slow
 def test_no_more_than_some_faults_are_listed(shop, monkeypatch):
     monkeypatch.setattr(timeline_page, 'MOST_NAMED', 1)
     page = build_timeline_page(shop.registry, 'night', None, NOW, timezone.utc)
     assert (len(page.wrong), page.more_wrong) == (1, 1)
 
 
+@pytest.mark.slow
 def test_the_page_shows_a_chosen_night(shop):
     shown = shop.get('/timeline?night=2024-12-03')
     assert '<title>Night to 2024-12-03 ' in shown
@@ -99,6 +102,7 @@ def test_the_page_shows_a_chosen_night(shop):
     assert "default-src 'none'" in shown.headers['Content-Security-Policy']
 
 
+@pytest.mark.slow
 def test_the_page_shows_a_chosen_day(shop):
     shown = shop.get('/timeline?day=2024-12-03')
     assert '<title>2024-12-03 ' in shown
@@ -115,6 +119,7 @@ def test_without_a_day_the_present_is_shown(shop, query):
     assert 'present day' in shop.get('/timeline?day=2024-12-03')
 
 
+@pytest.mark.slow
 def test_a_text_that_is_no_day_is_an_error(shop):
     assert '&#39;soon&#39; is not a day such as 2026-12-24' in shop.get('/timeline?night=soon')
 

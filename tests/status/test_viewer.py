@@ -103,6 +103,7 @@ def test_over_https_the_cookie_needs_https(make_page):
     assert '; secure; ' in zone_cookie(answer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', ['?tz=Mars', '/task?name=shop.daily&tz=Mars', '/due?tz=Mars'])
 def test_an_unknown_time_zone_is_a_notice_on_each_page(make_page, path):
     answer = make_page(add_tasks).get(path)

@@ -51,6 +51,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('path', 'status', 'heading', 'reason'), REFUSED)
 def test_an_address_that_cannot_be_shown_has_a_page_with_the_reason(make_page, path, status, heading, reason):
     answer = make_page().get(path, status=status)

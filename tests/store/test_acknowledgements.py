@@ -31,6 +31,7 @@ def problem_of(server):
     return problem
 
 
+@pytest.mark.slow
 def test_an_acknowledged_failure_has_user_time_and_reason(servers, failed, warnings):
     assert problem_of(failed).may_be_acknowledged
     warnings()
@@ -50,6 +51,7 @@ def test_an_acknowledged_failure_has_user_time_and_reason(servers, failed, warni
     ]
 
 
+@pytest.mark.slow
 def test_a_further_attempt_of_it_is_acknowledged_everywhere(servers):
     server = servers.start().add(body=fail, retries=2)
     server.tick(0)

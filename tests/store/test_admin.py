@@ -161,6 +161,7 @@ def test_a_reason_is_a_text_that_people_read(server, reason, message):
     assert server.store.paused() == {}
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_forgotten_task_leaves_its_history(servers, warnings):
     server = servers.start().add().add('other')

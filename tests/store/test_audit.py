@@ -75,6 +75,7 @@ def test_entries_are_found_by_task_and_time(made):
         assert found(9, since=INSTANT + 2 * DAYS) == [('a', 3), ('*', 2)]
 
 
+@pytest.mark.slow
 def test_old_entries_are_deleted_after_a_tick(servers):
     server = servers.start(keep_history='2').add(min='*')
     server.tick()

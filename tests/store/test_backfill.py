@@ -83,6 +83,7 @@ def test_a_missed_minute_is_made_good(servers, one):
     assert (row['run_id'], row['process']) == (None, None)
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_minute_that_was_ok_is_left_alone_unless_again(servers, one):
     one.tick(0)
@@ -93,6 +94,7 @@ def test_a_minute_that_was_ok_is_left_alone_unless_again(servers, one):
     assert one.ran == [('task', 0), ('task', 0)]
 
 
+@pytest.mark.slow
 def test_the_last_result_is_good_again_if_it_is_about_the_minute(servers):
     body = Fails(0, 5)
     one = servers.start(keep_history=KEPT).add(body=body)
@@ -158,6 +160,7 @@ def test_the_recovery_of_a_task_is_reported_once_it_is_good(servers):
     assert [event.name for event in recovered] == ['task']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('tolerate', [0, 1])
 def test_the_recovery_of_a_task_is_reported_after_a_backfill_that_skips(servers, tolerate):
     raised, recovered = [LookupError, LookupError, Skip, None], []
@@ -263,6 +266,7 @@ def test_a_minute_without_a_record_is_run_only_again(servers):
     assert one.backfill(-5).outcome == 'ok'
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_the_row_knows_what_the_history_does_not(servers, one):
     one.tick(0)
@@ -374,6 +378,7 @@ def test_a_lost_backfill_does_not_hide_a_newer_problem(servers):
     assert servers.row()['last_outcome'] == 'failed'
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_an_interrupted_backfill_is_lost_and_not_repeated(servers):
     def body(system):
@@ -388,6 +393,7 @@ def test_an_interrupted_backfill_is_lost_and_not_repeated(servers):
     assert (servers.row()['retry_reason'], servers.row()['run_id'], kinds(one)) == (None, None, ['lost'])
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_claim_without_an_answer_is_given_back(servers, one):
     one.tick(0)

@@ -179,6 +179,7 @@ def test_clocks_a_minute_apart_fail(ahead, ok, text):
     assert (finding.ok, finding.text.partition(" the database's")[0]) == (ok, f"this machine's is {text}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('encoding', 'problem'),
     [('LATIN1', 'character with byte sequence .* has no equivalent in encoding "LATIN1".*'), ('SQL_ASCII', None)],

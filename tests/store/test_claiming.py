@@ -131,6 +131,7 @@ def test_a_refused_claim_is_a_failure_of_its_task_alone(two, warnings):
     assert report.names('ok') == NAMES[1:]
 
 
+@pytest.mark.slow
 def test_runs_of_one_engine_are_enqueued_together(servers, queue):
     server = servers.start(catch_up=LONG)
     for name in NAMES:
@@ -157,6 +158,7 @@ class Picky(Queue):
         super().__call__(handover)
 
 
+@pytest.mark.slow
 def test_a_task_that_is_not_sent_keeps_no_other(servers, warnings):
     queue = Picky()
     server = servers.start(catch_up=LONG)
@@ -169,6 +171,7 @@ def test_a_task_that_is_not_sent_keeps_no_other(servers, warnings):
     assert server.claims.own.heartbeat.is_idle
 
 
+@pytest.mark.slow
 def test_without_a_record_that_they_are_sent_they_are_recorded_one_by_one(servers, queue, warnings):
     server = servers.start(catch_up=LONG)
     for name in NAMES:
@@ -187,6 +190,7 @@ def test_without_a_record_that_they_are_sent_they_are_recorded_one_by_one(server
     assert len([found for found in statements if found.matches(of=tasks, kind='update', sets='process')]) > len(NAMES)
 
 
+@pytest.mark.slow
 def test_an_interrupted_batch_is_sent_again(servers, queue):
     class Stops(Queue):
         def __call__(self, handover):
@@ -205,6 +209,7 @@ def test_an_interrupted_batch_is_sent_again(servers, queue):
     assert {row['process'] for row in servers.rows(tasks)} == {None}
 
 
+@pytest.mark.slow
 def test_a_locked_run_of_a_batch_is_claimed_by_itself(servers, queue, warnings):
     server = servers.start(catch_up=LONG)
     for name in NAMES:
@@ -219,6 +224,7 @@ def test_a_locked_run_of_a_batch_is_claimed_by_itself(servers, queue, warnings):
     assert len(report.names('queued')) == len(NAMES) - 1
 
 
+@pytest.mark.slow
 def test_a_batch_without_a_database_fails_task_by_task(servers, queue, warnings):
     server = servers.start(catch_up=LONG)
     for name in NAMES:
@@ -274,6 +280,7 @@ def test_a_batch_that_fails_is_taken_apart(servers, warnings):
     assert failed in servers.history('task', 'outcome', 'reason')
 
 
+@pytest.mark.slow
 def test_many_tasks_are_enqueued_in_batches(servers, queue, monkeypatch):
     # so that the test needs no thousand tasks
     monkeypatch.setattr(claiming, 'LARGEST_BATCH', 4)
@@ -321,6 +328,7 @@ def test_runs_that_skip_minutes_are_claimed_in_turn(servers, two, warnings):
     assert [(row['task'], row['outcome']) for row in kept] == skipping
 
 
+@pytest.mark.slow
 def test_a_batch_after_a_gap_records_what_it_skips(servers, queue, warnings):
     missed = []
     server = servers.start(include=lambda config: config.add_subscriber(missed.append, ITaskMissed), catch_up=LONG)

@@ -373,6 +373,7 @@ def test_a_run_that_another_server_claimed_is_not_skipped(servers):
     assert servers.history() == ['ok']
 
 
+@pytest.mark.slow
 def test_a_miss_that_another_server_found_is_not_sent(servers, warnings):
     server, other = servers.start(window='1e-9'), servers.start()
     for each in (server, other):
@@ -478,6 +479,7 @@ def test_a_tick_that_cannot_be_recorded_is_remembered(servers, warnings):
     assert server.store.snapshot().ticks.problem is None
 
 
+@pytest.mark.slow
 @locking
 def test_a_connection_lost_during_a_tick_costs_no_tick(servers):
     server = servers.start(catch_up='0').add('first', min=1).add('second', min='*')
@@ -490,6 +492,7 @@ def test_a_connection_lost_during_a_tick_costs_no_tick(servers):
     assert server.ran[-1] == ('second', 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('committed', [False, True])
 def test_an_exit_within_a_claim_leaves_nothing_claimed(servers, server, committed):
     server.ready()

@@ -292,6 +292,7 @@ def skip(system):
     raise Skip('no new file')
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_skip_ends_a_run_and_its_retries(servers, warnings):
     server = servers.start().add(body=skip, retries=3)

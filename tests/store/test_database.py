@@ -35,6 +35,7 @@ def test_sqlite_waits_for_the_disk_except_for_ticks(tmp_path, engines):
         assert synchronous(connection) == 2
 
 
+@pytest.mark.slow
 def test_an_exit_within_a_statement_passes_through(server):
     def end(*args):
         raise SystemExit
@@ -50,6 +51,7 @@ def test_an_exit_within_a_statement_passes_through(server):
     assert not server.tick(1).problem
 
 
+@pytest.mark.slow
 def test_a_connection_that_ended_meanwhile_costs_no_tick(servers):
     server = servers.start().add(min='*')
     server.tick(0)

@@ -53,6 +53,7 @@ def read(server):
     return read
 
 
+@pytest.mark.slow
 def test_runs_that_went_on_in_a_time_are_found(record, read):
     record('ok', -1)
     record('ok', -30, finished=at(0))
@@ -80,6 +81,7 @@ def test_long_texts_are_not_read(record, server):
     assert (run, run.traceback) == (same, None)
 
 
+@pytest.mark.slow
 def test_what_went_wrong_is_found_of_all_tasks(record, read):
     record('failed', -1)
     record('failed', 0)

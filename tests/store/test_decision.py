@@ -73,6 +73,7 @@ def decision(minute=None, attempt=0, missed=(), paused=(), cancel_retry=None):
     return Decision(at(minute), attempt, tuple(map(at, missed)), tuple(map(at, paused)), at(cancel_retry))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('cron', 'known', 'now', 'expected'),
     [

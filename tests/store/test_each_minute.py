@@ -39,6 +39,7 @@ def test_each_missed_minute_is_run_one_a_tick(servers, warnings):
     assert [text for text in warnings() if 'no tick' not in text] == []
 
 
+@pytest.mark.slow
 def test_minutes_that_are_too_long_ago_are_missed(servers, warnings):
     server = start(servers, catch_up=600)
     begun(server, 0)
@@ -124,6 +125,7 @@ def test_an_idle_task_without_time_left_keeps_its_minutes(servers):
     assert servers.minutes('skipped') == []
 
 
+@pytest.mark.slow
 def test_a_pause_skips_what_is_owed(servers):
     server = start(servers)
     begun(server, 0)

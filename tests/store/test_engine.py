@@ -117,6 +117,7 @@ def test_each_statement_has_the_isolation_level_of_the_store(url, engines, of):
                 assert store.scalar(show).lower().replace('-', ' ') == 'read committed'
 
 
+@pytest.mark.slow
 def test_a_store_works_beside_an_exhausted_pool(servers):
     own = create_engine(servers.url, pool_size=1, max_overflow=0, pool_timeout=0.1)
     with own.connect():
@@ -225,6 +226,7 @@ def test_a_connection_that_cannot_write_is_replaced(request, name, engines):
         connection.execute(write)
 
 
+@pytest.mark.slow
 def test_a_tick_leaves_a_primary_that_became_a_replica(postgresql, servers):
     server = servers.start(store=postgresql).add(min='*')
     assert str(server.tick(0)) == 'ok'

@@ -408,6 +408,7 @@ def test_a_named_run_in_a_rolled_back_claim_is_not_recorded(servers):
     assert servers.row()['last_outcome'] is None
 
 
+@pytest.mark.slow
 def test_a_run_that_failed_in_a_worker_is_repeated_after_its_wait(servers, queue):
     def fail(system):
         raise LookupError('no')

@@ -98,6 +98,7 @@ def test_a_session_gets_its_own_error_back():
         raise Unavailable('x')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('table', [tasks, ticks, runs], ids=lambda table: table.name)
 def test_replaced_errors_are_those_of_the_store(servers, replaced_errors, table):
     server = servers.start().add()

@@ -149,6 +149,7 @@ def test_an_enqueued_run_has_no_word_until_it_has_run(web, servers):
     assert servers.history('outcome', 'joined') == [('queued', None)]
 
 
+@pytest.mark.slow
 def test_the_previous_schedule_has_its_beginning(servers):
     servers.start().add().tick(0)
     servers.start().add(min='*/7').tick(7)

@@ -67,6 +67,7 @@ def test_the_function_sees_a_traceback_before_it_is_cut(servers):
     assert '3t' not in traceback_of(servers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('broken', [lambda shown: 1 / 0, lambda shown: None], ids=['raises', 'no text'])
 def test_a_function_that_fails_does_not_affect_runs(servers, warnings, broken):
     server = servers.start(scrub=broken).add(body=insert_twice, min='*').add('good', min='*')

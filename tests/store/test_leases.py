@@ -50,6 +50,7 @@ def test_a_pruned_process_is_inserted_again(servers):
         assert servers.rows(processes) == []
 
 
+@pytest.mark.slow
 def test_a_pruned_process_that_lives_keeps_its_run(servers):
     """The row of the process goes while its task runs: it returns with a heartbeat, before another server ticks."""
     other = servers.start(window='10e9').add(min='*')
@@ -70,6 +71,7 @@ def test_a_pruned_process_that_lives_keeps_its_run(servers):
     assert (server.ran, other.ran) == ([('task', 0)], [])
 
 
+@pytest.mark.slow
 def test_a_pruned_process_claims_again(servers):
     server = servers.start().add(min='*')
     for minute in range(2):
@@ -333,6 +335,7 @@ def test_a_heartbeat_keeps_no_process_alive(begin):
     assert begin(Heartbeat(Beats(), 3600)).daemon
 
 
+@pytest.mark.slow
 def test_a_task_longer_than_its_lease_is_not_reaped(servers, begin):
     """The heartbeat of the server beats as often as it can, while the lease is set back behind its back."""
     found = []

@@ -106,6 +106,7 @@ def test_a_text_that_cannot_be_read_has_none(text):
     assert read_outputs(text) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_outputs_are_those_of_the_history_and_of_runs_in_progress(servers):
     server = servers.start().add('ended', lambda system: system['note']('over'), min='*').add('silent', min='*')

@@ -252,6 +252,7 @@ def test_old_tables_are_upgraded_in_place(old):
     assert_upgraded(old)
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_tables_of_version_1_0_are_upgraded(empty):
     upgrade(empty)
@@ -285,6 +286,7 @@ def test_tables_of_version_1_1_get_those_of_1_2(empty):
     assert_current(empty)
 
 
+@pytest.mark.slow
 def test_a_server_goes_on_after_an_upgrade(old, servers_of):
     server = servers_of(old).add('good', min='*', timezone='UTC').add('running', min='*')
     report = server.tick(10)
@@ -416,6 +418,7 @@ def test_servers_upgrade_the_tables_at_once(old, empty_url, engines):
     assert_upgraded(old)
 
 
+@pytest.mark.slow
 def test_servers_make_the_tables_at_once(empty, empty_url, engines):
     assert at_once(8, empty_url, engines, lambda engine: prepare_tables(engine, True)) == []
     assert sorted(inspect(empty).get_table_names()) == sorted(metadata.tables)

@@ -88,6 +88,7 @@ def test_a_lost_run_is_sent_once(servers, start, sent):
     assert event.key == 'app:task@2020-11-23T02:00Z'
 
 
+@pytest.mark.slow
 def test_a_lost_run_is_sent_with_its_retry(servers, start, sent):
     server = start().add()
     server.tick(0)
@@ -176,6 +177,7 @@ def test_a_miss_that_two_servers_find_is_logged_once(servers, warnings):
     assert len([warning for warning in warnings() if 'was missed' in warning]) == 1
 
 
+@pytest.mark.slow
 def test_the_newest_500_missed_minutes_are_recorded(servers, warnings):
     server = servers.start().add(min='*')
     server.tick(0)
@@ -196,6 +198,7 @@ def test_a_missed_minute_is_the_last_outcome(servers, warnings):
     assert (row['failures_in_a_row'], row['last_error']) == (1, 'ZeroDivisionError')
 
 
+@pytest.mark.slow
 def test_a_retry_that_two_servers_cancel_is_logged_once(servers, warnings):
     first, second = (servers.start().add(min=0, hour=2) for _ in range(2))
     first.tick(0)
@@ -206,6 +209,7 @@ def test_a_retry_that_two_servers_cancel_is_logged_once(servers, warnings):
     assert servers.row()['retry_reason'] is None
 
 
+@pytest.mark.slow
 def test_a_gap_is_recorded_and_logged_once(servers, warnings):
     first, second = (servers.start().add(min=59) for _ in range(2))
     for minute in (-2, -1):

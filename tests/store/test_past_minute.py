@@ -99,6 +99,7 @@ def test_a_minute_that_ran_before_a_pause_has_already_run(server):
     assert again(server) == ('skipped', 'already run')
 
 
+@pytest.mark.slow
 def test_a_minute_during_a_run_was_skipped(servers, server):
     server.tick(0)
     servers.hold()
@@ -130,6 +131,7 @@ def test_an_unsent_minute_is_tried_again(servers):
     assert again(server) == ('skipped', 'it could not be enqueued, and the next tick tries again')
 
 
+@pytest.mark.slow
 def test_the_tick_of_a_losing_server_takes_no_further_statement(servers):
     first, second = (servers.start().add(min='*') for _ in range(2))
     for minute in (0, 1):
@@ -139,6 +141,7 @@ def test_the_tick_of_a_losing_server_takes_no_further_statement(servers):
         assert not any(statement.matches(of=runs) for statement in statements)
 
 
+@pytest.mark.slow
 def test_a_second_delivery_has_already_run(servers):
     queue = []
     web = servers.start(catch_up=timedelta(days=10**5)).add(min=0, via=queue.append)

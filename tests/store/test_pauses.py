@@ -92,6 +92,7 @@ def test_a_paused_minute_is_recorded_once_and_skipped(make_app, caplog):
     ]
 
 
+@pytest.mark.slow
 def test_a_paused_minute_without_a_tick_is_not_missed(make_app):
     registry, ran, events = make_app()
     tick(registry, at(0))
@@ -180,6 +181,7 @@ def test_only_a_task_with_a_row_is_paused(make_app):
         registry['cron_store'].pause(['task', 'other'], reason='why')
 
 
+@pytest.mark.slow
 def test_a_paused_task_runs_by_name(make_app):
     registry, ran, _ = make_app()
     tick(registry, at(0))
@@ -200,6 +202,7 @@ def test_a_pause_concerns_one_application(make_app):
     assert ran == [at(0), at(1)]
 
 
+@pytest.mark.slow
 def test_pauses_in_force_are_returned_in_order(servers):
     servers.start().add('one').add('two').add('three').tick()
     with servers.begin() as connection:
@@ -216,6 +219,7 @@ def test_pauses_in_force_are_returned_in_order(servers):
     assert {row['since'] for row in servers.rows(stored)} == {START - MINUTE}
 
 
+@pytest.mark.slow
 def test_a_refused_pause_changes_no_task(servers):
     server = servers.start().add()
     server.tick()
@@ -261,6 +265,7 @@ def test_a_pause_of_all_holds_for_a_task_that_is_deployed_meanwhile(make_app):
     ]
 
 
+@pytest.mark.slow
 def test_a_pause_of_all_holds_before_the_first_tick(make_app):
     registry, ran, events = make_app()
     registry['cron_store'].pause(['*'], reason='not yet')
@@ -328,6 +333,7 @@ def test_a_pause_of_all_concerns_one_application(make_app):
     assert ran == [at(0), at(1)]
 
 
+@pytest.mark.slow
 def test_who_paused_resumed_and_forgot_is_recorded(servers):
     server = servers.start().add().add('other')
     server.tick()

@@ -13,6 +13,7 @@ from tests.support.servers import INSTANT
 from tests.support.statements import GONE
 
 
+@pytest.mark.slow
 def test_a_run_killed_by_a_deploy_keeps_later_minutes(servers, warnings):
     before = servers.start().add()
     before.tick(-5)
@@ -24,6 +25,7 @@ def test_a_run_killed_by_a_deploy_keeps_later_minutes(servers, warnings):
     assert after.ran == [('task', 0)]
 
 
+@pytest.mark.slow
 def test_a_late_tick_makes_no_gap(servers, warnings):
     first, second = (servers.start().add(min='*') for _ in range(2))
     for minute in (0, 1, 2):
@@ -69,6 +71,7 @@ def test_a_late_tick_without_due_tasks_takes_one_statement(servers):
     assert len(statements) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('first', [True, False])
 def test_a_minute_ahead_of_the_database_is_refused(servers, warnings, first):
     server = servers.start().add(min='*').add('free', min='*', store=False)
@@ -121,6 +124,7 @@ def test_runs_do_not_depend_on_the_history(servers):
     assert [minute for _, minute in server.ran] == [0, 1, 4, 5]
 
 
+@pytest.mark.slow
 def test_an_error_of_one_row_is_one_failed_task(servers, caplog):
     server = servers.start(catch_up='0').add('first', min=1).add('second', min='*').add('third', min='*')
     server.tick(0)

@@ -76,6 +76,7 @@ def test_a_tick_that_runs_nothing_deletes_nothing(servers, many):
     assert old(servers) == 5
 
 
+@pytest.mark.slow
 def test_the_first_tick_of_a_process_deletes(servers, server):
     """As that of ``pcron tick`` is, which is its last one too."""
     record(servers, 5, INSTANT - 100 * DAYS, outcome='old')
@@ -83,6 +84,7 @@ def test_the_first_tick_of_a_process_deletes(servers, server):
     assert old(servers) == 0
 
 
+@pytest.mark.slow
 def test_a_process_asks_once_a_minute(servers):
     server = servers.start().add('one', min='*').add('other', min='*')
     with server.executed() as executed:
@@ -99,6 +101,7 @@ def test_a_worker_deletes(servers, web, worker, queue):
     assert old(servers) == 0
 
 
+@pytest.mark.slow
 def test_runs_by_name_delete_without_any_tick(servers, server):
     record(servers, 5, INSTANT - 100 * DAYS, outcome='old')
     server.tick(names=['task'])
@@ -106,6 +109,7 @@ def test_runs_by_name_delete_without_any_tick(servers, server):
     assert old(servers) == 0
 
 
+@pytest.mark.slow
 def test_gaps_and_processes_are_deleted_as_well(servers):
     server = servers.start(keep_history='2').add(min='*').add('held', min=59)
     server.tick(0)
@@ -122,6 +126,7 @@ def test_gaps_and_processes_are_deleted_as_well(servers):
     assert servers.gaps() == [(1, 9)]
 
 
+@pytest.mark.slow
 def test_a_run_in_progress_is_not_deleted(servers, server):
     for run_id in ('one', 'other'):
         record(servers, 1, INSTANT - 100 * DAYS, outcome='running')
@@ -132,6 +137,7 @@ def test_a_run_in_progress_is_not_deleted(servers, server):
     assert [row['id'] for row in servers.rows(runs) if row['outcome'] == 'old'] == ['one']
 
 
+@pytest.mark.slow
 def test_a_failed_deletion_does_not_fail_the_tick(servers, warnings):
     server = servers.start(keep_history='2').add(min='*')
     record(servers, 1, INSTANT - 3 * DAYS)
@@ -214,6 +220,7 @@ def test_steps_take_the_time_that_they_are_to_take(servers):
     assert paced.slept == [pytest.approx(STEP_SECONDS)] * 12
 
 
+@pytest.mark.slow
 def test_it_ends_after_its_time(servers):
     steps = 4
     record(servers, 4 * FIRST_STEP, INSTANT - DAYS)

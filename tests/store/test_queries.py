@@ -106,6 +106,7 @@ def test_a_run_that_goes_on_lasts_until_any_instant(servers, query, record):
     assert [(run.task, run.outcome) for run in query(Queries.begun_before, at(30), ['new'])] == [('new', 'running')]
 
 
+@pytest.mark.slow
 def test_no_more_than_a_hundred_entries_of_a_task_are_read_for_one_run(query, record):
     record('ok', 10, finished=at(900))
     for minute in range(11, 11 + MOST_BEFORE - 1):
@@ -299,6 +300,7 @@ def test_a_gap_comes_before_minutes_missed_in_it():
     assert in_order([run], [missed], [gap], 9) == [gap, missed, run]
 
 
+@pytest.mark.slow
 def test_a_minute_is_found_however_late_it_was_recorded(servers):
     server = servers.start().add()
     server.tick(0)

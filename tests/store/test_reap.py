@@ -166,6 +166,7 @@ def test_a_run_that_no_worker_began_is_missed(servers, queue, warnings):
     assert len(queue) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_wait_that_began_in_the_future_begins_now(servers, web, queue, warnings):
     web.tick(0)
@@ -287,6 +288,7 @@ def test_an_enqueued_run_waits_until_its_time_is_over(servers, queue):
         assert left.is_enqueued is waits
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_lease_of_the_future_is_taken_back(servers, warnings):
     server = servers.start(window='10e9').add(min='*')

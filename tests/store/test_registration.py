@@ -81,6 +81,7 @@ def test_a_schedule_changed_back_owes_nothing_between(servers):
     assert again.ran == [('task', 10)]
 
 
+@pytest.mark.slow
 def test_two_servers_with_different_schedules_run_each_minute_once(servers, warnings):
     old, new = servers.start().add(min='*/2'), servers.start().add(min='*/3')
     for minute in range(-1, 13):
@@ -190,6 +191,7 @@ def test_a_task_that_is_lost_again_is_reported_again(servers, warnings):
     assert warnings() == [UNREGISTERED.replace('02:00', '03:30')]
 
 
+@pytest.mark.slow
 def test_an_application_without_tasks_reports_lost_ones(servers, warnings):
     servers.start().add('gone', min=0).tick(0)
     tick_each([servers.start()], range(90))
@@ -250,6 +252,7 @@ def test_a_removed_task_in_a_dead_process_is_reported_later(servers, warnings):
     assert [line.partition(':')[0] for line in warnings()] == ['task gone is unregistered']
 
 
+@pytest.mark.slow
 def test_a_report_that_two_servers_begin_is_made_once(servers, warnings):
     servers.start().add('gone', min=0).tick(0)
     first, second = servers.start(), servers.start()

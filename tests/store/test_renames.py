@@ -145,6 +145,7 @@ def test_a_lost_run_of_the_old_name_is_in_the_answer(servers, pair):
     assert (task.name, task.outcome) == ('new', 'ok')
 
 
+@pytest.mark.slow
 def test_what_a_killed_server_owes_is_run_by_the_new_name(servers):
     old = servers.start().add('old', min=1)
     new = servers.start().add('new', min=1, was='old').add('other', min='*')

@@ -192,6 +192,7 @@ def test_a_release_whose_answer_was_lost_is_not_fenced(servers, warnings):
     assert servers.row()['last_success_for'] == INSTANT
 
 
+@pytest.mark.slow
 @pytest.mark.each_server
 def test_nothing_waits_for_a_locked_history(servers, warnings):
     def body(system):
@@ -215,6 +216,7 @@ def test_nothing_waits_for_a_locked_history(servers, warnings):
     assert server.claims.own.heartbeat.is_idle
 
 
+@pytest.mark.slow
 @pytest.mark.each_server
 def test_a_locked_history_does_not_keep_a_dead_run(servers, warnings):
     server = servers.start(window='10e9').add(min='*')

@@ -140,6 +140,7 @@ def test_the_times_of_the_log_are_those_of_the_application(servers):
     assert (hour * 60 + minutes - minute) % 1440 <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_heartbeat_writes_what_has_changed(servers):
     server = servers.start()

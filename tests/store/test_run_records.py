@@ -46,6 +46,7 @@ def find(server):
     return find
 
 
+@pytest.mark.slow
 def test_a_minute_has_all_of_its_attempts(record, find):
     record(SECOND, attempt=2, outcome='ok')
     record(FIRST)
@@ -76,6 +77,7 @@ def test_the_token_of_a_run_of_a_minute_finds_all_of_its_attempts(record, find):
     assert find(None, FIRST) == (FIRST, [FIRST, SECOND])
 
 
+@pytest.mark.slow
 def test_a_backfill_that_was_queued_is_found_by_its_minute(record, find):
     record(FIRST)
     assert find(None, token_of_minute(INSTANT)) == (FIRST, [FIRST])

@@ -196,6 +196,7 @@ def test_each_reading_uses_an_index(servers):
     assert_used(servers, ON_BOTH)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
 def test_postgresql_finds_claimed_tasks_and_strips_by_an_index(servers):
     fill(servers)

@@ -77,6 +77,7 @@ def test_a_missing_index_is_named(made):
     assert found(made) == ['no index cron_runs_by_start on cron_runs (app, started)']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('empty_url', ['sqlite', 'postgresql'], indirect=True)
 def test_a_missing_partial_index_is_named(made):
     change(made, 'DROP INDEX cron_tasks_needing_attention', 'DROP INDEX cron_runs_not_good_by_start')
@@ -143,6 +144,7 @@ def test_a_text_without_a_length_takes_any(made):
     assert found(made) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('key', 'shown'),
     [

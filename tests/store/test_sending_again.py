@@ -133,6 +133,7 @@ def test_one_of_two_servers_sends_again(servers, queue, waiting):
     assert other.claims.claim_again([run]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_sending_by_a_clock_that_was_ahead_does_not_count(queue, waiting):
     waiting.servers.change(sent_again_at=1e12)
@@ -220,6 +221,7 @@ def test_a_run_that_is_being_sent_is_not_sent_again(servers, queue, waiting):
     assert len(queue) == 1
 
 
+@pytest.mark.slow
 def test_runs_are_sent_again_together(servers, queue):
     web = servers.start(catch_up=DAY)
     for number in range(20):

@@ -109,6 +109,7 @@ def run(site, body, **options):
     return report, kept, found
 
 
+@pytest.mark.slow
 def test_work_and_record_commit_together(site):
     report, kept, ends = run(site, write)
     assert (report.outcome, kept, ends) == ('ok', 'ok', ['session'])
@@ -122,6 +123,7 @@ def stop(system, server):
     assert system['stopping']()
 
 
+@pytest.mark.slow
 def test_the_work_of_a_stopped_run_commits_with_its_record(site):
     servers = []
 
@@ -140,6 +142,7 @@ def test_the_work_of_a_stopped_run_commits_with_its_record(site):
     assert (row['run_id'], row['retry_reason'], row['last_outcome']) == (None, 'failed', 'stopped')
 
 
+@pytest.mark.slow
 def test_a_stopped_run_fails_if_its_work_was_not_committed(site):
     servers = []
 
@@ -152,6 +155,7 @@ def test_a_stopped_run_fails_if_its_work_was_not_committed(site):
     assert (report.outcome, report.error) == ('failed', 'NotCommitted')
 
 
+@pytest.mark.slow
 def test_a_stopped_run_whose_commit_was_not_answered_is_stopped(site):
     servers = []
 
@@ -173,6 +177,7 @@ def test_a_stopped_run_whose_commit_was_not_answered_is_stopped(site):
     assert site.effects() == ['done']
 
 
+@pytest.mark.slow
 def test_a_failed_task_leaves_only_its_record(site):
     def body(system):
         write(system)
@@ -257,6 +262,7 @@ def test_a_task_that_loses_its_work_has_failed(site, body, warnings):
     assert site.servers.row()['last_error'].endswith('NotCommitted')
 
 
+@pytest.mark.slow
 def test_a_task_that_loses_its_work_is_retried(site):
     left = [write_unmarked, write]
     server = site.start(lambda system: left.pop(0)(system), options={'retries': 1})
@@ -267,6 +273,7 @@ def test_a_task_that_loses_its_work_is_retried(site):
 
 
 # in SQLite the record would wait for the end of the test
+@pytest.mark.slow
 @pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
 def test_a_test_that_rolls_back_everything_is_left_alone(site):
     manager = transaction.TransactionManager(explicit=True)
@@ -328,6 +335,7 @@ def test_a_retry_starts_without_earlier_work(site):
     assert site.effects() == ['done']
 
 
+@pytest.mark.slow
 def test_a_fenced_run_cannot_commit(site, warnings):
     def body(system):
         read(system)
@@ -341,6 +349,7 @@ def test_a_fenced_run_cannot_commit(site, warnings):
     assert site.servers.row()['run_id'] == 'theirs'
 
 
+@pytest.mark.slow
 def test_a_fenced_run_cannot_commit_within_its_task(site):
     def body(system):
         read(system)
@@ -374,6 +383,7 @@ def commit_with_open_savepoint(system):
     write(system, 'second')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('begin', [commit, commit_with_open_savepoint])
 def test_a_lost_run_that_committed_is_not_repeated(site, begin):
     def body(system):
@@ -419,6 +429,7 @@ def test_a_lost_run_without_the_session_is_not_repeated(site):
     assert site.servers.history() == ['lost']
 
 
+@pytest.mark.slow
 def test_a_fenced_run_fails_at_its_first_query(site):
     def body(system):
         site.servers.change(run_id='theirs')
@@ -432,6 +443,7 @@ def test_a_fenced_run_fails_at_its_first_query(site):
     assert site.servers.row()['run_id'] == 'theirs'
 
 
+@pytest.mark.slow
 def test_an_outage_before_the_first_query_is_logged(site, warnings):
     def body(system):
         with server.outage(of=tasks, kind='update', sets='transactional'):
@@ -456,6 +468,7 @@ def test_a_lost_run_within_a_savepoint_is_repeated(site):
     assert site.servers.row()['retry_reason'] == (None if site.effects() else 'lost')
 
 
+@pytest.mark.slow
 def test_a_task_that_commits_is_recorded_with_the_last_one(site):
     report, kept, ends = run(site, commit)
     assert (report.outcome, kept, ends) == ('ok', 'ok', ['session'])
@@ -503,6 +516,7 @@ class Objector:
     tpc_begin = commit = tpc_abort = abort
 
 
+@pytest.mark.slow
 def test_a_failure_at_commit_leaves_nothing(site):
     def body(system):
         write(system)
@@ -613,6 +627,7 @@ def test_a_lost_run_that_removed_its_session(site, sessions, ends):
     assert site.effects() == ['done']
 
 
+@pytest.mark.slow
 def test_sessions_of_other_threads_are_not_joined(site, sessions):
     def beside():
         with sessionmaker(class_=type(sessions()), bind=site.bind)() as session:
@@ -691,6 +706,7 @@ def test_an_attribute_without_a_session_is_refused(site):
     assert message == 'cron.session = dbsession is a sessionmaker, not a session of SQLAlchemy'
 
 
+@pytest.mark.slow
 def test_a_request_without_the_attribute_is_refused(site):
     assert not_joined(site, session='db') == 'cron.session = db: the request has no such attribute'
 
@@ -762,6 +778,7 @@ def writes_of(engine, column):
         yield found
 
 
+@pytest.mark.slow
 def test_work_that_is_rolled_back_leaves_note_and_log(site, caplog):
     caplog.set_level('INFO', 'shop')
 
@@ -776,6 +793,7 @@ def test_work_that_is_rolled_back_leaves_note_and_log(site, caplog):
     assert site.effects() == []
 
 
+@pytest.mark.slow
 def test_what_is_logged_after_the_record_is_written_too(site, caplog):
     caplog.set_level('INFO', 'shop')
 
@@ -787,6 +805,7 @@ def test_what_is_logged_after_the_record_is_written_too(site, caplog):
     assert site.servers.history('log')[0].endswith('INFO shop: committed')
 
 
+@pytest.mark.slow
 def test_an_outage_after_the_commit_loses_the_log_and_not_the_work(site, caplog, warnings):
     caplog.set_level('INFO', 'shop')
     server = site.start(lambda system: talk(system, 'caf\xe9'))
@@ -797,6 +816,7 @@ def test_an_outage_after_the_commit_loses_the_log_and_not_the_work(site, caplog,
     assert site.servers.history('outcome', 'note', 'log') == [('ok', None, None)]
 
 
+@pytest.mark.slow
 def test_the_statements_of_the_record_are_not_in_the_log(site, caplog):
     caplog.set_level('INFO', 'sqlalchemy.engine')
     run(site, write)
@@ -930,6 +950,7 @@ def test_an_own_transaction_in_another_store_is_refused(servers, made_sqlite, tm
         engine.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
 def test_a_fenced_run_cannot_commit_what_it_does_not_see(site):
     def body(system):
@@ -954,6 +975,7 @@ def test_transactions_without_pyramid_tm_are_joined(servers):
     site.bind.dispose()
 
 
+@pytest.mark.slow
 def test_a_task_that_commits_alone_is_recorded_separately(servers):
     def body(system):
         system['request'].dbsession.execute(insert(EFFECTS).values(what='done'))
@@ -990,6 +1012,7 @@ def test_a_task_that_forgets_its_commit_has_failed(servers):
     site.bind.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_an_abort_without_pyramid_tm_is_meant(servers):
     @contextlib.contextmanager
@@ -1019,6 +1042,7 @@ def test_a_task_with_store_false_is_not_joined(site):
     assert site.servers.history() == []
 
 
+@pytest.mark.slow
 def test_no_listener_stays_on_a_session(site):
     def listeners(session):
         names = 'after_transaction_create', 'before_commit'
@@ -1046,6 +1070,7 @@ def test_no_listener_stays_on_a_session(site):
     assert listeners(session) == before
 
 
+@pytest.mark.slow
 def test_the_last_outcome_commits_with_the_work(site):
     run(site, write)
     assert last(site) == ('ok', 0, True)
@@ -1061,6 +1086,7 @@ def test_a_skip_is_rolled_back_and_recorded(site):
     assert site.effects() == []
 
 
+@pytest.mark.slow
 def test_since_moves_in_the_transaction_of_the_task(site):
     """The row has the new value as soon as the work is committed, and not before."""
     seen = []

@@ -34,6 +34,7 @@ def test_a_success_by_schedule_alone_moves_it(servers):
     assert seen == [None, 0, 0, 0, 0, 15]
 
 
+@pytest.mark.slow
 def test_it_is_aware_and_in_the_time_zone_of_the_task(servers):
     found = []
     server = servers.start().add(body=lambda system: found.append(system['since']), timezone='Asia/Tokyo')
@@ -42,6 +43,7 @@ def test_it_is_aware_and_in_the_time_zone_of_the_task(servers):
     assert [since and since.isoformat() for since in found] == [None, '2020-11-23T11:00:00+09:00']
 
 
+@pytest.mark.slow
 def test_a_further_attempt_has_the_same(servers):
     seen = Seen(None, LookupError)
     server = servers.start().add(body=seen, min=0, retries=1)

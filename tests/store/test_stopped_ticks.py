@@ -112,6 +112,7 @@ def test_a_tick_for_an_earlier_minute_is_no_resumption(servers, subscribed):
     assert stopped_after(servers) == at(10)
 
 
+@pytest.mark.slow
 def test_a_tick_that_cannot_record_the_resumption_does_its_work(servers, subscribed):
     start, events = subscribed
     server = start()
@@ -126,6 +127,7 @@ def test_a_tick_that_cannot_record_the_resumption_does_its_work(servers, subscri
     assert (event.last_tick, event.minute) == (at(0), at(6))
 
 
+@pytest.mark.slow
 def test_a_tick_that_finds_nothing_to_report_costs_no_statement(servers, server):
     server.tick(0)
     server.tick(1)
@@ -144,6 +146,7 @@ def test_a_tick_that_is_taken_back_is_a_resumption(servers, subscribed):
     assert [event.last_tick for event in events] == [future]
 
 
+@pytest.mark.slow
 def test_of_two_ticks_at_once_one_reports(servers, subscribed):
     start, events = subscribed
     server = start()

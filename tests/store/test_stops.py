@@ -64,12 +64,14 @@ def test_a_task_learns_of_a_stop_with_the_next_heartbeat(stopped, servers, warni
     assert second.startswith('task task is stopped by ada after ')
 
 
+@pytest.mark.slow
 def test_the_audit_has_which_user_has_stopped_which_task(stopped, servers):
     stopped()
     [entry] = servers.rows(audit)
     assert (entry['action'], entry['task'], entry['requested_by']) == ('stop requested', 'task', 'ada')
 
 
+@pytest.mark.slow
 def test_a_stopped_run_is_no_success_and_no_failure(servers, stopped):
     server, _, _ = stopped()
     row = servers.row()
@@ -108,6 +110,7 @@ def test_an_earlier_failure_stays_until_a_run_succeeds(servers):
     assert problem_of(server).kind == 'failed'
 
 
+@pytest.mark.slow
 def test_the_request_does_not_reach_the_next_run(servers):
     server, seen = servers.start(), []
 
@@ -122,6 +125,7 @@ def test_the_request_does_not_reach_the_next_run(servers):
     assert seen == [False]
 
 
+@pytest.mark.slow
 def test_a_stop_that_a_task_does_not_notice_changes_nothing(servers):
     server = servers.start()
 
@@ -134,6 +138,7 @@ def test_a_stop_that_a_task_does_not_notice_changes_nothing(servers):
     assert servers.row()['last_outcome'] == 'ok'
 
 
+@pytest.mark.slow
 def test_a_stop_that_is_requested_after_the_end_is_not_recorded(server):
     server.tick(0)
     with pytest.raises(NotInProgress, match=r'^task task is not running: its last run was ok$'):
@@ -151,6 +156,7 @@ def test_a_task_without_a_row_is_unknown(server):
         server.store.stop('other')
 
 
+@pytest.mark.slow
 def test_a_second_stop_is_the_first_one(servers):
     server, stops = servers.start(), []
 
@@ -187,6 +193,7 @@ def test_two_runs_of_a_process_are_stopped_one_by_one(servers):
     assert sorted(servers.history()) == ['stopped', 'stopped']
 
 
+@pytest.mark.slow
 def test_a_heartbeat_costs_no_statement_more(servers):
     server, counts = servers.start(), []
 
@@ -209,6 +216,7 @@ def test_a_heartbeat_costs_no_statement_more(servers):
     assert with_request == 4
 
 
+@pytest.mark.slow
 def test_a_process_whose_row_was_deleted_has_one_again(servers):
     server = servers.start()
 
@@ -221,6 +229,7 @@ def test_a_process_whose_row_was_deleted_has_one_again(servers):
     assert len(servers.rows(processes)) == 1
 
 
+@pytest.mark.slow
 def test_a_run_without_a_row_of_its_process_cannot_be_stopped(servers):
     server, errors = servers.start(), []
 
@@ -247,6 +256,7 @@ def test_a_run_that_ends_meanwhile_is_not_stopped(servers):
         server.store.stop('task')
 
 
+@pytest.mark.slow
 def test_a_request_is_shown_where_the_run_is(servers):
     server, states, reasons = servers.start(), [], []
 
@@ -262,6 +272,7 @@ def test_a_request_is_shown_where_the_run_is(servers):
     assert server.store.states()['task'].stop_request is None
 
 
+@pytest.mark.slow
 def test_a_stuck_run_shows_the_request(servers):
     server = servers.start().add()
     server.tick(0)
@@ -281,6 +292,7 @@ def test_a_process_that_may_be_dead_is_reported_with_the_stop(servers):
     assert server.store.stop('task').lease_over
 
 
+@pytest.mark.slow
 def test_a_process_of_an_older_version_ignores_the_request(servers):
     """Renew the lease as it did before there were requests."""
     server = servers.start().add()
@@ -311,6 +323,7 @@ def test_a_request_waits_for_a_database_that_is_away(servers):
     assert seen == [False, True]
 
 
+@pytest.mark.slow
 def test_a_stop_without_the_database_is_reported(servers):
     server = servers.start().add()
     server.tick(0)
@@ -337,6 +350,7 @@ def test_a_stopped_run_with_retries_goes_on_at_the_next_tick(servers):
     assert server.tick(4).tasks == ()
 
 
+@pytest.mark.slow
 def test_a_stopped_run_does_not_wait_as_a_failed_one_does(servers):
     server, seen = servers.start(), []
     bodies = iter([stopping(server, seen), lambda system: None])
@@ -345,6 +359,7 @@ def test_a_stopped_run_does_not_wait_as_a_failed_one_does(servers):
     assert server.tick(1).tasks[0].outcome == 'ok'
 
 
+@pytest.mark.slow
 def test_a_newer_minute_is_not_kept_waiting(servers):
     server, seen = servers.start(), []
     server.add(body=stopping(server, seen, lambda system: server.clock.sleep(240)), retries=1)
@@ -375,6 +390,7 @@ def test_a_further_attempt_that_is_stopped_replaces_the_failure_before(servers):
     assert [server.tick(minute).tasks[0].outcome for minute in (0, 1, 2)] == ['failed', 'stopped', 'ok']
 
 
+@pytest.mark.slow
 def test_subscribers_hear_of_a_stopped_run(servers):
     heard = []
     server = servers.start(include=lambda config: config.add_subscriber(heard.append, ITaskFinished))
@@ -394,6 +410,7 @@ def test_work_that_a_task_skips_when_it_is_stopped_is_stopped(stopped, servers):
     assert servers.row()['last_outcome'] == 'stopped'
 
 
+@pytest.mark.slow
 def test_a_task_that_raises_when_it_is_stopped_has_failed(stopped, servers):
     def fail(system):
         raise ValueError
@@ -427,6 +444,7 @@ def test_a_stopped_backfill_leaves_its_minute_as_it_was(servers):
     assert servers.history('outcome', 'made_good_by') == [('failed', None), ('stopped', None)]
 
 
+@pytest.mark.slow
 def test_a_queued_run_ends_at_once(servers, web, worker, queue, warnings):
     web.tick(0)
     warnings()
@@ -556,6 +574,7 @@ def test_a_run_is_stopped_by_its_token_or_its_minute(servers, only):
     assert server.store.stop('task', **only).is_new
 
 
+@pytest.mark.slow
 def test_the_requests_of_a_process_are_a_text_in_its_row(servers):
     server = servers.start().add()
     server.tick(0)

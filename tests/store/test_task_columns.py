@@ -17,6 +17,7 @@ def state(servers, name='task'):
         return TaskStates(connection).get(name)
 
 
+@pytest.mark.slow
 def test_a_state_has_the_process_of_its_run(servers, server):
     server.tick(0)
     assert state(servers).process is None
@@ -26,6 +27,7 @@ def test_a_state_has_the_process_of_its_run(servers, server):
     assert (process.lease_over, process.lease_until) == (True, 0.0)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_not_known_has_no_lease(servers, server):
     server.tick(0)
     servers.hold()
@@ -35,6 +37,7 @@ def test_a_process_that_is_not_known_has_no_lease(servers, server):
     assert (process.host, process.lease_over) == (None, True)
 
 
+@pytest.mark.slow
 def test_a_state_has_its_pause(servers, server):
     server.tick(0)
     server.store.pause(['task'], reason='a reason', until=INSTANT.replace(year=2090))
@@ -44,6 +47,7 @@ def test_a_state_has_its_pause(servers, server):
     assert state(servers).pause_of_all is None
 
 
+@pytest.mark.slow
 def test_a_state_has_the_pause_of_all_tasks(servers, server):
     server.tick(0)
     server.store.pause(['*'], reason='a reason', requested_by='ada')

@@ -86,6 +86,7 @@ def many(request, servers):
     return servers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
 @pytest.mark.parametrize('number', [0, 1, 100])
 def test_a_tick_scans_no_table_for_few_tasks(many, number):

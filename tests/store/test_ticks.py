@@ -66,6 +66,7 @@ def test_a_tick_is_recorded_with_the_one_before(connection):
     assert abs(clock - datetime.now(timezone.utc).timestamp()) < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('first', [True, False])
 def test_a_minute_far_ahead_is_not_recorded(connection, first):
     if not first:

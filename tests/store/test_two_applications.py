@@ -276,6 +276,7 @@ def test_each_operation_concerns_one_application(connection, other):
         assert (name, theirs) == (name, before)
 
 
+@pytest.mark.slow
 def test_each_operation_reads_or_changes_something(connection):
     fill(connection, 'app', 1)
     before = rows(connection, 'app')
@@ -287,6 +288,7 @@ def test_each_operation_reads_or_changes_something(connection):
             savepoint.rollback()
 
 
+@pytest.mark.slow
 def test_the_statements_of_a_store_concern_one_application(servers):
     one, other = (servers.start(app=app).add(min='*') for app in ('app', 'other'))
     for minute, server in enumerate((one, other, other, one)):
@@ -315,6 +317,7 @@ def test_a_run_of_one_application_blocks_no_other(servers):
     assert [task.outcome for task in reports[0].tasks] == ['ok', 'ok']
 
 
+@pytest.mark.slow
 def test_a_dead_run_is_reaped_by_its_application(servers):
     one, other = (servers.start(app=app).add(min='*') for app in ('app', 'other'))
     for server in (one, other):

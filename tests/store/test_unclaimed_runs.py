@@ -104,6 +104,7 @@ def test_a_run_that_has_waited_begins_in_its_process(servers, limited, queue):
     assert begin(other, queue[0]).outcome == 'ok'
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_minutes_until_a_newer_one_are_skipped_and_not_missed(servers, limited, queue, warnings):
     server = limited('one', 'two', minutes='*')
@@ -140,6 +141,7 @@ def test_a_repetition_waits_as_well(servers, limited, queue):
     assert (sent(queue), servers.row('two')['attempt']) == (['two@2020-11-23T02:00Z'], 2)
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_run_that_another_server_begins_meanwhile_does_not_wait(servers, limited, queue):
     server, other = limited('one', 'two', minutes=0), limited('two', minutes=0)

@@ -93,6 +93,7 @@ def by_connection(session):
 EACH_WAY = [by_text, by_core, by_many, by_flush, by_bulk, by_connection]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('change', EACH_WAY)
 def test_a_change_of_a_closed_session_is_lost(session, uncommitted, change):
     change(session)
@@ -101,6 +102,7 @@ def test_a_change_of_a_closed_session_is_lost(session, uncommitted, change):
     assert uncommitted.lost == 'INSERT'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('change', EACH_WAY)
 def test_a_committed_change_is_kept(session, uncommitted, change):
     for _ in range(2):

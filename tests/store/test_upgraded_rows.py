@@ -11,6 +11,7 @@ from tests.support.servers import INSTANT
 pytestmark = pytest.mark.each_database
 
 
+@pytest.mark.slow
 def test_the_last_result_is_that_of_the_newest_run(servers):
     def body(system):
         if system['scheduled_for'] >= INSTANT + 5 * MINUTE:
@@ -34,6 +35,7 @@ def test_the_last_result_is_that_of_the_newest_run(servers):
     ]
 
 
+@pytest.mark.slow
 def test_a_last_result_that_is_there_stays(servers):
     servers.start().add().tick(0)
     servers.change(last_outcome='missed')

@@ -105,6 +105,7 @@ def test_a_clock_that_was_ahead_at_the_first_tick_is_not_believed(servers, machi
     assert len(warnings()) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('ahead', 'ran'), [(182, [0]), (180, [])])
 @pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_a_clock_less_than_three_hours_ahead_is_waited_for(machine, ahead, ran):
@@ -181,6 +182,7 @@ def ahead(servers, **values):
     return server, minute
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_tick_of_the_future_is_taken_back(servers, warnings):
     server, minute = ahead(servers, last_minute=AHEAD, busy_until=AHEAD, next_due=AHEAD + MINUTE, last_seen=AHEAD)
@@ -284,6 +286,7 @@ def test_a_row_that_changes_meanwhile_is_left_to_the_other_process(servers, warn
     assert len([warning for warning in warnings() if 'taken back' in warning]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_only_what_a_false_gap_explains_is_corrected(servers):
     server = servers.start().add(min='*')

@@ -84,6 +84,7 @@ def test_a_day_has_what_ran_and_what_is_to_come(make):
     assert timeline.no_ticks == []
 
 
+@pytest.mark.slow
 def test_what_went_wrong_has_a_row_of_its_own(make):
     registry = make()
     record(registry, ('often', at(3), {'outcome': 'failed', 'error': 'Timeout'}), ('gone', at(4), {'outcome': 'lost'}))
@@ -147,6 +148,7 @@ def test_a_store_that_is_away_is_an_error(make, tmp_path):
     assert rows(timeline) == [('evening', [('to come', at(22))])]
 
 
+@pytest.mark.slow
 def test_what_is_paused_does_not_come(make):
     registry = make()
     registry['cron_store'].pause(['evening'], reason='it hangs')
@@ -161,6 +163,7 @@ def test_tasks_outside_the_store_are_named(make):
     assert build_timeline(registry, TODAY, NOW).without_history == ['local']
 
 
+@pytest.mark.slow
 def test_long_minutes_and_overlaps_are_found(make):
     names = {
         'a': {'cron': '0 22 * * *'},
@@ -205,6 +208,7 @@ def test_what_went_wrong_has_a_row_before_others(make, monkeypatch):
     assert ([row.task for row in timeline.rows], timeline.more_rows) == (['task2'], 2)
 
 
+@pytest.mark.slow
 def test_a_task_that_runs_often_may_be_stuck(make):
     registry = make({'often': {'cron': '*/5 * * * *', 'expect': 60}})
     record(registry, ('often', at(11), {'outcome': 'running', 'started': at(11)}))
