@@ -1,8 +1,10 @@
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+SOURCE = 'https://github.com/cartlogic/pyramid_cron'
 
 TESTING = [
     'alembic',
@@ -77,11 +79,19 @@ BENCHMARKS = [
 # the store, because its names are on the page of the API
 DOCS = ['furo', 'Sphinx', 'sphinx-copybutton', *STORE]
 
+
+def read(name):
+    """Return a text of this folder with the addresses of its files as PyPI needs them, which has none of the files."""
+    text = (HERE / name).read_text(encoding='utf-8')
+    text = re.sub(r'(?<=<)(?=(docs/|CHANGES|LICENSE)[^>]*>`_)', f'{SOURCE}/blob/main/', text)
+    return re.sub(r'(?<=image:: )(?=docs/)', f'{SOURCE}/raw/main/', text)
+
+
 setup(
     name='pyramid_cron',
     version='1.0.0.dev0',
     description='Scheduled tasks for Pyramid applications, without a daemon',
-    long_description='\n\n'.join((HERE / name).read_text(encoding='utf-8') for name in ('README.rst', 'CHANGES.rst')),
+    long_description='\n\n'.join(map(read, ('README.rst', 'CHANGES.rst'))),
     long_description_content_type='text/x-rst',
     author='the pyramid_cron contributors',
     license_expression='MIT',
@@ -89,7 +99,7 @@ setup(
     project_urls={
         'Documentation': 'https://pyramid-cron.readthedocs.io/',
         'Changes': 'https://pyramid-cron.readthedocs.io/en/latest/changes.html',
-        'Source': 'https://github.com/cartlogic/pyramid_cron',
+        'Source': SOURCE,
     },
     keywords='pyramid cron crontab schedule scheduler tasks',
     classifiers=[

@@ -4,6 +4,7 @@ import re
 import sys
 import textwrap
 from datetime import datetime, timezone
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,11 @@ def test_its_links_are_files_of_the_checkout():
     links = re.findall(r'<([\w/.]+)>`_', section('Links'))
     assert len(links) >= 6
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_on_pypi_no_link_leads_to_a_file_that_is_not_there():
+    """Of the installed package: install a checkout again when the README has changed."""
+    shown = metadata('pyramid_cron').get_payload()
+    targets = re.findall(r'<([^>\s]+)>`_|image:: (\S+)', shown)
+    assert len(targets) > 8
+    assert [target for target in map(''.join, targets) if not target.startswith('https://')] == []
