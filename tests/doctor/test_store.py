@@ -33,7 +33,8 @@ def test_there_is_a_remedy_for_each_problem():
 
 def test_a_sound_store_is_ok(server, examined):
     server.tick()
-    found = examined(server)
+    # that MariaDB is experimental is no fault of this store
+    found = [finding for finding in examined(server) if finding.topic != 'support']
     assert {finding.status for finding in found} == {'ok'}
     assert [finding.topic for finding in found] == [
         'database',
