@@ -73,6 +73,7 @@ def main(global_config, **settings):
 """
 
 
+@pytest.mark.slow
 def test_the_plan_of_the_page_is_that_of_its_application(files, pcron):
     (files / 'before.py').write_text(BEFORE)
     store = f'cron.timezone = Europe/Berlin\ncron.store = sqlite:///{files}/cron.sqlite\n'

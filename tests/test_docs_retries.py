@@ -55,6 +55,7 @@ def test_the_example_of_a_warning_is_one(tmp_path):
         config.commit()
 
 
+@pytest.mark.slow
 def test_the_missed_minutes_are_run_as_the_table_shows(example):
     registry, found = example('def total'), []
     for hour, minute in ((1, 0), (4, 20), (4, 21), (4, 22), (4, 23), (5, 0)):

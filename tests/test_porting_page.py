@@ -159,6 +159,7 @@ def queue_mail(request, **options):
     sender.apply_async(('account@example.com', 'soon'), **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('end', 'is_on', 'sent'),
     [('returns', False, 1), ('raises', False, 0), ('cannot commit', False, 0), ('returns', True, 0)],

@@ -123,6 +123,7 @@ def test_the_time_zone_of_a_task_stays():
 UNREADABLE = "the line 'shop.remind' cannot be read: write TASK = off, TASK = on, or TASK = 30 3 * * *"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('value', 'message'),
     [

@@ -827,6 +827,7 @@ def test_a_transaction_doomed_before_the_run_is_logged(make_app, database, caplo
     assert "the request's transaction is doomed" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('veto', [{}, VETO], ids=['no veto', 'veto'])
 def test_an_exception_view_of_the_application_is_unused(make_app, database, veto):
     seen = []
@@ -985,6 +986,7 @@ def make_tween_app(database):
     del sys.modules[tweens.__name__]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('tween', [commits_unless_an_exception_passes, commits_below_400])
 @pytest.mark.parametrize('wrapper', [committed, Committed, swallowing])
 def test_the_applications_transaction_keeps_only_successes(make_tween_app, database, tween, wrapper):
@@ -1214,6 +1216,7 @@ def test_an_error_in_a_savepoint_fails_no_task(make_server_app, server):
     assert server.rows() == ['1', '2']
 
 
+@pytest.mark.slow
 def test_an_error_fails_no_task_without_writes(make_server_app, server):
     app = make_server_app({'1': lambda system: swallowing_an_error(system['request'])})
     assert statuses(app) == {'1': 'ok'}

@@ -121,6 +121,7 @@ def test_a_pause_of_all_tasks_is_one_warning(servers, server, examined):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('unregistered', 'status'), [('warn', 'warn'), ('fail', 'fail')])
 def test_an_unregistered_task_has_the_status_of_the_setting(servers, examined, unregistered, status):
     server = servers.start(unregistered=unregistered).add()

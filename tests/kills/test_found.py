@@ -74,6 +74,7 @@ def test_a_minute_whose_tick_died_is_recorded(make_registry):
     assert run.release(TaskReport('task', OK)).outcome == 'failed'
 
 
+@pytest.mark.slow
 def test_minutes_after_a_dead_process_are_caught_up(make_registry):
     dead, living = make_registry('0,20,55 * * * *'), make_registry('0,20,55 * * * *')
     run = begin_and_die(dead)

@@ -109,6 +109,7 @@ def test_a_failed_task_is_a_fault_until_it_succeeds(servers, health):
     assert health(failing).ok
 
 
+@pytest.mark.slow
 def test_a_missed_task_is_a_fault_until_it_runs(servers, pair, health):
     pair.tick(0)
     pair.tick(14)

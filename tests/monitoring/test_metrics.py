@@ -88,6 +88,7 @@ def test_each_task_has_its_state(servers, scrape):
     assert found['task_failures_in_a_row'] == {('task',): 0, ('bad',): 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('ago', 'no_tick'), [(110, 0), (121, 1)])
 def test_silence_begins_as_in_health(servers, server, scrape, ago, no_tick):
     server.tick(0)
@@ -95,6 +96,7 @@ def test_silence_begins_as_in_health(servers, server, scrape, ago, no_tick):
     assert scrape(server)['no_tick'] == {(): no_tick}
 
 
+@pytest.mark.slow
 def test_a_removed_task_keeps_its_last_success(servers, server, scrape):
     server.add('gone').tick(0)
     servers.change('gone', last_seen=INSTANT - timedelta(hours=2))

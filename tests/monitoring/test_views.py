@@ -166,6 +166,7 @@ def test_the_addresses_of_a_monitor_only_read(make_app, path):
     assert send(app, path, peer='198.51.100.1', secret=SECRET) == 200
 
 
+@pytest.mark.slow
 @routes
 def test_both_of_a_monitor_are_needed_if_both_are_set(make_app, path):
     app = make_app(**{'cron.monitor_ips': '192.0.2.0/24', 'cron.monitor_secret': MONITOR_SECRET})

@@ -108,6 +108,7 @@ def test_what_is_reported_is_only_read(site):
     assert {statement.kind for statement in statements} == {'select'}
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_of_two_servers_one_reports(servers, site):
     other = Site(servers)
@@ -120,6 +121,7 @@ def test_of_two_servers_one_reports(servers, site):
     assert site.sent() + other.sent() == []
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_tick_reports_that_ticks_come_again(site):
     assert looks(site, 3) == ['TicksStopped']

@@ -167,6 +167,7 @@ def wait(registry):
         connection.execute(update(tasks).values(started_at=tasks.c.started_at - 86400 / 3))
 
 
+@pytest.mark.slow
 def test_a_run_whose_message_is_lost_is_sent_again(made, broker):
     seen = []
     ended = Event(2)

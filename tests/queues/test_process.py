@@ -65,6 +65,7 @@ def test_a_run_begins_in_a_process_of_its_own(make_app, store, started):
     started.end()
 
 
+@pytest.mark.slow
 def test_what_is_over_the_limit_waits(make_app, store, started):
     app = make_app(settings=store, via='process:at_most=1')
     other = make_app(settings=store | {'app': 'other'}, via='process:at_most=1')

@@ -194,6 +194,7 @@ def test_a_failing_task_fails_its_job_for_good(made, rows, conninfo):
     assert outcomes(rows) == ['failed']
 
 
+@pytest.mark.slow
 def test_a_job_waits_for_an_unavailable_store(made, rows, conninfo):
     app = made()
     tick(app.registry, current_minute())

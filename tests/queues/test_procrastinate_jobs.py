@@ -111,6 +111,7 @@ def test_a_job_that_no_worker_runs_any_more_is_written_again(waiting, status, re
     assert waiting.history() == [('queued', f'{reason}; enqueued again')]
 
 
+@pytest.mark.slow
 def test_a_job_that_was_deleted_is_written_again(waiting, ran, conninfo):
     waiting.execute('TRUNCATE procrastinate_jobs CASCADE')
     waiting.tick(1)
@@ -121,6 +122,7 @@ def test_a_job_that_was_deleted_is_written_again(waiting, ran, conninfo):
     assert waiting.history() == [('ok', None)]
 
 
+@pytest.mark.slow
 def test_a_second_job_does_nothing(waiting, ran, conninfo):
     become(waiting, 'doing')
     waiting.tick(1)

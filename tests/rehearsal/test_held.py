@@ -52,6 +52,7 @@ def test_no_task_changes_the_database(make_site, by):
     assert changing(site, tasks_for(site)) is None
 
 
+@pytest.mark.slow
 @DATABASES
 def test_without_the_rehearsal_tasks_change_it(make_site, monkeypatch):
     monkeypatch.setattr(Rehearsal, 'going_on', lambda *args: contextlib.nullcontext())

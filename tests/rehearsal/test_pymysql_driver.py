@@ -140,6 +140,7 @@ def test_a_connection_that_is_opened_later_is_held_back(site, other):
     plain.close()
 
 
+@pytest.mark.slow
 def test_a_connection_that_is_closed_raises_what_the_driver_raises(site):
     closed = site.direct()
     closed.close()

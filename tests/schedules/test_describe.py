@@ -246,6 +246,7 @@ def test_the_words_for_relative_days_mean_the_same(day, month, data, wall):
 TIMES = st.tuples(*(st.sets(st.integers(0, high), min_size=1, max_size=2) for high in (59, 23)))
 
 
+@pytest.mark.slow
 @given(TIMES, WALLS)
 def test_the_words_for_times_of_every_day_mean_the_same(times, wall):
     schedule = Schedule.from_fields(*times)

@@ -57,6 +57,7 @@ def test_a_schedule_is_due_in_a_span(line, first, last, due):
     assert Span(*ends).has_due(Schedule.from_line(line), timezone.utc) is due
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(LINES),
     st.sampled_from([BERLIN, LORD_HOWE, None, timezone.utc]),

@@ -114,6 +114,7 @@ def with_ini(words, path):
     return (words[0], path, *words[1:])
 
 
+@pytest.mark.slow
 def test_the_first_failure_ends_it(pcron, ini, stored):
     path = ini("fails, min='*/10', name='fails'", settings=stored)
     status, out, _ = pcron('run', path, 'fails', *BETWEEN)

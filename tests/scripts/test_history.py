@@ -173,6 +173,7 @@ def test_history_shows_the_newest_entry_last(night):
     )
 
 
+@pytest.mark.slow
 def test_history_fits_a_narrow_terminal(night):
     night.missed('mails', '23 20:00', '23 21:00', found='23 22:00:02')
     lines = night.pcron('history --limit 6', columns=40)[1].splitlines()
@@ -444,6 +445,7 @@ def test_verbose_shows_the_addresses_of_the_pages_of_runs(shop):
     assert [line.rpartition('&')[0] for line in found] == [f'page {address}:00Z', f'page {address}:30Z']
 
 
+@pytest.mark.slow
 def test_verbose_shows_note_and_log(shop):
     log = '23:00:02 INFO shop: first\n23:00:03 ERROR shop: \x1b[2J\nTraceback'
     shop.run('mails', '23 22:00:02', note='1,204 rows', log=log, error='OSError', traceback='one line')
@@ -653,6 +655,7 @@ def test_a_tick_without_the_store_is_one_line(shop):
     )
 
 
+@pytest.mark.slow
 def test_a_tick_prints_losses_attempts_and_minutes(shop):
     shop.tasks(mails='0 * * * *', invoices='0 * * * *', purge='1 * * * *')
     assert shop.pcron("tick --at '2025-11-01 10:00'")[0] == 0

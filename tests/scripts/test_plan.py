@@ -169,6 +169,7 @@ def test_single_runs_and_overrides_are_worded(pcron, write, deployed):
     )
 
 
+@pytest.mark.slow
 def test_pauses_and_runs_in_progress_are_shown(pcron, write, deployed, engine_of_store):
     store = deployed(INVOICES, MAIL, STOCK)
     store.pause(['shop.mail'], reason='no stamps', until=NOW + timedelta(days=1))
@@ -206,6 +207,7 @@ def test_names_that_change_by_was_are_shown(pcron, write, deployed):
     )
 
 
+@pytest.mark.slow
 def test_what_leaves_and_what_was_gone_is_shown(pcron, write, deployed, engine_of_store):
     store = deployed(INVOICES, MAIL, STOCK, minutes=2)
     store.pause(['shop.mail'], reason='no stamps')

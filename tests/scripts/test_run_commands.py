@@ -99,6 +99,7 @@ def without_times(text):
     return [line.partition(', ')[0] for line in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_run_enqueues_a_task_unless_it_is_to_run_here(run, tmp_path):
     status, out, _ = run('run', 'invoice', '--here')
     assert (status, without_times(out)[1:]) == (0, ['ok       invoice'])
@@ -436,6 +437,7 @@ def test_a_tick_by_hand_has_to_run_what_is_due(pcron, ini, stored, words, status
     assert (ended, out.splitlines()[1:]) == (status, ['skipped  plain, 0.000 s: already run'])
 
 
+@pytest.mark.slow
 def test_a_missed_minute_has_not_run(pcron, ini, stored):
     path = ini("plain, min=0, hour=23, name='plain'", settings=stored)
     assert pcron('tick', path, '--at', '22:59')[0] == 0
@@ -449,6 +451,7 @@ def test_a_tick_by_hand_with_nothing_due_is_a_success(pcron, ini, stored):
     assert pcron('tick', ini("plain, min=7, name='plain'", settings=stored), '--at', '23:06')[0] == 0
 
 
+@pytest.mark.slow
 def test_a_minute_to_come_is_no_failed_tick_of_the_store(pcron, ini, stored):
     path = ini("plain, min=7, name='plain'", settings=stored)
     pcron('tick', path)

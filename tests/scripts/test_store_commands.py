@@ -400,6 +400,7 @@ def shown(text):
     return re.sub(r'\w{3} \d{4}-\d\d-\d\d \d\d:\d\d, (?=failed|missed|ok)|in 0\.\d+ s', '', text).splitlines()
 
 
+@pytest.mark.slow
 def test_show_explains_a_task(ticked):
     ticked("pause purge --until '2100-01-01 15:00' --reason why")
     status, out, err = ticked('show purge --next 2')

@@ -74,6 +74,7 @@ def test_the_message_is_scrubbed(sentry):
     assert values(sentry) == ['the card *** is unknown']
 
 
+@pytest.mark.slow
 def test_a_failure_that_is_no_alarm_is_no_event(sentry):
     config = configured()
     config.add_cron_task(fail, name='tolerated', min=0, timezone='UTC', tolerate=1)

@@ -39,6 +39,7 @@ def test_without_a_link_it_is_that_of_the_file(name):
     assert name('Australia/Lord_Howe', text='Australia/Lord_Howe\n') == 'Australia/Lord_Howe'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name_in_file', ['Europe/Berlin', '../etc/passwd', ''])
 def test_a_name_that_is_not_that_of_the_machine_does_not_count(name, name_in_file):
     assert name('Asia/Tokyo', text=name_in_file) is None

@@ -23,6 +23,7 @@ from tests.support.statements import outage
 from tests.support.status import add_task, recording, token, user_header
 
 
+@pytest.mark.slow
 def test_a_run_by_hand_is_recorded_with_its_user(make_page, store, caplog):
     ran = []
     page = make_page(recording(ran), settings=store, policy=True, permission='read', write_permission='write')
@@ -134,6 +135,7 @@ def test_a_task_without_an_engine_runs_in_a_process_of_its_own(make_page, store,
     assert len(ran) == 1
 
 
+@pytest.mark.slow
 def test_the_message_reports_a_process_that_does_not_start(make_page, store, start_processes):
     start_processes('echo error 11')
     page = make_page(recording([]), settings=store)
@@ -359,6 +361,7 @@ def test_what_went_wrong_has_a_button_that_makes_it_good(night, caplog):
     assert ran == [failed]
 
 
+@pytest.mark.slow
 def test_the_message_names_the_error_of_a_past_minute(make_page, store):
     page = make_page(recording([], fails=True), settings=store)
     hour = current_minute().replace(minute=0)
@@ -459,6 +462,7 @@ def test_a_form_without_times_is_refused(night, field, value):
     form.submit(headers={'User': 'ada'}, status=400)
 
 
+@pytest.mark.slow
 def test_a_run_for_a_minute_reports_a_store_that_is_down(night):
     page, failed, *_ = night
     shown = page.task(user='ada')
@@ -584,6 +588,7 @@ def test_a_run_by_a_button_that_was_stopped_is_reported_as_such(make_page, store
     assert 'shop.task was stopped after 0.' in page.press('run', user='ada')
 
 
+@pytest.mark.slow
 def test_a_second_pause_shows_what_it_replaces(make_page, store, now):
     page = make_page(settings=store, policy=True, permission='read', write_permission='write')
     fill(page.registry, 1, now, most=1)

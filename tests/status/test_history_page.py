@@ -104,6 +104,7 @@ def test_many_names_of_a_gap_are_cut(make_page, store, now):
     assert 'badge warn' in answer
 
 
+@pytest.mark.slow
 def test_a_page_can_be_filtered(shop, make_page):
     shop.record(
         (DUE, {'outcome': 'failed', 'error': 'Timeout'}),
@@ -120,6 +121,7 @@ def test_a_page_can_be_filtered(shop, make_page):
     assert 'value="2026-11-24"' in by_hand
 
 
+@pytest.mark.slow
 def test_a_part_of_a_name_is_enough(make_page, store):
     def add(config):
         for number in range(25):

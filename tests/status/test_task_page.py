@@ -2,6 +2,7 @@
 
 from datetime import datetime, timezone
 
+import pytest
 from pyramid.config import Configurator
 
 from pyramid_cron.progress import Progress
@@ -61,6 +62,7 @@ def test_a_task_outside_the_store_has_no_history(make_page, store):
     assert 'not those of tasks with <code>store=False</code>' in answer
 
 
+@pytest.mark.slow
 def test_the_process_of_a_lost_run_is_shown_once(make_page, store, now):
     page = make_page(settings=store)
     fill(page.registry, 1, now, most=0)
@@ -74,6 +76,7 @@ def test_the_process_of_a_lost_run_is_shown_once(make_page, store, now):
     assert 'process' not in row
 
 
+@pytest.mark.slow
 def test_the_engine_is_shown_and_queued_runs_are_fine(make_page, store, now):
     def configure(config):
         # a run is stuck once its task is due again

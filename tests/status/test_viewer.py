@@ -124,6 +124,7 @@ def test_all_times_are_in_the_time_zone_of_the_viewer(make_page, store, now):
         assert {time[-6:] for time in times} == {'+05:45'}, path
 
 
+@pytest.mark.slow
 def test_a_time_is_read_in_the_time_zone_beside_its_input(make_page, store, now):
     page = make_page(settings=store)
     fill(page.registry, 1, now, most=1)

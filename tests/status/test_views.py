@@ -18,6 +18,7 @@ CSP = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', ['', '/task?name=shop.task', '/due', '/due?at=2026-11-24T02:00', '/history'])
 def test_every_page_has_security_headers(make_page, path):
     headers = make_page().get(path).headers

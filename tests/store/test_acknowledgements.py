@@ -60,6 +60,7 @@ def test_a_further_attempt_of_it_is_acknowledged_everywhere(servers):
     assert (task.excuse, problem_of(server).word) == ('acknowledged', 'acknowledged')
 
 
+@pytest.mark.slow
 def test_only_a_failure_can_be_acknowledged(servers, failed):
     with pytest.raises(ValueError, match='task fine has no failure to acknowledge'):
         failed.store.acknowledge(['task', 'fine'], **KNOWN)

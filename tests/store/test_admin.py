@@ -146,6 +146,7 @@ def test_a_reason_is_one_line_without_control_characters(server):
     assert server.store.paused() == {'task': Pause(None, r'a \x1b[31m \x00\udcff', None)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('reason', 'message'),
     [

@@ -32,6 +32,7 @@ def insert_entries(servers, *entries, app='app'):
         connection.execute(insert(audit), rows)
 
 
+@pytest.mark.slow
 def test_an_action_is_recorded_for_each_task(made):
     before = clock.now() - timedelta(seconds=5)
     with made.begin() as connection:
@@ -50,6 +51,7 @@ def test_an_action_without_a_task_is_not_recorded(made):
     assert made.rows(audit) == []
 
 
+@pytest.mark.slow
 def test_an_action_is_no_run(made):
     before = made.rows(runs)
     with made.begin() as connection:
@@ -57,6 +59,7 @@ def test_an_action_is_no_run(made):
     assert made.rows(runs) == before
 
 
+@pytest.mark.slow
 def test_entries_are_found_by_task_and_time(made):
     insert_entries(
         made, ('a', INSTANT), ('b', INSTANT + DAYS), (ALL_TASKS, INSTANT + 2 * DAYS), ('a', INSTANT + 3 * DAYS)
@@ -96,6 +99,7 @@ def test_a_renamed_task_keeps_its_entries(servers):
     assert sorted(row['task'] for row in servers.rows(audit)) == ['another', 'new']
 
 
+@pytest.mark.slow
 def test_entries_of_a_clock_that_was_ahead_are_dated_as_of_now(made):
     insert_entries(made, ('a', INSTANT), ('b', INSTANT + 9 * DAYS))
     with made.begin() as connection:

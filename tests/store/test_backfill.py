@@ -199,6 +199,7 @@ def test_no_recovery_is_reported_of_an_attempt_that_was_to_be_tried_again(server
     assert (servers.row()['last_outcome'], recovered) == ('ok', [])
 
 
+@pytest.mark.slow
 def test_a_failed_backfill_is_a_problem_where_there_was_none(servers):
     one = servers.start(keep_history=KEPT).add(body=Fails(-5))
     one.tick(0)
@@ -231,6 +232,7 @@ def test_a_retry_of_another_minute_stays(servers):
     assert servers.row()['retry_reason'] == 'failed'
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_minute_that_no_tick_has_come_to_is_left_to_the_ticks(servers, one):
     one.tick(0)
@@ -294,6 +296,7 @@ def test_an_ok_run_by_name_is_not_about_a_minute():
     assert not was_ok(state, INSTANT)
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_task_in_progress_is_not_run_beside_itself(servers):
     one = servers.start(keep_history=KEPT, window='10e9').add()

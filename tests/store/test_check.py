@@ -146,6 +146,7 @@ def test_an_unknown_version_fails(check, tmp_path, version, shown):
     assert shown in lines[2]
 
 
+@pytest.mark.slow
 def test_an_account_without_write_access_fails(check, postgresql_server, postgresql):
     make_tables(postgresql, 'GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC')
     account = 'reader'

@@ -115,6 +115,7 @@ def many(servers):
     return server
 
 
+@pytest.mark.slow
 def test_a_tick_waits_once_for_a_locked_history(servers, many, warnings):
     began = many.clock.now
     with many.silence(of=runs, kind='insert') as waited:
@@ -126,6 +127,7 @@ def test_a_tick_waits_once_for_a_locked_history(servers, many, warnings):
     assert [task.outcome for task in many.tick(2).tasks] == ['ok'] * 5
 
 
+@pytest.mark.slow
 def test_an_end_that_waited_is_written_later_and_nothing_else_is_tried(servers, many, warnings):
     began = many.clock.now
     with many.silence(of=tasks, kind='update', sets='busy_until') as waited:

@@ -362,6 +362,7 @@ def test_an_interrupt_before_runs_begin_leaves_none_claimed(servers, two, claim)
     assert first.claims.own.heartbeat.is_idle
 
 
+@pytest.mark.slow
 def test_nothing_is_enqueued_after_a_stop(servers, queue, warnings):
     server = servers.start(catch_up=LONG)
     for name in NAMES:

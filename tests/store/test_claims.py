@@ -128,6 +128,7 @@ def test_the_next_minute_replaces_a_retry(servers):
     ]
 
 
+@pytest.mark.slow
 def test_several_servers_retry_once_a_minute(servers):
     first, second, third = (servers.start().add(body=failing(9), min=0, retries=2) for _ in range(3))
     for minute in range(5):
@@ -404,6 +405,7 @@ def held(servers):
 locking = pytest.mark.each_server
 
 
+@pytest.mark.slow
 @locking
 def test_a_task_with_a_locked_row_runs_later(servers, held, warnings):
     server = servers.start().add(min=1).add('other', min='*')
@@ -424,6 +426,7 @@ def test_a_task_with_a_locked_row_runs_later(servers, held, warnings):
     assert server.store.snapshot().ticks.problem is None
 
 
+@pytest.mark.slow
 @locking
 def test_a_row_locked_until_it_is_too_late_is_missed(servers, held):
     server = servers.start(catch_up='60').add(min=1)
@@ -437,6 +440,7 @@ def test_a_row_locked_until_it_is_too_late_is_missed(servers, held):
     assert missed['reason'] == 'ticks failed: task task: another transaction holds its row in the store'
 
 
+@pytest.mark.slow
 @locking
 def test_a_lock_is_waited_for_once_in_a_tick(servers, held):
     names = [f'task {number}' for number in range(20)]

@@ -30,6 +30,7 @@ def test_the_end_of_a_run_is_written_repeatedly(servers, server, warnings):
     assert warnings() == []
 
 
+@pytest.mark.slow
 def test_a_later_tick_writes_an_unwritten_end(servers, warnings):
     server, other = (servers.start(window='10e9').add(min='*') for _ in range(2))
     with server.outage(**END):
@@ -96,6 +97,7 @@ def test_two_threads_write_an_unwritten_end(servers, server):
     assert servers.row()['run_id'] is None
 
 
+@pytest.mark.slow
 def test_an_unwritten_end_of_a_dead_process_is_lost(servers, server, warnings):
     with server.outage(**END):
         server.tick()
@@ -232,6 +234,7 @@ def test_the_end_of_a_run_sets_its_last_outcome(servers):
     assert row['last_seconds'] > 0
 
 
+@pytest.mark.slow
 def test_a_failure_keeps_the_last_success(servers):
     server = servers.start().add()
     server.tick(0)
@@ -391,6 +394,7 @@ def test_the_next_minute_comes_before_a_long_wait(servers):
     assert [minute for _, minute in server.ran] == [0, 5, 10]
 
 
+@pytest.mark.slow
 @pytest.mark.each_database
 def test_a_wait_of_no_seconds_is_written(servers):
     server = servers.start().add(body=raise_lookup_error, min=0, retries=(0, 600))

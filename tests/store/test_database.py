@@ -91,6 +91,7 @@ def test_the_first_use_makes_the_tables(empty_url, engines):
     assert sorted(inspect(database.engine).get_table_names()) == sorted(metadata.tables)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('use', [Database.begin, Database.autocommit], ids=lambda use: use.__name__)
 def test_without_create_tables_missing_ones_are_unavailable(empty_url, engines, use):
     database = Database(engines(make_engine(empty_url, None)), 'app', False)
@@ -106,6 +107,7 @@ def test_without_create_tables_missing_ones_are_unavailable(empty_url, engines, 
         assert connection.scalars(connection.select(runs, runs.c.id)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('create', [True, False])
 def test_reading_makes_no_tables(empty_url, engines, create):
     database = Database(engines(make_engine(empty_url, None)), 'app', create)

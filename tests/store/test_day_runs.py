@@ -73,6 +73,7 @@ def test_runs_that_went_on_in_a_time_are_found(record, read):
     assert read(Queries.runs_between, []) == ([], False)
 
 
+@pytest.mark.slow
 def test_long_texts_are_not_read(record, server):
     record('failed', 3, traceback='long')
     with server.store.queries() as queries:

@@ -173,6 +173,7 @@ def test_a_backfill_leaves_a_minute_that_is_owed_to_the_ticks(servers):
     assert server.backfill(5, again=True).outcome == 'ok'
 
 
+@pytest.mark.slow
 def test_a_retry_will_be_tried_though_newer_minutes_are_due(servers):
     def fail(system):
         raise LookupError

@@ -34,6 +34,7 @@ def state(servers):
     return row['run_id'], row['process'], row['last_outcome']
 
 
+@pytest.mark.slow
 def test_an_end_is_written_to_both_rows(servers, run):
     assert end(servers, run) is True
     assert state(servers) == (None, None, 'failed')
@@ -50,6 +51,7 @@ def test_another_fencing_token_changes_nothing(servers, run):
     assert servers.rows(ticks)[0]['done_minute'] != INSTANT + 9 * MINUTE
 
 
+@pytest.mark.slow
 def test_a_record_that_is_locked_changes_nothing(servers, run):
     with servers.engine.connect() as other:
         other.execute(select(runs).where(runs.c.id == run.run_id).with_for_update())
@@ -65,6 +67,7 @@ def test_a_record_that_was_deleted_keeps_no_task(servers, run):
     assert servers.history() == []
 
 
+@pytest.mark.slow
 def test_the_last_end_of_a_tick_records_that_it_is_done(servers, run):
     minute = INSTANT + MINUTE
     assert servers.rows(ticks)[0]['done_minute'] == INSTANT

@@ -95,6 +95,7 @@ def test_a_run_that_began_is_not_enqueued_again(servers, worker):
     assert worker.ran == [('task', 0)]
 
 
+@pytest.mark.slow
 def test_a_failed_enqueueing_is_retried_at_the_next_tick(servers, web, worker, queue, warnings):
     queue.broken = ConnectionError('no broker')
     report = web.tick(0)
@@ -122,6 +123,7 @@ def test_a_failed_enqueueing_is_missed_after_catch_up(servers, queue, warnings):
     assert servers.history() == ['failed'] * 3
 
 
+@pytest.mark.slow
 def test_a_run_of_a_dead_server_is_enqueued_again(servers, web, worker, queue, warnings):
     [run] = web.runs(0)
     assert run.claim() is None
@@ -145,6 +147,7 @@ def test_a_waiting_run_is_an_overlap(servers, web, queue):
     assert servers.minutes('skipped') == [('task', 5)]
 
 
+@pytest.mark.slow
 def test_a_run_in_a_worker_is_stuck_as_any_other(servers, web, queue):
     web.tick(0)
     servers.hold()
@@ -234,6 +237,7 @@ def test_both_processes_send_events(servers, queue):
     assert outcomes_sent == ['queued', 'ok']
 
 
+@pytest.mark.slow
 def test_a_named_run_is_enqueued_on_request(servers, web, worker, queue):
     assert outcomes(web.tick(0, ['task'])) == [('task', 'ok')]
     assert queue == []

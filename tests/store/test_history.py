@@ -87,6 +87,7 @@ def test_minutes_without_a_run_are_recorded_once(servers):
     assert all(row['started'] == row['finished'] and abs(row['started'] - clock.now()) < SOON for row in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('outcome', ['ok', 'failed', 'lost', 'missed', 'queued'])
 def test_an_end_that_is_not_good_is_marked(servers, outcome):
     with servers.begin() as connection:

@@ -98,6 +98,7 @@ def word(entry):
     return f'gap {round((entry.first - INSTANT) / MINUTE)}'
 
 
+@pytest.mark.slow
 def test_a_page_has_all_kinds_of_entries(record, act, shown, servers):
     record('ok', 1, 2, 3)
     record('failed', 4)

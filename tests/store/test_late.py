@@ -111,6 +111,7 @@ def test_a_bounded_number_of_ends_is_kept(late, server, warnings):
     assert warnings()[-1].startswith('the end of task task is not recorded, and is given up')
 
 
+@pytest.mark.slow
 def test_the_late_end_of_a_task_is_reported_by_its_process(servers, server, warnings):
     other = servers.start(window='10e9').add()
     with server.outage(**END):

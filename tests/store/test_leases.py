@@ -308,6 +308,7 @@ def test_a_heartbeat_without_a_thread_has_not_begun():
     assert (heartbeat._count, heartbeat._socket) == (0, None)
 
 
+@pytest.mark.slow
 def test_a_run_without_a_heartbeat_does_not_begin(servers, server, warnings):
     server.ready()
     before = threading.stack_size(2**46)

@@ -245,6 +245,7 @@ def version_of(engine):
         return stored_version(connection)
 
 
+@pytest.mark.slow
 def test_old_tables_are_upgraded_in_place(old):
     assert version_of(old) == (0, 0)
     prepare_tables(old, True)

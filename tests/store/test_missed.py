@@ -32,6 +32,7 @@ def start(servers, sent):
     return start
 
 
+@pytest.mark.slow
 def test_missed_minutes_are_sent_once(start, sent, warnings):
     one, other = (start(catch_up='0').add() for _ in range(2))
     one.tick(0)
@@ -49,6 +50,7 @@ def test_missed_minutes_are_sent_once(start, sent, warnings):
     )
 
 
+@pytest.mark.slow
 def test_a_server_that_comes_second_sends_nothing(start, sent, servers):
     one, other = (start(catch_up='0').add() for _ in range(2))
     one.tick(0)
@@ -69,6 +71,7 @@ def test_a_miss_before_a_caught_up_run_is_sent(start, sent):
     assert [event.minutes for event in sent] == [(INSTANT + 5 * MINUTE,)]
 
 
+@pytest.mark.slow
 def test_a_lost_run_is_sent_once(servers, start, sent):
     one, other = (start().add() for _ in range(2))
     one.tick(0)
@@ -148,6 +151,7 @@ def test_one_missed_minute_is_logged_as_one(start, warnings):
     assert 'task task was missed and does not run for 2020-11-23 02:05+00:00' in warnings()
 
 
+@pytest.mark.slow
 def test_missed_minutes_are_recorded_and_logged_once(servers, warnings):
     first, second = (servers.start().add('often').add('once', min=2) for _ in range(2))
     for server in (first, second):
@@ -236,6 +240,7 @@ def test_minutes_of_failed_ticks_are_missed_because_of_that(servers, warnings):
     assert f'ticks failed from 2020-11-23 02:01+00:00 to 2020-11-23 02:02+00:00 (2 min): {GONE}' in warnings()
 
 
+@pytest.mark.slow
 def test_an_overlap_is_recorded_once(servers, warnings):
     first, second = (servers.start(window='10e9').add(min='*') for _ in range(2))
     first.tick(0)

@@ -38,6 +38,7 @@ def test_a_minute_that_began_has_already_run(servers, body, later):
     assert again(server) == ('skipped', 'already run')
 
 
+@pytest.mark.slow
 def test_a_run_in_progress_has_already_begun(servers, server):
     server.tick(0)
     servers.hold()
@@ -75,6 +76,7 @@ def test_a_lost_run_was_lost(servers):
     assert (outcome, reason.partition(',')[0]) == ('skipped', 'it was lost: process 4711 on elsewhere')
 
 
+@pytest.mark.slow
 def test_a_missed_minute_without_a_record_was_missed(servers):
     server = servers.start().add(min=0)
     server.tick(-1)
@@ -83,6 +85,7 @@ def test_a_missed_minute_without_a_record_was_missed(servers):
     assert again(server) == ('skipped', 'it was missed')
 
 
+@pytest.mark.slow
 def test_a_paused_minute_was_paused(servers, server):
     server.tick(-1)
     server.store.pause(['task'], reason='the disk is full', requested_by='ada', until=INSTANT + MINUTE)
@@ -153,6 +156,7 @@ def test_a_second_delivery_has_already_run(servers):
     assert (report.outcome, report.reason) == ('skipped', 'already run')
 
 
+@pytest.mark.slow
 def test_a_delivery_that_expired_was_missed(servers, caplog):
     queue = []
     web = servers.start(catch_up='60').add(min=0, via=queue.append)

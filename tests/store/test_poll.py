@@ -177,6 +177,7 @@ def test_a_row_of_a_removed_task_that_fails_is_a_problem(servers):
     assert server.store.snapshot().ticks.problem == f'task removed: {GONE}'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_what_a_killed_server_leaves_is_missed_at_the_next_tick(servers):
     first, second = (servers.start(catch_up='0').add('one', min=0).add('two', min=0) for _ in range(2))

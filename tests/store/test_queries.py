@@ -58,6 +58,7 @@ def shown(past):
     return [(run.task, run.outcome, round((run.scheduled_for - INSTANT) / MINUTE)) for run in past]
 
 
+@pytest.mark.slow
 def test_past_runs_are_the_newest_first(servers, query, record):
     for minute, outcome in enumerate(['ok', 'failed', 'skipped', 'paused', 'running', 'lost']):
         record(outcome, minute)
@@ -173,6 +174,7 @@ def test_the_last_backfill_of_a_minute_is_found(query, record):
     assert query(Queries.backfilled_since, 'task', at(1), at(10)) is None
 
 
+@pytest.mark.slow
 def test_missed_minutes_recorded_together_are_one(query, record):
     for minute in (3, 1, 2):
         record('missed', minute, started=at(9), reason='no tick came in time')

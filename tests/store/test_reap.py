@@ -28,6 +28,7 @@ def test_a_named_run_reaps_a_dead_process(servers, warnings):
     assert servers.history('outcome')[-2:] in (['lost', 'ok'], ['ok', 'lost'])
 
 
+@pytest.mark.slow
 def test_minutes_with_a_tick_during_a_lost_run_are_skipped(servers, warnings):
     first = servers.start().add(min='*')
     first.tick(0)
@@ -94,6 +95,7 @@ def test_a_retry_that_is_too_late_is_cancelled(servers, warnings):
     assert servers.row()['retry_reason'] is None
 
 
+@pytest.mark.slow
 def test_a_newer_minute_replaces_a_lost_run(servers, warnings):
     server = servers.start().add()
     server.tick(0)
@@ -225,6 +227,7 @@ def test_the_waiting_run_of_a_removed_task_expires(servers, web, queue):
     assert servers.row()['run_id'] is None
 
 
+@pytest.mark.slow
 def test_a_lost_run_is_the_last_outcome(servers, server, warnings):
     server.tick(0)
     servers.hold(lease_until=0.0)
@@ -234,6 +237,7 @@ def test_a_lost_run_is_the_last_outcome(servers, server, warnings):
     assert (row['failures_in_a_row'], row['last_error'], row['last_success_for']) == (1, None, INSTANT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('names', 'outcome', 'minute', 'failures'), [(None, 'missed', INSTANT, None), (['task'], 'lost', None, 1)]
 )
@@ -305,6 +309,7 @@ def test_a_lease_of_the_future_is_taken_back(servers, warnings):
     assert limited == [f'a lease was taken by a clock that was ahead, and ends in 90 s now: {process}']
 
 
+@pytest.mark.slow
 def test_a_lease_of_the_future_is_taken_back_by_one_server(servers, warnings):
     one, other = (servers.start(window='10e9').add(min='*') for _ in range(2))
     one.tick(0)

@@ -63,6 +63,7 @@ def test_another_time_zone_is_another_schedule(servers):
     assert new.ran == []
 
 
+@pytest.mark.slow
 def test_a_new_schedule_counts_from_its_first_minute(servers):
     servers.start().add(min=30).tick(-2)
     new = servers.start().add(min=0)
@@ -70,6 +71,7 @@ def test_a_new_schedule_counts_from_its_first_minute(servers):
     assert new.ran == [('task', 0)]
 
 
+@pytest.mark.slow
 def test_a_schedule_changed_back_owes_nothing_between(servers):
     old, new = servers.start().add(min='*/10'), servers.start().add(min=59)
     old.tick(-10)
@@ -240,6 +242,7 @@ def test_a_long_run_makes_no_task_unregistered(servers, warnings):
     assert warnings() == []
 
 
+@pytest.mark.slow
 def test_a_removed_task_in_a_dead_process_is_reported_later(servers, warnings):
     servers.start().add('gone', min=0).tick(0)
     server = servers.start().add(min=59)

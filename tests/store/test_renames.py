@@ -101,6 +101,7 @@ def test_no_server_claims_between_the_looks_of_both(servers, pair):
     assert servers.minutes('ok') == [('new', 0), ('new', 1), ('old', 2)]
 
 
+@pytest.mark.slow
 def test_a_running_task_is_taken_over_later(servers, pair, warnings):
     old, new = pair
     old.tick(0)
@@ -217,6 +218,7 @@ def test_two_pauses_become_the_one_in_force(servers):
     assert names(servers) == ['new']
 
 
+@pytest.mark.slow
 def test_a_row_that_changes_meanwhile_is_not_taken_over(servers, pair):
     old, new = pair
     old.tick(0)
@@ -235,6 +237,7 @@ def test_a_row_that_changes_meanwhile_is_not_taken_over(servers, pair):
     assert names(servers) == ['new', 'old']
 
 
+@pytest.mark.slow
 def test_another_task_may_have_the_old_name_later(servers, pair):
     old, new = pair
     old.tick(0)

@@ -119,6 +119,7 @@ def failing(servers):
     return servers.start(window='10e9').add(body=body, min='*').add('other', min='*')
 
 
+@pytest.mark.slow
 def test_a_refused_history_releases_its_task(servers, warnings):
     server = failing(servers)
     with refuse(server, lambda statement: statement.matches(of=runs, kind='update'), ProgrammingError):
@@ -138,6 +139,7 @@ def test_a_refused_history_releases_its_task(servers, warnings):
     assert {row['finished'] is None for row in servers.rows(runs)} == {False}
 
 
+@pytest.mark.slow
 def test_an_end_that_is_refused_altogether_stays_late(servers, warnings):
     server = failing(servers)
     with refuse(server, lambda statement: statement.matches(of=tasks, kind='update', sets='last_finished')):

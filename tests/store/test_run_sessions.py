@@ -39,6 +39,7 @@ class FailedSession(BrokenSession):
         return TaskReport('task', 'failed', report.seconds, exception=self.exc)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('options', 'excuse', 'level', 'text'),
     [

@@ -418,6 +418,7 @@ def test_a_lost_run_without_a_commit_is_repeated(site, begin):
     assert len(site.effects()) == (begin is write)
 
 
+@pytest.mark.slow
 def test_a_lost_run_without_the_session_is_not_repeated(site):
     def body(system):
         raise KeyboardInterrupt
@@ -455,6 +456,7 @@ def test_an_outage_before_the_first_query_is_logged(site, warnings):
     assert f'it cannot be recorded that task task uses the session: {GONE}' in warnings()
 
 
+@pytest.mark.slow
 def test_a_lost_run_within_a_savepoint_is_repeated(site):
     def body(system):
         with system['request'].dbsession.begin_nested():
@@ -527,6 +529,7 @@ def test_a_failure_at_commit_leaves_nothing(site):
     assert site.effects() == []
 
 
+@pytest.mark.slow
 def test_a_second_session_does_not_commit_the_record(site, tmp_path):
     elsewhere = site.engine(f'sqlite:///{tmp_path}/elsewhere.sqlite')
 
@@ -551,6 +554,7 @@ def test_a_named_run_commits_with_its_record(site):
     assert site.effects() == ['done']
 
 
+@pytest.mark.slow
 def test_a_scoped_session_is_joined(site):
     def session(request):
         registry = scoped_session(sessionmaker(bind=site.bind))
@@ -691,6 +695,7 @@ def test_a_session_of_another_database_is_refused(site, tmp_path):
     assert message.endswith('it has to be that of cron.store')
 
 
+@pytest.mark.slow
 def test_a_session_of_another_store_is_refused(site, made_sqlite, tmp_path):
     copy = tmp_path / 'copy.sqlite'
     copy.write_bytes(made_sqlite.read_bytes())
@@ -880,6 +885,7 @@ def test_a_task_chooses_the_level_of_a_transaction_around_it(servers, choose):
     site.bind.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('engine', ['postgresql'], indirect=True)
 def test_an_aborted_transaction_is_not_another_database(servers):
     @contextlib.contextmanager
@@ -1076,6 +1082,7 @@ def test_the_last_outcome_commits_with_the_work(site):
     assert last(site) == ('ok', 0, True)
 
 
+@pytest.mark.slow
 def test_a_skip_is_rolled_back_and_recorded(site):
     def body(system):
         write(system)

@@ -65,6 +65,7 @@ def test_it_is_read_with_the_claim_and_not_before(servers):
     run.interrupt()
 
 
+@pytest.mark.slow
 def test_a_run_by_name_gets_it_and_leaves_it(servers):
     seen = Seen()
     server = servers.start().add(body=seen)

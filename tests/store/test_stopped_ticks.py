@@ -102,6 +102,7 @@ def test_the_next_tick_reports_that_ticks_come_again(servers, subscribed, warnin
     assert stopped_after(servers) is None
 
 
+@pytest.mark.slow
 def test_a_tick_for_an_earlier_minute_is_no_resumption(servers, subscribed):
     start, events = subscribed
     server = start()
@@ -136,6 +137,7 @@ def test_a_tick_that_finds_nothing_to_report_costs_no_statement(servers, server)
     assert len(statements) == servers.statements_of_a_quiet_tick
 
 
+@pytest.mark.slow
 def test_a_tick_that_is_taken_back_is_a_resumption(servers, subscribed):
     start, events = subscribed
     server = start()

@@ -420,6 +420,7 @@ def test_a_task_that_raises_when_it_is_stopped_has_failed(stopped, servers):
     assert servers.row()['last_outcome'] == 'failed'
 
 
+@pytest.mark.slow
 def test_a_run_by_name_is_stopped_and_no_problem(servers):
     server, seen = servers.start(), []
     server.add(body=stopping(server, seen))

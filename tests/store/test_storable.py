@@ -113,6 +113,7 @@ def test_any_text_can_be_stored_in_latin1(latin1, warnings):
     assert server.store.paused() == {'good': Pause(None, r'\u0416', r'\u0418')}
 
 
+@pytest.mark.slow
 def test_what_a_tick_could_not_do_can_be_stored_in_latin1(latin1, warnings):
     server = latin1.start().add(min='*')
     server.tick(0)

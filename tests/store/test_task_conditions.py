@@ -55,6 +55,7 @@ def test_a_condition_holds_for_its_row(rows, condition, values, found):
     assert names == ([values[THIS_TASK.key]] if found else [])
 
 
+@pytest.mark.slow
 def test_a_row_is_unchanged_until_a_later_minute(rows):
     with rows.begin() as connection:
         query = connection.select(tasks, tasks.c.task).where(IS_UNCHANGED)

@@ -110,6 +110,7 @@ def test_the_last_tick_before_a_minute_is_found(connection):
     assert [stored.last_before(at(minute)) for minute in (0, 1, 5, 6)] == [None, at(0), at(0), at(5)]
 
 
+@pytest.mark.slow
 def test_a_gap_is_recorded_once(connection):
     stored = Ticks(connection)
     assert stored.record_gap(at(1), at(2))

@@ -219,6 +219,7 @@ def test_a_connection_that_is_closed_already_is_left_alone(ends):
     assert server.recv(1) == b''
 
 
+@pytest.mark.slow
 def test_a_forked_process_has_a_watchdog_of_its_own(postgresql, engines):
     database = Database(engines(make_engine(postgresql, None)), 'app', True)
     with database.begin() as connection:

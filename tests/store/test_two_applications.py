@@ -307,6 +307,7 @@ def test_the_statements_of_a_store_concern_one_application(servers):
             assert past == [at(minute) for minute in ran]
 
 
+@pytest.mark.slow
 def test_a_run_of_one_application_blocks_no_other(servers):
     one, other = (servers.start(app=app).add(min='*') for app in ('app', 'other'))
     reports = []

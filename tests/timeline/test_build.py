@@ -106,6 +106,7 @@ def test_what_went_wrong_has_a_row_of_its_own(make):
     assert timeline.no_ticks == [NoTick(at(5), at(6, 1))]
 
 
+@pytest.mark.slow
 def test_a_silence_that_goes_on_is_hatched_until_now(make):
     registry = make(filled=False)
     fill(registry, 1, at(9))
@@ -113,6 +114,7 @@ def test_a_silence_that_goes_on_is_hatched_until_now(make):
     assert build_timeline(registry, day_window(date(2026, 12, 2), UTC), NOW).no_ticks == []
 
 
+@pytest.mark.slow
 def test_what_was_due_since_the_last_tick_is_overdue(make):
     registry = make(filled=False)
     fill(registry, 1, at(1))
@@ -158,6 +160,7 @@ def test_what_is_paused_does_not_come(make):
     assert build_timeline(registry, day_window(date(2026, 11, 30), UTC), NOW).paused == []
 
 
+@pytest.mark.slow
 def test_tasks_outside_the_store_are_named(make):
     registry = make(NAMES | {'local': {'cron': '0 23 * * *', 'store': False}})
     assert build_timeline(registry, TODAY, NOW).without_history == ['local']
@@ -199,6 +202,7 @@ def test_too_many_runs_are_cut(make, monkeypatch):
     assert next(bar.begin.replace(second=0) for row in timeline.rows for bar in row.bars) == at(9)
 
 
+@pytest.mark.slow
 def test_what_went_wrong_has_a_row_before_others(make, monkeypatch):
     names = {f'task{number}': {'cron': f'{number} * * * *'} for number in range(3)}
     registry = make(names)
