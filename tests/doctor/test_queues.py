@@ -76,6 +76,7 @@ def test_settings_that_need_a_change_are_found_once(examined):
     app.close()
 
 
+@pytest.mark.slow
 def test_a_frozen_broker_is_found_in_time(examined, redis_server):
     app = celery.Celery('shop', broker=redis_server.url, set_as_current=False)
     app.conf.worker_prefetch_multiplier = 1

@@ -137,6 +137,7 @@ def test_the_worker_runs_a_message_delivered_twice_once(made, broker):
     assert statuses(app) == ['ok']
 
 
+@pytest.mark.slow
 def test_a_task_is_stopped_with_its_worker(made, broker):
     seen = []
     ended = Event()
@@ -254,6 +255,7 @@ def test_no_result_is_stored(made, broker, redis_server):
     assert broker.backend.client.keys('celery-task-meta-*') == []
 
 
+@pytest.mark.slow
 def test_a_run_that_hangs_in_a_worker_is_stuck(made, broker):
     def hang(system):
         began.set()
@@ -483,6 +485,7 @@ def test_a_silent_redis_has_a_timeout(configure, broker_url, own, seconds):
     assert (app.conf.broker_transport_options or {}).get('socket_timeout') == seconds
 
 
+@pytest.mark.slow
 def test_a_frozen_redis_is_waited_for_once(configure, broker, redis_server):
     broker.conf.broker_transport_options = {'socket_timeout': 1.1, 'socket_connect_timeout': 1.1}
     broker.send_task('another task', queue='slow')
@@ -499,6 +502,7 @@ def test_a_frozen_redis_is_waited_for_once(configure, broker, redis_server):
     assert [type(report.exception) for report in reports] == [OperationalError, *[EngineNotAnswering] * 2]
 
 
+@pytest.mark.slow
 def test_frozen_brokers_are_waited_for_once_each(configure, broker, redis_server, tmp_path):
     def queue(url):
         app = celery.Celery('another', broker=url, set_as_current=False)

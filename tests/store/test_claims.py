@@ -79,6 +79,7 @@ def test_a_failure_after_a_success_shows_when_that_was(servers):
     assert (by_name.error, by_name.failures) == ('ValueError', None)
 
 
+@pytest.mark.slow
 def test_an_outage_is_shown_without_words_of_the_database(servers):
     for server in (servers.start().add(), servers.start().add().add('in this process', store=False)):
         with server.outage():

@@ -18,6 +18,7 @@ def test_a_task_with_store_false_runs_everywhere(servers):
     assert [task.name for task in second.tick(names=['free', 'task']).tasks] == ['free', 'task']
 
 
+@pytest.mark.slow
 def test_without_the_database_only_memory_tasks_run(servers, warnings):
     server = servers.start().add(min='*').add('free', min='*', store=False)
     server.ready()
@@ -30,6 +31,7 @@ def test_without_the_database_only_memory_tasks_run(servers, warnings):
     assert any('the store is not available: the database has gone' in warning for warning in warnings())
 
 
+@pytest.mark.slow
 def test_without_the_database_memory_tasks_run_by_name(servers, warnings):
     server = servers.start().add().add('free', store=False)
     with server.outage():

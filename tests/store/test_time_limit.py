@@ -98,6 +98,7 @@ def test_the_first_statements_of_a_connection_are_limited(hasty):
     assert answers(hasty)
 
 
+@pytest.mark.slow
 def test_an_upgrade_may_take_longer(hasty):
     slow = text('SELECT pg_sleep(0.7)')
     with hasty.connect() as connection:
