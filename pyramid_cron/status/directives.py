@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pyramid.csrf import LegacySessionCSRFStoragePolicy, SessionCSRFStoragePolicy
@@ -80,20 +81,21 @@ def add_cron_status(
 
 def _add_views(config: Any, path: str, page: StatusPage, factory: Any) -> None:
     # imported here, because it needs what the extra installs
-    from pyramid_cron.status.views import StatusViews, refuse, with_security_headers
+    from pyramid_cron.status.security_headers import with_security_headers
+    from pyramid_cron.status.views import StatusViews, refuse
 
     views = StatusViews(page)
     for name, segment in {**READ_VIEWS, **WRITE_VIEWS}.items():
-        options = {'request_method': 'POST', 'permission': page.write_permission, 'require_csrf': True}
+        view: Callable[..., Any] = refuse
         if name in READ_VIEWS:
-            template = f'{TEMPLATES}{name}{RENDERER}'
+            view, template = views.read(name), f'{TEMPLATES}{name}{RENDERER}'
             options = {'request_method': 'GET', 'permission': page.permission, 'renderer': template}
         elif page.write_permission is None:
             options = {'request_method': 'POST', 'permission': page.permission, 'require_csrf': False}
+        else:
+            view = views.write(name)
+            options = {'request_method': 'POST', 'permission': page.write_permission, 'require_csrf': True}
         config.add_route(page.route(name), '/'.join(filter(None, [path.rstrip('/'), segment])), factory=factory)
-        view = (
-            views.read(name) if name in READ_VIEWS else refuse if page.write_permission is None else views.write(name)
-        )
         config.add_view(view, route_name=page.route(name), decorator=with_security_headers, **options)
 
 

@@ -36,32 +36,6 @@ from pyramid_cron.tasks import Task
 from pyramid_cron.timeline.window import WindowError, parse_day
 from pyramid_cron.times import TimeError, parse_minute
 
-HEADERS = {
-    'Cache-Control': 'no-store',
-    # the last two do not follow from default-src
-    'Content-Security-Policy': (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; "
-        "base-uri 'none'"
-    ),
-    'X-Content-Type-Options': 'nosniff',
-    # a page of another site, with this one in a frame, could make users press its buttons
-    'X-Frame-Options': 'DENY',
-    # for the next request to the application, and no other site
-    'Referrer-Policy': 'same-origin',
-}
-
-
-def with_security_headers(view: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Add headers to the responses of a view: they are not cached, framed, or extended by other sites."""
-
-    @functools.wraps(view)
-    def add_headers(context: Any, request: Any) -> Any:
-        response = view(context, request)
-        response.headers.update(HEADERS)
-        return response
-
-    return add_headers
-
 
 def require_utf8(request: Any) -> None:
     """Refuse a request with a query or a form that is not in UTF-8, which raises an error wherever it is read.
