@@ -760,14 +760,14 @@ def test_tasks_are_enqueued_as_the_page_of_queues_shows(capsys):
     assert capsys.readouterr().out == 'pcron perform /srv/shop/shop.ini shop:myapp.archive@2026-11-24T04:00Z\n'
 
 
-def test_an_enqueued_task_finds_what_the_page_of_queues_describes():
+def test_an_enqueued_task_finds_what_its_page_describes():
     found = {}
     app = handing_over(lambda config: config.add_cron_task(found.update, name='look', via=print, min=30))
     now = current_minute()
     assert perform(app, write_key('shop', 'look', now, None)).outcome == 'ok'
     assert (found['time_left'](), found['scheduled_for']) == (math.inf, now)
     two = datetime(2026, 11, 24, 2, tzinfo=timezone.utc)
-    assert write_key('shop', 'myapp.invoices', two, None) in page('queues')
+    assert write_key('shop', 'myapp.invoices', two, None) in page('enqueued')
 
 
 def test_the_map_for_contributors_names_every_package_and_module():

@@ -17,6 +17,9 @@ MOST_SHOWN = 150
 FEWEST_OF_README, MOST_OF_README = 80, 120
 # of CHANGES: what is different fits a screen, and what is new two more
 MOST_OF_CHANGES, MOST_DIFFERENT = 120, 40
+# the way from nothing to an application in production, which is read in 25 minutes at 200 words a minute
+WAY = ('../README', 'quickstart', 'production', 'store', 'status', 'queues')
+MOST_WORDS_OF_WAY = 5000
 # words that stand where the subject or the verb of a sentence is missing; a few sentences are about people
 LEFT_OUT = (
     r'\b(whoever|nobody|somebody|whose|who|tells?|told|says?|said|asks?|asked|is to be had|gives|lets|takes note of)\b'
@@ -31,6 +34,11 @@ def test_a_page_is_read_in_one_sitting(path):
 
 def test_the_readme_is_neither_long_nor_short():
     assert FEWEST_OF_README <= len((ROOT / 'README.rst').read_text(encoding='utf-8').splitlines()) <= MOST_OF_README
+
+
+def test_the_way_into_production_is_read_in_half_an_hour():
+    words = {name: len(read_page(ROOT / 'docs' / f'{name}.rst').split()) for name in WAY}
+    assert sum(words.values()) <= MOST_WORDS_OF_WAY, words
 
 
 def test_what_changes_is_on_one_screen():
