@@ -28,8 +28,8 @@ from pyramid_cron.store.registered_tasks import RegisteredTasks
 from pyramid_cron.store.schema import gaps, runs, tasks, ticks
 from pyramid_cron.summaries import summarize_all
 
-GROUP = 'What is read of a history, and of one a tenth as long'
-OF_GAPS = 'pcron history, without its start'
+GROUP = 'Reading a history, compared with one a tenth as long'
+OF_GAPS = 'pcron history, without the time to load the application'
 # how many times as long one history is as the other, and the ratio of times that is aimed at: that of noise
 TIMES, MOST_RATIO = 10, 2.0
 APP, COLUMNS = 'benchmarks', 100

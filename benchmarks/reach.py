@@ -52,8 +52,8 @@ def _runs(found: Found) -> Iterator[str]:
     due = int(fastest.group.split()[0])
     yield (
         f'**Runs**: about {rounded(due / fastest.here * MINUTE)} a minute, on {fastest.what}: {due} due tasks took '
-        f'{shown(fastest.here, "s")}. One alone waits {shown(waits.here, "")} times for the disk, where a commit of '
-        f'one row takes {shown(commits.there / int(commits.other.split()[0]), "s")}.'
+        f'{shown(fastest.here, "s")}. A single due task waits {shown(waits.here, "")} times for the disk; '
+        f'the commit of one row takes {shown(commits.there / int(commits.other.split()[0]), "s")} there.'
     )
 
 
@@ -100,7 +100,7 @@ def _history(found: Found) -> Iterator[str]:
     slowest = max(reads, key=lambda row: row.here)
     what = slowest.what.removesuffix(', PostgreSQL')
     yield (
-        f'**History**: among ten times as many as {slowest.other} the slowest reading, *{what}*, takes '
-        f'{shown(slowest.here, "s")}, where it takes {shown(slowest.there, "s")} among these; '
+        f'**History**: the slowest reading, *{what}*, takes {shown(slowest.there, "s")} with {slowest.other} in the '
+        f'history, and {shown(slowest.here, "s")} with ten times as many; '
         f'{deleted.what.split()[1].rstrip(",")} old runs are deleted in {shown(deleted.here, "s")}.'
     )

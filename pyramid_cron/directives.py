@@ -99,11 +99,11 @@ def add_cron_task(
     :param catch_up: with ``cron.store``, how long after a missed minute the task still runs for it, in seconds or as a
         :class:`~datetime.timedelta`, 0 for never; the setting ``cron.catch_up`` if it is left out. With ``via``, how
         long an enqueued run may wait before it begins, a minute at least.
-    :param missed: with ``cron.store``, which of the minutes it runs for that it missed and that are not longer ago than
-        ``catch_up``: the ``'newest'``, or ``'each'``, the oldest first and one a minute. See :doc:`retries`.
+    :param missed: with ``cron.store``, for which of the missed minutes within ``catch_up`` the task runs: for the
+        ``'newest'``, or for ``'each'``, the oldest first, one at each tick. See :doc:`retries`.
     :param retries: with ``cron.store``, the number of further attempts after a failed run, at the ticks that follow, or
-        a list of the waits before them, each in seconds or as a :class:`~datetime.timedelta`: ``(60, 600, 3600)``. None
-        begins when the next minute is due. See :doc:`retries`.
+        a list of the waits before them, each in seconds or as a :class:`~datetime.timedelta`: ``(60, 600, 3600)``. Once
+        the task is due again, no further attempt of the earlier minute begins. See :doc:`retries`.
     :param store: false leaves the task out of ``cron.store``: it runs in each process that receives a tick.
     :param via: the engine that the runs are enqueued with, in place of a call in the process of the tick: its name with
         its options, such as ``'procrastinate'`` and ``'celery:queue=slow'``, or a callable that takes a

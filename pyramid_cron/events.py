@@ -36,7 +36,7 @@ class ITaskStarted(Interface):
     scheduled_for = Attribute("The minute that the task runs for, aware and in the task's time zone.")
     attempt = Attribute('The number of this attempt for the minute, from 1 on.')
     key = Attribute(
-        'The key of the run, a text: the same at its begin and its end, and for all attempts of a minute. Of a run by '
+        'The key of the run, a text: the same at its start and its end, and for all attempts of a minute. Of a run by '
         'name and of a backfill it is another one each time.'
     )
 
@@ -75,7 +75,10 @@ class ITaskRecovered(Interface):
 
 
 class ITaskMissed(Interface):
-    """A task does not run for minutes that no tick came for in time. Needs a store, as do the events below."""
+    """A task does not run for minutes for which no tick came, or no worker took the run, in time.
+
+    Needs a store, as do the events below.
+    """
 
     name = Attribute('The name of the task.')
     minutes = Attribute('The minutes, aware, a tuple with the earliest first.')
@@ -90,7 +93,7 @@ class ITaskLost(Interface):
     pid = Attribute('The number of the process, or ``None``.')
     will_retry = Attribute('Whether the task is run once more for this minute.')
     is_fault = Attribute('Whether it is an alarm: not if it is run once more, or tolerated.')
-    key = Attribute('The key of the run, as in the event of its begin.')
+    key = Attribute('The key of the run, as in the event of its start.')
 
 
 class ITaskUnregistered(Interface):

@@ -28,19 +28,19 @@ class TaskReport(NamedTuple):
 
     :param name: the task's name.
     :param outcome: ``'ok'``, ``'failed'``, ``'stopped'`` if it was to end early and has, ``'skipped'``,
-        ``'paused'``, ``'stuck'`` if its previous run has been running for longer than ``cron.window``, ``'locked'`` if
-        another transaction holds its row in the store, ``'lost'`` if the process that ran it is dead, ``'queued'`` if
-        an engine has it, or in a worker ``'missed'`` if it came too late.
+        ``'paused'``, ``'stuck'`` if its previous run takes more than twice as long as expected (:ref:`stuck`),
+        ``'locked'`` if another transaction holds its row in the store, ``'lost'`` if the process that ran it is dead,
+        ``'queued'`` if an engine has it, or in a worker ``'missed'`` if its message came too late.
     :param seconds: how many seconds it ran.
     :param reason: why it did not run, or by which user it was stopped.
     :param exception: the exception that it raised.
     :param attempt: how many times it had then begun for its minute.
     :param scheduled_for: that minute, if it is not the one of the run.
-    :param failures: the failures in a row that it ended with, by the store or by this process: ``number``, ``first``
-        and ``last_success``, as far as they are known.
+    :param failures: how often in a row the task has failed by now, as counted by the store, or without a store by this
+        process: ``number``, ``first`` and ``last_success``, as far as they are known.
     :param raised_skip: whether the task began and raised :exc:`.Skip`.
     :param excuse: why a failure is no alarm: ``'retrying'``, ``'tolerated'``, ``'acknowledged'`` or ``'paused'``.
-        ``'retrying'`` of a stopped task if a following tick runs it again for its minute.
+        It is ``'retrying'`` for a stopped task too, if a following tick runs the task again for its minute.
     :param failed_since: since when the task had failed, if this success has ended an alarm.
     :param engine: the engine that has it, or could not take it.
     :param key: its key, if an engine has it.
@@ -73,8 +73,8 @@ class TaskReport(NamedTuple):
     def as_dict(self) -> dict[str, Any]:
         """Return the report for JSON, with the class of an exception and without its message.
 
-        ``name``, ``outcome`` and ``seconds`` are always there. Of the others only those are that are not ``None``, and
-        ``attempt`` from 2 on.
+        ``name``, ``outcome`` and ``seconds`` are always there. Each other key is there if its value is not
+        ``None``, and ``attempt`` if it is 2 or more.
         """
         shown: dict[str, Any] = {'name': self.name, 'outcome': self.outcome, 'seconds': round(self.seconds, 6)}
         if self.reason is not None:
@@ -101,7 +101,7 @@ class RunReport(NamedTuple):
     :param zone: the time zone that it is shown in, ``None`` for the machine's.
     :param seconds: how many seconds it took.
     :param tasks: a report for each task that was due, in their order.
-    :param problem: why other tasks may have been due that did not run.
+    :param problem: what kept the run from its tasks, so that due tasks may be missing from ``tasks``.
     :param brief_problem: the same without words of the database, which only the log should hold.
     """
 

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 
 def format_pause(pause: Pause, zone: tzinfo | None) -> str:
-    """Return since and until when, by which account and why a task is paused, or all tasks are."""
+    """Return by which account, since and until when, and why a task is paused, or all tasks are."""
+    by = f'by {pause.requested_by} ' if pause.requested_by else ''
     until = f'until {"they are" if pause.of_all else "it is"} resumed'
     if pause.until is not None:
         until = f'until {clock.to_zone(pause.until, zone):%a %Y-%m-%d %H:%M}'
-    since = '' if pause.since is None else f'since {clock.to_zone(pause.since, zone):%a %Y-%m-%d %H:%M}, '
-    return f'{since}{until}{f", by {pause.requested_by}" if pause.requested_by else ""}: {pause.reason}'
+    since = '' if pause.since is None else f'since {clock.to_zone(pause.since, zone):%a %Y-%m-%d %H:%M} '
+    return f'{by}{since}{until}: {pause.reason}'
 
 
 def pause_as_dict(pause: Pause) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from pyramid_cron.views import CronView
 def tick(target: Any, instant: datetime, names: Iterable[str] | None = None) -> RunReport:
     """Run what is due at ``instant`` and return the report.
 
-    Unless they are named, tasks that have run for this minute, or for one less than three hours later, are skipped.
+    A task that is not named is skipped if it has run for this minute already, or for a later minute that is less than
+    three hours after this one.
 
     :param target: a WSGI application or a WebTest ``TestApp``, which gets a request through all of its filters and
         tweens, or a Pyramid registry: its tasks are run with a request that no tween has seen.

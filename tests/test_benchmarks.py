@@ -124,14 +124,14 @@ def test_what_was_not_measured_has_no_sentence_and_no_bar():
 
 
 def test_the_slowest_reading_of_the_history_is_the_limit():
-    group = 'What is read of a history, and of one a tenth as long'
+    group = 'Reading a history, compared with one a tenth as long'
     rows = [
         row(group=group, what='health, PostgreSQL', other='1,000 runs', here=0.001),
         row(group=group, what='list, PostgreSQL', other='1,000 runs', here=0.002, there=0.001),
         row(group=group, what='delete 2,000, PostgreSQL', other='a minute', here=0.01),
     ]
     [sentence] = module('reach').sentences(rows)
-    assert '*list*, takes 2.00 ms, where it takes 1.00 ms' in sentence
+    assert '*list*, takes 1.00 ms with 1,000 runs in the history, and 2.00 ms with' in sentence
     assert '2,000 old runs are deleted in 10.0 ms' in sentence
 
 

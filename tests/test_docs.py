@@ -615,6 +615,7 @@ def ran(clock, task, outcome='ok', minute=None, seconds=0.0, pid=4711, host='web
         'trigger': 'request',
         'error': None,
         'reason': None,
+        'requested_by': None,
         **more,
     }
 
@@ -630,7 +631,7 @@ def test_the_history_is_shown_as_pcron_shows_it():
         ran('02:08:00', 'invoices', minute='02:00', seconds=1.204, pid=5021) | {'id': 'late'},
         ran('02:10:00', 'sync', 'failed', seconds=0.31, pid=5021, error='TimeoutError'),
         ran('02:11:00', 'sync', 'lost', '02:10', pid=5021, attempt=2, reason='process 5021 on web1, since 02:11'),
-        ran('02:12:03', 'sync', seconds=0.009, pid=812, host='admin') | {'scheduled_for': None},
+        ran('02:12:03', 'sync', seconds=0.009, pid=812, host='admin', requested_by='ada') | {'scheduled_for': None},
     ]
     engine = sqlalchemy.create_engine('sqlite://')
     metadata.create_all(engine)

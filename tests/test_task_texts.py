@@ -41,9 +41,9 @@ def test_retries_are_shown_with_their_waits(retries, text):
     ('pause', 'text'),
     [
         (Pause(None, 'why', None), 'until it is resumed: why'),
-        (Pause(None, 'why', 'ada', True), 'until they are resumed, by ada: why'),
-        (Pause(None, 'why', 'ada', since=NOON), 'since Thu 2026-12-24 12:00, until it is resumed, by ada: why'),
-        (Pause(NOON, 'why', 'ada'), 'until Thu 2026-12-24 12:00, by ada: why'),
+        (Pause(None, 'why', 'ada', True), 'by ada until they are resumed: why'),
+        (Pause(None, 'why', 'ada', since=NOON), 'by ada since Thu 2026-12-24 12:00 until it is resumed: why'),
+        (Pause(NOON, 'why', 'ada'), 'by ada until Thu 2026-12-24 12:00: why'),
     ],
 )
 def test_a_pause_has_end_user_and_reason(pause, text):

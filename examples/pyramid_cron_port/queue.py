@@ -6,7 +6,7 @@ from pyramid.threadlocal import get_current_request
 
 
 class RequestTask(celery.Task):
-    """A task that passes its function a request before the arguments, and runs it in the transaction of that."""
+    """A task that calls its function with a request before the arguments, in the transaction of that request."""
 
     # Celery would take the request for an argument that a message lacks
     typing = False

@@ -45,7 +45,7 @@ def includeme(config: Any) -> None:
 
 
 def _on_task(pings: Pings, event: Any) -> None:
-    # the interface of the end extends that of the begin
+    # the interface of the end extends that of the start
     (pings.finished if ITaskFinished.providedBy(event) else pings.started)(event)
 
 

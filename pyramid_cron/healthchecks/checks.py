@@ -54,7 +54,7 @@ class Check(NamedTuple):
         """Return the URL that reports a signal.
 
         :param signal: one of the constants above.
-        :param run: a UUID that the begin and the end of a run share.
+        :param run: a UUID that the start and the end of a run share.
         """
         query = [*filter(None, [self.parts.query, run and urlencode({'rid': run})])]
         return self.parts._replace(path=self.parts.path.rstrip('/') + signal, query='&'.join(query)).geturl()

@@ -37,10 +37,10 @@ def includeme(config: Any) -> None:
 
 
 def tween_factory(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
-    """Return a tween that looks at the last tick once a minute, after a request; the handler if ``cron.watch`` is off.
+    """Return a tween that reads the last tick once a minute, after a request; the handler if ``cron.watch`` is off.
 
     The include adds the tween, unless ``pyramid.tweens`` lists all tweens of the application: then it is to be listed
-    there. It looks after the request, because the request may be the tick itself.
+    there. It reads the last tick only after the request was handled, because the request may be the tick itself.
 
     :param handler: the next tween, or the application.
     :param registry: the registry of the application.

@@ -21,8 +21,8 @@ class Handover(NamedTuple):
         ``'shop:invoices@2026-11-24T02:00Z'``. A run that is enqueued a second time has the same key. The key of a run
         that was requested by name, or for a past minute, ends in 32 hexadecimal digits in place of a minute.
     :param task: the name of the task.
-    :param scheduled_for: the minute that the run is for, aware and in the time zone of the task; of such a run, the
-        minute in which it is enqueued.
+    :param scheduled_for: the minute that the run is for, aware and in the time zone of the task; for a run by name or
+        for a past minute, the minute in which it is enqueued.
     :param expires: the instant after which the run does not begin any more, aware.
     :param config_uri: the setting ``cron.config_uri``.
     """

@@ -101,10 +101,10 @@ def _remarks(account: Account) -> Iterator[str]:
         yield f'{_were(shifted)} due at the first minute after a time that the clocks skipped.'
     covered = sum(minute.covered_by is not None for minute in account.minutes)
     if covered:
-        verb, theirs = ('has', 'its') if covered == 1 else ('have', 'their')
+        minutes, theirs = ('1 minute has', 'its') if covered == 1 else (f'{covered:,} minutes have', 'their')
         yield (
-            f'{covered:,} {verb} no commit of {theirs} own: the next run did {theirs} work, if the task works from '
-            "system['since'] on."
+            f'{minutes} no committed run, and a later run came next: that run did {theirs} work, if the task works '
+            "from system['since'] on."
         )
     if account.by_name:
         runs = '1 run' if account.by_name == 1 else f'{account.by_name:,} runs'

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
-from pyramid_cron.claims import Pause
 from pyramid_cron.names import ALL_TASKS
 from pyramid_cron.schedules import clock
 from pyramid_cron.scripts.columns import wrap
@@ -27,6 +26,7 @@ from pyramid_cron.store.deploy_plan import (
 from pyramid_cron.store.migrations import VERSION
 from pyramid_cron.store.older_tables import StoredTasks
 from pyramid_cron.task_summary import LOCAL_TIME
+from pyramid_cron.task_texts import format_pause
 
 # what may need a decision comes first
 ORDER = (GONE, OUTSIDE, RENAMED, CHANGED, NEW, BACK, SAME, GONE_BEFORE)
@@ -82,7 +82,7 @@ def plan_text(plan: DeployPlan, width: int) -> str:
     """Return a plan in lines, none longer than ``width`` unless a single word is."""
     heads = [_tables(plan)] if plan.stored.is_outdated else []
     of_all = plan.stored.pauses.get(ALL_TASKS)
-    heads += [] if of_all is None else [f'All tasks are paused {_pause(of_all, plan, "they are")}']
+    heads += [] if of_all is None else [f'All tasks are paused {format_pause(of_all, plan.zone)}']
     lines = [line for head in heads for line in (*wrap('', head, width), '')]
     for planned in sorted(plan.tasks, key=lambda planned: ORDER.index(planned.change)):
         if planned.change != SAME or planned.name in plan.stored.pauses or planned.is_running:
@@ -122,7 +122,7 @@ def _details(planned: PlannedTask, plan: DeployPlan) -> Iterator[str]:
             yield f'{runs.number:,} runs in {PERIOD.days} days {several}, the first {_time(runs.first, plan)}'
     yield from _fates(planned)
     if planned.pause is not None:
-        yield f'{"loses its pause:" if "pause" in planned.lost else "paused"} {_pause(planned.pause, plan)}'
+        yield f'{"loses its pause" if "pause" in planned.lost else "paused"} {format_pause(planned.pause, plan.zone)}'
     if planned.is_running and planned.state is not None and planned.state.started is not None:
         yield f'{_progress(planned)} since {_time(planned.state.started, plan)}'
 
@@ -163,11 +163,6 @@ def _fates(planned: PlannedTask) -> Iterator[str]:
 
 def _progress(planned: PlannedTask) -> str:
     return 'enqueued' if planned.state is not None and planned.state.is_enqueued else 'running'
-
-
-def _pause(pause: Pause, plan: DeployPlan, subject: str = 'it is') -> str:
-    until = f'until {subject} resumed' if pause.until is None else f'until {_time(pause.until, plan)}'
-    return f'{until}{f", by {pause.requested_by}" if pause.requested_by else ""}: {pause.reason}'
 
 
 def _time(instant: datetime, plan: DeployPlan) -> str:

@@ -51,7 +51,7 @@ def includeme(config: Any) -> None:
 
 
 def _on_task(check_ins: Any, event: Any) -> None:
-    # the interface of the end extends that of the begin
+    # the interface of the end extends that of the start
     (check_ins.finished if ITaskFinished.providedBy(event) else check_ins.started)(event)
 
 

@@ -1,4 +1,4 @@
-"""From events to check-ins: the begin and the end of each run, as one check-in of its monitor."""
+"""From events to check-ins: the start and the end of each run, as one check-in of its monitor."""
 
 from __future__ import annotations
 

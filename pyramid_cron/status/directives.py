@@ -41,8 +41,10 @@ def add_cron_status(
         left out, it is ``permission``, and a page that everybody may see has no buttons.
     :param factory: the root factory of its routes, for security policies that use the context; the root factory of the
         application if it is left out.
-    :raises pyramid.exceptions.ConfigurationError: without a permission, without a security policy, without a storage
-        and a field for CSRF tokens, for a page below the path of the trigger, and for a second page at the same path.
+    :raises pyramid.exceptions.ConfigurationError: without a permission; with a permission, but without a security
+        policy in the application; for a page with buttons, if Pyramid has no storage policy for CSRF tokens, or its
+        options name no form field for them; for a path at or below the path of the tick; for a second page at the same
+        path.
     """
     shown = f'cron status {path!r}'
     if 'cron_tasks' not in config.registry:

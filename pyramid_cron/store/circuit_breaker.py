@@ -41,7 +41,7 @@ class CircuitBreaker:
         self._of_thread = threading.local()
 
     def close(self) -> None:
-        """Let this thread use the database again, as at the begin of a run."""
+        """Let this thread use the database again, as at the start of a run."""
         self._of_thread.opened = None
 
     def close_if_locked(self) -> None:

@@ -72,7 +72,7 @@ def read_stored_tasks(database: Database) -> StoredTasks:
         states = {state.task: state for state in map(state_of, connection.rows(_select_known(plain)))}
         columns = pauses.c.task, pauses.c.until, pauses.c.reason, pauses.c.requested_by
         paused = {
-            task: Pause(None if until == FOR_EVER else until, reason, requested_by)
+            task: Pause(None if until == FOR_EVER else until, reason, requested_by, task == ALL_TASKS)
             for task, until, reason, requested_by in connection.rows(connection.select(pauses, *columns))
             if until > now
         }

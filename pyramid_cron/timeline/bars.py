@@ -87,7 +87,7 @@ def bar_of(run: PastRun, state: TaskState | None, stuck: bool, now: datetime) ->
     if kind not in (RUNNING, QUEUED):
         end = max(run.started + timedelta(seconds=run.seconds or 0.0), run.started)
         return Bar(run.task, kind, run.started, end, end, run.why)
-    # not before its begin, where the clocks of two machines differ
+    # not before its start, where the clocks of two machines differ
     end, usual = max(now, run.started), None if state is None else state.usual
     if kind == QUEUED or usual is None:
         return Bar(run.task, STUCK if stuck and kind == RUNNING else kind, run.started, end, end, run.why)

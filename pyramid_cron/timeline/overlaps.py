@@ -23,7 +23,7 @@ NEGLIGIBLE = 0.02
 class Busy(NamedTuple):
     """A time in which several runs go on at once.
 
-    :param first: its begin.
+    :param first: its start.
     :param end: its end.
     :param most: how many runs go on at once at most.
     :param tasks: the names of their tasks, in the order in which they began.
@@ -81,7 +81,7 @@ def find_busy(bars: Iterable[Bar], enqueued: Callable[[str], bool]) -> list[Busy
     events: list[tuple[datetime, bool, _Part]] = []
     for part in _parts(bars, enqueued):
         events += [(part.begin, True, part), (part.end, False, part)]
-    # an end before a begin at the same instant, which do not overlap
+    # an end before a start at the same instant, which do not overlap
     events.sort(key=lambda event: event[:2])
     found: list[Busy] = []
     running: list[_Part] = []

@@ -96,8 +96,8 @@ def test_pauses_are_warnings(servers, server, examined):
     server.store.pause(['other'], reason='why', until=datetime(2100, 1, 1, tzinfo=timezone.utc))
     servers.paused_from(0)
     assert of(examined(server), 'tasks') == [
-        ('warn', 'other: paused since Mon 2020-11-23 02:00, until Fri 2100-01-01 00:00: why'),
-        ('warn', 'task: paused since Mon 2020-11-23 02:00, until it is resumed, by me: the disk is full'),
+        ('warn', 'other: paused since Mon 2020-11-23 02:00 until Fri 2100-01-01 00:00: why'),
+        ('warn', 'task: paused by me since Mon 2020-11-23 02:00 until it is resumed: the disk is full'),
     ]
 
 
@@ -111,11 +111,11 @@ def test_a_pause_of_all_tasks_is_one_warning(servers, server, examined):
     # of the two without an end, that of the task itself is shown for it
     assert [(finding.text, finding.remedy) for finding in found] == [
         (
-            'all tasks are paused since Mon 2020-11-23 02:00, until they are resumed, by me: the database moves',
+            'all tasks are paused by me since Mon 2020-11-23 02:00 until they are resumed: the database moves',
             '"pcron resume --all" ends the pause',
         ),
         (
-            'task: paused since Mon 2020-11-23 02:00, until it is resumed: the disk is full',
+            'task: paused since Mon 2020-11-23 02:00 until it is resumed: the disk is full',
             '"pcron resume" ends the pause',
         ),
     ]

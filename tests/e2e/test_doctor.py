@@ -229,8 +229,8 @@ def test_pauses_and_unregistered_tasks_are_shown(shop, pcron, doctor, tmp_path):
     assert found[0][1].startswith('the last tick was ')
     text = [text for status, text in found[1:] if status == 'warn']
     assert text[0].startswith('old: unregistered, Wed 2020-01-01 00:00 ')
-    assert text[1].startswith('mail: paused since ')
-    assert ', until it is resumed, by ' in text[1]
+    assert text[1].startswith('mail: paused by ')
+    assert ' until it is resumed: ' in text[1]
     assert text[1].endswith(': the disk is full "pcron resume" ends the pause')
 
 

@@ -73,7 +73,8 @@ def test_what_is_not_good_is_listed_and_explained():
         'shop.sync: 2 of 4 due minutes committed once, 1 missed, 1 twice',
         '1 of these ran late: caught up, waited, or tried again.',
         '1 of these ran on request, by a backfill.',
-        "1 has no commit of its own: the next run did its work, if the task works from system['since'] on.",
+        '1 minute has no committed run, and a later run came next: that run did its work, if the task works from '
+        "system['since'] on.",
         '1 run by name besides, for no minute.',
         'What can be known: records begin at 2026-12-24 00:00 (cron.keep_history = 30 days); the first tick of the '
         'task was at 2026-12-24 00:00; its schedule is known from 2026-12-24 00:00 on.',

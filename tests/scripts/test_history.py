@@ -769,14 +769,15 @@ def test_history_ends_with_what_is_wrong_now(shop):
         'Now',
         'stuck    invoices, running for 2 h 0 min 29 s',
         'failed   mails, Wed 2026-12-23 23:01, while paused: SMTPServerDisconnected',
-        'paused   mails, until Thu 2026-12-24 07:00, by ada: the disk is full',
+        'paused   mails, by ada until Thu 2026-12-24 07:00: the disk is full',
     ]
     assert shop.pcron('history mails', columns=40)[1].splitlines()[3:] == [
         'failed   mails, Wed 2026-12-23 23:01,',
         '         while paused:',
         '         SMTPServerDisconnected',
-        'paused   mails, until Thu 2026-12-24',
-        '         07:00, by ada: the disk is full',
+        'paused   mails, by ada until Thu',
+        '         2026-12-24 07:00: the disk is',
+        '         full',
     ]
     assert json.loads(shop.history('--json'))['problems'] == [
         {'kind': 'stuck', 'task': 'invoices'},

@@ -94,7 +94,7 @@ def test_a_pause_has_its_beginning(night, show):
     night.pause('shop.purge', at('23 21:10'))
     night.run('shop.purge', at('23 23:00:02'), outcome='paused', attempt=0, reason='paused by ada: the disk is full')
     shown = show('shop.purge')
-    assert shown['paused'] == 'since Wed 2026-12-23 22:10, until it is resumed, by ada: the disk is full'
+    assert shown['paused'] == 'by ada since Wed 2026-12-23 22:10 until it is resumed: the disk is full'
     assert shown['last due'] == 'Thu 2026-12-24 00:00: paused by ada: the disk is full'
 
 
@@ -143,8 +143,8 @@ def test_a_task_that_is_in_the_store_alone_is_shown(pcron, ini, night):
         '  registered not here: the last tick of a process that has it was at Sun\n'
         '             2026-12-20 11:00\n'
         '  schedule   0 2 * * * (Europe/Berlin), as it was\n'
-        '  paused     since Sun 2026-12-20 22:10, until it is resumed, by ada: the disk\n'
-        '             is full\n'
+        '  paused     by ada since Sun 2026-12-20 22:10 until it is resumed: the disk is\n'
+        '             full\n'
         '  problems   unregistered, since Sun 2026-12-20 11:00\n'
         '  last runs  Sun 2026-12-20 02:00, failed in 2.0 s: OSError\n'
     )

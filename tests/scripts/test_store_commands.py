@@ -137,8 +137,8 @@ def test_a_second_pause_shows_what_it_replaces(ticked):
     ticked("pause purge --reason 'the disk is full' --until '2100-01-01 00:00'")
     assert ticked('pause purge fail --reason maintenance') == (
         0,
-        'purge is paused until it is resumed; that replaces the pause until Fri 2100-01-01 00:00, '
-        f'by {getpass.getuser()}: the disk is full\nfail is paused until it is resumed\n',
+        'purge is paused until it is resumed; that replaces the pause '
+        f'by {getpass.getuser()} until Fri 2100-01-01 00:00: the disk is full\nfail is paused until it is resumed\n',
         '',
     )
 
@@ -152,20 +152,21 @@ def test_all_tasks_are_paused_and_resumed(ticked):
     ]
     assert ticked('pause --all --reason longer') == (
         0,
-        'all tasks are paused until they are resumed; that replaces the pause until Fri 2100-01-01 00:00, '
-        f'by {user}: the database moves\nown is not paused: store=False leaves it to each process\n',
+        'all tasks are paused until they are resumed; that replaces the pause '
+        f'by {user} until Fri 2100-01-01 00:00: the database moves\n'
+        'own is not paused: store=False leaves it to each process\n',
         '',
     )
     assert ticked('resume purge') == (
         0,
         'purge is resumed\n'
-        f'all tasks are still paused, until they are resumed, by {user}: longer; pcron resume --all ends that\n',
+        f'all tasks are still paused, by {user} until they are resumed: longer; pcron resume --all ends that\n',
         '',
     )
     ticked("pause fail --reason 'it fails'")
     assert ticked('resume --all') == (
         0,
-        f'all tasks are resumed\nfail is still paused by itself, until it is resumed, by {user}: it fails\n',
+        f'all tasks are resumed\nfail is still paused by itself, by {user} until it is resumed: it fails\n',
         '',
     )
     ticked('resume fail')
@@ -174,14 +175,16 @@ def test_all_tasks_are_paused_and_resumed(ticked):
 
 @pytest.mark.slow
 def test_all_tasks_can_be_paused_before_the_first_tick(run):
+    user = getpass.getuser()
     assert run("pause --all --reason 'not yet'")[:2] == (
         0,
         'all tasks are paused until they are resumed\nown is not paused: store=False leaves it to each process\n',
     )
-    assert 'paused   all tasks, until they are resumed' in run('history')[1]
-    assert 'paused   purge  with all tasks until they are resumed' in run("list --at '2100-01-01 14:00'")[1]
+    assert f'paused   all tasks, by {user} until they are resumed' in run('history')[1]
+    listed = run("list --at '2100-01-01 14:00'")[1]
+    assert f'paused   purge  with all tasks by {user} until they are resumed' in listed
     # a tick that is simulated, and a real one
-    assert 'paused   fail, with all tasks until' in run('tick --dry-run')[1]
+    assert f'paused   fail, with all tasks by {user} until' in run('tick --dry-run')[1]
     assert 'paused   fail, 0.000 s: paused with all tasks by' in run('tick')[1]
 
 
@@ -190,7 +193,7 @@ def test_every_list_shows_that_all_tasks_are_paused(ticked):
     user = getpass.getuser()
     ticked("pause fail --reason 'it fails' --until '2099-01-01 00:00'")
     ticked("pause --all --reason 'the database moves'")
-    text = f'since {DAY} 12:30, until they are resumed, by {user}: the database moves'
+    text = f'by {user} since {DAY} 12:30 until they are resumed: the database moves'
     lines = ticked('list', columns=200)[1].splitlines()
     assert f'All tasks are paused {text}' in lines
     assert [line.split()[:2] for line in lines if 'paused' in line and not line.startswith(' ')] == [
@@ -208,7 +211,7 @@ def test_every_list_shows_that_all_tasks_are_paused(ticked):
     }
     assert found['all_paused'] == pause
     assert {task['name']: task['paused'] for task in found['tasks']} == {'purge': pause, 'fail': pause, 'own': None}
-    own = f'since {DAY} 12:30, until Thu 2099-01-01 00:00, by {user}: it fails'
+    own = f'by {user} since {DAY} 12:30 until Thu 2099-01-01 00:00: it fails'
     shown = f'\n  paused     with all tasks {text}; and {own}\n'
     assert shown in ticked('show fail', columns=200)[1]
     now = ticked('history', columns=200)[1].partition('\n\nNow\n')[2].splitlines()
@@ -295,7 +298,7 @@ def test_a_task_that_is_gone_is_listed_until_forgotten(ticked, monkeypatch):
     lines, user = ticked('list', columns=200)[1].splitlines(), getpass.getuser()
     assert lines[-4:-2] == [
         'Not registered: gone, unregistered, since Wed 2020-01-01 00:00',
-        f'Not registered: gone, paused, since {DAY} 12:30, until it is resumed, by {user}: the disk is full',
+        f'Not registered: gone, paused, by {user} since {DAY} 12:30 until it is resumed: the disk is full',
     ]
     assert 'gone' not in ticked('list purge')[1]
     assert json.loads(ticked('list --json')[1])['not_registered'] == [
@@ -356,8 +359,8 @@ def test_every_list_shows_what_is_paused(ticked):
     ]
     requested_by = getpass.getuser()
     assert ticked("list --at '2100-01-01 14:00'")[1].splitlines()[1:3] == [
-        f'paused   purge  since {DAY} 12:30, until Fri 2100-01-01 15:00, by {requested_by}: why',
-        f'paused   fail   since {DAY} 12:30, until it is resumed, by {requested_by}: it fails',
+        f'paused   purge  by {requested_by} since {DAY} 12:30 until Fri 2100-01-01 15:00: why',
+        f'paused   fail   by {requested_by} since {DAY} 12:30 until it is resumed: it fails',
     ]
     assert ticked("list --at '2100-01-02 14:00' purge")[1].splitlines()[1] == 'due  purge  all fields match'
     by_account = {'requested_by': requested_by, 'all_tasks': False}
@@ -375,7 +378,7 @@ def test_every_list_shows_what_is_paused(ticked):
         0,
         f'{NOW:%Y-%m-%d} 12:30+00:00: 1 task would run\n'
         '         own\n'
-        f'paused   fail, since {DAY} 12:30, until it is resumed, by {requested_by}: it fails\n',
+        f'paused   fail, by {requested_by} since {DAY} 12:30 until it is resumed: it fails\n',
     )
 
 
@@ -417,7 +420,7 @@ def test_show_explains_a_task(ticked):
         '  schedule   0 14 * * * (UTC)',
         '  settings   idle: after the others, while there is time; caught up for 2 h 0',
         '             min; retries: 2; was old',
-        f'  paused     since {DAY} 12:30, until Fri 2100-01-01 15:00: why',
+        f'  paused     by {getpass.getuser()} since {DAY} 12:30 until Fri 2100-01-01 15:00: why',
         f'  not due    at {DAY} 12:30: min is 30, not 0; hour is 12, not 14',
         f'  last due   {DAY_BEFORE} 14:00: not recorded: the first tick with the task',
         f'             came after {NOW:%Y-%m-%d} 12:29+00:00',

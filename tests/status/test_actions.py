@@ -252,7 +252,7 @@ def test_a_task_is_paused_with_a_reason_and_resumed(make_page, store, now):
     assert pause == (until, 'the disk is full', 'ada', False, None)
     end = f'{until:%a %Y-%m-%d %H:%M}'
     assert re.search(
-        rf'</span>paused</span> <span dir="auto">since .{{20}}, until {end}, by ada: the disk is full', answer.text
+        rf'</span>paused</span> <span dir="auto">by ada since .{{20}} until {end}: the disk is full', answer.text
     )
     # the runs before the end of the pause are left out
     runs = re.findall('<li><time datetime="(.*?)">', answer.text)
@@ -268,7 +268,7 @@ def test_a_pause_without_an_end_lasts_until_resumed(make_page, store, now):
     fill(page.registry, 1, now, most=1)
     answer = page.press('pause', reason='why not')
     assert 'shop.task is paused until it is resumed.' in answer
-    assert re.search(r'<span dir="auto">since .{20}, until it is resumed: why not', answer.text)
+    assert re.search(r'<span dir="auto">since .{20} until it is resumed: why not', answer.text)
     assert '<p class="calm">The task is paused.</p>' in answer
     assert '<span class="none">paused</span>' in page.get()
     page.registry['cron_store'].resume(['shop.task'])
@@ -596,7 +596,7 @@ def test_a_second_pause_shows_what_it_replaces(make_page, store, now):
     assert 'Change the pause …' in page.task(user='ada')
     answer = page.press('pause', user='ada', reason='maintenance', until=' 2D ')
     assert re.search(r'shop\.task is paused until ... [0-9 :-]* \+00:00 \(UTC\), in ', answer.text)
-    assert '; that replaces the pause until it is resumed, by ada: the disk is full.' in answer
+    assert '; that replaces the pause by ada until it is resumed: the disk is full.' in answer
     (pause,) = page.registry['cron_store'].paused().values()
     assert now + timedelta(days=2) <= pause.until <= current_minute() + timedelta(days=2)
 
@@ -624,13 +624,13 @@ def test_all_tasks_are_paused_and_resumed(make_page, store, now):
     assert answer.text.count('</span>paused</span>') == 3
     shown = page.task('shop.other', user='ada')
     assert re.search(
-        rf'<span dir="auto">with all tasks since .{{20}}, until {end}, by ada: the database moves', shown.text
+        rf'<span dir="auto">with all tasks by ada since .{{20}} until {end}: the database moves', shown.text
     )
     buttons = [form.action.rpartition('/')[2] for form in shown.forms.values() if form.method == 'post']
     assert buttons == ['run', 'pause']
     page.press('pause', user='ada', reason='it fails')
     answer = page.press('resume', user='ada')
-    assert f'shop.task is resumed; all tasks are still paused until {end}, by ada: the database moves.' in answer
+    assert f'shop.task is resumed; all tasks are still paused by ada until {end}: the database moves.' in answer
     page.press('pause', user='ada', reason='it fails')
     overview = page.get(user='ada')
     assert 'role="status">All tasks are resumed; still paused by themselves: shop.task.' in (
