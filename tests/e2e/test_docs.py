@@ -23,6 +23,8 @@ OVERFLOW = """() => {
     return document.documentElement.scrollWidth > width ? ['page', ...found] : found;
 }"""
 
+# A4 with margins of a centimetre, in pixels of CSS
+PAPER = 718
 
 INDEXED = [
     'add_cron_status() (in module pyramid_cron.status)',
@@ -74,10 +76,11 @@ def window(chromium, address):
     """Return a function that makes a window; what is requested from another host, or not found, fails at its end."""
     contexts, elsewhere, missing = [], [], []
 
-    def window(width, scheme='light'):
+    def window(width, scheme='light', media='screen'):
         context = chromium.new_context(viewport={'width': width, 'height': 900}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
+        page.emulate_media(media=media, color_scheme=scheme)
         local = (address, 'data:', 'blob:')
         page.on('request', lambda request: request.url.startswith(local) or elsewhere.append(request.url))
         page.on('response', lambda answer: answer.ok or answer.status == 304 or missing.append(answer.url))
@@ -116,9 +119,11 @@ def test_dark_is_dark_and_light_is_light(window, address, width):
         assert fits(page.evaluate(brightness)), scheme
 
 
-@pytest.mark.parametrize(('width', 'kind'), [(390, '.crontab'), (1280, '')])
-def test_no_line_that_is_copied_is_cut_off(window, address, root, width, kind):
-    page, cut = window(width), {}
+@pytest.mark.parametrize(
+    ('width', 'kind', 'media'), [(390, '.crontab', 'screen'), (1280, '', 'screen'), (PAPER, '', 'print')]
+)
+def test_no_line_that_is_copied_is_cut_off(window, address, root, width, kind, media):
+    page, cut = window(width, media=media), {}
     for name in names(root):
         page.goto(f'{address}{name}.html')
         lines = f"[...document.querySelectorAll('div[class*=highlight-]{kind} pre')]"
@@ -151,6 +156,16 @@ def test_the_comparison_has_all_columns_in_the_window(window, address, width):
         "[...document.querySelectorAll('table.compare :is(td, th)')].map(e => parseFloat(getComputedStyle(e).fontSize))"
     )
     assert min(page.evaluate(smallest)) > 8
+
+
+def test_a_page_on_paper_has_its_own_text_alone(window, address):
+    page = window(PAPER, media='print')
+    page.goto(f'{address}index.html')
+    header, *lines = page.evaluate(COMPARED)
+    assert lines == [header] * 13
+    for name in ('.skip-to-content', '.mobile-header', '.related-pages'):
+        assert page.locator(name).first.is_hidden(), name
+    assert not page.locator('button:visible').count()
 
 
 @pytest.mark.parametrize(('name', 'picture'), [('index', 'status'), ('status', 'status'), ('night', 'night')])
