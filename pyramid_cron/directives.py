@@ -78,7 +78,7 @@ def add_cron_task(
     minute that matches the rest: ``hour=2`` alone is 60 runs, and ``min=0, hour=2`` is one. ``None`` is refused: it is
     the value of a setting that is not set.
 
-    :param f: a callable that takes one dict, ``system``, or the dotted name of one, resolved relative to the module
+    :param f: a callable that takes one dict, ``system``, or the dotted name of one, resolved relative to the package
         that calls the directive (``'.tasks.purge'``, ``'myapp.tasks.purge'``).
     :param min: minutes, 0 to 59.
     :param hour: hours of the local day, 0 to 23.
@@ -89,7 +89,7 @@ def add_cron_task(
     :param idle: run after the normal tasks, and only while the run has time left.
     :param name: the name in logs, reports and the store, which has to differ for a second registration of the same
         callable; the dotted path of ``f`` if it is left out. With ``cron.store`` it has at most 200 characters, is not
-        a dotted path that another task has, and differs from other names in more than case, accents and blanks.
+        the dotted path of another task's ``f``, and differs from other names in more than case, accents and blanks.
     :param cron: the schedule as a crontab line, in place of the five fields and with Debian's meaning: 0 and 7 are
         Sunday, and one of day-of-month and day-of-week suffices if neither starts with ``*``; ``L``, ``LW``, ``5#2``
         and ``5L`` are in it as well. Or ``@hourly``, ``@daily``, ``@midnight``, ``@weekly``, ``@monthly``,

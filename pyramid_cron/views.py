@@ -48,8 +48,8 @@ class CronView:
 
         A failure of a task is part of the answer, which then has the status 500.
 
-        :raises BaseException: what a task raised and what ends the server: ``KeyboardInterrupt`` and ``SystemExit`` in
-            its main thread, and gevent's ``GreenletExit``.
+        :raises BaseException: an exception of a task that has to end the server: ``KeyboardInterrupt`` and
+            ``SystemExit`` in its main thread, and gevent's ``GreenletExit``.
         """
         answer = self.answer()
         self.request.response.status_int = answer.status_int

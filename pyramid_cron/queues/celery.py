@@ -146,8 +146,8 @@ def add_perform(
         process of the worker loads it at its first message.
     :param wait: seconds until a run is tried again if the store was not available.
     :param acks_late: whether a message is acknowledged after its run, so that another worker gets it if this one dies
-        before the run begins. It needs a store, by which a second delivery of a run that has begun does nothing. See
-        :doc:`celery`.
+        before the run begins. Use it with a store: then a second delivery of a run that has begun does nothing, and
+        without one the task runs again. See :doc:`celery`.
     :raises ValueError: if ``acks_late`` is not a boolean.
     :raises TypeError: if ``load`` is neither a text nor a function.
     """

@@ -51,11 +51,11 @@ class Schedule:
     """The wall-clock minutes at which a task is due.
 
     ``min``, ``hour``, ``day``, ``month`` and ``dow`` are bit masks: bit ``v`` is set where the value ``v`` matches, and
-    0 is Monday in ``dow``. The last day of a month, its second Friday and the like have bits above those of the values:
-    ``relative_days.py``. ``either_day`` is true if a match of ``day`` or of ``dow`` is enough. ``interval`` is true
-    if the minute or the hour starts with ``*``: an interval schedule follows the wall clock when the clocks change, and
-    any other, a fixed-time schedule, runs once on each of its days. Schedules are equal if the same minutes match by
-    the same rule, however they were written: ``text`` is their form for people, and ``advice`` holds sentences for
+    0 is Monday in ``dow``. The last day of a month, its second Friday and the like have bits above those of the values.
+    ``either_day`` is true if a match of ``day`` or of ``dow`` is enough. ``interval`` is true if the minute or the hour
+    starts with ``*``: an interval schedule follows the wall clock when the clocks change, and any other, a fixed-time
+    schedule, runs once on each of its days. Schedules are equal if the same minutes match by the same rule, however
+    they were written: ``text`` is their form for people, and ``advice`` holds sentences for
     their author.
     """
 
