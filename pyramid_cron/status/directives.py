@@ -88,14 +88,14 @@ def _add_views(config: Any, path: str, page: StatusPage, factory: Any) -> None:
 
     views = StatusViews(page)
     for name, segment in {**READ_VIEWS, **WRITE_VIEWS}.items():
-        view: Callable[..., Any] = refuse
+        view: Callable[..., Any] = views.view(name)
         if name in READ_VIEWS:
-            view, template = views.read(name), f'{TEMPLATES}{name}{RENDERER}'
+            template = f'{TEMPLATES}{name}{RENDERER}'
             options = {'request_method': 'GET', 'permission': page.permission, 'renderer': template}
         elif page.write_permission is None:
+            view = refuse
             options = {'request_method': 'POST', 'permission': page.permission, 'require_csrf': False}
         else:
-            view = views.write(name)
             options = {'request_method': 'POST', 'permission': page.write_permission, 'require_csrf': True}
         config.add_route(page.route(name), '/'.join(filter(None, [path.rstrip('/'), segment])), factory=factory)
         config.add_view(view, route_name=page.route(name), decorator=with_security_headers, **options)

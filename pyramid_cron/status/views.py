@@ -63,34 +63,20 @@ class StatusViews:
     def __init__(self, page: StatusPage) -> None:
         self.page = page
 
-    def read(self, name: str) -> Callable[[Any], Any]:
-        """Return a view that shows a page, or the reason why its address cannot be shown, with a link to all tasks.
+    def view(self, name: str) -> Callable[[Any], Any]:
+        """Return the view of a page or of a button, which shows why a request is refused, with a link to all tasks.
 
-        :param name: the name of the page, one of :data:`.READ_VIEWS`.
+        :param name: the name of the page or the button, one of :data:`.READ_VIEWS` and :data:`.WRITE_VIEWS`.
         """
-        show = getattr(self, name)
+        answer = getattr(self, name)
 
-        @functools.wraps(show)
+        @functools.wraps(answer)
         def view(request: Any) -> Any:
             try:
                 require_utf8(request)
-                return show(request)
+                return answer(request)
             except (HTTPBadRequest, HTTPNotFound) as exc:
                 return self._explain(request, exc)
-
-        return view
-
-    def write(self, name: str) -> Callable[[Any], Any]:
-        """Return the view of a button.
-
-        :param name: the name of the button, one of :data:`.WRITE_VIEWS`.
-        """
-        act = getattr(self, name)
-
-        @functools.wraps(act)
-        def view(request: Any) -> Any:
-            require_utf8(request)
-            return act(request)
 
         return view
 
@@ -194,12 +180,6 @@ class StatusViews:
         """End the pause of all tasks."""
         return self._redirect(request, None, actions.resume(request, ALL_TASKS, page_zone(request)))
 
-    def _buttons(self, request: Any) -> dict[str, Any]:
-        """Return whether the page has buttons, and the token that they send."""
-        buttons = self._may_write(request)
-        token = {'name': _token_name(request.registry), 'value': get_csrf_token(request)} if buttons else None
-        return {'buttons': buttons, 'csrf': token}
-
     def acknowledge(self, request: Any) -> Any:
         """Acknowledge the last failure of a task."""
         task, form = _find_task(request, request.POST), request.POST
@@ -211,6 +191,12 @@ class StatusViews:
         return self._redirect(
             request, task, actions.stop(request, task, _text(request.POST, 'run'), page_zone(request))
         )
+
+    def _buttons(self, request: Any) -> dict[str, Any]:
+        """Return whether the page has buttons, and the token that they send."""
+        buttons = self._may_write(request)
+        token = {'name': _token_name(request.registry), 'value': get_csrf_token(request)} if buttons else None
+        return {'buttons': buttons, 'csrf': token}
 
     def _may_write(self, request: Any) -> bool:
         permission = self.page.write_permission
@@ -227,14 +213,17 @@ class StatusViews:
         return HTTPSeeOther(self._path(request, 'task', name=task.name, **query))
 
     def _explain(self, request: Any, error: HTTPBadRequest | HTTPNotFound) -> Any:
-        """Return the page about an address that cannot be shown."""
+        """Return the page about an address that cannot be shown, or about a button that did nothing."""
         try:
             require_utf8(request)
         except HTTPBadRequest:
             # the frame reads the query too
             request.query_string = ''
         request.response.status_int = error.status_int
-        heading = 'No such task' if isinstance(error, HTTPNotFound) else 'This address cannot be shown'
+        if isinstance(error, HTTPNotFound):
+            heading = 'No such task'
+        else:
+            heading = 'Nothing was done' if request.method == 'POST' else 'This address cannot be shown'
         values = self._values(request, heading=heading, reason=f'{error.detail}.')
         return render_to_response(REFUSAL, values, request, response=request.response)
 

@@ -56,10 +56,22 @@ def test_the_refusal_of_an_address_needs_the_permission(make_page):
     page.get('?x=%ff', status=403)
 
 
-def test_a_form_that_is_not_utf8_is_a_bad_request(make_page):
+@pytest.mark.parametrize(
+    ('query', 'name', 'status', 'heading', 'reason'),
+    [
+        ('?x=%ff', 'shop.task', 400, 'Nothing was done', 'the query is not in UTF-8.'),
+        ('', 'shop.task', 400, 'Nothing was done', 'loaded_at is not a time.'),
+        # as of a page that was made before a deploy
+        ('', 'shop.removed', 404, 'No such task', "no cron task is named 'shop.removed'."),
+    ],
+)
+def test_a_button_that_does_nothing_has_a_page_with_the_reason(make_page, query, name, status, heading, reason):
     page = make_page()
-    answer = page.browser.post('/admin/cron/run?x=%ff', {'csrf_token': token(page)}, status=400)
-    assert 'the query is not in UTF-8' in answer
+    fields = {'name': name, 'loaded_at': 'x', 'csrf_token': token(page)}
+    answer = page.browser.post(f'/admin/cron/run{query}', fields, status=status)
+    assert answer.html.h1.text == heading
+    assert reason in answer.html.find(class_='notice').text
+    assert 'shop.task' in answer.click('All tasks')
 
 
 def test_without_the_write_permission_there_are_no_buttons(make_page, store, now):
