@@ -184,7 +184,7 @@ def test_each_answer_has_a_row_in_the_table():
         ('', ['What was due at …?', 'The night at a glance', 'Needs attention', 'state=running']),
         ('/task?name=shop.report', ['Run now …', 'Run for this minute …']),
         ('/task?name=shop.export', ['Run for this minute …', 'Acknowledge …']),
-        ('/task?name=shop.sync', ['<button>Stop</button>']),
+        ('/task?name=shop.sync', ['Stop …', '<button>Stop the run</button>']),
         ('/task?name=shop.mail', ['by ada since Wed 2026-12-23 16:40 until it is resumed: the disk is full']),
     ],
 )

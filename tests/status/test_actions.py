@@ -536,13 +536,13 @@ def hold(page, minute, **values):
 def test_a_run_in_progress_is_stopped_by_a_button(make_page, store, now):
     page = make_page(settings=store, policy=True, permission='read', write_permission='write')
     fill(page.registry, 1, now, most=1)
-    assert '>Stop</button>' not in page.task(user='ada')
+    assert '>Stop the run</button>' not in page.task(user='ada')
     hold(page, now)
-    assert '>Stop</button>' not in page.task(user='bob')
+    assert '>Stop the run</button>' not in page.task(user='bob')
     answer = page.press('stop', user='ada')
     assert 'shop.task is to stop: its process sees this within 30 s' in answer
     assert re.search(r'stopping</span> <span dir="auto">stop requested by ada at ', answer.text)
-    assert '>Stop</button>' not in answer
+    assert '>Stop the run</button>' not in answer
     assert 'stop requested by ada at ' in page.get(user='ada')
     assert 'stop requested by ada' in answer
     assert re.search(r'<code class="key">\S+:shop\.task@20\S+Z</code>', answer.text)
