@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,10 +75,13 @@ def _belongs(row: Row, section: Section) -> bool:
 
 def _tables(rows: Iterable[Row]) -> list[str]:
     made: list[str] = []
-    for group, of_group in groupby(rows, attrgetter('group')):
+    by_group: dict[str, list[Row]] = {}
+    for row in rows:
+        by_group.setdefault(row.group, []).append(row)
+    for group, of_group in by_group.items():
         if made:
             made.append('')
-        made += _table(group, list(of_group))
+        made += _table(group, of_group)
     return made or ['This run has none of these rows.']
 
 

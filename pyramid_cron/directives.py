@@ -75,8 +75,8 @@ def add_cron_task(
 
     All five fields have to match for the task to be due. A field is an integer, an iterable of integers (read once) or
     a text in the syntax of crontab(5), such as ``'*/15'`` or ``'9-17'``. Without ``min`` the task is due in every
-    minute that matches the rest: ``hour=2`` alone is 60 runs, and ``min=0, hour=2`` is one. ``None`` is refused: it is
-    the value of a setting that is not set.
+    minute that matches the rest: ``hour=2`` alone is 60 runs, and ``min=0, hour=2`` is one. ``None`` is refused,
+    because the task would be due every minute if a setting for the field were missing.
 
     :param f: a callable that takes one dict, ``system``, or the dotted name of one, resolved relative to the package
         that calls the directive (``'.tasks.purge'``, ``'myapp.tasks.purge'``).
@@ -86,7 +86,7 @@ def add_cron_task(
     :param month: months, 1 to 12, or names in a text (``'jan,jul'``).
     :param dow: days of the week as :meth:`datetime.date.weekday` counts them, 0 (Monday) to 6 (Sunday), or names in a
         text (``'mon-fri'``, ``'fri#2'``, ``'fri#last'``), which takes no digits for days.
-    :param idle: run after the normal tasks, and only while the run has time left.
+    :param idle: run after the normal tasks, and only while the tick has time left.
     :param name: the name in logs, reports and the store, which has to differ for a second registration of the same
         callable; the dotted path of ``f`` if it is left out. With ``cron.store`` it has at most 200 characters, is not
         the dotted path of another task's ``f``, and differs from other names in more than case, accents and blanks.

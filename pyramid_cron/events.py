@@ -21,23 +21,23 @@ log = logging.getLogger(__name__)
 
 
 class IRunStarted(Interface):
-    """A run that has tasks begins."""
+    """The run of a tick that has tasks begins."""
 
-    request = Attribute('The request of the run.')
+    request = Attribute('The request of the tick.')
     minute = Attribute('The minute of the tick, aware.')
-    tasks = Attribute('The :class:`.Task` objects of the run in their order, a tuple.')
+    tasks = Attribute('The :class:`.Task` objects that are due, in their order, a tuple.')
 
 
 class ITaskStarted(Interface):
     """A task is about to be called. Not sent for a task that is skipped or enqueued."""
 
-    request = Attribute('The request of the run.')
+    request = Attribute('The request that the task receives.')
     task = Attribute('The :class:`.Task`.')
     scheduled_for = Attribute("The minute that the task runs for, aware and in the task's time zone.")
     attempt = Attribute('The number of this attempt for the minute, from 1 on.')
     key = Attribute(
-        'The key of the run, a text: the same at its start and its end, and for all attempts of a minute. Of a run by '
-        'name and of a backfill it is another one each time.'
+        'The key of the run, a text: the same at its start and its end, and for all attempts of a minute. A run by '
+        'name and a backfill have a key of their own each time.'
     )
 
 
@@ -54,9 +54,9 @@ class ITaskFinished(ITaskStarted):
 
 
 class IRunFinished(Interface):
-    """A run has ended."""
+    """The run of a tick has ended."""
 
-    request = Attribute('The request of the run.')
+    request = Attribute('The request of the tick.')
     report = Attribute('The :class:`.RunReport`.')
 
 
@@ -100,7 +100,7 @@ class ITaskUnregistered(Interface):
     """Ticks came for an hour, and no process that received them has registered a task that is in the store."""
 
     name = Attribute('The name of the task.')
-    last_seen = Attribute('The last tick that is known of a process that had it registered, aware.')
+    last_seen = Attribute('The minute of the last tick in a process that had the task registered, aware.')
 
 
 class ITaskPaused(Interface):

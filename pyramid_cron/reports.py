@@ -27,15 +27,15 @@ class TaskReport(NamedTuple):
     """The outcome of one task that was due.
 
     :param name: the task's name.
-    :param outcome: ``'ok'``, ``'failed'``, ``'stopped'`` if it was to end early and has, ``'skipped'``,
-        ``'paused'``, ``'stuck'`` if its previous run takes more than twice as long as expected (:ref:`stuck`),
-        ``'locked'`` if another transaction holds its row in the store, ``'lost'`` if the process that ran it is dead,
-        ``'queued'`` if an engine has it, or in a worker ``'missed'`` if its message came too late.
+    :param outcome: ``'ok'``, ``'failed'``, ``'stopped'`` if its end was requested and it ended early,
+        ``'skipped'``, ``'paused'``, ``'stuck'`` if its previous run takes more than twice as long as expected
+        (:ref:`stuck`), ``'locked'`` if another transaction holds its row in the store, ``'lost'`` if the process that
+        ran it is dead, ``'queued'`` if an engine has it, or in a worker ``'missed'`` if its message came too late.
     :param seconds: how many seconds it ran.
     :param reason: why it did not run, or by which user it was stopped.
     :param exception: the exception that it raised.
-    :param attempt: how many times it had then begun for its minute.
-    :param scheduled_for: that minute, if it is not the one of the run.
+    :param attempt: the number of this attempt for its minute, from 1 on.
+    :param scheduled_for: its minute, if that is not the minute of the tick.
     :param failures: how often in a row the task has failed by now, as counted by the store, or without a store by this
         process: ``number``, ``first`` and ``last_success``, as far as they are known.
     :param raised_skip: whether the task began and raised :exc:`.Skip`.

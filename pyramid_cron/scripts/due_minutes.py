@@ -93,9 +93,9 @@ def _remarks(account: Account) -> Iterator[str]:
         sum(minute.late and not minute.backfill for minute in committed),
     )
     if late:
-        yield f'{late:,} of these ran late: caught up, waited, or tried again.'
+        yield f'{late:,} of the {len(committed):,} ran late: caught up, waited, or tried again.'
     if backfilled:
-        yield f'{backfilled:,} of these ran on request, by a backfill.'
+        yield f'{backfilled:,} of the {len(committed):,} ran on request, by a backfill.'
     shifted = sum(minute.shifted for minute in account.minutes)
     if shifted:
         yield f'{_were(shifted)} due at the first minute after a time that the clocks skipped.'

@@ -122,7 +122,8 @@ def _details(planned: PlannedTask, plan: DeployPlan) -> Iterator[str]:
             yield f'{runs.number:,} runs in {PERIOD.days} days {several}, the first {_time(runs.first, plan)}'
     yield from _fates(planned)
     if planned.pause is not None:
-        yield f'{"loses its pause" if "pause" in planned.lost else "paused"} {format_pause(planned.pause, plan.zone)}'
+        paused = f'paused {format_pause(planned.pause, plan.zone)}'
+        yield f'loses its pause: {paused}' if 'pause' in planned.lost else paused
     if planned.is_running and planned.state is not None and planned.state.started is not None:
         yield f'{_progress(planned)} since {_time(planned.state.started, plan)}'
 

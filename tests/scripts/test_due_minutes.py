@@ -71,8 +71,8 @@ def test_what_is_not_good_is_listed_and_explained():
     )
     assert lines[:-2] == [
         'shop.sync: 2 of 4 due minutes committed once, 1 missed, 1 twice',
-        '1 of these ran late: caught up, waited, or tried again.',
-        '1 of these ran on request, by a backfill.',
+        '1 of the 2 ran late: caught up, waited, or tried again.',
+        '1 of the 2 ran on request, by a backfill.',
         '1 minute has no committed run, and a later run came next: that run did its work, if the task works from '
         "system['since'] on.",
         '1 run by name besides, for no minute.',

@@ -86,7 +86,7 @@ def test_what_a_deploy_would_lose_comes_first(pcron, write, deployed):
         '          0 9 * * mon-fri (Europe/Berlin)\n'
         '          perhaps it is shop.letters now, which has the same function and\n'
         "          schedule: register that with was='shop.mail'\n"
-        '          loses its pause by ada until it is resumed: no stamps\n'
+        '          loses its pause: paused by ada until it is resumed: no stamps\n'
         'changed   shop.stock\n'
         '          * * * * * (Europe/Berlin) becomes */5 * * * * (Europe/Berlin)\n'
         '          8,064 runs in 7 days vanish, the first Thu 2026-12-24 00:08\n'
@@ -222,7 +222,7 @@ def test_what_leaves_and_what_was_gone_is_shown(pcron, write, deployed, engine_o
         'leaves    shop.mail\n'
         '          0 9 * * mon-fri (Europe/Berlin)\n'
         '          store=False: each process runs it for itself\n'
-        '          loses its pause until it is resumed: no stamps\n'
+        '          loses its pause: paused until it is resumed: no stamps\n'
         'back      shop.stock\n'
         '          * * * * * (Europe/Berlin)\n'
         '          10,080 runs in 7 days appear, the first Thu 2026-12-24 00:08\n'
