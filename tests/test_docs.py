@@ -328,7 +328,7 @@ def test_the_times_of_commands_are_understood():
     past, _, at = section('pcron', 'Times').partition('``--at``')
     texts = [text for text in re.findall('``(.*?)``', past) if not text.startswith(('--', 'pcron'))]
     assert len(texts) == 10
-    for text in texts[:9]:
+    for text in texts[1:]:
         assert parse_past(text, now, None) <= now
     # of a later day than now is the minute of the example
     with pytest.raises(TimeError, match='in the future'):
