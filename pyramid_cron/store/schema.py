@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -42,6 +43,22 @@ class Instant(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return None if value is None else value.replace(tzinfo=timezone.utc)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
+        read = super().result_processor(dialect, coltype)
+        if read is None or dialect.name != 'sqlite':
+            return read
+
+        # SQLite stores any value in any column
+        def read_or_explain(value: Any) -> datetime | None:
+            try:
+                return read(value)
+            except (TypeError, ValueError) as exc:
+                raise ValueError(
+                    f'a row has {value!r} in place of a time: correct the value, or delete the row'
+                ) from exc
+
+        return read_or_explain
 
 
 APP, NAME, ID, WORD = Storable(100), Storable(255), String(36), String(20)

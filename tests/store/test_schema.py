@@ -4,7 +4,7 @@ import re
 from datetime import timedelta, timezone
 
 import pytest
-from sqlalchemy import column, event, insert, inspect, select, table
+from sqlalchemy import column, create_engine, event, insert, inspect, select, table
 from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateTable
 
@@ -30,6 +30,17 @@ def test_an_instant_returns_in_utc(servers, hours):
     assert row['last_minute'] == PRECISE
     assert row['last_minute'].tzinfo is timezone.utc
     assert row['minute_before'] is None
+
+
+@pytest.mark.parametrize('value', ['yesterday', '', 7])
+def test_a_row_of_sqlite_with_no_time_is_refused_with_the_remedy(value):
+    engine = create_engine('sqlite://')
+    with engine.begin() as connection:
+        ticks.create(connection)
+        connection.exec_driver_sql('INSERT INTO cron_ticks (app, last_minute) VALUES (?, ?)', ('app', value))
+        with pytest.raises(ValueError, match=f'^a row has {value!r} in place of a time: correct the value, or delete'):
+            connection.scalar(select(ticks.c.last_minute))
+    engine.dispose()
 
 
 def test_mysql_keeps_fractions_of_a_second():
