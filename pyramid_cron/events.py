@@ -31,7 +31,7 @@ class IRunStarted(Interface):
 class ITaskStarted(Interface):
     """A task is about to be called. Not sent for a task that is skipped or enqueued."""
 
-    request = Attribute('The request that the task receives.')
+    request = Attribute('The request of the tick, also if the task has its own: see :doc:`requests`.')
     task = Attribute('The :class:`.Task`.')
     scheduled_for = Attribute("The minute that the task runs for, aware and in the task's time zone.")
     attempt = Attribute('The number of this attempt for the minute, from 1 on.')

@@ -83,7 +83,7 @@ def test_the_plan_of_the_page_is_that_of_its_application(files, pcron):
     try:
         # not ahead of the clock of the machine
         tick(before, NOW.replace(year=2020))
-        before['cron_store'].pause(['shop.mail'], reason='no stamps', requested_by='ada')
+        before['cron_store'].pause(['shop.mail'], reason='mail is down', requested_by='ada')
         assert pcron('plan', 'production.ini') == (3, block('gone'))
         assert pcron('plan', 'production.ini', '--gone', 'shop.mail', '--gone', 'shop.stock')[0] == 0
     finally:

@@ -652,7 +652,7 @@ def test_the_history_is_shown_as_pcron_shows_it():
 
 def test_alembic_makes_the_tables_as_described(tmp_path, monkeypatch):
     namespace = {}
-    exec(block('alembic', 'import pyramid_cron.store'), namespace)
+    exec(block('alembic', 'import pyramid_cron.store\n\n\ndef render_item'), namespace)
     monkeypatch.setitem(sys.modules, 'of_the_page', SimpleNamespace(render_item=namespace['render_item']))
     folder = tmp_path / 'migrations'
     alembic = Config(stdout=io.StringIO(), output_buffer=io.StringIO())

@@ -20,7 +20,7 @@ class RequestTask(celery.Task):
     def apply_async(self, args=None, kwargs=None, **options):
         """Send a message: within a request, once that has committed."""
         request = get_current_request()
-        # the transaction of a task that is tried again is rolled back
+        # a retry is sent at once: the attempt before it is rolled back, and so has no commit after which to send it
         if request is None or options.get('retries'):
             return super().apply_async(args, kwargs, **options)
         request.tm.get().addAfterCommitHook(self._send_if_committed, (args, kwargs, options))

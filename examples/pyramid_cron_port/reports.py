@@ -27,6 +27,6 @@ def report_end(event):
 def includeme(config):
     metrics = config.registry['metrics']
     config.add_subscriber(report_end, ITaskFinished)
-    # these two have no request: nothing ran
+    # these two have no request: the process of the run is dead, or no run began
     config.add_subscriber(lambda event: metrics.increment('cron.lost', task=event.name), ITaskLost)
     config.add_subscriber(lambda event: metrics.increment('cron.missed', task=event.name), ITaskMissed)

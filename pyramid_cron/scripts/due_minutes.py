@@ -101,10 +101,12 @@ def _remarks(account: Account) -> Iterator[str]:
         yield f'{_were(shifted)} due at the first minute after a time that the clocks skipped.'
     covered = sum(minute.covered_by is not None for minute in account.minutes)
     if covered:
-        minutes, theirs = ('1 minute has', 'its') if covered == 1 else (f'{covered:,} minutes have', 'their')
+        minutes, those = (
+            ('1 minute has', 'this minute') if covered == 1 else (f'{covered:,} minutes have', 'these minutes')
+        )
         yield (
-            f'{minutes} no committed run, and a later run came next: that run did {theirs} work, if the task works '
-            "from system['since'] on."
+            f"{minutes} no committed run. If the task works from system['since'] on, the next run did the work of "
+            f'{those} too.'
         )
     if account.by_name:
         runs = '1 run' if account.by_name == 1 else f'{account.by_name:,} runs'

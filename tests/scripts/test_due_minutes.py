@@ -73,8 +73,8 @@ def test_what_is_not_good_is_listed_and_explained():
         'shop.sync: 2 of 4 due minutes committed once, 1 missed, 1 twice',
         '1 of the 2 ran late: caught up, waited, or tried again.',
         '1 of the 2 ran on request, by a backfill.',
-        '1 minute has no committed run, and a later run came next: that run did its work, if the task works from '
-        "system['since'] on.",
+        "1 minute has no committed run. If the task works from system['since'] on, the next run did the work of this "
+        'minute too.',
         '1 run by name besides, for no minute.',
         'What can be known: records begin at 2026-12-24 00:00 (cron.keep_history = 30 days); the first tick of the '
         'task was at 2026-12-24 00:00; its schedule is known from 2026-12-24 00:00 on.',
@@ -156,9 +156,11 @@ def test_the_page_shows_what_the_command_prints():
     first, last = (
         datetime(2026, month, day, tzinfo=BERLIN).astimezone(timezone.utc) for month, day in ((1, 1), (10, 31))
     )
-    begin = datetime(2025, 11, 1, tzinfo=BERLIN).astimezone(timezone.utc)
+    first_tick, recorded_from = (
+        datetime(2025, month, day, 0, 1, tzinfo=BERLIN).astimezone(timezone.utc) for month, day in ((9, 1), (10, 27))
+    )
     period = Period(EPOCH, last + timedelta(days=9), task.schedule, BERLIN)
-    knowledge = Knowledge([period], begin + MINUTE, last, begin + timedelta(days=35) + MINUTE, last)
+    knowledge = Knowledge([period], first_tick, last, recorded_from, last)
     due = list(due_in(knowledge, first, last))
     missed, late, twice, requested = due[123], due[9:11], due[254], due[200]
     assert len(due) == 303

@@ -69,7 +69,7 @@ def test_a_deploy_that_changes_nothing_is_stated(pcron, write, deployed):
 
 @pytest.mark.slow
 def test_what_a_deploy_would_lose_comes_first(pcron, write, deployed):
-    deployed(INVOICES, MAIL, STOCK).pause(['shop.mail'], reason='no stamps', requested_by='ada')
+    deployed(INVOICES, MAIL, STOCK).pause(['shop.mail'], reason='mail is down', requested_by='ada')
     path = write(
         "plain, min='*/5', name='shop.stock'",
         "plain, cron='0 9 * * mon-fri', name='shop.letters'",
@@ -86,7 +86,7 @@ def test_what_a_deploy_would_lose_comes_first(pcron, write, deployed):
         '          0 9 * * mon-fri (Europe/Berlin)\n'
         '          perhaps it is shop.letters now, which has the same function and\n'
         "          schedule: register that with was='shop.mail'\n"
-        '          loses its pause: paused by ada until it is resumed: no stamps\n'
+        '          loses its pause: paused by ada until it is resumed: mail is down\n'
         'changed   shop.stock\n'
         '          * * * * * (Europe/Berlin) becomes */5 * * * * (Europe/Berlin)\n'
         '          8,064 runs in 7 days vanish, the first Thu 2026-12-24 00:08\n'
@@ -172,7 +172,7 @@ def test_single_runs_and_overrides_are_worded(pcron, write, deployed):
 @pytest.mark.slow
 def test_pauses_and_runs_in_progress_are_shown(pcron, write, deployed, engine_of_store):
     store = deployed(INVOICES, MAIL, STOCK)
-    store.pause(['shop.mail'], reason='no stamps', until=NOW + timedelta(days=1))
+    store.pause(['shop.mail'], reason='mail is down', until=NOW + timedelta(days=1))
     started = (NOW - 3 * MINUTE).timestamp()
     with engine_of_store.begin() as connection:
         other = {'id': 'other', 'host': 'web1', 'pid': 7, 'lease_until': NOW.timestamp() + 9999}
@@ -186,7 +186,7 @@ def test_pauses_and_runs_in_progress_are_shown(pcron, write, deployed, engine_of
         'enqueued  shop.invoices\n'
         '          enqueued since Thu 2026-12-24 00:04\n'
         'paused    shop.mail\n'
-        '          paused until Fri 2026-12-25 00:07: no stamps\n'
+        '          paused until Fri 2026-12-25 00:07: mail is down\n'
         'running   shop.stock\n'
         '          running since Thu 2026-12-24 00:04\n'
         '\n'
@@ -210,7 +210,7 @@ def test_names_that_change_by_was_are_shown(pcron, write, deployed):
 @pytest.mark.slow
 def test_what_leaves_and_what_was_gone_is_shown(pcron, write, deployed, engine_of_store):
     store = deployed(INVOICES, MAIL, STOCK, minutes=2)
-    store.pause(['shop.mail'], reason='no stamps')
+    store.pause(['shop.mail'], reason='mail is down')
     with engine_of_store.begin() as connection:
         long_ago = update(tasks).where(tasks.c.task != 'shop.mail').values(last_seen=NOW - timedelta(hours=2))
         connection.execute(long_ago)
@@ -222,7 +222,7 @@ def test_what_leaves_and_what_was_gone_is_shown(pcron, write, deployed, engine_o
         'leaves    shop.mail\n'
         '          0 9 * * mon-fri (Europe/Berlin)\n'
         '          store=False: each process runs it for itself\n'
-        '          loses its pause: paused until it is resumed: no stamps\n'
+        '          loses its pause: paused until it is resumed: mail is down\n'
         'back      shop.stock\n'
         '          * * * * * (Europe/Berlin)\n'
         '          10,080 runs in 7 days appear, the first Thu 2026-12-24 00:08\n'
@@ -278,7 +278,7 @@ def test_older_tables_are_stated(pcron, write, deployed, engine_of_store, create
 
 
 def test_json_has_all_of_it(pcron, write, deployed):
-    deployed(INVOICES, MAIL).pause(['shop.mail'], reason='no stamps', until=NOW + timedelta(days=1))
+    deployed(INVOICES, MAIL).pause(['shop.mail'], reason='mail is down', until=NOW + timedelta(days=1))
     status, out, _ = pcron('plan', write(INVOICES, MAIL.replace('mail', 'letters')), '--json')
     assert status == 3
     shown = json.loads(out)
@@ -309,7 +309,7 @@ def test_json_has_all_of_it(pcron, write, deployed):
         'appear': nothing,
         'vanish': {'runs': 4, 'first_utc': '2026-12-25T08:00:00+00:00'},
         'perhaps': {'task': 'shop.letters', 'why': 'the same function and schedule'},
-        'paused': {'until': '2026-12-24T23:07:30+00:00', 'reason': 'no stamps', 'requested_by': None},
+        'paused': {'until': '2026-12-24T23:07:30+00:00', 'reason': 'mail is down', 'requested_by': None},
         'running_since': None,
         'lost': ['task', 'pause'],
     }
