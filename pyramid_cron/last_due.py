@@ -1,4 +1,4 @@
-"""What became of the last due minute of a task, in words: the same on the page, in the toolbar and in ``pcron``."""
+"""The result of the last due minute of a task, in words: the same on the page, in the toolbar and in ``pcron``."""
 
 from __future__ import annotations
 

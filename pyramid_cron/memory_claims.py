@@ -52,7 +52,7 @@ class MemoryRun:
         scheduled_for: datetime | None = None,
     ) -> None:
         self._claims = claims
-        # the minute that it is for, if it does not claim it
+        # the minute that it is for; a delivery does not claim it
         self._scheduled_for = minute or scheduled_for
         self.task = task
         self.minute = minute

@@ -35,7 +35,7 @@ def parse_retries(value: Any) -> tuple[int, tuple[timedelta, ...]]:
 
 
 def _parse_wait(value: Any) -> timedelta | None:
-    """Return one wait, ``None`` if the value is none."""
+    """Return one wait, ``None`` if the value is not a wait."""
     if isinstance(value, bool) or not isinstance(value, (int, float, timedelta)):
         return None
     try:

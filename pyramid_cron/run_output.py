@@ -1,4 +1,4 @@
-"""What a run leaves for people beside its outcome: its note and its progress, and with a store its log."""
+"""The output of a run for people, beside its outcome: its note, its progress, and with a store its log."""
 
 from __future__ import annotations
 

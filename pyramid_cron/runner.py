@@ -172,7 +172,7 @@ class _Loop:
         self.left, self.not_free = [], []
 
     def shared(self, run: Run) -> SharedClaims | None:
-        """Return the claims of which a run is claimed as the first that is free, ``None`` if it is not."""
+        """Return the shared claims that claim a run as the first that is free, ``None`` to claim it by itself."""
         if run.not_claimed is not None or run.engine is not None or (run.task.idle and self.tasks.time_left() <= 0):
             return None
         return run.shared

@@ -31,7 +31,7 @@ def slug_of(name: str, longest: int) -> str:
 def check_slug(value: str, longest: int) -> str:
     """Return a slug that a person has chosen.
 
-    :raises ValueError: if it is none.
+    :raises ValueError: if it is not a slug.
     """
     if not SLUG.fullmatch(value) or value.isdigit() or len(value) > longest:
         raise ValueError(f'it has to have 1 to {longest} of the characters a-z, 0-9, - and _, not digits alone')

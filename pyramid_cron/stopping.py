@@ -1,4 +1,4 @@
-"""Whether a run is to end: ``system['stopping']``, and ``system['time_left']`` once it is."""
+"""Stop requests as a task sees them: ``system['stopping']``, and ``system['time_left']`` after that."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class TaskExited(CronError, RuntimeError):
 
 
 def task_requests(request: Any, order: Order) -> TaskRequests | None:
-    """Return what gives each task a request of its own, ``None`` if they share that of the run.
+    """Return the requests of the tasks, ``None`` if the tasks share the request of the tick.
 
     They share it by the setting ``cron.requests``, and if the run has no router: with a registry in a test.
     """

@@ -1,4 +1,4 @@
-"""What is wrong with the lines of crontabs that trigger an application: a text in, findings out."""
+"""Checks the lines of crontabs that trigger an application: a text in, findings out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of a minute at which tasks are due: by its records, or without one by the rows that decide."""
+"""The result of each task at a due minute: by its records, or without one by the rows that decide."""
 
 from __future__ import annotations
 

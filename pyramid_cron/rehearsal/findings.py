@@ -1,4 +1,4 @@
-"""What a rehearsal finds: what the task would write, what was held back, and what could not be."""
+"""The findings of a rehearsal: writes of the task, effects that were held back, and effects that were not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What leaves the process during a rehearsal: files, connections, processes, by the audit events of Python (PEP 578).
+"""Effects outside of the process during a rehearsal: files, connections, processes, by audit events (PEP 578).
 
 These can be seen and not rolled back. Code in other languages than Python raises no such event.
 """

@@ -44,7 +44,8 @@ def run_now(request: Any, task: Task, loaded_at: datetime) -> str:
 
     :param request: the request of the button.
     :param loaded_at: when the page with the button was made. A task that has run by hand since does not run again, so
-        that a button that is pressed twice runs it once.
+        that a button that is pressed twice runs it once. Without a record of the first run, as without a store, a
+        second press after its end runs the task again.
     """
     registry, requested_by = request.registry, _user(request)
     try:

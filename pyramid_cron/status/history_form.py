@@ -1,4 +1,4 @@
-"""What a page of the history is limited to: its filters, and where it begins."""
+"""The filters of a page of the history, and the entry where it begins."""
 
 from __future__ import annotations
 

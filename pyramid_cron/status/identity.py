@@ -1,4 +1,4 @@
-"""What the pages are about: the application, its environment, and the host and the versions that have made them."""
+"""The identity of a page: the application, its environment, and the host and the versions that have made it."""
 
 from __future__ import annotations
 

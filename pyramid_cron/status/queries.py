@@ -75,7 +75,7 @@ class MinuteReading(NamedTuple):
     :param error: why it cannot be read.
     :param results: the result of each task that was due, by its name.
     :param stuck: the names of the tasks whose run in progress is stuck.
-    :param gap: the minutes without a tick that it is one of, ``None`` if it is none of any.
+    :param gap: the gap in the ticks that contains it, ``None`` if no gap does.
     :param last_tick: the newest minute that had a tick.
     """
 

@@ -1,4 +1,4 @@
-"""Whether an application's Alembic knows the tables of the store: for ``pcron store check``."""
+"""Checks that Alembic knows the tables of the store: for ``pcron store check``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Inspector
 
-# the table in which Alembic keeps its version, unless env.py gives it another name
+# the table in which Alembic keeps its version, unless env.py names another
 VERSION_TABLE = 'alembic_version'
 # include_name of the store, or its metadata
 KNOWS_STORE = re.compile(r'pyramid_cron(\.|\s+import\s+)store\b')

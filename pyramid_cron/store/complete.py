@@ -194,8 +194,7 @@ def _values(run: StoredRun, ended: float, end: RunEnd) -> dict[str, Any]:
     if run.engine is None:
         values |= of_end(end, run.minute, clock.now(), run.attempt, run.state)
         if end.outcome == OK and run.state is not None:
-            # as the tick has found them: the run was claimed after that, and that one of another process is left out
-            # decides nothing
+            # as read before the claim: a length that another process has added since is lost, which matters little
             values['good_seconds'] = with_good_run(run.state.good_seconds, end.seconds)
         will_retry = end.outcome == FAILED and run.will_retry(ended)
         # of a stopped run as well, because servers with older code know no other word for it

@@ -1,4 +1,4 @@
-"""What became of each due minute of a span, by the records of its runs. Pure: no statement is executed."""
+"""The fate of each due minute of a span, by the records of its runs. Pure: no statement is executed."""
 
 from __future__ import annotations
 

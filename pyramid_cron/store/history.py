@@ -1,4 +1,4 @@
-"""The history: a row for each run, and for each due minute without one. Nothing is ever decided by it."""
+"""The history: a row for each run, and for each due minute without one. Whether a task may run is not decided by it."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Pauses:
             'requested_by': pause.requested_by,
         }
         for name in names:
-            # one that is replaced goes on, with what was skipped because of it
+            # a pause that is replaced keeps its beginning, and so the minutes that were skipped because of it
             begun = {} if name in replaced else {'since': now}
             changed = self._connection.update(pauses).where(pauses.c.task == name).values(**values, **begun)
             if self._connection.execute(changed) == 0:

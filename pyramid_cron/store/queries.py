@@ -158,7 +158,7 @@ class Queries:
         return Ticks(self._connection).gaps(limit, since)
 
     def gap_at(self, minute: datetime) -> Gap | None:
-        """Return the minutes without a tick that a minute is one of, ``None`` if it is none of any."""
+        """Return the gap in the ticks that contains a minute, ``None`` if no gap does."""
         return Ticks(self._connection).gap_at(minute)
 
     def for_minute(self, names: Collection[str], minute: datetime) -> list[PastRun]:

@@ -45,7 +45,7 @@ def busy_reason(state: TaskState, zone: tzinfo | None) -> str:
 
 
 def paused_reason(pause: Pause) -> str:
-    """Return why a task is paused, and at whose request."""
+    """Return why a task is paused, and by which user."""
     others = ' with all tasks' if pause.of_all else ''
     by = f' by {pause.requested_by}' if pause.requested_by else ''
     return printable(f'paused{others}{by}: {pause.reason}')

@@ -1,4 +1,4 @@
-"""What overlaps in a timeline, and the minutes that take longer than their window: computed from bars alone."""
+"""Overlaps in a timeline, and minutes that take longer than their window: computed from bars alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a timeline shows below its picture, in sentences: for the page and for ``pcron timeline``."""
+"""The sentences below the picture of a timeline: for the page and for ``pcron timeline``."""
 
 from __future__ import annotations
 
