@@ -780,7 +780,7 @@ def test_the_map_for_contributors_names_every_package_and_module():
         assert sorted(re.findall('``(.*?)``', ' '.join(cells))) == sorted(expected)
     # which the command above the map prints
     for path in package.rglob('*.py'):
-        assert re.match(r'"""(?!Wh(at|o|ose|ether|ich)\b)[A-Z`].{15,}', path.read_text(encoding='utf-8')), path
+        assert re.match(r'(#.*\n)?"""(?!Wh(at|o|ose|ether|ich)\b)[A-Z`].{15,}', path.read_text(encoding='utf-8')), path
 
 
 HIDDEN = re.compile(r'^( *)\.\. invisible-code-block: python\n(?:\n|\1    .*\n)*', re.MULTILINE)
