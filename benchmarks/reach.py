@@ -73,9 +73,9 @@ def _servers(found: Found) -> Iterator[str]:
     if idle is None or late is None:
         return
     yield (
-        f'**Servers**: {rounded(MINUTE / idle.here)} ticks with nothing due fit into a minute, one after another. One '
-        f'that finds all tasks taken costs {shown(late.here, "")} round trips, so that an idle server costs the '
-        'database next to nothing.'
+        f'**Servers**: {rounded(MINUTE / idle.here)} ticks with nothing due fit into a minute, one after another. A '
+        f'tick whose due tasks are all claimed by other servers costs {shown(late.here, "")} round trips, so that an '
+        'idle server costs the database next to nothing.'
     )
 
 

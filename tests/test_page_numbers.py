@@ -45,6 +45,7 @@ NUMBERS = [
     ('health', '``no tick`` after two minutes', LONGEST_SILENCE, 120 * SECONDS),
     ('alarms', 'twice the longest of its last 30 successful runs', GOOD_RUNS, 30),
     ('watch', 'more than three minutes old', watch.STOPPED, 180),
+    ('watch', 'older than 75 seconds', watch.LATE, 75),
     ('watch', 'at least a minute and a half before', watch.CONFIRMED, 90),
     ('watch', 'within two and a half minutes of its start', watch.INTERVAL + watch.CONFIRMED, 150),
     ('status', 'a strip of the last 30 runs', STRIP, 30),

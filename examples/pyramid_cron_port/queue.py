@@ -18,7 +18,7 @@ class RequestTask(celery.Task):
                 return self.run(request, *args, **kwargs)
 
     def apply_async(self, args=None, kwargs=None, **options):
-        """Send a message: within a request, once that has committed."""
+        """Send a message; during a request, only after the commit of its transaction."""
         request = get_current_request()
         # a retry is sent at once: the attempt before it is rolled back, and so has no commit after which to send it
         if request is None or options.get('retries'):

@@ -180,7 +180,7 @@ def _summary(plan: DeployPlan) -> str:
     elif appear or vanish:
         text += f'In {PERIOD.days} days {vanish:,} runs vanish and {appear:,} appear. '
     if plan.lost:
-        text += f'A deploy loses {", ".join(plan.lost)}. '
+        text += f'A deploy loses {"; ".join(plan.lost)}. '
     return f'{text}Times are in {plan.zone or LOCAL_TIME}.'
 
 

@@ -97,7 +97,7 @@ def test_what_a_deploy_would_lose_comes_first(pcron, write, deployed):
         '          0 0 1 1 * (Europe/Berlin)\n'
         '\n'
         'shop has 3 tasks in the code and 3 in the store. In 7 days 8,071 runs vanish and\n'
-        '5 appear. A deploy loses shop.invoices, shop.mail and its pause. Times are in\n'
+        '5 appear. A deploy loses shop.invoices; shop.mail and its pause. Times are in\n'
         'Europe/Berlin.\n'
     )
     assert all(len(line) <= 80 for line in out.splitlines())
