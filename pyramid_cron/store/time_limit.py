@@ -86,21 +86,35 @@ class Watchdog:
         self._alarm = None
 
     def begin(self, wait: Wait) -> None:
-        """Watch a connection until this thread calls :meth:`end`."""
+        """Watch a connection until this thread calls :meth:`end`.
+
+        :raises RuntimeError: if no thread can begin that watches it.
+        """
         wait.looks = 0
         with self._lock:
-            self._waits[threading.get_ident()] = wait
             if self._alarm is None:
-                self._alarm, alarmed = socket.socketpair()
-                threading.Thread(target=self._run, args=[alarmed], name='pyramid_cron watchdog', daemon=True).start()
+                self._start()
             elif self._is_asleep:
                 self._is_asleep = False
                 self._alarm.send(b'!')
+            self._waits[threading.get_ident()] = wait
 
     def end(self) -> None:
         """Watch the connection of this thread no more."""
         with self._lock:
             self._waits.pop(threading.get_ident(), None)
+
+    def _start(self) -> None:
+        self._alarm, alarmed = socket.socketpair()
+        thread = threading.Thread(target=self._run, args=[alarmed], name='pyramid_cron watchdog', daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # the system has no thread left: the next wait tries again
+            self._alarm.close()
+            alarmed.close()
+            self._alarm = None
+            raise
 
     def _run(self, alarmed: socket.socket) -> None:
         while True:

@@ -1,7 +1,5 @@
 """Claims of several runs: the first that is free, or all that go to one engine."""
 
-import threading
-
 import pytest
 from pyramid.scripting import prepare
 from sqlalchemy import select
@@ -19,6 +17,7 @@ from pyramid_cron.store.tick_work import FEWEST_LOOKS
 from tests.support.enqueueing import LONG, Queue
 from tests.support.servers import INSTANT
 from tests.support.statements import GONE
+from tests.support.threads import without_threads
 
 pytestmark = pytest.mark.each_database
 NAMES = [f'task {number:02}' for number in range(9)]
@@ -300,13 +299,8 @@ def test_without_a_heartbeat_nothing_stays_claimed(servers, two, claim, warnings
     runs = first.runs(1)
     # without the thread of the tick before
     first.claims.own._begin()
-    # no system has that much memory for a thread
-    before = threading.stack_size(2**46)
-    try:
-        with pytest.raises(RuntimeError):
-            getattr(first.claims, claim)(runs)
-    finally:
-        threading.stack_size(before)
+    with without_threads(), pytest.raises(RuntimeError):
+        getattr(first.claims, claim)(runs)
     first.claims.own.heartbeat.beat()
     assert {row['run_id'] for row in servers.rows(tasks)} == {None}
 

@@ -13,7 +13,7 @@ from pyramid_cron.store.leases import KEPT_SECONDS, LONGEST_SECONDS, Heartbeat, 
 from pyramid_cron.store.liveness import PidNamespace
 from pyramid_cron.store.schema import processes, tasks
 from tests.support.servers import INSTANT
-from tests.support.threads import call_meanwhile
+from tests.support.threads import call_meanwhile, without_threads
 
 pytestmark = pytest.mark.each_database
 
@@ -298,24 +298,16 @@ def test_an_end_during_a_beat_that_leaves_something_has_another_beat(begin):
 
 def test_a_heartbeat_without_a_thread_has_not_begun():
     heartbeat = Heartbeat(print, 3600)
-    # no system has that much memory for a thread
-    before = threading.stack_size(2**46)
-    try:
-        with pytest.raises(RuntimeError):
-            heartbeat.begin()
-    finally:
-        threading.stack_size(before)
+    with without_threads(), pytest.raises(RuntimeError):
+        heartbeat.begin()
     assert (heartbeat._count, heartbeat._socket) == (0, None)
 
 
 @pytest.mark.slow
 def test_a_run_without_a_heartbeat_does_not_begin(servers, server, warnings):
     server.ready()
-    before = threading.stack_size(2**46)
-    try:
+    with without_threads():
         assert server.tick(0).failed
-    finally:
-        threading.stack_size(before)
     assert server.ran == []
     assert server.tick(1).tasks[0].attempt == 2
     assert server.ran == [('task', 0)]
@@ -323,11 +315,8 @@ def test_a_run_without_a_heartbeat_does_not_begin(servers, server, warnings):
 
 def test_a_named_run_without_a_heartbeat_does_not_begin(servers, server, warnings):
     server.ready()
-    before = threading.stack_size(2**46)
-    try:
+    with without_threads():
         assert server.tick(names=['task']).failed
-    finally:
-        threading.stack_size(before)
     assert server.ran == []
     assert str(server.tick(names=['task'])) == 'ok'
 

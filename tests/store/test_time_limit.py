@@ -15,6 +15,7 @@ from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.engine import make_engine
 from pyramid_cron.store.time_limit import WAIT, Wait, Watchdog, limit_waits, limited, unlimited
+from tests.support.threads import without_threads
 
 DRIVERS = ['psycopg', 'psycopg2']
 
@@ -196,6 +197,18 @@ def test_one_thread_watches_all_waits(ends):
         thread.join()
     assert answers == [b''] * 3
     assert watchdogs() == before + 1
+
+
+def test_a_thread_that_cannot_begin_begins_with_the_next_wait(ends):
+    watchdog = Watchdog(looks=2, interval=0.01)
+    (refused, _), (waiting, server) = ends(), ends()
+    wait = Wait(watchdog, refused.fileno())
+    with without_threads(), pytest.raises(RuntimeError):
+        wait.begin()
+    assert watchdog._waits == {}
+    Wait(watchdog, waiting.fileno()).begin()
+    assert server.recv(1) == b''
+    assert refused.send(b'!') == 1
 
 
 def test_a_wait_that_has_ended_is_not_cut(ends):
