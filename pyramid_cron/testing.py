@@ -19,7 +19,7 @@ from pyramid_cron.views import CronView
 def tick(target: Any, instant: datetime, names: Iterable[str] | None = None) -> RunReport:
     """Run what is due at ``instant`` and return the report.
 
-    A task that is not named is skipped if it has run for this minute already, or for a later minute that is less than
+    A task that is not in ``names`` is skipped if it has run for this minute already, or for a later minute that is less than
     three hours after this one.
 
     :param target: a WSGI application or a WebTest ``TestApp``, which gets a request through all of its filters and
