@@ -92,8 +92,8 @@ def add_cron_task(
         the dotted path of another task's ``f``, and differs from other names in more than case, accents and blanks.
     :param cron: the schedule as a crontab line, in place of the five fields and with Debian's meaning: 0 and 7 are
         Sunday, and one of day-of-month and day-of-week suffices if neither starts with ``*``; ``L``, ``LW``, ``5#2``
-        and ``5L`` are in it as well. Or ``@hourly``, ``@daily``, ``@midnight``, ``@weekly``, ``@monthly``,
-        ``@yearly``, ``@annually``.
+        and ``5L``, which Debian's cron does not have, can be in it too. Or ``@hourly``, ``@daily``, ``@midnight``,
+        ``@weekly``, ``@monthly``, ``@yearly``, ``@annually``.
     :param timezone: the time zone of the schedule, an IANA name or a :class:`zoneinfo.ZoneInfo`; the setting
         ``cron.timezone`` if it is left out.
     :param catch_up: with ``cron.store``, how long after a missed minute the task still runs for it, in seconds or as a

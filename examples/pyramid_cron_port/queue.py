@@ -8,7 +8,7 @@ from pyramid.threadlocal import get_current_request
 class RequestTask(celery.Task):
     """A task that calls its function with a request before the arguments, in the transaction of that request."""
 
-    # Celery would take the request for an argument that a message lacks
+    # else Celery checks the arguments of a message against the function, and misses the request
     typing = False
 
     def __call__(self, *args, **kwargs):

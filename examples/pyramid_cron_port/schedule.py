@@ -7,7 +7,7 @@ from pyramid_cron_port.tasks import count_tokens, purge_tokens, remind
 
 
 def with_request(function, *, writes=True):
-    """Make a task of pyramid_cron of a function that takes a request.
+    """Turn a function that takes a request into a task of pyramid_cron.
 
     :param writes: whether the task writes, so that it is skipped in the read-only mode.
     """

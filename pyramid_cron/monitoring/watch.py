@@ -37,7 +37,9 @@ def includeme(config: Any) -> None:
 
 
 def tween_factory(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
-    """Return a tween that reads the last tick once a minute, after a request; the handler if ``cron.watch`` is off.
+    """Return a tween that reads the last tick after a request, at most once a minute.
+
+    If ``cron.watch`` is off, return the handler itself.
 
     The include adds the tween, unless ``pyramid.tweens`` lists all tweens of the application: then it is to be listed
     there. It reads the last tick only after the request was handled, because the request may be the tick itself.

@@ -22,7 +22,7 @@ class Handover(NamedTuple):
         that was requested by name, or for a past minute, ends in 32 hexadecimal digits in place of a minute.
     :param task: the name of the task.
     :param scheduled_for: the minute that the run is for, aware and in the time zone of the task; for a run by name or
-        for a past minute, the minute in which it is enqueued.
+        for a past minute, the minute in which it is enqueued. The task itself receives the past minute.
     :param expires: the instant after which the run does not begin any more, aware.
     :param config_uri: the setting ``cron.config_uri``.
     """

@@ -55,8 +55,7 @@ class Schedule:
     ``either_day`` is true if a match of ``day`` or of ``dow`` is enough. ``interval`` is true if the minute or the hour
     starts with ``*``: an interval schedule follows the wall clock when the clocks change, and any other, a fixed-time
     schedule, runs once on each of its days. Schedules are equal if the same minutes match by the same rule, however
-    they were written: ``text`` is their form for people, and ``advice`` holds sentences for
-    their author.
+    they were written: ``text`` is the schedule for people, and ``advice`` has warnings for its author.
     """
 
     min: int

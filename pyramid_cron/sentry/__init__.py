@@ -19,7 +19,7 @@ KEY = 'cron_sentry'
 
 
 def includeme(config: Any) -> None:
-    """Send a check-in for each run, and an event for each failure.
+    """Send check-ins for each run, and an event for each failure that is an alarm.
 
     :raises pyramid.exceptions.ConfigurationError: if sentry_sdk is not installed or too old, for a bad setting, and
         before ``config.include('pyramid_cron')``.
