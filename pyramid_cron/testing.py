@@ -19,8 +19,8 @@ from pyramid_cron.views import CronView
 def tick(target: Any, instant: datetime, names: Iterable[str] | None = None) -> RunReport:
     """Run what is due at ``instant`` and return the report.
 
-    A task that is not in ``names`` is skipped if it has run for this minute already, or for a later minute that is less than
-    three hours after this one.
+    A task that is not in ``names`` is skipped if it has run for this minute already, or for a later minute that is less
+    than three hours after this one.
 
     :param target: a WSGI application or a WebTest ``TestApp``, which gets a request through all of its filters and
         tweens, or a Pyramid registry: its tasks are run with a request that no tween has seen.
