@@ -46,9 +46,9 @@ def summarize_all(registry: Any, tasks: Iterable[Task], instant: datetime, count
             error = exc
     if examination is None:
         return Summaries([summarize(task, instant, count) for task in tasks], error=error)
-    states, problems = examination.snapshot.states, examination.by_task()
+    snapshot, problems = examination.snapshot, examination.by_task()
     summaries = [
-        summarize(task, instant, count, states.get(task.name), problems.get(task.name, ()), examination.is_silent)
+        summarize(task, instant, count, snapshot.state_of(task), problems.get(task.name, ()), examination.is_silent)
         for task in tasks
     ]
     registered = {task.name for task in registry['cron_tasks']}

@@ -56,6 +56,14 @@ def test_with_a_store_summaries_have_states_and_problems(servers):
     assert found.error is None
 
 
+def test_a_summary_leaves_out_a_row_from_before_store_false(servers):
+    servers.start().add().tick(0)
+    server = servers.start().add(store=False)
+    server.ready()
+    [summary] = summarize_all(server.registry, server.registry['cron_tasks'], INSTANT, 1).tasks
+    assert (summary.state, summary.problems) == (None, ())
+
+
 def test_a_store_that_is_not_available_leaves_next_runs(servers):
     server = servers.start().add('task')
     server.tick(0)

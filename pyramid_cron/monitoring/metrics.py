@@ -21,7 +21,8 @@ PREFIX = 'pyramid_cron'
 def expose(snapshot: Snapshot, tasks: Tasks, window: float, now: datetime) -> tuple[str, bytes]:
     """Return the metrics of an application: their content type, and their text.
 
-    :param tasks: its registered tasks; of others, the last success and the problems are exposed.
+    :param tasks: its registered tasks; of others and of those with ``store=False``, the last success and the problems
+        of their rows are exposed.
     :param window: the setting ``cron.window``, the seconds after which a run is stuck.
     :param now: the instant of the scrape.
     :raises ImportError: without ``prometheus_client``.
@@ -35,8 +36,9 @@ def expose(snapshot: Snapshot, tasks: Tasks, window: float, now: datetime) -> tu
             yield from _of_ticks(snapshot, tasks, window)
             yield from _of_schedules(tasks, now)
             yield _of_successes(snapshot.states.values())
-            yield from _of_states([snapshot.states[task.name] for task in tasks if task.name in snapshot.states])
-            yield from _of_runs_in_progress(snapshot, tasks)
+            states = [state for state in map(snapshot.state_of, tasks) if state is not None]
+            yield from _of_states(states)
+            yield _of_runs_in_progress(states, snapshot.now)
 
     registry = CollectorRegistry()
     registry.register(State())
@@ -76,10 +78,10 @@ def _of_states(states: list[TaskState]) -> Iterator[Any]:
     yield _by_task('skipped', 'Whether the task found nothing to do in its last run, and skipped it.', skipped)
 
 
-def _of_runs_in_progress(snapshot: Snapshot, tasks: Tasks) -> Iterator[Any]:
-    running = {name: state.running_seconds(snapshot.now.timestamp()) for name, state in snapshot.states.items()}
-    values = {task.name: running[task.name] for task in tasks if running.get(task.name) is not None}
-    yield _by_task('running_seconds', 'How long the run in progress has been running.', values)
+def _of_runs_in_progress(states: list[TaskState], now: datetime) -> Any:
+    running = {state.task: state.running_seconds(now.timestamp()) for state in states}
+    values = {task: seconds for task, seconds in running.items() if seconds is not None}
+    return _by_task('running_seconds', 'How long the run in progress has been running.', values)
 
 
 def _by_task(name: str, documentation: str, values: Mapping[str, Any]) -> Any:

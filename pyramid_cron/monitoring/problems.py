@@ -46,20 +46,21 @@ NO_TICK_SINCE = 'no tick has come since then'
 def find_problems(snapshot: Snapshot, tasks: Iterable[Task], window: float) -> list[Problem]:
     """Return what is wrong with tasks, by kind with the most urgent first, then by name.
 
-    Of a task that is not registered here, only that it is unregistered or paused counts.
+    Of a row whose task is not registered here, or has ``store=False``, only that it is unregistered or paused counts:
+    no tick updates its last result.
 
     :param tasks: the tasks that are registered here.
     :param window: the setting ``cron.window``, for tasks without ``expect``, see :func:`.limits_of`.
     """
     found = list(_of_ticks(snapshot))
-    registered, of_tasks = {task.name: task for task in tasks}, list[Problem]()
+    stored, of_tasks = {task.name: task for task in tasks if task.store}, list[Problem]()
     for name, state in sorted(snapshot.states.items()):
-        task = registered.get(name)
+        task = stored.get(name)
         if task is not None:
             of_tasks += _of_task(state, task, snapshot, window)
-        of_tasks += _of_row(state, snapshot, task is not None and task.store)
+        of_tasks += _of_row(state, snapshot, task is not None)
     if snapshot.pause_of_all is not None:
-        new = (name for name, task in registered.items() if task.store and name not in snapshot.states)
+        new = (name for name in stored if name not in snapshot.states)
         of_tasks += [Problem(PAUSED, name, pause=snapshot.pause_of_all) for name in new]
     return found + sorted(of_tasks, key=lambda problem: (WORDS.index(problem.word), str(problem.task)))
 

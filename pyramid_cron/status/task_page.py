@@ -108,7 +108,7 @@ def build_task_page(registry: Any, task: Task, history: TaskHistory, now: dateti
         problems = history.examination.by_task().get(task.name, ())
         # as on the page of all tasks, by the clock that has found them
         at = history.examination.snapshot.now
-        state = history.examination.snapshot.states.get(task.name)
+        state = history.examination.snapshot.state_of(task)
     request = None if state is None else state.stop_request
     stuck = any(problem.kind == STUCK for problem in problems)
     summary = summarize(task, clock.minute_of(now), NEXT_RUNS, state, problems, is_silent)

@@ -131,7 +131,7 @@ def list_entries(registry: Any, state: TasksState, now: datetime) -> list[Entry]
     states, problems = examination.snapshot.states, examination.by_task()
     found = []
     for task in registry['cron_tasks']:
-        row, wrong = states.get(task.name), problems.get(task.name, ())
+        row, wrong = examination.snapshot.state_of(task), problems.get(task.name, ())
         summary = summarize(task, minute, 1, row, wrong, examination.is_silent)
         found.append(Entry(task.name, summary.words, wrong, row, summary))
     registered = {entry.name for entry in found}

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pyramid_cron.claims import Delivery, Pause
 from pyramid_cron.events import TaskPaused, TaskResumed
@@ -33,6 +33,9 @@ from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.store.texts import parse_reason, paused_reason
 from pyramid_cron.store.ticks import Ticks, TickState
+
+if TYPE_CHECKING:
+    from pyramid_cron.tasks import Task
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +66,10 @@ class Snapshot:
     def last_tick(self) -> datetime | None:
         """The newest minute that had a tick, ``None`` if there was none."""
         return None if self.ticks is None else self.ticks.last
+
+    def state_of(self, task: Task) -> TaskState | None:
+        """Return the state of a task; ``None`` without one, and of ``store=False``: a row may be left from before."""
+        return self.states.get(task.name) if task.store else None
 
 
 class Store:

@@ -109,6 +109,12 @@ def test_a_failed_task_is_a_fault_until_it_succeeds(servers, health):
     assert health(failing).ok
 
 
+def test_a_failure_from_before_store_false_is_no_fault(servers, health):
+    servers.start().add(body=fail).tick(0)
+    found = health(servers.start().add(store=False))
+    assert (found.ok, found.problems) == (True, [])
+
+
 @pytest.mark.slow
 def test_a_missed_task_is_a_fault_until_it_runs(servers, pair, health):
     pair.tick(0)

@@ -112,6 +112,15 @@ def test_a_removed_task_keeps_its_last_success(servers, server, scrape):
     assert problems(found) == []
 
 
+def test_a_row_from_before_store_false_has_no_metrics_of_runs(servers, scrape):
+    servers.start().add(body=fail).tick(0)
+    servers.hold()
+    found = scrape(servers.start().add(store=False))
+    for name in ('last_duration_seconds', 'failures_in_a_row', 'skipped', 'running_seconds'):
+        assert found[f'task_{name}'] == {}
+    assert problems(found) == []
+
+
 def test_a_run_in_progress_has_seconds(servers, server, scrape):
     server.tick(0)
     servers.hold()

@@ -341,6 +341,27 @@ def test_a_task_that_is_not_in_the_store_is_not_paused_with_all():
     assert paused_with_all(replace(gone, pause=PAUSE), store=False) == [('gone', PAUSE)]
 
 
+@pytest.mark.parametrize(
+    'row',
+    [
+        FAILED,
+        replace(FAILED, next_due=WEEKS_AGO, last_minute=WEEKS_AGO),
+        running(7200),
+        replace(running(7200), handed_over_for='token', process=None),
+        replace(IDLE, last_minute=NOW + timedelta(days=1)),
+    ],
+)
+def test_a_row_from_before_store_false_is_not_judged(row):
+    row = replace(row, last_seen=NOW - timedelta(minutes=1))
+    assert problems(row) != []
+    assert problems(row, store=False) == []
+
+
+def test_a_row_from_before_store_false_is_unregistered():
+    seen = NOW - timedelta(hours=2)
+    assert problems(replace(FAILED, last_seen=seen), store=False) == [Problem('unregistered', 'task', seen)]
+
+
 def queued(seconds, **values):
     """Return the state of a task whose run has been waiting for a worker for so many seconds."""
     started = NOW.timestamp() - seconds

@@ -62,6 +62,16 @@ def test_a_task_outside_the_store_has_no_history(make_page, store):
     assert 'not those of tasks with <code>store=False</code>' in answer
 
 
+def test_a_row_from_before_store_false_is_left_out(make_page, store, now):
+    before = make_page(settings=store)
+    fill(before.registry, 1, now, most=2)
+    record(before.registry, ('shop.task', now, {'outcome': 'running'}))
+    record_progress(before.registry, 'shop.task', Progress(42.0, 100.0, now))
+    page = make_page(lambda config: config.add_cron_task(print, name='shop.task', min=0, store=False), settings=store)
+    for shown in (page.task(), page.get()):
+        assert '<label class="progress">' not in shown
+
+
 @pytest.mark.slow
 def test_the_process_of_a_lost_run_is_shown_once(make_page, store, now):
     page = make_page(settings=store)

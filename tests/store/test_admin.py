@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
+from pyramid_cron import Task
 from pyramid_cron.claims import Pause
 from pyramid_cron.errors import Unavailable
 from pyramid_cron.events import ITaskPaused, ITaskResumed
@@ -32,6 +33,14 @@ def test_a_snapshot_has_states_last_tick_and_time(servers, server):
     assert snapshot.states['task'].last_outcome == 'ok'
     assert snapshot.last_tick == INSTANT + 3 * MINUTE
     assert abs(snapshot.now - clock.now()) < timedelta(seconds=5)
+
+
+def test_a_snapshot_has_no_state_of_a_task_outside(server):
+    server.tick(0)
+    snapshot = server.store.snapshot()
+    assert snapshot.state_of(Task(print, name='task')) == snapshot.states['task']
+    assert snapshot.state_of(Task(print, name='task', store=False)) is None
+    assert snapshot.state_of(Task(print, name='new')) is None
 
 
 def test_a_snapshot_may_have_some_of_the_states(servers):
