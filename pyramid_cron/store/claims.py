@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any
 
+from pyramid_cron.alarm import Failing
 from pyramid_cron.claims import RUN_HERE, Backfill, ByHand, Claimed, Delivery, Found
 from pyramid_cron.errors import Unavailable
 from pyramid_cron.history_entries import BACKFILL
@@ -254,6 +255,28 @@ class StoreClaims:
             # a run has not failed if a further attempt of it has skipped
             return report
         return report._replace(failed_since=datetime.fromtimestamp(since, timezone.utc))
+
+    def failing_again(self, run: StoredRun, will_retry: bool, error: str) -> Failing | None:
+        """Return the failures of a task after one more, ``None`` if it has no row.
+
+        The row is read again, because a user may have paused the task or acknowledged its failure during the run. While
+        the store is not available, the row counts as the tick has found it.
+
+        :param will_retry: whether the run is tried again for its minute.
+        :param error: the class of the exception.
+        """
+        state, paused = run.state, False
+        try:
+            with self.database.autocommit() as connection:
+                state = TaskStates(connection).get(run.task.name) or state
+                if state is not None and state.paused_until is not None:
+                    # by the clock by which health decides
+                    paused = state.is_paused(connection.now())
+        except Unavailable as exc:
+            log.debug(
+                'whether a user has paused task %s or acknowledged its failure is unknown: %s', run.task.name, exc
+            )
+        return None if state is None else state.failing_again(run.attempt, will_retry, error)._replace(paused=paused)
 
     def _end_heartbeat(self) -> None:
         """End the heartbeat of a run, after a beat that writes what is left: no other process does for a living one."""

@@ -228,7 +228,7 @@ class StoredRun:
             # a person has requested it, and waits for its result
             return None
         will_retry = self.will_retry(self._claims.monotonic())
-        failing = None if self.state is None else self.state.failing_again(self.attempt, will_retry, error)
+        failing = self._claims.failing_again(self, will_retry, error)
         if will_retry and not (failing and failing.acknowledged):
             # whatever failed before
             return RETRYING

@@ -13,12 +13,13 @@ from sqlalchemy.exc import OperationalError
 from webtest import TestApp
 
 from pyramid_cron import Skip, runner
-from pyramid_cron.events import ITaskMissed, ITaskRecovered
+from pyramid_cron.events import ITaskFinished, ITaskMissed, ITaskRecovered
 from pyramid_cron.isolation import OF_SERVERS
 from pyramid_cron.orders import Order
 from pyramid_cron.reports import Failures
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.schema import processes, runs, tasks, ticks
+from tests.support.problems import task_problems
 from tests.support.servers import INSTANT
 from tests.support.statements import GONE
 
@@ -59,6 +60,56 @@ def test_a_report_counts_the_failures_in_a_row(servers):
     counted = [server.tick(minute).tasks[0].failures for minute in range(3)]
     assert counted == [Failures(1), Failures(2), None]
     assert servers.row()['failures_in_a_row'] == 0
+
+
+def claimed_run(server):
+    """Return the run of a task that has failed once, as claimed for its next minute."""
+    server.tick(0)
+    (run,) = server.runs(5)
+    assert run.claim() is None
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.each_database
+@pytest.mark.parametrize('excuse', ['paused', 'acknowledged'])
+def test_a_failure_excused_during_its_run_is_no_alarm(servers, excuse, caplog):
+    def body(system):
+        if server.ran[-1] == ('task', 5):
+            if excuse == 'paused':
+                server.store.pause(['task'], reason='it fails')
+            else:
+                server.store.acknowledge(['task'], reason='it is known', requested_by='ada')
+        raise LookupError('no luck')
+
+    server, events = servers.start().add(body=body), []
+    server.config.add_subscriber(events.append, ITaskFinished)
+    server.tick(0)
+    caplog.clear()
+    [report] = server.tick(5).tasks
+    assert (report.outcome, report.excuse, report.is_fault, events[-1].is_fault) == ('failed', excuse, False, False)
+    assert [record.levelname for record in caplog.records if 'failed after' in record.getMessage()] == ['WARNING']
+    # as in health
+    assert [problem.word for problem in task_problems(server.registry) if problem.kind == 'failed'] == [excuse]
+
+
+def test_a_pause_that_ends_during_a_run_is_no_excuse(servers):
+    server = servers.start().add(body=failing(1))
+    run = claimed_run(server)
+    assert run.excuse('ValueError') is None
+    server.store.pause(['task'], reason='it fails')
+    assert run.excuse('ValueError') == 'paused'
+    server.store.resume(['task'])
+    assert run.excuse('ValueError') is None
+
+
+def test_a_failure_in_an_outage_has_the_excuse_before_it(servers):
+    server = servers.start().add(body=failing(1), tolerate=2)
+    run = claimed_run(server)
+    server.store.pause(['task'], reason='it fails')
+    with server.outage(of=tasks, kind='select'):
+        assert run.excuse('ValueError') == 'tolerated'
+    assert run.excuse('ValueError') == 'paused'
 
 
 def test_a_failure_after_a_success_shows_when_that_was(servers):

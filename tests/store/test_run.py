@@ -57,9 +57,12 @@ class StandingStill:
 
 def test_a_run_by_name_has_no_excuse():
     assert StoredRun(StandingStill, Task(print, tolerate=3), None).excuse('LookupError') is None
-    # nor one of which the row is not known
-    run = StoredRun(StandingStill, Task(print, tolerate=3), INSTANT)
-    run.work, run.found_at = TickWork(INSTANT), 0.0
+
+
+def test_a_run_without_a_row_has_no_excuse(servers):
+    server = servers.start().add(tolerate=3)
+    run = StoredRun(server.claims, server.task(), INSTANT)
+    run.work, run.found_at = TickWork(INSTANT), server.clock.now
     assert run.excuse('LookupError') is None
 
 
