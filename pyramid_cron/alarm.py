@@ -1,4 +1,4 @@
-"""Decides whether a failure is an alarm: the one rule for answers, health, the page and the log."""
+"""Decides whether a failure is an alarm: for the answer of its tick and the log, and for health and the page."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Failing(NamedTuple):
     paused: bool = False
 
     def excuse(self, tolerate: int) -> str | None:
-        """Return why this is no alarm, ``None`` if it is one.
+        """Return why the failures are no alarm of health and the page, ``None`` if they are one.
 
         A task that has used up all attempts of a run before the last one has raised the alarm, which stays until it
         succeeds, whatever is to be tried again.
@@ -59,6 +59,18 @@ class Failing(NamedTuple):
         if self.has_alarmed(tolerate):
             return None
         return RETRYING if self.will_retry else TOLERATED
+
+    def excuse_of_attempt(self, tolerate: int) -> str | None:
+        """Return why the last attempt is no alarm of its tick, ``None`` if it is one.
+
+        An attempt that will be repeated is no alarm, whatever failed before it. Meanwhile health and the page show the
+        failures before it, by :meth:`excuse`.
+
+        :param tolerate: that of the task, as for :meth:`excuse`.
+        """
+        if self.will_retry and not self.acknowledged:
+            return RETRYING
+        return self.excuse(tolerate)
 
     def has_alarmed(self, tolerate: int) -> bool:
         """Return whether more runs in a row than are tolerated have used up their attempts."""

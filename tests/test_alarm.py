@@ -45,6 +45,23 @@ def test_a_failure_is_an_alarm_or_has_an_excuse(failing, tolerate, excuse):
 
 
 @pytest.mark.parametrize(
+    ('failing', 'tolerate', 'excuse'),
+    [
+        (Failing(1), 0, None),
+        (Failing(1), 1, 'tolerated'),
+        (Failing(1, will_retry=True), 0, 'retrying'),
+        # whatever failed before
+        (Failing(3, will_retry=True), 0, 'retrying'),
+        (Failing(3, will_retry=True, paused=True), 0, 'retrying'),
+        (Failing(3, will_retry=True, acknowledged=True), 0, 'acknowledged'),
+        (Failing(3, paused=True), 0, 'paused'),
+    ],
+)
+def test_an_attempt_that_will_be_repeated_is_no_alarm(failing, tolerate, excuse):
+    assert failing.excuse_of_attempt(tolerate) == excuse
+
+
+@pytest.mark.parametrize(
     ('excuse', 'level', 'text'),
     [
         (None, 'ERROR', 'task shop failed after 1.500 s'),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pyramid_cron.events import TaskLost, TaskMissed
 from pyramid_cron.history_entries import BACKFILL
-from pyramid_cron.outcomes import EXCUSED, LOST, MISSED, RETRYING, SKIPPED
+from pyramid_cron.outcomes import EXCUSED, LOST, MISSED, SKIPPED
 from pyramid_cron.run_keys import write_key
 from pyramid_cron.schedules import clock
 from pyramid_cron.store import leases
@@ -149,7 +149,9 @@ class Reaper:
             return left, None
         # a run by name leaves the reason that was there; the minute is unknown if its record was deleted
         will_retry = left.retry_reason is not None and state.retry_reason is None
-        excuse = RETRYING if will_retry else left.failing(instant).excuse(0 if task is None else task.tolerate)
+        failing, tolerate = left.failing(instant), 0 if task is None else task.tolerate
+        # of a run by name, the row has whether the last run by schedule is repeated
+        excuse = failing.excuse_of_attempt(tolerate) if will_retry else failing.excuse(tolerate)
         if trigger == BACKFILL:
             # what excuses the last failure of the task is not about this run
             excuse = None

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from pyramid_cron.claims import Backfill
 from pyramid_cron.not_claimed import NotClaimed
-from pyramid_cron.outcomes import ALREADY_RUN, RETRYING
+from pyramid_cron.outcomes import ALREADY_RUN
 from pyramid_cron.queue_engine import Engine
 from pyramid_cron.reports import TaskReport
 from pyramid_cron.retry_waits import first_minute_after
@@ -229,10 +229,7 @@ class StoredRun:
             return None
         will_retry = self.will_retry(self._claims.monotonic())
         failing = self._claims.failing_again(self, will_retry, error)
-        if will_retry and not (failing and failing.acknowledged):
-            # whatever failed before
-            return RETRYING
-        return None if failing is None else failing.excuse(self.task.tolerate)
+        return None if failing is None else failing.excuse_of_attempt(self.task.tolerate)
 
     def interrupt(self) -> None:
         self._claims.interrupt(self)
