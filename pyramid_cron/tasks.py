@@ -18,7 +18,7 @@ from pyramid_cron.schedule_overrides import SETTING, ScheduleOverrides
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.due_index import Index
 from pyramid_cron.schedules.fields import LEFT_OUT, NO_LINE, FieldValue
-from pyramid_cron.schedules.schedule import Schedule
+from pyramid_cron.schedules.schedule import CALENDAR_ENDS, Schedule
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -180,6 +180,14 @@ class Task:
     def runs_each_minute(self) -> bool:
         """Whether the task runs for each minute that it missed, and not for the newest one alone."""
         return self.missed == EACH
+
+    def is_repeated_at(self, at: datetime, after: datetime) -> bool:
+        """Return whether a run may be repeated at a minute: no newer minute is due until then, or those wait for it.
+
+        :param at: the minute of the first tick that may repeat it.
+        :param after: the newest minute that the task does not owe any more.
+        """
+        return self.runs_each_minute or at < next(self.runs(after), CALENDAR_ENDS)
 
     def queue_timeout(self, default: timedelta) -> timedelta:
         """Return how long after its minute an enqueued run may begin: the grace, and a minute at least.

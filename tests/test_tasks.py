@@ -237,6 +237,23 @@ def test_a_task_knows_its_coming_runs(local_time):
     assert shown == ['2026-11-24T09:00:00+09:00', '2026-11-23T09:00:00-05:00']
 
 
+@pytest.mark.parametrize(
+    ('options', 'minute', 'repeated'),
+    [
+        ({'min': '*/5'}, 9, True),
+        ({'min': '*/5'}, 10, False),
+        ({'min': '*/5', 'missed': 'each'}, 10, True),
+        ({'min': '*/5', 'timezone': 'Asia/Kathmandu'}, 9, True),
+        ({'min': '*/5', 'timezone': 'Asia/Kathmandu'}, 10, False),
+        # never due again
+        ({'min': 0, 'hour': 0, 'day': 29, 'month': 2, 'dow': 'mon'}, 10, True),
+    ],
+)
+def test_a_run_is_repeated_before_a_newer_minute(options, minute, repeated):
+    at, after = (datetime(9990, 1, 1, 2, number, tzinfo=timezone.utc) for number in (minute, 5))
+    assert Task(print, **options).is_repeated_at(at, after) is repeated
+
+
 def test_tasks_are_due_in_their_own_time_zones():
     tasks = Tasks()
     noon = {zone: add(tasks, Task(nested(), min=0, hour=12, timezone=zone)) for zone in ('Asia/Tokyo', 'Europe/Berlin')}

@@ -24,7 +24,6 @@ from pyramid_cron.outcomes import (
     STUCK,
     UNREGISTERED,
 )
-from pyramid_cron.schedules.schedule import CALENDAR_ENDS
 from pyramid_cron.stopping import StopRequest
 
 if TYPE_CHECKING:
@@ -171,10 +170,10 @@ def _of_result(state: TaskState, task: Task, now: datetime) -> Problem:
 
 def _next_attempt(state: TaskState, task: Task) -> datetime | None:
     """Return the minute of the first tick that may repeat the last run, unless a newer minute or a pause is first."""
-    at, minute = state.retry_at, state.last_minute
-    if at is None or minute is None or state.is_paused(at):
+    at = state.retry_at
+    if at is None or state.last_minute is None or state.is_paused(at):
         return None
-    return at if task.runs_each_minute or at < next(task.runs(minute), CALENDAR_ENDS) else None
+    return at if task.is_repeated_at(at, after=state.owed_after(task.runs_each_minute)) else None
 
 
 def _of_row(state: TaskState, snapshot: Snapshot, is_stored: bool) -> Iterator[Problem]:

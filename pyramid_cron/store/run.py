@@ -210,12 +210,8 @@ class StoredRun:
         """Return whether no newer minute of the task is due before a tick may run it for this one again, or then."""
         if self.owed_minute is None:
             return False
-        if self.task.runs_each_minute:
-            # newer minutes wait for it
-            return True
         end = self.end_minute(ended)
-        coming = next(self.task.runs(max(end, self.owed_minute)), None)
-        return coming is None or clock.to_instant(coming) > first_minute_after(end, wait)
+        return self.task.is_repeated_at(first_minute_after(end, wait), after=max(end, self.owed_minute))
 
     def goes_on(self) -> bool:
         if self._goes_on is None:

@@ -145,6 +145,14 @@ class TaskState:
             return None
         return first_minute_after(self.busy_until, timedelta(seconds=self.retry_wait or 0))
 
+    def owed_after(self, each: bool) -> datetime:
+        """Return the newest minute that the task does not owe any more.
+
+        :param each: whether it runs for each minute that it missed: then it owes those of its last run.
+        """
+        known = (self.first_seen, self.last_minute, None if each else self.busy_until)
+        return max(minute for minute in known if minute is not None)
+
     def has_waited(self, minute: datetime) -> bool:
         """Return whether the run for a minute has waited for room in its engine."""
         return self.waited_minute is not None and self.waited_minute >= minute

@@ -10,12 +10,14 @@ from pyramid_cron.claims import Pause
 from pyramid_cron.monitoring.problem import Problem
 from pyramid_cron.monitoring.problems import LONGEST_SILENCE, LONGEST_TICK, find_problems
 from pyramid_cron.store.admin import Snapshot
+from pyramid_cron.store.decision import decide
 from pyramid_cron.store.liveness import ProcessState
 from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.store.ticks import TickState
 
 NOW = datetime(2020, 11, 23, 2, 0, tzinfo=timezone.utc)
 WEEKS_AGO = NOW - timedelta(weeks=3)
+MINUTE = timedelta(minutes=1)
 YEARS_AGO = NOW - timedelta(days=3000)
 IDLE = TaskState('task', '', YEARS_AGO)
 PROCESS = ProcessState('web1', 7, None, None, False)
@@ -187,9 +189,6 @@ def test_a_run_in_progress_has_seconds(state, seconds):
     assert state.running_seconds(NOW.timestamp()) == seconds
 
 
-MINUTE = timedelta(minutes=1)
-
-
 @pytest.mark.parametrize(
     ('last', 'done', 'problem', 'found'),
     [
@@ -293,6 +292,9 @@ def test_the_last_result_of_a_task_that_is_off_is_no_problem(last):
         ({'retry_reason': 'failed'}, {'min': 0}, 1),
         # the next minute comes first
         ({'retry_reason': 'failed', 'retry_wait': 600.0}, {'min': '*/10'}, None),
+        # of a run that has lasted over it, one of those after its end does
+        ({'retry_reason': 'failed', 'busy_until': NOW + timedelta(minutes=7)}, {'min': '*/5'}, 8),
+        ({'retry_reason': 'failed', 'busy_until': NOW + timedelta(minutes=9)}, {'min': '*/5'}, None),
         ({'retry_reason': 'failed', 'pause': Pause(None, 'why', None)}, {'min': 0}, None),
         ({'retry_reason': 'failed', 'last_minute': None}, {'min': 0}, None),
     ],
@@ -301,6 +303,20 @@ def test_a_failed_run_has_its_next_attempt(values, schedule, minutes):
     state = replace(FAILED, **({'last_minute': NOW, 'busy_until': NOW} | values))
     found = next(problem for problem in problems(state, timezone='UTC', **schedule) if problem.kind == 'failed')
     assert found.next_attempt == (minutes and NOW + timedelta(minutes=minutes))
+
+
+@pytest.mark.parametrize('missed', ['newest', 'each'])
+@pytest.mark.parametrize('wait', [None, 180.0])
+@pytest.mark.parametrize('lasted', range(12))
+def test_the_next_attempt_is_that_of_the_decision(lasted, wait, missed):
+    task = Task(print, name='task', min='*/5', timezone='UTC', missed=missed)
+    busy_until = NOW + lasted * MINUTE
+    state = replace(FAILED, last_minute=NOW, busy_until=busy_until, attempt=1, retry_reason='failed', retry_wait=wait)
+    minutes = [busy_until + number * MINUTE for number in range(1, 9)]
+    decisions = {minute: decide(task, state, minute, timedelta(minutes=30)) for minute in minutes}
+    minute, first = next((minute, found) for minute, found in decisions.items() if found.attempt)
+    found = next(problem for problem in problems(state, missed=missed, min='*/5') if problem.kind == 'failed')
+    assert found.next_attempt == (minute if first.attempt == 2 else None)
 
 
 OF_ALL = Pause(None, 'the database moves', 'root', of_all=True)

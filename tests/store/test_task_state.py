@@ -91,6 +91,17 @@ def test_a_row_is_looked_at_from_its_next_due_minute(due, owes):
 
 
 @pytest.mark.parametrize(
+    ('minutes', 'after', 'after_each'),
+    [((None, None), 0, 0), ((2, None), 2, 2), ((2, 5), 5, 2), ((2, 1), 2, 2), ((-2, -1), 0, 0), ((None, 4), 4, 0)],
+)
+def test_a_task_owes_minutes_after_its_last_run(minutes, after, after_each):
+    last, busy_until = (None if minute is None else INSTANT + minute * MINUTE for minute in minutes)
+    state = replace(IDLE, last_minute=last, busy_until=busy_until)
+    assert state.owed_after(each=False) == INSTANT + after * MINUTE
+    assert state.owed_after(each=True) == INSTANT + after_each * MINUTE
+
+
+@pytest.mark.parametrize(
     ('ago', 'unregistered'),
     [(None, False), (UNREGISTERED_AFTER, False), (UNREGISTERED_AFTER + MINUTE, True)],
 )
