@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -108,7 +108,9 @@ class Poll:
                 continue
             task, rows = stored.get(name), (states.get(name), others.get(name))
             try:
-                runs += self._patience.call(partial(self._of_task, task, *rows, work.minute, polled))
+                # one by one: an error leaves those before it
+                for run in self._of_task(task, *rows, work.minute, polled):
+                    runs.append(run)
             except Exception as exc:
                 not_claimed = _not_claimed(name, exc)
                 if task is None:
@@ -124,31 +126,47 @@ class Poll:
 
     def _of_task(
         self, task: Task | None, state: TaskState | None, other: TaskState | None, instant: datetime, polled: Polled
-    ) -> list[StoredRun]:
-        """Return the runs of a task for the report of a tick, after its run was reaped if its process is dead.
+    ) -> Iterator[StoredRun]:
+        """Yield the runs of a task for the report of a tick, after its run was reaped if its process is dead.
+
+        Each step waits for a locked row by itself. A lost run is yielded before the next step: no later look at the row
+        finds it, whatever keeps the tick from the other steps.
 
         :param other: its row under another name.
         """
         tick = polled.tick
-        runs: list[StoredRun] = []
         if task is not None and other is not None:
-            left, lost = self._reaper.reap(other, None, instant, tick.clock)
-            runs += self._due_runs.lost_run(task, other, lost)
-            state = self._renames.take_over(task, left)
+            left, lost = self._patience.call(partial(self._reaper.reap, other, None, instant, tick.clock))
+            yield from self._due_runs.lost_run(task, other, lost)
+            state = self._patience.call(partial(self._renames.take_over, task, left))
         if state is None:
             raise CronError('its row was inserted and is not found: run "pcron store check"')
         if task is not None and state.task != task.name:
-            return [*runs, *([self._due_runs.overlap(task, state, instant, tick.clock)] if task.check(instant) else [])]
-        left, lost = self._reaper.reap(state, task, instant, tick.clock)
-        left = self._wrong_clock.correct_task(left, tick, is_registered=task is not None)
+            if task.check(instant):
+                yield self._due_runs.overlap(task, state, instant, tick.clock)
+            return
+        left, lost = self._patience.call(partial(self._reaper.reap, state, task, instant, tick.clock))
         if task is None:
-            self._without_run.cancel_old_retry(left, instant)
-            if left is state and left.is_unregistered(tick.before) and not left.is_reported:
-                self._registration.report_unregistered(left, instant)
-            return []
+            self._patience.call(partial(self._update_unregistered, state, left, instant, tick))
+            return
+        yield from self._due_runs.lost_run(task, state, lost)
+        yield from self._patience.call(partial(self._decided, task, left, instant, polled))
+
+    def _update_unregistered(self, state: TaskState, left: TaskState, instant: datetime, tick: Tick) -> None:
+        """Correct the row of a task that is not registered here, and report that no process has it if that is so.
+
+        :param left: its state after its run was reaped.
+        """
+        left = self._wrong_clock.correct_task(left, tick, is_registered=False)
+        self._without_run.cancel_old_retry(left, instant)
+        if left is state and left.is_unregistered(tick.before) and not left.is_reported:
+            self._registration.report_unregistered(left, instant)
+
+    def _decided(self, task: Task, left: TaskState, instant: datetime, polled: Polled) -> list[StoredRun]:
+        """Return the runs of a task that is registered here, after its row was corrected and brought up to date."""
+        left = self._wrong_clock.correct_task(left, polled.tick, is_registered=True)
         left = self._registration.update(task, left, instant, polled.before)
-        runs += self._due_runs.lost_run(task, state, lost)
-        return [*runs, *self._due_runs.decided(task, left, instant, tick.clock)]
+        return list(self._due_runs.decided(task, left, instant, polled.tick.clock))
 
     def _read(self, tasks: Tasks, stored: Mapping[str, Task], work: TickWork) -> Polled | None:
         """Record the tick, and read the rows that matter for it; return ``None`` if there are none."""

@@ -8,6 +8,7 @@ from sqlalchemy import delete
 
 from pyramid_cron.reports import TaskReport
 from pyramid_cron.schedules.clock import MINUTE
+from pyramid_cron.store.errors import Locked
 from pyramid_cron.store.schema import runs, tasks, ticks
 from tests.support.servers import INSTANT
 from tests.support.statements import GONE
@@ -175,6 +176,40 @@ def test_a_row_of_a_removed_task_that_fails_is_a_problem(servers):
     with server.outage(of=tasks, kind='update', sets='retry_reason', times=1):
         assert not server.tick(30).failed
     assert server.store.snapshot().ticks.problem == f'task removed: {GONE}'
+
+
+def meet_lock():
+    raise Locked
+
+
+@pytest.fixture
+def with_lost_run(servers):
+    """A server whose first tick finds a run of a dead process, and has more to change in the row of its task."""
+    servers.start().add(min=0).tick(0)
+    servers.hold(lease_until=0.0)
+    return servers.start().add(min=30)
+
+
+def test_a_lock_after_a_lost_run_keeps_its_report(with_lost_run, warnings):
+    with with_lost_run.overtaken(of=tasks, kind='update', sets='schedule', by=meet_lock):
+        report = with_lost_run.tick(1)
+    assert [(task.name, task.outcome) for task in report.tasks] == [('task', 'lost')]
+
+
+def test_an_error_after_a_lost_run_keeps_its_report(with_lost_run, warnings):
+    with with_lost_run.outage(of=tasks, kind='update', sets='schedule'):
+        report = with_lost_run.tick(1)
+    assert [(task.name, task.outcome) for task in report.tasks] == [('task', 'lost'), ('task', 'failed')]
+
+
+def test_a_lost_run_of_a_former_name_is_reported_despite_a_lock(servers, warnings):
+    servers.start().add('former', min=0).tick(0)
+    servers.hold('former', lease_until=0.0)
+    server = servers.start().add(min=0, was='former')
+    with server.overtaken(of=tasks, kind='update', sets='renamed_from', by=meet_lock):
+        report = server.tick(1)
+    assert [(task.name, task.outcome) for task in report.tasks] == [('task', 'lost')]
+    assert servers.row()['renamed_from'] == 'former'
 
 
 @pytest.mark.slow
