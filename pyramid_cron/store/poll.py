@@ -43,12 +43,14 @@ class Polled(NamedTuple):
     :param tick: the row of the ticks.
     :param states: the states of the tasks that may have to run, by their names.
     :param wanted: the registered tasks that are due, or all if all are looked at.
+    :param everything: whether all tasks are looked at.
     :param before: the newest minute that had a tick before the present one, ``None`` if that is not known for sure.
     """
 
     tick: Tick
     states: Mapping[str, TaskState]
     wanted: Collection[Task]
+    everything: bool
     before: datetime | None
 
 
@@ -84,7 +86,7 @@ class Poll:
         self._due_runs = DueRuns(database, options, make_run, self._without_run, late)
         self._registration = Registration(database, options)
         self._renames = Renames(database)
-        # the minute at which this process has looked at all of its tasks
+        # the minute at which this process has last looked at all of its tasks, without an error
         self._looked_at_all: datetime | None = None
 
     def due(self, tasks: Tasks, work: TickWork) -> list[StoredRun]:
@@ -103,6 +105,7 @@ class Poll:
         states = self._registration.add_new(polled.wanted, polled.states, others, work.minute)
         renamed = {other.task for other in others.values()}
         runs: list[StoredRun] = []
+        all_handled = True
         for name in dict.fromkeys([*(task.name for task in polled.wanted), *others, *states]):
             if name in renamed:
                 continue
@@ -112,6 +115,7 @@ class Poll:
                 for run in self._of_task(task, *rows, work.minute, polled):
                     runs.append(run)
             except Exception as exc:
+                all_handled = False
                 not_claimed = _not_claimed(name, exc)
                 if task is None:
                     work.add_problem(f'task {name}: {not_claimed.reason}')
@@ -120,8 +124,10 @@ class Poll:
         seen = {task.name: states[task.name] for task in polled.wanted if task.name in states}
         self._registration.see(seen, work.minute, polled.tick.future)
         self._registration.record_callables(polled.wanted, states, work.minute, polled.tick.future)
-        if self._looked_at_all == work.minute:
+        if polled.everything:
             self._renames.take_over_history(polled.wanted)
+            if all_handled:
+                self._looked_at_all = work.minute
         return runs
 
     def _of_task(
@@ -188,6 +194,9 @@ class Poll:
             everything = all_in_turn or gap or was_wrong
             if not (due or everything or tick.attention):
                 return None
+            if everything:
+                # after an error, the next tick looks at all of them again
+                self._looked_at_all = None
             wanted = list(stored.values()) if everything else due
             states = None if everything else read
             if states is None:
@@ -195,9 +204,7 @@ class Poll:
             found = load_renamed(connection, wanted, states)
         if gap and before is not None:
             self._without_run.record_gap(before + clock.MINUTE, instant - clock.MINUTE)
-        if everything:
-            self._looked_at_all = instant
-        return Polled(tick, found, wanted, None if was_wrong else before)
+        return Polled(tick, found, wanted, everything, None if was_wrong else before)
 
 
 def _not_claimed(name: str, exc: Exception) -> NotClaimed:

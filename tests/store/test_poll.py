@@ -212,6 +212,43 @@ def test_a_lost_run_of_a_former_name_is_reported_despite_a_lock(servers, warning
     assert servers.row()['renamed_from'] == 'former'
 
 
+def tick_before_and_after_gap(server, report):
+    """Check that a tick has failed, and let a minute pass without a tick at which the task is due."""
+    assert report.failed
+    server.tick(1)
+    server.tick(4)
+
+
+def test_a_first_tick_that_fails_makes_no_minute_disappear(servers, warnings):
+    server = servers.start(catch_up='0').add(min=2)
+    with server.outage(of=tasks, kind='insert', times=1):
+        report = server.tick(0)
+    tick_before_and_after_gap(server, report)
+    assert servers.minutes('missed') == [('task', 2)]
+
+
+def test_a_schedule_that_cannot_be_recorded_is_at_the_next_tick(servers, warnings):
+    servers.start().add(min=30).tick(-1)
+    server = servers.start(catch_up='0').add(min=2)
+    with server.outage(of=tasks, kind='update', sets='schedule', times=1):
+        report = server.tick(0)
+    tick_before_and_after_gap(server, report)
+    assert servers.minutes('missed') == [('task', 2)]
+
+
+def test_a_failed_look_after_a_gap_is_repeated(servers, warnings):
+    server = servers.start().add(min=30)
+    server.tick(-3)
+    with server.outage(of=tasks, kind='select', times=1):
+        assert server.tick(0).failed
+    looks = []
+    for minute in (1, 2):
+        with server.executed() as statements:
+            server.tick(minute)
+        looks.append(len(statements) > servers.statements_of_a_quiet_tick)
+    assert looks == [True, False]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 def test_what_a_killed_server_leaves_is_missed_at_the_next_tick(servers):
