@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 
 from pyramid_cron.durations import duration
+from pyramid_cron.errors import Unavailable
 from pyramid_cron.events import TaskMissed
 from pyramid_cron.outcomes import MISSED, PAUSED, SKIPPED
 from pyramid_cron.schedules import clock
@@ -92,13 +93,28 @@ class MinutesWithoutRun:
         self._database = database
         self._options = options
         self._failed_ticks = failed_ticks
+        # the first and the last minute of each gap that this process has found and not recorded yet
+        self._gaps: set[tuple[datetime, datetime]] = set()
 
-    def record_gap(self, first: datetime, last: datetime) -> None:
-        """Record a gap between ticks, and log it once over all servers.
+    def add_gap(self, first: datetime, last: datetime) -> None:
+        """Add a gap between ticks to those that are to be recorded.
 
         :param first: the first minute without a tick.
         :param last: the last of them.
         """
+        self._gaps.add((first, last))
+
+    def record_gaps(self) -> None:
+        """Record the gaps that were added, and log each once over all servers; keep those for which that fails."""
+        for gap in sorted(self._gaps):
+            try:
+                self._record_gap(*gap)
+            except Unavailable as exc:
+                log.warning('a gap between ticks cannot be recorded yet: %s', exc)
+                return
+            self._gaps.discard(gap)
+
+    def _record_gap(self, first: datetime, last: datetime) -> None:
         problem = self._failed_ticks.reason(first, last)
 
         def record() -> bool:

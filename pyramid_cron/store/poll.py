@@ -180,6 +180,8 @@ class Poll:
         due = [task for task in tasks.due(instant) if task.store]
         looked = self._looked_at_all
         all_in_turn = looked is None or abs(instant - looked) >= SEEN_INTERVAL
+        # those that a tick could not record, before rows are read: the times at which tasks were seen depend on them
+        self._without_run.record_gaps()
         with self._database.autocommit() as connection:
             nothing_due = not due and not all_in_turn
             tick, read = record_and_load(connection, instant, MOST_AHEAD, names_of(due), nothing_due)
@@ -191,6 +193,8 @@ class Poll:
             work.prunes = is_time(tick.pruned, instant)
             before = tick.before
             gap = tick.last == instant and before is not None and instant - before > clock.MINUTE
+            if gap and before is not None:
+                self._without_run.add_gap(before + clock.MINUTE, instant - clock.MINUTE)
             everything = all_in_turn or gap or was_wrong
             if not (due or everything or tick.attention):
                 return None
@@ -202,8 +206,7 @@ class Poll:
             if states is None:
                 states = TaskStates(connection).load(None if everything else names_of(due), instant)
             found = load_renamed(connection, wanted, states)
-        if gap and before is not None:
-            self._without_run.record_gap(before + clock.MINUTE, instant - clock.MINUTE)
+        self._without_run.record_gaps()
         return Polled(tick, found, wanted, everything, None if was_wrong else before)
 
 

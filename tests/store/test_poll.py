@@ -9,7 +9,7 @@ from sqlalchemy import delete
 from pyramid_cron.reports import TaskReport
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.errors import Locked
-from pyramid_cron.store.schema import runs, tasks, ticks
+from pyramid_cron.store.schema import gaps, runs, tasks, ticks
 from tests.support.servers import INSTANT
 from tests.support.statements import GONE
 
@@ -247,6 +247,22 @@ def test_a_failed_look_after_a_gap_is_repeated(servers, warnings):
             server.tick(minute)
         looks.append(len(statements) > servers.statements_of_a_quiet_tick)
     assert looks == [True, False]
+
+
+@pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
+@pytest.mark.parametrize(('failing', 'failed'), [({'of': gaps}, False), ({'of': tasks, 'kind': 'select'}, True)])
+def test_a_gap_that_cannot_be_recorded_is_at_the_next_tick(servers, warnings, failing, failed):
+    server = servers.start(catch_up='0').add(min=2)
+    server.tick(0)
+    with server.outage(times=1, **failing):
+        assert server.tick(150).failed == failed
+    assert (f'a gap between ticks cannot be recorded yet: {GONE}' in warnings()) != failed
+    assert servers.gaps() == []
+    server.tick(153)
+    assert servers.gaps() == [(1, 149), (151, 152)]
+    assert servers.minutes('missed') == [('task', 2), ('task', 62), ('task', 122)]
+    server.tick(154)
+    assert len(servers.gaps()) == 2
 
 
 @pytest.mark.slow
