@@ -207,7 +207,8 @@ class _Loop:
         for run, reason in zip(runs, reasons, strict=True):
             if reason is not None:
                 self.end(run, self.tasks.report_not_claimed(run.task, reason))
-        while self.left:
+        # after a stop, the caller skips those that are left
+        while self.left and not self.order.stop():
             self.run_alone(self.left.pop(0))
 
     def run_alone(self, run: Run) -> None:

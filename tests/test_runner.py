@@ -13,7 +13,7 @@ from pyramid.registry import Registry
 from pyramid.testing import DummyRequest
 
 from pyramid_cron import Task, runner
-from pyramid_cron.claims import Found
+from pyramid_cron.claims import Claimed, Found
 from pyramid_cron.errors import EngineNotAnswering, Unavailable
 from pyramid_cron.events import ITaskStarted
 from pyramid_cron.isolation import OF_COMMANDS, OF_SERVERS
@@ -431,6 +431,38 @@ def test_no_task_begins_after_a_stop(app, caplog):
     assert outcomes(report) == [('a', 'ok'), ('b', 'skipped'), ('c', 'skipped')]
     assert report.tasks[1].reason == 'stopping'
     assert 'task b is skipped: stopping' in caplog.messages
+
+
+class FreeAfterwards:
+    """Claims of which no run is free at first, and each is free afterwards."""
+
+    def claim_first(self, runs):
+        return Claimed([], list(runs))
+
+    def why_not_free(self, runs):
+        return [None] * len(runs)
+
+
+class SharedRun(MemoryRun):
+    """A run that other processes claim too."""
+
+    shared = FreeAfterwards()
+
+
+class Contended(MemoryClaims):
+    """Claims as of a store that other processes claim from."""
+
+    def due(self, tasks, instant, trigger):
+        return Found([SharedRun(self, run.task, run.minute) for run in self.runs(tasks.due(instant), instant)])
+
+
+def test_no_task_that_is_free_again_begins_after_a_stop(app):
+    app.registry['cron_claims'] = Contended(app.clock)
+    for name in 'abc':
+        app.add(name)
+    report = app.run(stop=lambda: app.ran == ['a'])
+    assert outcomes(report) == [('a', 'ok'), ('b', 'skipped'), ('c', 'skipped')]
+    assert report.tasks[1].reason == 'stopping'
 
 
 @pytest.fixture
