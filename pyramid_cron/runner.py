@@ -143,22 +143,26 @@ class _Loop:
         return [self.reports[run] for run in due]
 
     def log_exit(self, exc: BaseException, due: Sequence[Run]) -> None:
-        """Log which task an exception has interrupted, and which do not run because of it."""
+        """Log which task an exception has interrupted, if it has one, and which do not run because of it."""
         waiting = {*self.left, *self.not_free}
         interrupted = [run.task.name for run in due if run not in self.reports and run not in waiting]
+        # as in a subscriber of the end of a task
+        where = f'task {", ".join(interrupted)}' if interrupted else 'outside of a task'
         left = ', '.join(run.task.name for run in due if run in waiting) or 'none'
-        log.error('task %s: %s ends the run; not run: %s', ', '.join(interrupted), class_name(exc), left)
+        log.error('%s: %s ends the run; not run: %s', where, class_name(exc), left)
 
     def enqueue_all(self, shared: SharedClaims, runs: Sequence[Run]) -> None:
         """Enqueue runs that go to one engine together."""
         self.take(runs)
         reports, claimed = self.tasks.enqueuing.enqueue_all(shared, runs)
         self.not_free += claimed.not_free
-        for run, report in reports.items():
-            self.end(run, self.tasks.described(run, report))
         done = {*reports, *claimed.not_free}
         # each by itself
         self.left = [*(run for run in runs if run not in done), *self.left]
+        # all of them before the first event, a subscriber of which may raise an exception that ends the run
+        self.reports |= {run: self.tasks.described(run, report) for run, report in reports.items()}
+        for run in reports:
+            self.end(run, self.reports[run])
 
     def take(self, runs: Iterable[Run]) -> None:
         """Take runs from those that are left."""
@@ -197,7 +201,7 @@ class _Loop:
 
     def explain(self) -> None:
         """Report why runs were not free, and claim those by themselves that are free now."""
-        runs, self.not_free = self.not_free, []
+        runs = self.not_free
         reasons: list[NotClaimed | None] = [None] * len(runs)
         shared: Any = runs[0].shared
         with suppress(Exception):
@@ -207,6 +211,8 @@ class _Loop:
         for run, reason in zip(runs, reasons, strict=True):
             if reason is not None:
                 self.end(run, self.tasks.report_not_claimed(run.task, reason))
+        # not before: an exception that ends the run names them as not run
+        self.not_free = []
         # after a stop, the caller skips those that are left
         while self.left and not self.order.stop():
             self.run_alone(self.left.pop(0))

@@ -15,9 +15,10 @@ from pyramid.testing import DummyRequest
 from pyramid_cron import Task, runner
 from pyramid_cron.claims import Claimed, Found
 from pyramid_cron.errors import EngineNotAnswering, Unavailable
-from pyramid_cron.events import ITaskStarted
+from pyramid_cron.events import ITaskFinished, ITaskStarted
 from pyramid_cron.isolation import OF_COMMANDS, OF_SERVERS
 from pyramid_cron.memory_claims import MemoryClaims, MemoryRun
+from pyramid_cron.not_claimed import NotClaimed
 from pyramid_cron.orders import Order
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.settings import Settings
@@ -404,6 +405,71 @@ def test_the_end_of_the_process_releases_its_claims(app, ending, exits, caplog):
     assert app.ran == ['ended', 'ended', 'next', 'last']
 
 
+def exit_at_end(app):
+    """Let a subscriber of the ends of tasks raise SystemExit."""
+    app.registry.registerHandler(lambda event: sys.exit(), (ITaskFinished,))
+
+
+def test_an_exit_in_a_subscriber_is_of_no_task(app, caplog):
+    exit_at_end(app)
+    app.add('first')
+    app.add('next')
+    with pytest.raises(SystemExit):
+        app.run(exits=OF_SERVERS)
+    assert app.ran == ['first']
+    assert 'outside of a task: SystemExit ends the run; not run: next' in caplog.messages
+
+
+class NeverFree:
+    """Claims of which no run is free, for a reason or, if that is ``None``, until the process is interrupted."""
+
+    def __init__(self, reason=None):
+        self.reason = reason
+
+    def claim_first(self, runs):
+        return Claimed([], list(runs))
+
+    def why_not_free(self, runs):
+        if self.reason is None:
+            raise KeyboardInterrupt
+        return [NotClaimed(self.reason) for _ in runs]
+
+
+@pytest.mark.parametrize(('reason', 'exc'), [(None, KeyboardInterrupt), ('held', SystemExit)])
+def test_an_exit_names_runs_that_were_not_free(app, caplog, reason, exc):
+    exit_at_end(app)
+    app.registry['cron_claims'] = Contended(app.clock, NeverFree(reason))
+    app.add('first')
+    app.add('next')
+    with pytest.raises(exc):
+        app.run(exits=OF_SERVERS)
+    assert f'outside of a task: {exc.__name__} ends the run; not run: first, next' in caplog.messages
+
+
+class Free:
+    """Claims of which all runs are free."""
+
+    def claim_all(self, runs):
+        return Claimed(list(runs), [])
+
+    def mark_enqueued(self, runs):
+        pass
+
+
+def test_an_exit_names_no_run_that_is_enqueued(app, caplog):
+    exit_at_end(app)
+    app.registry['cron_claims'] = Contended(app.clock, Free())
+    engine = Engine()
+    for name in ('first', 'second'):
+        app.add(name)
+    for task in app.registry['cron_tasks']:
+        task.engine = engine
+    with pytest.raises(SystemExit):
+        app.run(exits=OF_SERVERS)
+    assert engine.enqueued == ['first', 'second']
+    assert 'outside of a task: SystemExit ends the run; not run: none' in caplog.messages
+
+
 def test_a_greenlet_exit_passes_through_in_any_thread(app, caplog):
     def end(system):
         raise greenlet.GreenletExit
@@ -446,18 +512,25 @@ class FreeAfterwards:
 class SharedRun(MemoryRun):
     """A run that other processes claim too."""
 
-    shared = FreeAfterwards()
+    @property
+    def shared(self):
+        return self._claims.of_all
 
 
 class Contended(MemoryClaims):
     """Claims as of a store that other processes claim from."""
 
+    def __init__(self, clock, of_all):
+        super().__init__(clock)
+        self.of_all = of_all
+
     def due(self, tasks, instant, trigger):
-        return Found([SharedRun(self, run.task, run.minute) for run in self.runs(tasks.due(instant), instant)])
+        found = self.runs(tasks.due(instant), instant)
+        return Found([SharedRun(self, run.task, run.minute, engine=run.engine) for run in found])
 
 
 def test_no_task_that_is_free_again_begins_after_a_stop(app):
-    app.registry['cron_claims'] = Contended(app.clock)
+    app.registry['cron_claims'] = Contended(app.clock, FreeAfterwards())
     for name in 'abc':
         app.add(name)
     report = app.run(stop=lambda: app.ran == ['a'])
