@@ -251,7 +251,7 @@ class StoreClaims:
         except Unavailable as exc:
             log.warning('it cannot be recorded that task %s is well again: %s', run.task.name, exc)
             return report
-        if row.failed_runs == 0 or not row.failing(row.first_seen).has_alarmed(run.task.tolerate):
+        if row.failed_runs == 0 or not row.has_alarmed(run.task.tolerate):
             # a run has not failed if a further attempt of it has skipped
             return report
         return report._replace(failed_since=datetime.fromtimestamp(since, timezone.utc))

@@ -154,7 +154,7 @@ def of_backfill(end: RunEnd, minute: datetime, now: datetime, before: TaskState,
         return succeeded
     # a further attempt replaces the result of those before it
     values = of_end(end, None, now, attempt=2) | {'last_outcome_for': minute}
-    if end.outcome == SKIPPED and before.failing(now).has_alarmed(tolerate):
+    if end.outcome == SKIPPED and before.has_alarmed(tolerate):
         # the next success ends the alarm
         del values['failed_runs']
     elif end.outcome == SKIPPED and before.is_bad and before.failed_runs == 1:

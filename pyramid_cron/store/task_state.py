@@ -328,7 +328,16 @@ class TaskState:
 
         A server of a version that does not count runs counts attempts.
         """
-        return Failing(max(self._runs, 1), bool(self.will_retry), self.acknowledgement is not None, self.is_paused(now))
+        return self._counted._replace(acknowledged=self.acknowledgement is not None, paused=self.is_paused(now))
+
+    def has_alarmed(self, tolerate: int) -> bool:
+        """Return whether the failures that the row counts were an alarm, whatever a user excuses.
+
+        The row counts them until the success after them is reported.
+
+        :param tolerate: how many runs in a row may fail: the argument ``tolerate`` of the task.
+        """
+        return self._counted.has_alarmed(tolerate)
 
     def failing_again(self, attempt: int, will_retry: bool, error: str | None = None) -> Failing:
         """Return the failures after one more attempt has failed.
@@ -347,6 +356,10 @@ class TaskState:
         if not self.is_bad or self.acknowledged_for != failure_key(self.last_outcome, self.last_error):
             return None
         return read_acknowledged(self.acknowledged)
+
+    @property
+    def _counted(self) -> Failing:
+        return Failing(max(self._runs, 1), bool(self.will_retry))
 
     @property
     def _runs(self) -> int:

@@ -155,6 +155,17 @@ def test_one_more_failure_is_counted_as_the_row_will(state, attempt, runs):
     assert state.failing_again(attempt, True) == Failing(runs, will_retry=True)
 
 
+@pytest.mark.parametrize(
+    ('runs', 'will_retry', 'tolerate', 'alarmed'),
+    [(0, False, 0, True), (1, False, 0, True), (1, True, 0, False), (2, True, 0, True), (2, False, 2, False)],
+)
+def test_a_pause_does_not_change_whether_a_task_has_alarmed(runs, will_retry, tolerate, alarmed):
+    state = replace(
+        IDLE, last_outcome='failed', failed_runs=runs, will_retry=will_retry, pause=Pause(None, 'why', None)
+    )
+    assert state.has_alarmed(tolerate) is alarmed
+
+
 def test_of_two_pauses_that_which_ends_last_comes_first():
     own, of_all = (Pause(INSTANT + timedelta(hours=hours), 'why', None, hours == 2) for hours in (1, 2))
     paused = replace(IDLE, pause=own, pause_of_all=of_all)
