@@ -15,9 +15,9 @@ from pyramid_cron.reports import TaskReport
 from pyramid_cron.schedules import clock
 from pyramid_cron.scripts.command import Command
 from pyramid_cron.scripts.loading import UsageError
+from pyramid_cron.scripts.login import login_name
 from pyramid_cron.scripts.progress_bar import SpanProgress
 from pyramid_cron.scripts.report_lines import format_task_report
-from pyramid_cron.scripts.store_commands import login_name
 from pyramid_cron.tasks import Task
 from pyramid_cron.times import TimeError, parse_past
 

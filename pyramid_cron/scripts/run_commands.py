@@ -18,6 +18,7 @@ from pyramid_cron.run_output import ProgressListener
 from pyramid_cron.scripts.backfill import BackfillCommand
 from pyramid_cron.scripts.listing import format_count, format_next_task
 from pyramid_cron.scripts.loading import UsageError
+from pyramid_cron.scripts.login import login_name
 from pyramid_cron.scripts.report_lines import format_report, format_task_report
 from pyramid_cron.scripts.work_loop import work
 from pyramid_cron.task_summary import summarize
@@ -126,6 +127,7 @@ class RunCommands(BackfillCommand):
                 names,
                 stop=self.shutdown.requested,
                 shutdown=self.shutdown.cause,
+                requested_by=None if names is None else login_name(),
                 enqueue=enqueue,
                 on_progress=on_progress,
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -10,24 +9,16 @@ from pyramid_cron.claims import Delivery
 from pyramid_cron.errors import Unavailable
 from pyramid_cron.names import ALL_TASKS
 from pyramid_cron.orders import call_through
-from pyramid_cron.printable import user_name
 from pyramid_cron.run_keys import is_key, read_key
 from pyramid_cron.schedules import clock
 from pyramid_cron.scripts.arguments import require_known
 from pyramid_cron.scripts.columns import wrap
 from pyramid_cron.scripts.command import Command
 from pyramid_cron.scripts.loading import UsageError
+from pyramid_cron.scripts.login import login_name
 from pyramid_cron.scripts.typed_names import KnownNames
 from pyramid_cron.task_texts import format_pause, format_stopped
 from pyramid_cron.times import TimeError, format_until, parse_past, parse_until
-
-
-def login_name() -> str | None:
-    """Return the name of the account that runs the command, ``None`` if it has none, as in some containers."""
-    try:
-        return user_name(getpass.getuser())
-    except (OSError, LookupError, ImportError):
-        return None
 
 
 def _subject(name: str) -> str:

@@ -33,7 +33,7 @@ def test_the_unit_starts_the_application_of_the_quick_start(hello, start, curl):
     path, address = hello
     service = read_unit(path)['Service']
     assert service['WorkingDirectory'] == str(path.parent)
-    process = start('env', service['Environment'], *shlex.split(service['ExecStart']), listen=address)
+    process = start('env', *shlex.split(service['Environment']), *shlex.split(service['ExecStart']), listen=address)
     answer = curl(f'http://localhost:{address[1]}/cron')
     assert (answer.status, answer.body) == (200, 'ok')
     assert 'hello, 60 seconds left' in process.log.read_text()

@@ -4,14 +4,12 @@ import getpass
 import json
 import re
 import shlex
-import sys
 from datetime import datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy import insert, update
 
 from pyramid_cron.claims import Pause
-from pyramid_cron.scripts import store_commands
 from pyramid_cron.scripts.history import MAX_LAST_RUNS
 from pyramid_cron.scripts.pcron import PCronCommand
 from pyramid_cron.store.schema import processes, runs, tasks
@@ -326,12 +324,10 @@ def test_only_what_is_not_registered_is_forgotten(ticked):
     assert err == 'pcron: task gone has a run in progress: forget it when that has ended\n'
 
 
-def test_an_account_without_a_name_has_none(monkeypatch):
-    for name in ('LOGNAME', 'USER', 'LNAME', 'USERNAME'):
-        monkeypatch.delenv(name, raising=False)
-    # as if the system had no list of accounts
-    monkeypatch.setitem(sys.modules, 'pwd', None)
-    assert store_commands.login_name() is None
+def test_the_user_of_a_run_by_name_is_in_the_history(ticked, monkeypatch):
+    monkeypatch.setenv('LOGNAME', 'ada')
+    ticked('run purge')
+    assert ' purge, by hand, ada, process ' in ticked('history purge')[1]
 
 
 # lists
