@@ -529,7 +529,7 @@ class Contended(MemoryClaims):
         return Found([SharedRun(self, run.task, run.minute, engine=run.engine) for run in found])
 
 
-def test_no_task_that_is_free_again_begins_after_a_stop(app):
+def test_no_task_free_again_begins_after_a_stop(app):
     app.registry['cron_claims'] = Contended(app.clock, FreeAfterwards())
     for name in 'abc':
         app.add(name)

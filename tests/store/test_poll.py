@@ -202,7 +202,7 @@ def test_an_error_after_a_lost_run_keeps_its_report(with_lost_run, warnings):
     assert [(task.name, task.outcome) for task in report.tasks] == [('task', 'lost'), ('task', 'failed')]
 
 
-def test_a_lost_run_of_a_former_name_is_reported_despite_a_lock(servers, warnings):
+def test_a_lock_on_a_former_name_keeps_the_report(servers, warnings):
     servers.start().add('former', min=0).tick(0)
     servers.hold('former', lease_until=0.0)
     server = servers.start().add(min=0, was='former')
@@ -227,7 +227,7 @@ def test_a_first_tick_that_fails_makes_no_minute_disappear(servers, warnings):
     assert servers.minutes('missed') == [('task', 2)]
 
 
-def test_a_schedule_that_cannot_be_recorded_is_at_the_next_tick(servers, warnings):
+def test_a_schedule_is_recorded_after_an_error(servers, warnings):
     servers.start().add(min=30).tick(-1)
     server = servers.start(catch_up='0').add(min=2)
     with server.outage(of=tasks, kind='update', sets='schedule', times=1):
@@ -251,7 +251,7 @@ def test_a_failed_look_after_a_gap_is_repeated(servers, warnings):
 
 @pytest.mark.parametrize('engine', ['sqlite'], indirect=True)
 @pytest.mark.parametrize(('failing', 'failed'), [({'of': gaps}, False), ({'of': tasks, 'kind': 'select'}, True)])
-def test_a_gap_that_cannot_be_recorded_is_at_the_next_tick(servers, warnings, failing, failed):
+def test_a_gap_is_recorded_after_an_error(servers, warnings, failing, failed):
     server = servers.start(catch_up='0').add(min=2)
     server.tick(0)
     with server.outage(times=1, **failing):

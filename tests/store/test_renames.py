@@ -127,6 +127,14 @@ def test_a_running_task_is_taken_over_later(servers, pair, warnings):
     assert task.reason.startswith('still running: process ')
 
 
+def test_a_run_under_the_old_name_need_not_be_due(servers):
+    servers.start().add('old', min=0).tick(0)
+    servers.hold('old')
+    new = servers.start().add('new', min=0, was='old')
+    assert new.tick(1).tasks == ()
+    assert names(servers) == ['old']
+
+
 def test_the_run_of_a_dead_process_is_repeated_by_the_new_name(servers, pair, warnings):
     old, new = pair
     old.tick(0)
