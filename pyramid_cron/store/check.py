@@ -18,6 +18,7 @@ from pyramid_cron.schedules import clock
 from pyramid_cron.scrub import Scrubbed
 from pyramid_cron.store.admin import Store
 from pyramid_cron.store.alembic_check import LINES, VERSION_TABLE, find_env, knows_store, shares_database
+from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.errors import one_line
 from pyramid_cron.store.history import History
@@ -184,13 +185,17 @@ def _of_clock(ahead: float) -> Finding:
 
 
 def _of_writing(database: Database) -> Finding:
+    """Write to each table, and commit a record and its deletion: what is rolled back does not reach a full disk."""
     try:
         with database.engine.begin() as connection:
             for table in metadata.sorted_tables:
                 column = next(iter(table.columns))
                 connection.execute(table.update().where(false()).values({column: column}))
+            scoped, run_id = database.scoped(connection), uuid4().hex
+            _write_record(scoped, run_id)
+            scoped.execute(scoped.delete(runs).where(runs.c.id == run_id))
     except Exception as exc:
-        return Finding('writing', f'it cannot be written: {one_line(exc)}', ok=False)
+        return Finding('writing', f'it cannot be written: {one_line(exc.__cause__ or exc)}', ok=False)
     return Finding('writing', 'it can be written')
 
 
@@ -200,7 +205,7 @@ def _of_texts(database: Database) -> Finding:
     try:
         with database.engine.connect() as connection:
             scoped = database.scoped(connection)
-            History(scoped).begin(id=run_id, task='', attempt=0, trigger='none', reason=Scrubbed(EMOJI))
+            _write_record(scoped, run_id, reason=Scrubbed(EMOJI))
             stored = scoped.scalar(scoped.select(runs, runs.c.reason).where(runs.c.id == run_id))
             connection.rollback()
         problem = None if stored == EMOJI else f'{EMOJI!a} is read back as {stored!a}'
@@ -213,6 +218,10 @@ def _of_texts(database: Database) -> Finding:
         f'not all characters can be stored: {problem}; a text that has others is written with escapes, such as '
         r'\U0001f600, and a traceback that has some is left out: use an encoding of Unicode (UTF8, utf8mb4)',
     )
+
+
+def _write_record(connection: StoreConnection, run_id: str, **values: Any) -> None:
+    History(connection).begin(id=run_id, task='', attempt=0, trigger='none', **values)
 
 
 def _of_session(store: Store, name: str, through: Through) -> Finding:

@@ -1,6 +1,7 @@
 """``pcron store check`` with databases as they really are."""
 
 import re
+import resource
 
 import pytest
 from sqlalchemy import create_engine, func, inspect, select, text
@@ -155,6 +156,34 @@ def test_an_account_without_write_access_fails(check, postgresql_server, postgre
     assert status == 1
     assert lines[0].startswith(f'ok    database  postgresql+psycopg://{account}:***@/')
     assert lines[3] == 'fail  writing   it cannot be written: permission denied for table cron_audit'
+
+
+@pytest.fixture
+def full_url(made_url):
+    """The URL of an SQLite database whose journal cannot grow, as on a full disk or with a quota."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    engine = create_engine(made_url)
+    with engine.connect() as connection:
+        # which stays in the journal while a connection is open
+        connection.execute(text('CREATE TABLE filling AS SELECT hex(randomblob(50000)) AS digits'))
+        connection.commit()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, hard))
+        yield made_url
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    engine.dispose()
+
+
+def test_a_full_disk_fails(check, full_url):
+    status, lines = check(full_url)
+    assert (status, lines[3]) == (1, 'fail  writing   it cannot be written: disk I/O error')
+
+
+def test_the_check_leaves_no_record(check, made_url):
+    check(made_url)
+    engine = create_engine(made_url)
+    with engine.connect() as connection:
+        assert connection.scalar(select(func.count()).select_from(runs)) == 0
+    engine.dispose()
 
 
 def test_an_unreachable_database_is_shown_without_password(check, tmp_path):
