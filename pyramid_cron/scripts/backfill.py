@@ -81,10 +81,11 @@ class BackfillCommand(Command):
         if not plan.due and task.schedule.is_off:
             raise UsageError(f'{task.name} is off, by {task.schedule_by}: no minute is due')
         if not plan.due:
-            nearest = ' and '.join(self.format_minute(minute) for minute in nearest_due(task, first) if minute)
+            nearest = ' and '.join(self.format_minute(minute) for minute in nearest_due(store, task, first) if minute)
             span = f'from {self.format_minute(first)} to {self.format_minute(last)}'
             when = f'at {self.format_minute(first)}' if first == last else span
-            raise UsageError(f'{task.name} was not due {when}; the nearest minutes: {nearest or "none"}')
+            found = f'the nearest minutes: {nearest or "none"}{self._limit(plan)}'
+            raise UsageError(f'{task.name} was not due {when}; {found}')
         return plan
 
     def _describe(self, task: Task, plan: Plan) -> str:
@@ -99,7 +100,14 @@ class BackfillCommand(Command):
         span = f'at {self.format_minute(due[0])}'
         if len(due) > 1:
             span = f'{len(due)} times from {self.format_minute(due[0])} to {self.format_minute(due[-1])}'
-        return f'{task.name} was due {span}: {shown}'
+        return f'{task.name} was due {span}: {shown}{self._limit(plan)}'
+
+    def _limit(self, plan: Plan) -> str:
+        """Return until when the schedule is not known; empty if it is."""
+        if plan.unknown_until is None:
+            return ''
+        shown = self.format_minute(plan.unknown_until)
+        return f'; the schedule before {shown} is not known, and only minutes with an entry in the history count'
 
     def _is_confirmed(self, plan: Plan) -> bool:
         if len(plan.run) <= MOST_UNASKED or self.args.yes or not (sys.stdin.isatty() and sys.stdout.isatty()):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import islice, takewhile
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from pyramid_cron.outcomes import OK
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.admin import Store
 from pyramid_cron.store.backfill import is_forgotten, is_past, was_ok
-from pyramid_cron.store.schedule_text import read_schedule
+from pyramid_cron.store.due_minutes import Period, due_by
+from pyramid_cron.store.due_records import END, periods_of
 from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.tasks import Task
 
@@ -29,12 +30,15 @@ class Plan(NamedTuple):
     :param ok: those for which it was ok.
     :param unknown: those of which no record is kept.
     :param owed: those that no tick has come to yet.
+    :param unknown_until: until when the schedule of a part of the span is not known, so that only minutes with a record
+        are named; ``None`` if all of it is known.
     """
 
     run: list[datetime]
     ok: list[datetime]
     unknown: list[datetime]
     owed: list[datetime]
+    unknown_until: datetime | None = None
 
     @property
     def due(self) -> list[datetime]:
@@ -60,10 +64,11 @@ def plan_backfill(store: Store, task: Task, first: datetime, last: datetime, aga
         past = [] if queries is None else queries.between(task.name, first, last)
     ok = {run.scheduled_for for run in past if run.outcome == OK}
     recorded = {run.scheduled_for for run in past if run.scheduled_for is not None}
-    due = {*islice(_due(task, state, first, last), MOST_MINUTES + 1), *recorded}
+    periods = _periods(task, state)
+    due = {*islice(due_by(periods, first, last), MOST_MINUTES + 1), *recorded}
     if len(due) > MOST_MINUTES:
         raise TooMany(f'{task.name} was due more than {MOST_MINUTES} times then: name a shorter span')
-    plan = Plan([], [], [], [])
+    plan = Plan([], [], [], [], _unknown_until(periods, first, last))
     for minute in sorted(due):
         if state is not None and not is_past(task, state, minute):
             kind = plan.owed
@@ -77,28 +82,36 @@ def plan_backfill(store: Store, task: Task, first: datetime, last: datetime, aga
     return plan
 
 
-def nearest_due(task: Task, minute: datetime) -> tuple[datetime | None, datetime | None]:
-    """Return the minutes at which a task is due before and after another one, ``None`` where there is none."""
-    after = next(_until(task.runs(minute), clock.now() + LONGEST_LOOK), None)
+def nearest_due(store: Store, task: Task, minute: datetime) -> tuple[datetime | None, datetime | None]:
+    """Return the minutes at which a task is due before and after another one, ``None`` where there is none.
+
+    :raises Unavailable: if the store cannot be read.
+    """
+    periods = _periods(task, store.states().get(task.name))
+    after = next(due_by(periods, minute + clock.MINUTE, clock.now() + LONGEST_LOOK), None)
     back, before = timedelta(hours=1), deque[datetime](maxlen=1)
     while not before and back <= LONGEST_LOOK:
         # the last one, without a walk through all of a year
-        before.extend(_until(task.runs(minute - back), minute - clock.MINUTE))
+        before.extend(due_by(periods, minute - back, minute - clock.MINUTE))
         back *= 6
     return before[0] if before else None, after
 
 
-def _due(task: Task, state: TaskState | None, first: datetime, last: datetime) -> Iterator[datetime]:
-    """Yield the minutes of a span at which a task was due, by the schedule that it had then."""
-    changed = None if state is None else state.schedule_changed_at
-    previous = None if state is None else read_schedule(state.previous_schedule)
-    if changed is not None and previous is not None and changed > first:
-        schedule, zone = previous
-        before = clock.to_wall(first - clock.MINUTE, zone).replace(tzinfo=zone)
-        yield from _until(schedule.runs(before), min(last, changed - clock.MINUTE))
-        first = changed
-    yield from _until(task.runs(first - clock.MINUTE), last)
+def _periods(task: Task, state: TaskState | None) -> list[Period]:
+    """Return the schedules by which a task was due, the earliest first.
+
+    Before its first tick the task did not exist: a backfill of that time is by the earliest schedule that is known.
+    """
+    if state is None:
+        return [Period(clock.EPOCH, END, task.schedule, task.timezone)]
+    known = periods_of(state, task)
+    last = min(state.first_seen, known[0].first - clock.MINUTE)
+    return [known[0]._replace(first=clock.EPOCH, last=last), *known]
 
 
-def _until(runs: Iterator[datetime], last: datetime) -> Iterator[datetime]:
-    return takewhile(lambda minute: minute <= last, map(clock.to_instant, runs))
+def _unknown_until(periods: Sequence[Period], first: datetime, last: datetime) -> datetime | None:
+    """Return until when the schedule of a part of a span is not known, ``None`` if all of it is known."""
+    for before, period in pairwise(periods):
+        if period.first - before.last > clock.MINUTE and first < period.first and last > before.last:
+            return period.first
+    return None

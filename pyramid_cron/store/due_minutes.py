@@ -184,8 +184,13 @@ class Account(NamedTuple):
 
 def due_in(knowledge: Knowledge, first: datetime, last: datetime) -> Iterator[datetime]:
     """Yield the minutes from one to another that a task owed to its ticks, by the schedules that it had then."""
-    for period in knowledge.periods:
-        begin = max(first, period.first, knowledge.owed_from)
+    return due_by(knowledge.periods, max(first, knowledge.owed_from), last)
+
+
+def due_by(periods: Sequence[Period], first: datetime, last: datetime) -> Iterator[datetime]:
+    """Yield the minutes from one to another at which a task was due, by the schedules that it had then."""
+    for period in periods:
+        begin = max(first, period.first)
         if begin <= min(last, period.last):
             before = clock.to_wall(begin - clock.MINUTE, period.zone).replace(tzinfo=period.zone)
             yield from _until(min(last, period.last), map(clock.to_instant, period.schedule.runs(before)))

@@ -74,7 +74,7 @@ def knowledge_of(
     # records of a minute begin with it at the earliest
     kept_from = clock.minute_of(now - keep_history) + clock.MINUTE
     return Knowledge(
-        _periods(state, task),
+        periods_of(state, task),
         state.first_seen + clock.MINUTE,
         max(instant for instant in known if instant is not None),
         max(kept_from, clock.minute_of(now if oldest is None else oldest)),
@@ -82,7 +82,12 @@ def knowledge_of(
     )
 
 
-def _periods(state: TaskState, task: Task | None) -> list[Period]:
+def periods_of(state: TaskState, task: Task | None) -> list[Period]:
+    """Return the schedules of a task that are known, the earliest first; none if none can be read.
+
+    :param state: its row.
+    :param task: the task, ``None`` if none of that name is registered here.
+    """
     schedule = read_schedule(state.schedule)
     if schedule is None and task is not None:
         schedule = task.schedule, task.timezone

@@ -400,3 +400,19 @@ def test_a_task_that_is_off_has_no_minutes_to_make_good(pcron, ini, stored):
         '',
         'pcron: plain is off, by cron.schedules: no minute is due\n',
     )
+
+
+def test_a_schedule_that_is_not_known_is_named(pcron, ini, stored, store):
+    path = ini(EACH_TEN, settings=stored)
+    pcron(*with_ini(TICK, path))
+    changed = NOW.replace(hour=22, minute=45, second=0)
+    with store.begin() as connection:
+        connection.execute(update(tasks).values(first_seen=changed - 540 * MINUTE, schedule_changed_at=changed))
+    only = 'and only minutes with an entry in the history count'
+    limit = f'; the schedule before 2026-12-23 23:45+01:00 is not known, {only}'
+    _, out, _ = pcron('run', path, 'plain', *BETWEEN)
+    assert out.splitlines()[0].endswith(f': 1 to run now, 1 ok already and left alone{limit}')
+    status, out, err = pcron('run', path, 'plain', '--for', '2026-12-23 23:40')
+    assert (status, out) == (2, '')
+    assert 'plain was not due at 2026-12-23 23:40+01:00; the nearest minutes: ' in err
+    assert err.endswith(f'{limit}\n')

@@ -20,7 +20,14 @@ KEPT = '100000'
 
 def plan(server, first, last, **options):
     found = plan_backfill(server.store, server.task(), INSTANT + first * MINUTE, INSTANT + last * MINUTE, **options)
-    return {name: [(minute - INSTANT) / MINUTE for minute in minutes] for name, minutes in found._asdict().items()}
+    kinds = {'run': found.run, 'ok': found.ok, 'unknown': found.unknown, 'owed': found.owed}
+    return {name: [(minute - INSTANT) / MINUTE for minute in minutes] for name, minutes in kinds.items()}
+
+
+def change_schedule(servers, since=INSTANT - 120 * MINUTE):
+    """Record that a task was due ten minutes past each hour from an instant until an hour before the first tick."""
+    changed = {'previous_schedule': write_schedule(Task(print, 10)), 'schedule_changed_at': INSTANT - 60 * MINUTE}
+    servers.change(first_seen=INSTANT - 600 * MINUTE, previous_schedule_from=since, **changed)
 
 
 @pytest.mark.slow
@@ -62,13 +69,43 @@ def test_without_a_store_that_has_tables_all_is_to_run(tmp_path, servers):
 def test_a_changed_schedule_counts_since_its_change(servers):
     server = servers.start(keep_history=KEPT).add()
     server.tick(0)
-    # until INSTANT - 60 it was due ten minutes past each hour
-    servers.change(previous_schedule=write_schedule(Task(print, 10)), schedule_changed_at=INSTANT - 60 * MINUTE)
+    change_schedule(servers)
     assert plan(server, -120, -50)['run'] == [-110, -60, -55, -50]
     assert plan(server, -60, -55)['run'] == [-60, -55]
     assert plan(server, -120, -100)['run'] == [-110]
-    servers.change(previous_schedule='of a version to come')
-    assert plan(server, -70, -65)['run'] == [-70, -65]
+
+
+def test_a_schedule_counts_until_a_tick_has_seen_the_next(servers):
+    servers.start(keep_history=KEPT).add(min=0).tick(0)
+    # a deploy without a tick
+    assert plan(servers.start(keep_history=KEPT).add(min=30), -120, -1)['run'] == [-120, -60]
+
+
+def test_minutes_of_an_unknown_schedule_are_left_out(servers):
+    server = servers.start(keep_history=KEPT).add()
+    server.tick(0)
+    change_schedule(servers)
+    span = INSTANT - 240 * MINUTE, INSTANT - 121 * MINUTE
+    found = plan_backfill(server.store, server.task(), *span)
+    assert (found.due, found.unknown_until) == ([], INSTANT - 120 * MINUTE)
+    # unless they are recorded
+    servers.execute(insert(runs).values(ran('app', 'task', INSTANT - 200 * MINUTE, 'failed')))
+    assert plan(server, -240, -121)['run'] == [-200]
+    # a server of an older version does not record since when a schedule counted
+    for values in ({'previous_schedule_from': None}, {'previous_schedule': 'of a version to come'}):
+        change_schedule(servers)
+        servers.change(**values)
+        assert plan(server, -120, -55)['run'] == [-60, -55]
+        unknown = plan_backfill(server.store, server.task(), INSTANT - 80 * MINUTE, INSTANT)
+        assert unknown.unknown_until == INSTANT - 60 * MINUTE
+
+
+def test_before_its_first_tick_a_task_has_its_first_schedule(servers):
+    server = servers.start(keep_history=KEPT).add()
+    server.tick(0)
+    change_schedule(servers, since=INSTANT - 600 * MINUTE)
+    assert plan(server, -720, -540)['run'] == [-710, -650, -590]
+    assert plan_backfill(server.store, server.task(), INSTANT - 720 * MINUTE, INSTANT).unknown_until is None
 
 
 def test_a_recorded_minute_was_due_whatever_the_schedule_is_now(servers):
@@ -92,21 +129,33 @@ def utc(*when):
 
 
 @pytest.mark.parametrize(
-    ('line', 'minute', 'nearest'),
+    ('schedule', 'minute', 'nearest'),
     [
-        ('*/5 * * * *', utc(2020, 1, 1, 12, 2), (utc(2020, 1, 1, 12), utc(2020, 1, 1, 12, 5))),
-        ('0 2 * * *', utc(2020, 1, 1, 12), (utc(2020, 1, 1, 2), utc(2020, 1, 2, 2))),
-        ('0 2 29 2 *', utc(2022, 1, 1), (utc(2020, 2, 29, 2), utc(2024, 2, 29, 2))),
+        ({'min': '*/5'}, utc(2020, 1, 1, 12, 2), (utc(2020, 1, 1, 12), utc(2020, 1, 1, 12, 5))),
+        ({'min': 0, 'hour': 2}, utc(2020, 1, 1, 12), (utc(2020, 1, 1, 2), utc(2020, 1, 2, 2))),
+        ({'min': 0, 'hour': 2, 'day': 29, 'month': 2}, utc(2022, 1, 1), (utc(2020, 2, 29, 2), utc(2024, 2, 29, 2))),
     ],
 )
-def test_the_nearest_minutes_are_found(line, minute, nearest):
-    assert nearest_due(Task(print, cron=line, timezone='UTC'), minute) == nearest
+def test_the_nearest_minutes_are_found(servers, schedule, minute, nearest):
+    server = servers.start().add(timezone='UTC', **schedule)
+    server.ready()
+    assert nearest_due(server.store, server.task(), minute) == nearest
 
 
-def test_a_date_that_seldom_comes_is_not_looked_for_too_long():
+def test_a_date_that_seldom_comes_is_not_looked_for_too_long(servers):
     # the 29th of February was a Monday in 2016, and is one in 2044
-    task = Task(print, 0, 2, 29, 2, 'mon', timezone='UTC')
-    assert nearest_due(task, utc(2023, 1, 1)) == (None, None)
+    server = servers.start().add(min=0, hour=2, day=29, month=2, dow='mon', timezone='UTC')
+    server.ready()
+    assert nearest_due(server.store, server.task(), utc(2026, 1, 1)) == (None, None)
+
+
+def test_the_nearest_minutes_are_those_of_a_plan(servers):
+    server = servers.start(keep_history=KEPT).add()
+    server.tick(0)
+    change_schedule(servers)
+    nearest = nearest_due(server.store, server.task(), INSTANT - 90 * MINUTE)
+    assert nearest == (INSTANT - 110 * MINUTE, INSTANT - 60 * MINUTE)
+    assert nearest_due(server.store, server.task(), INSTANT - 110 * MINUTE)[0] == INSTANT - 650 * MINUTE
 
 
 def test_a_minute_of_each_day_when_the_clocks_change(servers):
