@@ -10,6 +10,7 @@ from typing import Any
 
 from pyramid_cron.schedules import clock
 from pyramid_cron.settings import PREFIX, TABLE, Settings
+from pyramid_cron.tasks import Task
 
 log = logging.getLogger(__name__)
 
@@ -48,15 +49,22 @@ def warn_of_lacking_includes(registry: Any) -> None:
 
 
 def warn_of_lacking_store(registry: Any) -> None:
-    """Log which tasks have options that do nothing without a store, if there is no store."""
+    """Log which tasks have options that do nothing without a store, if there is none or they are left out of it."""
+    tasks = registry['cron_tasks']
+    outside = [task.name for task in tasks if not task.store and (_needs_store(task) or task.was)]
+    if outside:
+        log.warning(
+            'retries=, missed= and catch_up= do nothing with store=False, and was= takes over no row; tasks: %s',
+            ', '.join(outside),
+        )
     if registry['cron_settings'].store is None:
-        # an engine needs catch_up without a store as well
-        names = [
-            task.name
-            for task in registry['cron_tasks']
-            if task.retries or task.runs_each_minute or (task.catch_up and task.engine is None)
-        ]
+        names = [task.name for task in tasks if task.store and _needs_store(task)]
         if names:
             log.warning(
                 'retries=, missed= and catch_up= do nothing until cron.store is set; tasks: %s', ', '.join(names)
             )
+
+
+def _needs_store(task: Task) -> bool:
+    # an engine needs catch_up without a store as well
+    return bool(task.retries or task.runs_each_minute or (task.catch_up and task.engine is None))

@@ -29,6 +29,16 @@ def test_with_a_store_or_without_need_nothing_is_logged(caplog, tmp_path):
     assert started(caplog, {'retries': 1}, **{'cron.store': f'sqlite:///{tmp_path}/cron.sqlite'}) == []
 
 
+@pytest.mark.parametrize('store', ['', 'sqlite:///{}/cron.sqlite'], ids=['no store', 'a store'])
+def test_outside_of_the_store_tasks_that_need_it_are_named(caplog, tmp_path, store):
+    needing = {'retries': 1}, {'catch_up': 60}, {'missed': 'each'}, {'was': 'old'}, {}, {'catch_up': 0}
+    settings = {'cron.store': store.format(tmp_path)} if store else {}
+    assert started(caplog, *[{'store': False, **options} for options in needing], **settings) == [
+        'retries=, missed= and catch_up= do nothing with store=False, and was= takes over no row; '
+        'tasks: task 0, task 1, task 2, task 3'
+    ]
+
+
 def test_settings_of_what_is_not_included_are_named(caplog):
     settings = {'cron.healthchecks_tasks': 'task 0 = off', 'cron.sentry_monitors': 'task 0 = off'}
     named = [
