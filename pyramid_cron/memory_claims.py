@@ -34,7 +34,7 @@ NOT_JOINED = NOT_KEPT = nullcontext()
 class MemoryRun:
     """A run that is claimed in the memory of this process, see :class:`.Run`."""
 
-    __slots__ = ('_claims', '_scheduled_for', 'engine', 'minute', 'not_claimed', 'stopped', 'task', 'token')
+    __slots__ = ('_claims', '_delivery', 'engine', 'minute', 'not_claimed', 'stopped', 'task', 'token')
 
     attempt = 1
     shared = None
@@ -49,22 +49,22 @@ class MemoryRun:
         minute: datetime | None,
         not_claimed: NotClaimed | None = None,
         engine: Engine | None = None,
-        scheduled_for: datetime | None = None,
+        delivery: Delivery | None = None,
     ) -> None:
         self._claims = claims
-        # the minute that it is for; a delivery does not claim it
-        self._scheduled_for = minute or scheduled_for
+        self._delivery = delivery
         self.task = task
         self.minute = minute
         self.not_claimed = not_claimed
         self.engine = engine
         # of its key, if that has no minute
-        self.token = uuid4().hex if engine is not None and minute is None else None
+        self.token = uuid4().hex if engine is not None and minute is None else delivery and delivery.token
         self.stopped: StopRequest | None = None
 
     @property
     def owed_minute(self) -> datetime | None:
-        return self.minute
+        # a delivery does not claim its minute
+        return self.minute if self._delivery is None else self._delivery.minute
 
     @property
     def since(self) -> datetime | None:
@@ -81,8 +81,8 @@ class MemoryRun:
 
     def release(self, report: TaskReport, is_last: bool = False) -> TaskReport:
         report = self._claims.with_failures(self.task, report, self.minute)
-        if report.outcome == OK and self._scheduled_for is not None:
-            self._claims.succeeded(self.task, self._scheduled_for)
+        if report.outcome == OK and self.owed_minute is not None:
+            self._claims.succeeded(self.task, self.owed_minute)
         self._claims.release(self.task)
         return report
 
@@ -149,7 +149,7 @@ class MemoryClaims:
         [task] = tasks.named([delivery.task])
         # it claims no minute: the process that enqueued it has, and another delivery of it is not known here
         late = too_late(task, delivery.minute, catch_up, clock.now())
-        return Found([MemoryRun(self, task, None, late, scheduled_for=delivery.minute)])
+        return Found([MemoryRun(self, task, None, late, delivery=delivery)])
 
     def claim(self, task: Task, minute: datetime | None) -> NotClaimed | None:
         """Claim a task for a minute, or return why that is not possible.

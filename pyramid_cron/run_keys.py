@@ -8,9 +8,10 @@ from uuid import uuid4
 
 from pyramid_cron.claims import Delivery
 from pyramid_cron.history_entries import BACKFILL, PastRun
-from pyramid_cron.outcomes import QUEUED
 
 KEY = re.compile(r'(?P<task>.+)@(?:(?P<minute>\d{4}-\d\d-\d\dT\d\d:\d\dZ)|(?P<token>[0-9a-f]{32}))', re.DOTALL)
+# the digits that all tokens of a run share; the others differ from claim to claim
+KEY_DIGITS, TOKEN_DIGITS = 22, 32
 MINUTE_FORMAT = '%Y-%m-%dT%H:%MZ'
 
 
@@ -20,9 +21,9 @@ def write_key(app: str, task: str, minute: datetime | None, token: str | None) -
     :param app: the name of the application.
     :param task: the name of the task.
     :param minute: the minute that the run is for, aware; ``None`` for a run that was requested by name.
-    :param token: 32 hexadecimal digits that identify a run without a minute; random ones if it is ``None``.
+    :param token: a fencing token of a run without a minute; a random one if it is ``None``.
     """
-    which = minute.astimezone(timezone.utc).strftime(MINUTE_FORMAT) if minute else token or uuid4().hex
+    which = minute.astimezone(timezone.utc).strftime(MINUTE_FORMAT) if minute else key_token(token or uuid4().hex)
     return f'{app}:{task}@{which}'
 
 
@@ -44,13 +45,25 @@ def read_key(app: str, key: str) -> Delivery:
     return Delivery(match['task'], minute, match['token'])
 
 
+def key_token(token: str) -> str:
+    """Return the token in the key of a run: the same for all claims of the run.
+
+    :param token: a fencing token of the run, 32 hexadecimal digits.
+    """
+    return token[:KEY_DIGITS].ljust(TOKEN_DIGITS, '0')
+
+
+def same_run(one: str, other: str) -> bool:
+    """Return whether two fencing tokens, or those of keys, are of one run."""
+    return key_token(one) == key_token(other)
+
+
 def key_of(app: str, run: PastRun) -> str:
     """Return the key of a past run, empty if it did not begin and was not queued."""
     if not run.attempt:
         return ''
-    # a backfill that is enqueued has its minute in its token
-    is_in_token = (run.trigger, run.outcome) == (BACKFILL, QUEUED)
-    return write_key(app, run.task, None if is_in_token else run.scheduled_for, run.id)
+    # a key with a minute is that of a tick
+    return write_key(app, run.task, None if run.trigger == BACKFILL else run.scheduled_for, run.id)
 
 
 def is_key(app: str, word: str) -> bool:

@@ -246,7 +246,7 @@ def test_the_last_success_by_schedule_is_kept(task):
     assert end(MemoryRun(claims, task, INSTANT + MINUTE), 'failed') == INSTANT
     assert end(MemoryRun(claims, task, INSTANT + 2 * MINUTE), 'skipped', raised_skip=True) == INSTANT
     [delivered] = claims.delivered(tasks, Delivery('task', current_minute()), timedelta(hours=1)).runs
-    minute = delivered._scheduled_for
+    minute = delivered.owed_minute
     assert end(delivered, 'ok') == INSTANT
     assert end(named, 'ok') == minute
 

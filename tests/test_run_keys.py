@@ -4,10 +4,13 @@ import pytest
 
 from pyramid_cron.claims import Delivery
 from pyramid_cron.history_entries import PastRun
-from pyramid_cron.run_keys import is_key, key_of, read_key, write_key
+from pyramid_cron.run_keys import is_key, key_of, key_token, read_key, same_run, write_key
 
 MINUTE = datetime(2026, 11, 24, 2, 0, tzinfo=timezone.utc)
 TOKEN = '0123456789abcdef' * 2
+# of the same run
+OTHER = TOKEN[:22] + 10 * 'f'
+IN_KEY = TOKEN[:22] + 10 * '0'
 RUN = PastRun(**dict.fromkeys(PastRun._fields) | {'task': 'invoices', 'attempt': 1, 'id': TOKEN})
 
 
@@ -18,9 +21,16 @@ def test_a_key_holds_its_minute_in_utc():
 
 
 def test_a_key_without_minute_ends_in_a_token():
-    assert read_key('shop', write_key('shop', 'invoices', None, TOKEN)) == Delivery('invoices', None, TOKEN)
+    assert read_key('shop', write_key('shop', 'invoices', None, TOKEN)) == Delivery('invoices', None, IN_KEY)
+    assert read_key('shop', f'shop:invoices@{TOKEN}') == Delivery('invoices', None, TOKEN)
     made = read_key('shop', write_key('shop', 'invoices', None, None))
     assert (made.task, made.minute, len(made.token)) == ('invoices', None, 32)
+
+
+def test_all_tokens_of_a_run_have_one_key():
+    assert key_token(TOKEN) == key_token(OTHER) == key_token(IN_KEY) == IN_KEY
+    assert same_run(TOKEN, OTHER)
+    assert not same_run(TOKEN, TOKEN[::-1])
 
 
 @pytest.mark.parametrize('name', ['a@b', 'a:b', 'shop.tasks.<lambda>#2', 'a b@2026-11-24T02:00Z', 'ü', 'two\nlines'])
@@ -57,8 +67,9 @@ def test_a_key_of_an_impossible_minute_is_refused():
     ('run', 'key'),
     [
         (RUN._replace(scheduled_for=MINUTE), 'shop:invoices@2026-11-24T02:00Z'),
-        (RUN, f'shop:invoices@{TOKEN}'),
-        (RUN._replace(scheduled_for=MINUTE, trigger='backfill', outcome='queued'), f'shop:invoices@{TOKEN}'),
+        (RUN, f'shop:invoices@{IN_KEY}'),
+        (RUN._replace(scheduled_for=MINUTE, trigger='backfill', outcome='queued'), f'shop:invoices@{IN_KEY}'),
+        (RUN._replace(scheduled_for=MINUTE, trigger='backfill', outcome='ok'), f'shop:invoices@{IN_KEY}'),
         (RUN._replace(scheduled_for=MINUTE, attempt=0), ''),
     ],
 )

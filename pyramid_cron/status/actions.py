@@ -210,7 +210,7 @@ def acknowledge(request: Any, task: Task, reason: str) -> str:
 def stop(request: Any, task: Task, run_id: str, zone: tzinfo | None) -> str:
     """End the queued run of a task, or request that its run in progress ends.
 
-    :param run_id: the run that the page with the button has shown: none that has begun since.
+    :param run_id: the run that the page with the button has shown, which may have been queued: no later one.
     :param zone: the time zone of the message, ``None`` for the machine's.
     """
     store = request.registry['cron_store']

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyramid_cron.claims import Delivery
 from pyramid_cron.history_entries import PastRun
 from pyramid_cron.log_url import log_address
 from pyramid_cron.outcomes import FAILED, LOST, MISSED, OK, PAUSED, QUEUED, RUNNING, SKIPPED, STOPPED, STUCK
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from pyramid_cron.monitoring.problem import Problem
 
 NO_STORE = 'Runs are recorded only in a store: set cron.store.'
-OTHER_KEY = 'A queued run by hand gets another key when a worker begins it: see the history of the task.'
 # outcomes of a minute that can be made good
 MAY_RUN_AGAIN = (FAILED, LOST, MISSED, SKIPPED, PAUSED, STOPPED)
 
@@ -118,16 +116,15 @@ def find_run(registry: Any, key: str, run_id: str, now: datetime, viewer: Viewer
     page = build_run_page(registry, reading, now, viewer)
     if page is None and reading.error is None:
         task = '' if _find(registry, delivery.task) is None else delivery.task
-        return FoundRun(404, values | {'missing': _why_missing(registry, key, delivery), 'task': task})
+        return FoundRun(404, values | {'missing': _why_missing(registry, key), 'task': task})
     return FoundRun(200, values | {'page': page, 'error': reading.error})
 
 
-def _why_missing(registry: Any, key: str, delivery: Delivery) -> str:
+def _why_missing(registry: Any, key: str) -> str:
     if registry['cron_store'] is None:
         return NO_STORE
     days = registry['cron_settings'].keep_history / timedelta(days=1)
-    text = f'Nothing is recorded of {key}: it has not run, or its record was deleted after {days:g} days.'
-    return text if delivery.token is None else f'{text} {OTHER_KEY}'
+    return f'Nothing is recorded of {key}: it has not run, or its record was deleted after {days:g} days.'
 
 
 def build_run_page(registry: Any, reading: RunReading, now: datetime, viewer: Viewer) -> RunPage | None:

@@ -194,7 +194,7 @@ class Store:
         The process that runs it learns of that with its next heartbeat.
 
         :param requested_by: the user that requests it.
-        :param run_id: the fencing token of the run, ``None`` for whichever is in progress.
+        :param run_id: a fencing token of the run, ``None`` for any run in progress.
         :param delivery: the minute or token of the run, in the same way.
         :raises LookupError: for a task that has no row.
         :raises NotInProgress: if no run is in progress, or another one is.

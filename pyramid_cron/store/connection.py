@@ -103,6 +103,12 @@ class StoreConnection:
         return select(*columns).select_from(table).where(StoreConnection.of_app(table))
 
     @staticmethod
+    def select_by_key(table: Table, *columns: Any) -> Select[Any]:
+        """Return the same for a range of the primary key, by which SQLite then looks for the rows."""
+        # without statistics it would look at all rows of the application
+        return select(*columns).select_from(table).where(table.c.app + '' == THIS_APP)
+
+    @staticmethod
     def select_new(*values: Any) -> Select[Any]:
         """Return a SELECT of the application's name and of values, from no table: for an INSERT with a condition."""
         return select(THIS_APP, *values)

@@ -16,6 +16,7 @@ from pyramid_cron.outcomes import ALREADY_RUN
 from pyramid_cron.queue_engine import Engine
 from pyramid_cron.reports import TaskReport
 from pyramid_cron.retry_waits import first_minute_after
+from pyramid_cron.run_keys import KEY_DIGITS, key_token
 from pyramid_cron.run_output import RunOutput
 from pyramid_cron.schedules import clock
 from pyramid_cron.stopping import StopRequest
@@ -129,9 +130,15 @@ class StoredRun:
         self._will_retry: bool | None = None
 
     def renew_token(self) -> None:
-        """Take a new fencing token, for a claim of its own."""
-        if self.backfill is not None and self.engine is not None:
-            self.run_id = token_of_minute(self.backfill.minute)
+        """Take a new fencing token, for a claim of its own.
+
+        No two claims have the same: one that the database has not answered is released under its token, whatever
+        another worker has claimed meanwhile. What is enqueued has the token of its key.
+        """
+        if self.enqueued_id is not None:
+            self.run_id = token_of_same_run(self.enqueued_id)
+        elif self.engine is not None:
+            self.run_id = key_token(token_of_minute(self.backfill.minute) if self.backfill else new_token())
         else:
             self.run_id = new_token()
 
@@ -240,6 +247,11 @@ class StoredRun:
 def new_token() -> str:
     """Return a new fencing token."""
     return uuid4().hex
+
+
+def token_of_same_run(token: str) -> str:
+    """Return a new fencing token of a run that has another one already, with the same key."""
+    return token[:KEY_DIGITS] + new_token()[KEY_DIGITS:]
 
 
 def token_of_minute(minute: datetime) -> str:

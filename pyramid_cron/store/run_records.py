@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import NamedTuple
+
+from sqlalchemy import bindparam
 
 from pyramid_cron.claims import Delivery
 from pyramid_cron.history_entries import PastRun
+from pyramid_cron.run_keys import KEY_DIGITS, TOKEN_DIGITS, key_token, same_run
 from pyramid_cron.store.connection import StoreConnection
-from pyramid_cron.store.history import IS_THIS_RUN
 from pyramid_cron.store.live_outputs import NOTHING, outputs_of
 from pyramid_cron.store.queries import Queries
-from pyramid_cron.store.run import minute_of_token
 from pyramid_cron.store.run_columns import JOINED, PAST_RUN
-from pyramid_cron.store.schema import runs
-from pyramid_cron.store.task_conditions import THIS_RUN
+from pyramid_cron.store.schema import ID, runs
 
+# the least and the greatest of the tokens with one key
+FIRST, LAST = (bindparam(name, type_=ID) for name in ('first', 'last'))
 # built once: by the primary key, and so is each of its kind
-SELECT_RUN = StoreConnection.select(runs, *PAST_RUN).select_from(JOINED).where(IS_THIS_RUN)
+SELECT_RUN = StoreConnection.select_by_key(runs, *PAST_RUN).select_from(JOINED).where(runs.c.id.between(FIRST, LAST))
 
 
 class RunRecord(NamedTuple):
@@ -44,27 +45,20 @@ def find_record(connection: StoreConnection, delivery: Delivery, run_id: str | N
     """
     minute, attempts = delivery.minute, list[PastRun]()
     if delivery.token is not None:
-        by_token = _by_id(connection, delivery.token)
-        if by_token is None:
-            # a queued backfill that a worker has begun has another id since, and its minute in its token
-            minute = _minute_of(delivery.token)
-        elif by_token.task == delivery.task:
+        by_token = _by_token(connection, delivery.token)
+        if by_token is not None and by_token.task == delivery.task:
             attempts, minute, run_id = [by_token], by_token.scheduled_for, by_token.id
     if minute is not None:
         attempts = Queries(connection).became_of(delivery.task, minute)
     if not attempts:
         return None
-    run = next((attempt for attempt in attempts if attempt.id == run_id), attempts[-1])
+    # the link to a run that was queued then has its token of that time
+    run = next((one for one in attempts if run_id and same_run(one.id or '', run_id)), attempts[-1])
     note, log = outputs_of(connection, [run.id or '']).get(run.id or '', NOTHING)
     return RunRecord(run, attempts, note, log)
 
 
-def _by_id(connection: StoreConnection, run_id: str) -> PastRun | None:
-    return next((PastRun(*row) for row in connection.rows(SELECT_RUN, {THIS_RUN.key: run_id})), None)
-
-
-def _minute_of(token: str) -> datetime | None:
-    try:
-        return minute_of_token(token)
-    except OverflowError:
-        return None
+def _by_token(connection: StoreConnection, token: str) -> PastRun | None:
+    first = key_token(token)
+    last = first[:KEY_DIGITS].ljust(TOKEN_DIGITS, 'f')
+    return next((PastRun(*row) for row in connection.rows(SELECT_RUN, {FIRST.key: first, LAST.key: last})), None)

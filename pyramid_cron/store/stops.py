@@ -10,6 +10,7 @@ from sqlalchemy import func
 from pyramid_cron.claims import Delivery
 from pyramid_cron.errors import CronError
 from pyramid_cron.outcomes import STOPPED
+from pyramid_cron.run_keys import same_run
 from pyramid_cron.schedules import clock
 from pyramid_cron.stopping import StopRequest
 from pyramid_cron.store.audit import Audit
@@ -59,7 +60,7 @@ class Stop:
 def find_run(connection: StoreConnection, name: str, run_id: str | None, delivery: Delivery | None) -> TaskState:
     """Return the row of a task with a run in progress, or one that is queued.
 
-    :param run_id: the fencing token that the run has to have, ``None`` for any.
+    :param run_id: a fencing token of the run, such as that under which it was enqueued; ``None`` for any run.
     :param delivery: the minute or the token that it has to be for, ``None`` for any.
     :raises LookupError: for a task that has no row.
     :raises NotInProgress: if there is no such run.
@@ -67,13 +68,11 @@ def find_run(connection: StoreConnection, name: str, run_id: str | None, deliver
     state = TaskStates(connection).get(name)
     if state is None:
         raise LookupError(f'the store has no task {name!r}')
-    if state.run_id is None or (run_id is not None and state.run_id != run_id):
+    minute, token = (None, run_id) if delivery is None else (delivery.minute, delivery.token or run_id)
+    if state.run_id is None or (token is not None and not same_run(state.run_id, token)):
         raise NotInProgress(_why_not(state))
-    if delivery is not None:
-        minute = History(connection).request_of(state.run_id)[0]
-        is_it = minute == delivery.minute if delivery.token is None else state.run_id == delivery.token
-        if not is_it:
-            raise NotInProgress(_why_not(state))
+    if minute is not None and minute != History(connection).request_of(state.run_id)[0]:
+        raise NotInProgress(_why_not(state))
     return state
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from pyramid_cron import Skip
 from pyramid_cron.errors import Unavailable
+from pyramid_cron.events import ITaskStarted
 from pyramid_cron.orders import NotRun
 from pyramid_cron.queues.worker import LazyApplication, TaskFailed, perform
 from pyramid_cron.run_keys import write_key
@@ -109,6 +110,16 @@ def test_a_delivery_by_name_is_for_now(app, seen):
     before = current_minute()
     assert perform(app, write_key('shop', 'task', None, None)).outcome == 'ok'
     assert before <= seen[0]['scheduled_for'].astimezone(timezone.utc) <= current_minute()
+
+
+@pytest.mark.parametrize('has_minute', [True, False])
+def test_without_a_store_events_have_the_key_of_the_message(configure, has_minute):
+    config, events = configure(), []
+    config.add_cron_task(lambda system: None, name='task')
+    config.add_subscriber(events.append, ITaskStarted)
+    message = key() if has_minute else write_key('shop', 'task', None, None)
+    perform(config.make_wsgi_app(), message)
+    assert [event.key for event in events] == [message] * 2
 
 
 def test_a_failure_is_reported(app):

@@ -1,6 +1,7 @@
 """Enqueued runs, from the tick to the worker: their claims, their deliveries and their ends."""
 
 import logging
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
@@ -8,9 +9,12 @@ from sqlalchemy import update
 from pyramid_cron import TaskReport, perform
 from pyramid_cron.claims import ByHand
 from pyramid_cron.errors import Unavailable
-from pyramid_cron.events import ITaskFinished, ITaskMissed
+from pyramid_cron.events import ITaskFinished, ITaskMissed, ITaskStarted
+from pyramid_cron.orders import run_through
+from pyramid_cron.run_keys import key_of, read_key, write_key
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store import Fenced
+from pyramid_cron.store.run_records import find_record
 from pyramid_cron.store.schema import processes, runs, tasks
 from tests.support.enqueueing import LONG, Queue, begin
 from tests.support.servers import INSTANT
@@ -254,6 +258,61 @@ def test_a_named_run_is_enqueued_on_request(servers, web, worker, queue):
     assert begin(worker, handover).outcome == 'ok'
     assert servers.history('trigger', 'requested_by', 'outcome')[-1] == ('manual', 'root', 'ok')
     assert servers.row()['last_minute'] is None
+
+
+def run_by_name(web):
+    run_through(web.config.make_wsgi_app(), web.registry, INSTANT, ['task'], enqueue=True)
+
+
+def run_for_past_minute(web):
+    web.ready()
+    # its minute is older than the history, and may have been ok
+    web.backfill(0, again=True, enqueue=True)
+
+
+@pytest.mark.each_database
+@pytest.mark.parametrize('run_by_hand', [run_by_name, run_for_past_minute])
+def test_a_run_by_hand_keeps_its_key(servers, web, queue, run_by_hand):
+    found, events = [], []
+
+    def look():
+        with web.store.database.reading() as connection:
+            run = find_record(connection, read_key('app', handover.key), None).run
+        found.append((run.outcome, key_of('app', run)))
+
+    def body(system):
+        look()
+        assert not web.store.stop('task', delivery=read_key('app', handover.key)).was_queued
+        # the button of a page that was loaded before
+        assert not web.store.stop('task', run_id=queued['run_id']).is_new
+
+    worker = servers.start(catch_up=LONG).add(body=body, via=queue)
+    worker.config.add_subscriber(events.append, ITaskStarted)
+    run_by_hand(web)
+    [handover], queued = queue, servers.row()
+    look()
+    assert begin(worker, handover).outcome == 'ok'
+    look()
+    assert found == [(outcome, handover.key) for outcome in ('queued', 'running', 'ok')]
+    assert [event.key for event in events] == [handover.key] * 2
+    assert begin(worker, handover).reason == 'already run'
+
+
+def test_each_worker_has_a_token_of_its_own_for_one_key(servers, web, worker, queue):
+    run_by_name(web)
+    other = servers.start(catch_up=LONG).add(via=queue)
+    delivery = read_key('app', queue[0].key)
+    [first], [second] = (
+        server.claims.delivered(server.registry['cron_tasks'], delivery, timedelta(0)).runs
+        for server in (worker, other)
+    )
+    assert len({queue[0].key[-32:], first.run_id, second.run_id}) == 3
+    assert {write_key('app', 'task', None, run.run_id) for run in (first, second)} == {queue[0].key}
+    assert [worker.claims.claim(first), other.claims.claim(second).reason] == [None, 'already run']
+    # nor does it end the run of the other one
+    other.claims.interrupt(second)
+    assert servers.row()['run_id'] == first.run_id
+    worker.claims.interrupt(first)
 
 
 def report_of(outcome, exception=None):

@@ -5,7 +5,6 @@ from sqlalchemy import event, insert
 
 from pyramid_cron.claims import Delivery
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.run import token_of_minute
 from pyramid_cron.store.run_records import find_record
 from pyramid_cron.store.schema import runs
 from tests.support.servers import INSTANT
@@ -55,7 +54,7 @@ def test_a_minute_has_all_of_its_attempts(record, find):
     record('f' * 32, app='another')
     assert find() == (SECOND, [FIRST, SECOND])
     assert find(run_id=FIRST) == (FIRST, [FIRST, SECOND])
-    # such as that of a queued run which a worker has begun
+    # such as that of a record which was deleted
     assert find(run_id='0' * 32) == (SECOND, [FIRST, SECOND])
     assert find(run_id='d' * 32) == (SECOND, [FIRST, SECOND])
     assert find(INSTANT - MINUTE) is None
@@ -77,12 +76,16 @@ def test_the_token_of_a_run_of_a_minute_finds_all_of_its_attempts(record, find):
     assert find(None, FIRST) == (FIRST, [FIRST, SECOND])
 
 
-@pytest.mark.slow
-def test_a_backfill_that_was_queued_is_found_by_its_minute(record, find):
+@pytest.mark.parametrize('digit', ['0', 'f', 'c'])
+def test_a_run_is_found_by_each_token_with_its_key(record, find, digit):
     record(FIRST)
-    assert find(None, token_of_minute(INSTANT)) == (FIRST, [FIRST])
-    # a token of a minute that does not exist
-    assert find(None, 'f' * 12 + '8' + 'f' * 19) is None
+    record(BY_HAND, None)
+    # beside it in the order of keys
+    record(f'{BY_HAND[:21]}b{"f" * 10}', None)
+    record(f'{BY_HAND[:21]}d{"0" * 10}', None)
+    assert find(None, BY_HAND[:22] + 10 * digit)[0] == BY_HAND
+    # as the link to a queued run has it
+    assert find(run_id=FIRST[:22] + 10 * digit)[0] == FIRST
 
 
 def test_note_and_log_are_those_of_the_run(record, server):
@@ -113,7 +116,7 @@ def test_a_record_is_found_by_indexes(record, find, server, servers):
             plan = [row.detail for row in connection.exec_driver_sql(f'EXPLAIN QUERY PLAN {statement}', values)]
             of_runs += [step for step in plan if 'cron_runs' in step]
     assert [step.partition(' USING INDEX ')[2] for step in of_runs] == [
-        'sqlite_autoindex_cron_runs_1 (id=?)',
+        'sqlite_autoindex_cron_runs_1 (id>? AND id<?)',
         'cron_runs_by_minute (app=? AND scheduled_for=?)',
         'sqlite_autoindex_cron_runs_1 (id=?)',
     ]
