@@ -20,7 +20,7 @@ def process_of(pid: int | None, host: str | None) -> str:
     return f'process {pid} on {host}'
 
 
-class AuditEntry(NamedTuple):
+class ActionEntry(NamedTuple):
     """An action of a user, such as a pause.
 
     :param task: the name of the task, :data:`pyramid_cron.names.ALL_TASKS` for all of them.

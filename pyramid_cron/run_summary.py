@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
 from pyramid_cron.durations import format_seconds, run_duration
-from pyramid_cron.history_entries import BACKFILL, BY_HAND, AuditEntry, PastRun
+from pyramid_cron.history_entries import BACKFILL, BY_HAND, ActionEntry, PastRun
 from pyramid_cron.outcomes import LOST, QUEUED, RUNNING, STUCK
 from pyramid_cron.schedules import clock
 
@@ -78,7 +78,7 @@ def describe_trigger(run: PastRun) -> str:
     return f'{TRIGGERS.get(run.trigger, run.trigger)}{by}' if run.attempt else ''
 
 
-def describe_action(entry: AuditEntry, format_time: Callable[[datetime], str]) -> list[str]:
+def describe_action(entry: ActionEntry, format_time: Callable[[datetime], str]) -> list[str]:
     """Return what was done, by which user and until when, as parts of a line.
 
     :param format_time: returns the text of a minute.

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from pyramid_cron.history_entries import AuditEntry, PastRun
+from pyramid_cron.history_entries import ActionEntry, PastRun
 from pyramid_cron.run_summary import describe_action, describe_trigger, summarize_run
 from pyramid_cron.schedules.clock import minute_of
 
@@ -75,7 +75,7 @@ def test_a_run_has_a_time_and_details(run, when, about):
     ],
 )
 def test_an_action_has_its_user_and_its_end(values, parts):
-    entry = AuditEntry('task', 'paused', NOW, **values)
+    entry = ActionEntry('task', 'paused', NOW, **values)
     assert describe_action(entry, lambda minute: f'{minute:%H:%M}') == parts
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from pyramid_cron.claims import Pause
-from pyramid_cron.history_entries import AuditEntry, PastRun
+from pyramid_cron.history_entries import ActionEntry, PastRun
 from pyramid_cron.monitoring.examine import Examination, examine
 from pyramid_cron.monitoring.problem import NO_TICK, Problem
 from pyramid_cron.run_addresses import run_address
@@ -86,7 +86,7 @@ def history_text(store: Store, registry: Any, now: datetime, args: Any, width: i
             )
             if args.verbose or args.json:
                 history = history._replace(outputs=_read_outputs(queries, history))
-    acted = {entry.task for entry in history.entries if isinstance(entry, AuditEntry)}
+    acted = {entry.task for entry in history.entries if isinstance(entry, ActionEntry)}
     require_known(args.names, tasks, recorded | acted)
     if args.json:
         return _to_json(history, store.options.app, zone)
@@ -208,7 +208,7 @@ def _as_dict(entry: Entry, history: History, zone: tzinfo | None, app: str) -> d
         name: clock.to_zone(value, zone).isoformat() if isinstance(value, datetime) else value
         for name, value in entry._asdict().items()
     }
-    if isinstance(entry, AuditEntry):
+    if isinstance(entry, ActionEntry):
         return {'kind': 'action', **values}
     if isinstance(entry, Missed):
         return {'kind': 'missed', **values}

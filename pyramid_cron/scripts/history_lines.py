@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from pyramid_cron.durations import duration
-from pyramid_cron.history_entries import BACKFILL, BY_HAND, AuditEntry, PastRun
+from pyramid_cron.history_entries import BACKFILL, BY_HAND, ActionEntry, PastRun
 from pyramid_cron.monitoring.alike import describe_alike, group_alike
 from pyramid_cron.names import ALL_TASKS
 from pyramid_cron.outcomes import QUEUED, RUNNING, STUCK
@@ -67,7 +67,7 @@ def format_history(
             if verbose_of:
                 output = history.outputs.get(entry.id or '', KeptOutput())
                 yield from _details(verbose_of, entry, address_of(entry), output)
-        elif isinstance(entry, AuditEntry):
+        elif isinstance(entry, ActionEntry):
             yield from _action_lines(entry, began, zone, width)
         elif isinstance(entry, Missed):
             yield from _missed_lines(entry, began, zone, width)
@@ -95,7 +95,7 @@ def _run_lines(run: PastRun, began: datetime, now: datetime, stuck: bool, zone: 
     return _wrap_behind(f'{began:%H:%M:%S}  {summary.outcome:7}  {summary.took:>9}  ', text, width)
 
 
-def _action_lines(entry: AuditEntry, began: datetime, zone: tzinfo | None, width: int) -> list[str]:
+def _action_lines(entry: ActionEntry, began: datetime, zone: tzinfo | None, width: int) -> list[str]:
     name = 'all tasks' if entry.task == ALL_TASKS else entry.task
     about = describe_action(entry, lambda minute: _format_time(minute, began, zone))
     text = ', '.join([name, *about]) + (f': {entry.reason}' if entry.reason else '')

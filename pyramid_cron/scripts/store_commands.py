@@ -154,7 +154,7 @@ class StoreCommands(Command):
         """Show what became of each due minute of a task."""
         store = self.require_store()
         # slow to import, and needs what the extra installs
-        from pyramid_cron.scripts.due_minutes import audit_json, audit_text
+        from pyramid_cron.scripts.audit import audit_json, audit_text
         from pyramid_cron.store.due_records import NoRow, TooMany, read_account
 
         names = self.task_names()

@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyramid_cron.durations import format_length
-from pyramid_cron.history_entries import BY_HAND, MADE_GOOD, AuditEntry, PastRun
+from pyramid_cron.history_entries import BY_HAND, MADE_GOOD, ActionEntry, PastRun
 from pyramid_cron.names import ALL_TASKS
 from pyramid_cron.outcomes import (
     AHEAD,
@@ -222,7 +222,7 @@ def format_run(run: PastRun, now: datetime, stuck: bool, zone: tzinfo | None) ->
     )
 
 
-def format_action(entry: AuditEntry, now: datetime, zone: tzinfo | None) -> FormattedRun:
+def format_action(entry: ActionEntry, now: datetime, zone: tzinfo | None) -> FormattedRun:
     """Return an action of a user for display."""
     about = describe_action(entry, lambda minute: format_time(minute, now, zone).text)
     style = STYLES[BY_HAND]

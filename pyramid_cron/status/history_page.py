@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyramid_cron.history_entries import AuditEntry, PastRun
+from pyramid_cron.history_entries import ActionEntry, PastRun
 from pyramid_cron.monitoring.problem import NO_TICK
 from pyramid_cron.names import ALL_TASKS
 from pyramid_cron.outcomes import MISSED
@@ -152,7 +152,7 @@ def _format(
     # imported only where there is a store
     from pyramid_cron.store.ticks import Gap
 
-    if isinstance(entry, AuditEntry):
+    if isinstance(entry, ActionEntry):
         return format_action(entry, now, zone)
     if isinstance(entry, PastRun):
         return format_run(entry, now, entry.task in stuck, zone)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyramid_cron.callables import dotted_path
 from pyramid_cron.durations import duration, run_duration
-from pyramid_cron.history_entries import AuditEntry, PastRun
+from pyramid_cron.history_entries import ActionEntry, PastRun
 from pyramid_cron.outcomes import FAILED, LOST, PAUSED, STUCK
 from pyramid_cron.run_keys import key_of
 from pyramid_cron.schedules import clock
@@ -189,7 +189,7 @@ def _format_next_runs(summary: TaskSummary, now: datetime, zone: tzinfo | None) 
 
 
 def _format_entry(entry: Any, now: datetime, stuck: bool, zone: tzinfo | None, history: TaskHistory) -> FormattedRun:
-    if isinstance(entry, AuditEntry):
+    if isinstance(entry, ActionEntry):
         return format_action(entry, now, zone)
     if not isinstance(entry, PastRun):
         return format_missed(entry, now, zone)

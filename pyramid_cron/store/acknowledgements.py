@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyramid_cron.alarm import Acknowledged
 from pyramid_cron.store.acknowledgement_columns import failure_key
-from pyramid_cron.store.audit import Audit
+from pyramid_cron.store.actions import Actions
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.task_results import TaskResults
 from pyramid_cron.store.task_rows import TaskStates
@@ -33,5 +33,5 @@ def acknowledge(
     acknowledged = Acknowledged(reason, requested_by, connection.now())
     if not TaskResults(connection).acknowledge(state, acknowledged, joins_sessions):
         raise ValueError(f'task {name} has begun or ended a run meanwhile: look at it again')
-    Audit(connection).record(ACKNOWLEDGED, [name], requested_by=requested_by, reason=reason)
+    Actions(connection).record(ACKNOWLEDGED, [name], requested_by=requested_by, reason=reason)
     return failure_key(state.last_outcome, state.last_error)

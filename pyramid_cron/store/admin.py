@@ -17,7 +17,7 @@ from pyramid_cron.events import TaskPaused, TaskResumed
 from pyramid_cron.names import ALL_TASKS
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.acknowledgements import acknowledge
-from pyramid_cron.store.audit import Audit
+from pyramid_cron.store.actions import Actions
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.failed_ticks import FailedTicks
@@ -228,7 +228,7 @@ class Store:
             deleted = RegisteredTasks(connection).forget(name)
             if deleted:
                 Pauses(connection).forget(name)
-                Audit(connection).record('forgotten', [name], requested_by=requested_by)
+                Actions(connection).record('forgotten', [name], requested_by=requested_by)
             elif TaskStates(connection).get(name) is None:
                 raise LookupError(f'the store has no task {name!r}')
             return deleted
@@ -245,10 +245,10 @@ class Store:
         """
 
         def record(connection: StoreConnection) -> None:
-            audit = Audit(connection)
+            actions = Actions(connection)
             for change in dict.fromkeys(changes.values()):
                 names = [name for name, its_change in changes.items() if its_change == change]
-                audit.record('planned', names, requested_by=requested_by, reason=change)
+                actions.record('planned', names, requested_by=requested_by, reason=change)
 
         self._write(record)
 

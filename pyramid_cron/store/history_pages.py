@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Table, func, literal_column, or_
 
-from pyramid_cron.history_entries import BACKFILL, BY_HAND, AuditEntry, PastRun
+from pyramid_cron.history_entries import BACKFILL, BY_HAND, ActionEntry, PastRun
 from pyramid_cron.names import ALL_TASKS
 from pyramid_cron.outcomes import FAILED, LOST, MISSED
-from pyramid_cron.store.audit import COLUMNS
+from pyramid_cron.store.actions import COLUMNS
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.queries import Entry, Missed, when
 from pyramid_cron.store.run_columns import JOINED, OUTCOME, PAST_RUN
@@ -178,7 +178,7 @@ class HistoryPages:
         if names:
             query = query.where(audit.c.task.in_([*names, ALL_TASKS]))
         rows = self._connection.rows(query.order_by(*(column.desc() for column in place)).limit(limit))
-        actions = [(AuditEntry(*row[:-1]), row[-1]) for row in rows]
+        actions = [(ActionEntry(*row[:-1]), row[-1]) for row in rows]
         return Found([(Position(action.at, action_id), action) for action, action_id in actions])
 
     def _gaps(self, limit: int, before: Position | None) -> Found:

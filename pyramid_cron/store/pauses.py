@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pyramid_cron.claims import Pause
 from pyramid_cron.names import ALL_TASKS
-from pyramid_cron.store.audit import Audit
+from pyramid_cron.store.actions import Actions
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.pause_times import FOR_EVER
 from pyramid_cron.store.schema import pauses, tasks
@@ -48,7 +48,7 @@ class Pauses:
             changed = self._connection.update(pauses).where(pauses.c.task == name).values(**values, **begun)
             if self._connection.execute(changed) == 0:
                 self._connection.execute(self._connection.insert(pauses).values(task=name, **values, **begun))
-        Audit(self._connection).record(
+        Actions(self._connection).record(
             'paused', names, requested_by=pause.requested_by, reason=pause.reason, until=pause.until
         )
         return replaced
@@ -61,7 +61,7 @@ class Pauses:
         resumed = [name for name in self.in_force(now) if name in names]
         for name in resumed:
             self._connection.execute(self._connection.update(pauses).where(pauses.c.task == name).values(until=now))
-        Audit(self._connection).record('resumed', resumed, requested_by=requested_by)
+        Actions(self._connection).record('resumed', resumed, requested_by=requested_by)
         return resumed
 
     def rename(self, old: str, new: str, now: datetime) -> None:

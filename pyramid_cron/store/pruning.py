@@ -11,7 +11,7 @@ from sqlalchemy import or_
 
 from pyramid_cron.errors import Unavailable
 from pyramid_cron.store import leases
-from pyramid_cron.store.audit import Audit
+from pyramid_cron.store.actions import Actions
 from pyramid_cron.store.circuit_breaker import CircuitOpen
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
@@ -93,7 +93,7 @@ class Pruning:
         before = now - self._keep
         with self._database.begin() as connection:
             Ticks(connection).prune(before)
-            Audit(connection).prune(before)
+            Actions(connection).prune(before)
             leases.prune(connection, MOST_PROCESSES)
         return self._prune_runs(before)
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, true
 
-from pyramid_cron.history_entries import BACKFILL, MADE_GOOD, AuditEntry, PastRun
+from pyramid_cron.history_entries import BACKFILL, MADE_GOOD, ActionEntry, PastRun
 from pyramid_cron.outcomes import MISSED, OK, QUEUED, RUNNING
 from pyramid_cron.schedules.clock import EPOCH
-from pyramid_cron.store.audit import Audit
+from pyramid_cron.store.actions import Actions
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.day_runs import DayRuns, gaps_between, not_good_between, runs_between
 from pyramid_cron.store.live_outputs import KeptOutput, outputs_of
@@ -49,7 +49,7 @@ class Missed(NamedTuple):
 
 
 # an entry of the history
-Entry = PastRun | Missed | Gap | AuditEntry
+Entry = PastRun | Missed | Gap | ActionEntry
 
 
 class Queries:
@@ -149,9 +149,9 @@ class Queries:
         """Return whether a run of a task, or a minute without one, is recorded."""
         return self._connection.scalar(self._runs([name], runs.c.id).limit(1)) is not None
 
-    def actions(self, limit: int, names: Collection[str] = (), since: datetime | None = None) -> list[AuditEntry]:
-        """Return what users did, the newest first, see :meth:`.Audit.newest`."""
-        return Audit(self._connection).newest(limit, names, since)
+    def actions(self, limit: int, names: Collection[str] = (), since: datetime | None = None) -> list[ActionEntry]:
+        """Return what users did, the newest first, see :meth:`.Actions.newest`."""
+        return Actions(self._connection).newest(limit, names, since)
 
     def gaps(self, limit: int, since: datetime | None = None) -> list[Gap]:
         """Return the gaps that do not end before ``since``, the newest first."""
@@ -286,7 +286,7 @@ def in_order(
     missed: Iterable[Missed],
     gaps: Iterable[Gap],
     limit: int,
-    actions: Iterable[AuditEntry] = (),
+    actions: Iterable[ActionEntry] = (),
 ) -> list[Entry]:
     """Return runs, missed minutes, gaps and actions in the order in which they happened, the newest last.
 
@@ -299,7 +299,7 @@ def in_order(
 
 def when(entry: Entry) -> datetime:
     """Return the instant at which an entry of the history has its place among the others."""
-    if isinstance(entry, AuditEntry):
+    if isinstance(entry, ActionEntry):
         return entry.at
     if isinstance(entry, Gap):
         return entry.first

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from pyramid_cron.errors import Unavailable
 from pyramid_cron.schedules import clock
-from pyramid_cron.store.audit import Audit
+from pyramid_cron.store.actions import Actions
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.history import History
@@ -114,7 +114,7 @@ class Renames:
         try:
             for old, new in former:
                 with self._database.autocommit() as connection:
-                    Audit(connection).rename(old, new)
+                    Actions(connection).rename(old, new)
                 for _ in range(self._batches):
                     with self._database.begin() as connection:
                         if History(connection).rename(old, new, self._batch) < self._batch:

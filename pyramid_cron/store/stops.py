@@ -13,7 +13,7 @@ from pyramid_cron.outcomes import STOPPED
 from pyramid_cron.run_keys import same_run
 from pyramid_cron.schedules import clock
 from pyramid_cron.stopping import StopRequest
-from pyramid_cron.store.audit import Audit
+from pyramid_cron.store.actions import Actions
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.history import History
 from pyramid_cron.store.last_result import of_neither
@@ -108,7 +108,7 @@ def stop_run(connection: StoreConnection, state: TaskState, requested_by: str | 
         raise Changed
     reason = f'{request.reason}, before a worker began it'
     History(connection).end(run_id, outcome=STOPPED, seconds=None, reason=reason, error=None, traceback=None)
-    Audit(connection).record(STOPPED, [state.task], requested_by=requested_by)
+    Actions(connection).record(STOPPED, [state.task], requested_by=requested_by)
     return Stop(state.task, request, was_queued=True)
 
 
@@ -119,6 +119,6 @@ def _request(connection: StoreConnection, state: TaskState, run_id: str, request
         raise Changed
     is_new = request is new
     if is_new:
-        Audit(connection).record(STOP_REQUESTED, [state.task], requested_by=requested_by)
+        Actions(connection).record(STOP_REQUESTED, [state.task], requested_by=requested_by)
     lease_over = state.process is not None and state.process.lease_over
     return Stop(state.task, request, is_new=is_new, lease_over=lease_over)

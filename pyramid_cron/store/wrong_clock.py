@@ -14,7 +14,7 @@ from pyramid_cron.durations import duration
 from pyramid_cron.errors import Unavailable
 from pyramid_cron.outcomes import FAILED, LOST, MISSED, OK
 from pyramid_cron.schedules import clock
-from pyramid_cron.store.audit import Audit
+from pyramid_cron.store.actions import Actions
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.history import History
@@ -77,7 +77,7 @@ class WrongClock:
         if gap is not None:
             Ticks(connection).delete_gap(gap)
             History(connection).take_back(gap.last, tick.now)
-            Audit(connection).take_back(gap.last, tick.now)
+            Actions(connection).take_back(gap.last, tick.now)
         log.warning(
             "the last tick is taken back from %s to %s: by the database's clock it was in the future",
             self._options.shown(tick.last),

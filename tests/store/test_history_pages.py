@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event, insert
 
-from pyramid_cron.history_entries import AuditEntry, PastRun
+from pyramid_cron.history_entries import ActionEntry, PastRun
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store import history_pages
 from pyramid_cron.store.history_pages import Found, HistoryPage, HistoryPages, Position, Wanted, merge
@@ -93,7 +93,7 @@ def word(entry):
         return f'{entry.outcome} {entry.task} {round((entry.scheduled_for - INSTANT) / MINUTE)}'
     if isinstance(entry, Missed):
         return f'{entry.minutes} missed {entry.task} {round((entry.last - INSTANT) / MINUTE)}'
-    if isinstance(entry, AuditEntry):
+    if isinstance(entry, ActionEntry):
         return f'{entry.action} {entry.task}'
     return f'gap {round((entry.first - INSTANT) / MINUTE)}'
 

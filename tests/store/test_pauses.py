@@ -11,7 +11,7 @@ from pyramid_cron.claims import Pause
 from pyramid_cron.errors import Unavailable
 from pyramid_cron.events import ITaskMissed, ITaskPaused, ITaskResumed
 from pyramid_cron.schedules.clock import MINUTE, now
-from pyramid_cron.store.audit import Audit
+from pyramid_cron.store.actions import Actions
 from pyramid_cron.store.pauses import Pauses
 from pyramid_cron.store.schema import audit
 from pyramid_cron.store.schema import pauses as stored
@@ -342,7 +342,7 @@ def test_who_paused_resumed_and_forgot_is_recorded(servers):
     server.store.resume(['task', 'other'], requested_by='bob')
     server.store.forget('other', requested_by='eve')
     with servers.begin() as connection:
-        found = Audit(connection).newest(9)
+        found = Actions(connection).newest(9)
     shown = [(entry.task, entry.action, entry.requested_by, entry.reason, entry.until) for entry in found]
     assert shown[:2] == [('other', 'forgotten', 'eve', None, None), ('task', 'resumed', 'bob', None, None)]
     assert sorted(shown[2:]) == [(name, 'paused', 'ada', 'why', until) for name in ('*', 'task')]

@@ -11,7 +11,7 @@ from sqlalchemy import insert, update
 
 from pyramid_cron import Task
 from pyramid_cron.schedules.clock import EPOCH, MINUTE
-from pyramid_cron.scripts.due_minutes import audit_json, audit_text
+from pyramid_cron.scripts.audit import audit_json, audit_text
 from pyramid_cron.store.due_minutes import Knowledge, Period, Record, account, due_in
 from pyramid_cron.store.engine import make_engine
 from pyramid_cron.store.schema import runs, tasks

@@ -1,4 +1,4 @@
-"""The audit entries: what people did, for people."""
+"""The actions of people, which the history shows."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -6,10 +6,10 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import insert
 
-from pyramid_cron.history_entries import AuditEntry
+from pyramid_cron.history_entries import ActionEntry
 from pyramid_cron.names import ALL_TASKS
 from pyramid_cron.schedules import clock
-from pyramid_cron.store.audit import Audit
+from pyramid_cron.store.actions import Actions
 from pyramid_cron.store.schema import audit, runs
 from tests.support.servers import INSTANT
 
@@ -37,17 +37,17 @@ def test_an_action_is_recorded_for_each_task(made):
     before = clock.now() - timedelta(seconds=5)
     with made.begin() as connection:
         until = INSTANT + DAYS
-        Audit(connection).record('paused', ['b', 'a'], requested_by='ada', reason='why', until=until)
-        found = Audit(connection).newest(9)
+        Actions(connection).record('paused', ['b', 'a'], requested_by='ada', reason='why', until=until)
+        found = Actions(connection).newest(9)
     assert sorted(entry._replace(at=INSTANT) for entry in found) == [
-        AuditEntry(name, 'paused', INSTANT, 'ada', 'why', until) for name in ('a', 'b')
+        ActionEntry(name, 'paused', INSTANT, 'ada', 'why', until) for name in ('a', 'b')
     ]
     assert all(before < entry.at < clock.now() + timedelta(seconds=5) for entry in found)
 
 
 def test_an_action_without_a_task_is_not_recorded(made):
     with made.begin() as connection:
-        Audit(connection).record('resumed', [])
+        Actions(connection).record('resumed', [])
     assert made.rows(audit) == []
 
 
@@ -55,7 +55,7 @@ def test_an_action_without_a_task_is_not_recorded(made):
 def test_an_action_is_no_run(made):
     before = made.rows(runs)
     with made.begin() as connection:
-        Audit(connection).record('forgotten', ['task'])
+        Actions(connection).record('forgotten', ['task'])
     assert made.rows(runs) == before
 
 
@@ -68,7 +68,7 @@ def test_entries_are_found_by_task_and_time(made):
     with made.begin() as connection:
 
         def found(*args, **options):
-            return [(entry.task, (entry.at - INSTANT).days) for entry in Audit(connection).newest(*args, **options)]
+            return [(entry.task, (entry.at - INSTANT).days) for entry in Actions(connection).newest(*args, **options)]
 
         assert found(9) == [('a', 3), ('*', 2), ('b', 1), ('a', 0)]
         assert found(2) == [('a', 3), ('*', 2)]
@@ -103,7 +103,7 @@ def test_a_renamed_task_keeps_its_entries(servers):
 def test_entries_of_a_clock_that_was_ahead_are_dated_as_of_now(made):
     insert_entries(made, ('a', INSTANT), ('b', INSTANT + 9 * DAYS))
     with made.begin() as connection:
-        Audit(connection).take_back(INSTANT + DAYS, INSTANT + 2 * DAYS)
+        Actions(connection).take_back(INSTANT + DAYS, INSTANT + 2 * DAYS)
     assert sorted((row['task'], row['at']) for row in made.rows(audit)) == [
         ('a', INSTANT),
         ('b', INSTANT + 2 * DAYS),

@@ -1,4 +1,4 @@
-"""The audit entries: what people did, such as a pause of a task. They are for people, and decide nothing.
+"""The actions of people, such as a pause of a task: entries of the table ``cron_audit``. They decide nothing.
 
 They are not in the history of runs: whatever counts or shows runs, a server with older code included, then has none of
 them to leave out.
@@ -10,16 +10,16 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import uuid4
 
-from pyramid_cron.history_entries import AuditEntry
+from pyramid_cron.history_entries import ActionEntry
 from pyramid_cron.names import ALL_TASKS
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.schema import audit
 
-COLUMNS = [audit.c[name] for name in AuditEntry._fields]
+COLUMNS = [audit.c[name] for name in ActionEntry._fields]
 
 
-class Audit:
-    """The audit entries of an application.
+class Actions:
+    """The actions of people in an application.
 
     :param connection: a connection of the application.
     """
@@ -57,7 +57,7 @@ class Audit:
         rows = [values | {'id': uuid4().hex, 'task': name} for name in names]
         self._connection.execute(self._connection.insert(audit), rows)
 
-    def newest(self, limit: int, names: Collection[str] = (), since: datetime | None = None) -> list[AuditEntry]:
+    def newest(self, limit: int, names: Collection[str] = (), since: datetime | None = None) -> list[ActionEntry]:
         """Return entries, the newest first.
 
         :param limit: how many at most.
@@ -70,7 +70,7 @@ class Audit:
         if since is not None:
             query = query.where(audit.c.at >= since)
         newest = query.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit)
-        return [AuditEntry(*row) for row in self._connection.rows(newest)]
+        return [ActionEntry(*row) for row in self._connection.rows(newest)]
 
     def rename(self, old: str, new: str) -> None:
         """Move the entries of a task to another name."""
