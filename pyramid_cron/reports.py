@@ -13,7 +13,7 @@ from pyramid_cron.schedules import clock
 class Failures(NamedTuple):
     """The failures of a task in a row, the last of which is that of a report.
 
-    :param number: how many.
+    :param number: how many runs have failed, were lost or missed. The attempts of a run count once.
     :param first: the minute of the first one; ``None`` if that is not known, as with a store.
     :param last_success: when the task last succeeded; ``None`` if it never did, and without a store.
     """
@@ -36,7 +36,7 @@ class TaskReport(NamedTuple):
     :param exception: the exception that it raised.
     :param attempt: the number of this attempt for its minute, from 1 on.
     :param scheduled_for: its minute, if that is not the minute of the tick.
-    :param failures: how often in a row the task has failed by now, as counted by the store, or without a store by this
+    :param failures: how many runs in a row have failed by now, as counted by the store, or without a store by this
         process: ``number``, ``first`` and ``last_success``, as far as they are known.
     :param raised_skip: whether the task began and raised :exc:`.Skip`.
     :param excuse: why a failure is no alarm: ``'retrying'``, ``'tolerated'``, ``'acknowledged'`` or ``'paused'``.

@@ -278,7 +278,7 @@ def _last_as_dict(state: TaskState, zone: tzinfo | None) -> dict[str, Any] | Non
         'error': state.last_error,
         'message': state.last_message,
         'succeeded': state.last_success_at,
-        'failures_in_a_row': state.failures_in_a_row or 0,
+        'failures_in_a_row': state.bad_runs,
         'failing_since': state.failing_since,
         'running_since': state.started if state.is_claimed else None,
         'progress': state.progress and state.progress.as_dict(),

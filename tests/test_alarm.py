@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from pyramid.config import Configurator
 from sqlalchemy import delete
 
@@ -16,8 +17,11 @@ from pyramid_cron.alarm import Failing, parse_tolerate, report_failure
 from pyramid_cron.events import ITaskFinished, ITaskLost, ITaskRecovered
 from pyramid_cron.memory_claims import MemoryRun
 from pyramid_cron.monitoring.health import Health
+from pyramid_cron.monitoring.metrics import expose
+from pyramid_cron.quiet import quiet_text
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.schema import pauses, tasks
+from pyramid_cron.task_summary import summarize
 from pyramid_cron.testing import tick
 from tests.support.problems import task_problems
 from tests.support.servers import INSTANT, Server
@@ -292,6 +296,58 @@ def test_a_lost_run_that_is_repeated_is_no_alarm_until_it_fails(servers, warning
     # the attempts of a run count once
     assert servers.row()['failed_runs'] == runs
     assert [problem.word for problem in task_problems(server.registry)] == ['failed'] * alarm
+
+
+def counted(server):
+    """Return the failures in a row that the metrics, the JSON of ``pcron list``, and health and the page show."""
+    state, [task] = server.store.states()['task'], server.registry['cron_tasks']
+    _, metrics = expose(server.store.snapshot(), [task], 60, INSTANT)
+    families = {family.name: family.samples for family in text_string_to_metric_families(metrics.decode())}
+    [sample] = families['pyramid_cron_task_failures_in_a_row']
+    last = summarize(task, INSTANT, 0, state).as_dict(explained=False)['last']
+    problems = [problem.runs for problem in task_problems(server.registry)]
+    return [int(sample.value), last['failures_in_a_row'], *(problems or [0])]
+
+
+@pytest.mark.slow
+@pytest.mark.each_database
+def test_failures_in_a_row_are_runs_everywhere(servers):
+    server = application('min=(0, 10, 20, 30), retries=2, catch_up=0', server=servers.start())
+    server.tick(-1)
+    server.next = 'fails'
+    mails = []
+    for minute, runs in ((0, 1), (1, 1), (2, 1), (10, 2), (11, 2), (12, 2)):
+        report = server.tick(minute)
+        assert (report.tasks[0].failures.number, counted(server)) == (runs, [runs] * 3)
+        mails.append(quiet_text(report))
+    # not of an attempt that will be repeated
+    assert [re.search('in a row: .,', mail or 'in a row: 0,').group() for mail in mails] == [
+        f'in a row: {number},' for number in (0, 0, 1, 0, 0, 2)
+    ]
+    # a missed minute is one, as for tolerate=
+    server.tick(21)
+    assert counted(server) == [3] * 3
+    assert server.tick(30).tasks[0].failures.number == 4
+    server.next = 'ok'
+    assert str(server.tick(31)) == 'ok'
+    assert counted(server) == [0] * 3
+
+
+@pytest.mark.slow
+def test_a_backfill_that_fails_counts_as_its_row_does(servers):
+    server = application("min='*/5'", server=servers.start())
+    server.next = 'fails'
+    for minute in (0, 5):
+        server.tick(minute)
+    for minute in (5, 0):
+        # a run of that minute has failed already, or the last failure stays
+        assert server.backfill(minute).failures.number == 2
+        assert counted(server) == [2] * 3
+    server.next = 'ok'
+    server.tick(10)
+    server.next = 'fails'
+    assert server.backfill(0).failures.number == 1
+    assert counted(server) == [1] * 3
 
 
 @pytest.mark.parametrize('tolerate', [-1, 1.0, '2', None, True])

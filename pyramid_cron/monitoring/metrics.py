@@ -72,8 +72,9 @@ def _of_successes(states: Iterable[TaskState]) -> Any:
 def _of_states(states: list[TaskState]) -> Iterator[Any]:
     seconds = {state.task: state.last_seconds for state in states if state.last_seconds is not None}
     yield _by_task('last_duration_seconds', 'How long the last run of the task took.', seconds)
-    failures = {state.task: state.failures_in_a_row or 0 for state in states}
-    yield _by_task('failures_in_a_row', 'How many runs of the task have failed or were lost in a row.', failures)
+    failures = {state.task: state.bad_runs for state in states}
+    described = 'How many runs of the task have failed, were lost or missed in a row. The attempts of a run count once.'
+    yield _by_task('failures_in_a_row', described, failures)
     skipped = {state.task: int(state.last_outcome == SKIPPED) for state in states}
     yield _by_task('skipped', 'Whether the task found nothing to do in its last run, and skipped it.', skipped)
 

@@ -232,7 +232,9 @@ class StoreClaims:
             self.outputs.end(run.run_id)
         if report.outcome == OK:
             return self._with_recovery(run, report)
-        return report if run.state is None else with_failures(report, run.state)
+        if run.state is None:
+            return report
+        return with_failures(report, run.state, run.attempt, run.backfill is not None)
 
     def _with_recovery(self, run: StoredRun, report: TaskReport) -> TaskReport:
         """Return the report of a success with the time since which the task had failed, if it is this run's to report.

@@ -16,6 +16,7 @@ from pyramid_cron.store.schema import tasks
 from pyramid_cron.store.task_state import TaskState
 
 # expressions of one object each, for statements that are built once
+# of attempts
 ONE_FAILURE_MORE = func.coalesce(tasks.c.failures_in_a_row, 0) + 1
 IS_FAULT = tasks.c.last_outcome.in_((FAILED, LOST))
 _SUCCEEDED = tasks.c.last_outcome == OK
@@ -194,11 +195,17 @@ def of_unsent(minute: datetime | None, now: datetime, error: str | None, message
     return of_failure(FAILED, minute, now, error, message)
 
 
-def with_failures(report: TaskReport, before: TaskState) -> TaskReport:
+def with_failures(report: TaskReport, before: TaskState, attempt: int, is_backfill: bool) -> TaskReport:
     """Return the report of a run that has ended, with the failures in a row that the row of its task then has.
 
     :param before: the row as the tick has found it.
+    :param attempt: how many times the run had begun for its minute.
+    :param is_backfill: whether it was requested for a past minute.
     """
     if report.outcome != FAILED:
         return report
-    return report._replace(failures=Failures((before.failures_in_a_row or 0) + 1, last_success=before.last_success_at))
+    if is_backfill:
+        # see of_backfill(): a failure stays, or counts the minute already
+        attempt = 2 if before.is_bad else 1
+    runs = before.failing_again(attempt, will_retry=False).runs
+    return report._replace(failures=Failures(runs, last_success=before.last_success_at))

@@ -136,6 +136,7 @@ tasks = Table(
     # the newest minute of a scheduled run that succeeded, and when any run last did
     Column('last_success_for', Instant),
     Column('last_success_at', Instant),
+    # attempts that have failed or were lost since then
     Column('failures_in_a_row', Integer),
     Column('last_error', StorableText),
     # the first line of the message of that exception

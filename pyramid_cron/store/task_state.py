@@ -74,7 +74,7 @@ class TaskState:
     :param last_seconds: how long it took.
     :param last_success_for: the newest minute of a scheduled run that succeeded.
     :param last_success_at: when a run last succeeded.
-    :param failures_in_a_row: how many runs have failed or were lost since then.
+    :param failures_in_a_row: how many attempts have failed or were lost since then; see :attr:`bad_runs` for runs.
     :param last_error: the class of the exception of the last run, if it failed.
     :param last_message: the first line of the message of that exception.
     :param good_seconds: how long its last good runs took, see :func:`.with_good_run`.
@@ -322,6 +322,14 @@ class TaskState:
     def is_bad(self) -> bool:
         """Whether the last result is that a run has failed, was lost or missed."""
         return self.last_outcome in BAD
+
+    @property
+    def bad_runs(self) -> int:
+        """How many runs in a row have failed, were lost or missed up to the last result, 0 if that is good.
+
+        The attempts of a run count once, as for ``tolerate=``.
+        """
+        return self._counted.runs if self.is_bad else 0
 
     def failing(self, now: datetime) -> Failing:
         """Return the failures up to the last result, which is one.
