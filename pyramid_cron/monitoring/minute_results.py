@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from itertools import takewhile
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyramid_cron.history_entries import PastRun
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
 # what a minute without a record is: it is to come, it is still owed, it is too late for it, or nothing is known of it
 TO_COME, OWED, NOT_RUN, NOT_RECORDED = 'to come', 'did not run yet', 'did not run', 'not recorded'
 WILL_BE_MISSED = ['the next tick records it as missed']
-# how far back the last minute is looked for at which a task was due: 29 February
-LONGEST_LOOK = timedelta(days=8 * 366)
 
 
 class MinuteResult(NamedTuple):
@@ -127,23 +123,6 @@ def _next(task: Task, state: TaskState, minute: datetime, examination: Examinati
     if minute == decision.minute:
         return ['the next tick runs it']
     return [paused_reason(pause) for pause in state.pauses_at(present)[:1]]
-
-
-def last_due(task: Task, minute: datetime) -> datetime | None:
-    """Return the newest minute until another one at which a task is due, ``None`` if there is none for eight years."""
-    back = timedelta(hours=1)
-    while back <= LONGEST_LOOK:
-        # without a walk through all of a year
-        found = _newest(task.runs(minute - back), minute)
-        if found is not None:
-            return found
-        back *= 6
-    return None
-
-
-def _newest(runs: Iterable[datetime], until: datetime) -> datetime | None:
-    in_time = takewhile(lambda run: run <= until, map(clock.to_instant, runs))
-    return next(iter(deque(in_time, maxlen=1)), None)
 
 
 def describe_result(result: MinuteResult, now: datetime, stuck: bool, format_time: Callable[[datetime], str]) -> str:

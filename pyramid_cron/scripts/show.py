@@ -8,6 +8,7 @@ from datetime import datetime
 from pyramid_cron.errors import Unavailable
 from pyramid_cron.outcomes import PAUSED, STUCK
 from pyramid_cron.schedules import clock
+from pyramid_cron.schedules.nearest import newest_until
 from pyramid_cron.scripts.command import Command
 from pyramid_cron.scripts.loading import UsageError
 from pyramid_cron.scripts.task_details import format_problem, format_task, labelled
@@ -59,12 +60,12 @@ class ShowCommand(Command):
         recorded, or the last run was for no minute.
         """
         from pyramid_cron.monitoring.examine import examine
-        from pyramid_cron.monitoring.minute_results import NOT_RECORDED, describe_result, last_due, results_of
+        from pyramid_cron.monitoring.minute_results import NOT_RECORDED, describe_result, results_of
 
         task, present = summary.task, self.current_minute()
         last = summary.last_due(task.timezone) if instant == present else None
         state = '' if last is None else summary.format_last_due()
-        minute = None if task.schedule.is_off else last_due(task, min(instant, present))
+        minute = None if task.schedule.is_off else newest_until(min(instant, present), task.runs)
         if minute is None:
             return '', state
         examination = examine(self.registry, [task.name])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice, pairwise
 from typing import NamedTuple
 
 from pyramid_cron.outcomes import OK
 from pyramid_cron.schedules import clock
+from pyramid_cron.schedules.nearest import LONGEST_LOOK, newest_until
 from pyramid_cron.store.admin import Store
 from pyramid_cron.store.backfill import is_forgotten, is_past, was_ok
 from pyramid_cron.store.due_minutes import Period, due_by
@@ -19,8 +19,6 @@ from pyramid_cron.tasks import Task
 
 # minutes of one plan
 MOST_MINUTES = 10_000
-# how far the minute before another one is looked for: over a leap day
-LONGEST_LOOK = timedelta(days=366 * 6)
 
 
 class Plan(NamedTuple):
@@ -89,12 +87,8 @@ def nearest_due(store: Store, task: Task, minute: datetime) -> tuple[datetime | 
     """
     periods = _periods(task, store.states().get(task.name))
     after = next(due_by(periods, minute + clock.MINUTE, clock.now() + LONGEST_LOOK), None)
-    back, before = timedelta(hours=1), deque[datetime](maxlen=1)
-    while not before and back <= LONGEST_LOOK:
-        # the last one, without a walk through all of a year
-        before.extend(due_by(periods, minute - back, minute - clock.MINUTE))
-        back *= 6
-    return before[0] if before else None, after
+    last = minute - clock.MINUTE
+    return newest_until(last, lambda begin: due_by(periods, begin + clock.MINUTE, last)), after
 
 
 def _periods(task: Task, state: TaskState | None) -> list[Period]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from itertools import filterfalse, islice, takewhile
+from itertools import filterfalse, islice
 from typing import NamedTuple
 
 from pyramid_cron.outcomes import FAILED, LOST
 from pyramid_cron.schedules import clock
+from pyramid_cron.schedules.nearest import until
 from pyramid_cron.store.pause_times import FOR_EVER
 from pyramid_cron.store.schedule_text import read_schedule
 from pyramid_cron.store.task_state import TaskState
@@ -197,5 +198,4 @@ def next_due(task: Task, after: datetime) -> datetime:
 
 
 def _due(task: Task, after: datetime, now: datetime) -> Iterator[datetime]:
-    runs = (clock.to_instant(minute) for minute in task.runs(after))
-    return takewhile(lambda minute: minute <= now, runs)
+    return until(now, task.runs(after))

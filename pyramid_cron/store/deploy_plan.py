@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from functools import lru_cache
-from itertools import takewhile
 from typing import NamedTuple
 
 from pyramid_cron.callables import dotted_path
 from pyramid_cron.claims import Pause
 from pyramid_cron.schedules import clock
+from pyramid_cron.schedules.nearest import until
 from pyramid_cron.schedules.schedule import Schedule
 from pyramid_cron.store.older_tables import StoredTasks
 from pyramid_cron.store.renames import under_other_names
@@ -214,10 +214,10 @@ def _of_store(state: TaskState, instant: datetime, pause: Pause | None) -> froze
 @lru_cache(100)
 def _minutes(schedule: Schedule, zone: tzinfo | None, instant: datetime, pause: Pause | None) -> frozenset[datetime]:
     """Return the minutes in the period after an instant at which a schedule is due, without those of a pause."""
-    runs = map(clock.to_instant, schedule.runs(clock.to_wall(instant, zone).replace(tzinfo=zone)))
+    runs = schedule.runs(clock.to_wall(instant, zone).replace(tzinfo=zone))
     end = instant + PERIOD
     begin = instant if pause is None else pause.until or end + clock.MINUTE
-    return frozenset(minute for minute in takewhile(lambda minute: minute <= end, runs) if minute >= begin)
+    return frozenset(minute for minute in until(end, runs) if minute >= begin)
 
 
 def _runs(minutes: Collection[datetime] | None) -> Runs:

@@ -6,12 +6,12 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
-from itertools import takewhile
 from typing import NamedTuple
 
 from pyramid_cron.history_entries import BACKFILL
 from pyramid_cron.outcomes import OK, QUEUED, RUNNING, SKIPPED, STOPPED
 from pyramid_cron.schedules import clock
+from pyramid_cron.schedules.nearest import until
 from pyramid_cron.schedules.schedule import Schedule
 from pyramid_cron.store.joining import EMPTY, PARTLY, WHOLE
 
@@ -193,11 +193,7 @@ def due_by(periods: Sequence[Period], first: datetime, last: datetime) -> Iterat
         begin = max(first, period.first)
         if begin <= min(last, period.last):
             before = clock.to_wall(begin - clock.MINUTE, period.zone).replace(tzinfo=period.zone)
-            yield from _until(min(last, period.last), map(clock.to_instant, period.schedule.runs(before)))
-
-
-def _until(last: datetime, minutes: Iterator[datetime]) -> Iterator[datetime]:
-    return takewhile(lambda minute: minute <= last, minutes)
+            yield from until(min(last, period.last), period.schedule.runs(before))
 
 
 def account(knowledge: Knowledge, records: Collection[Record], first: datetime, last: datetime) -> Account:

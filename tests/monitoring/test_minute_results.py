@@ -1,7 +1,7 @@
 """What became of a minute at which a task is due."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta, timezone
 
 import pytest
 from sqlalchemy import delete, insert
@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert
 from pyramid_cron import Task
 from pyramid_cron.claims import Pause
 from pyramid_cron.monitoring.examine import Examination
-from pyramid_cron.monitoring.minute_results import MinuteResult, describe_result, last_due, results_of
+from pyramid_cron.monitoring.minute_results import MinuteResult, describe_result, results_of
 from pyramid_cron.monitoring.problems import find_problems
 from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store.admin import Snapshot
@@ -171,26 +171,6 @@ def test_there_may_be_no_tables(servers, server, tmp_path):
     assert results_of(empty.registry, [empty.task()], INSTANT, examination) == {
         'task': MinuteResult('task', INSTANT, (), 'did not run yet', 'no tick has come yet')
     }
-
-
-@pytest.mark.parametrize(
-    ('options', 'minute', 'due'),
-    [
-        ({'min': '*/5'}, '2020-11-23 02:05', '2020-11-23 02:05'),
-        ({'min': '*/5'}, '2020-11-23 02:09', '2020-11-23 02:05'),
-        ({'cron': '0 2 * * *'}, '2020-11-23 01:59', '2020-11-22 02:00'),
-        ({'cron': '0 2 29 2 *'}, '2023-03-01 00:00', '2020-02-29 02:00'),
-    ],
-)
-def test_the_last_due_minute_is_found(options, minute, due):
-    found = last_due(Task(print, timezone='UTC', **options), datetime.fromisoformat(minute).replace(tzinfo=UTC))
-    assert found == datetime.fromisoformat(due).replace(tzinfo=UTC)
-
-
-def test_a_minute_that_is_too_rare_is_not_looked_for():
-    # the next of these is in 2044
-    rare = Task(print, min=0, hour=2, day=29, month=2, dow='mon', timezone='UTC')
-    assert last_due(rare, datetime(2024, 2, 1, tzinfo=UTC)) is None
 
 
 def test_the_history_may_be_gone(servers, server, look):
