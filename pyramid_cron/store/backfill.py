@@ -84,8 +84,7 @@ def is_forgotten(minute: datetime, keep_history: timedelta) -> bool:
 
 def is_past(task: Task, state: TaskState, minute: datetime) -> bool:
     """Return whether no tick runs a task for a minute any more, unless it is to run once more."""
-    known = (state.first_seen, state.last_minute, None if task.runs_each_minute else state.busy_until)
-    return any(instant is not None and instant >= minute for instant in known)
+    return state.owed_after(task.runs_each_minute) >= minute
 
 
 def why_not_past(task: Task, state: TaskState | None, minute: datetime) -> NotClaimed:

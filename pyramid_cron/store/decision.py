@@ -141,7 +141,7 @@ def owed_minutes(task: Task, state: TaskState, now: datetime, most: int = MOST_M
 
     :param most: how many at most, the newest.
     """
-    after = _owed_after(task, state)
+    after = state.owed_after(task.runs_each_minute)
     changed = state.schedule_changed_at
     if now - after <= clock.MINUTE and (changed is None or changed <= now):
         # no other minute lies between, as for a task that is due each minute
@@ -169,15 +169,9 @@ def first_owed(task: Task, state: TaskState, now: datetime) -> datetime | None:
     """
     if state.next_due is None or state.next_due > now:
         return None
-    owed = islice(_due(task, _owed_after(task, state), now), MOST_MISSED)
+    owed = islice(_due(task, state.owed_after(task.runs_each_minute), now), MOST_MISSED)
     changed = state.schedule_changed_at or state.first_seen
     return next((minute for minute in owed if minute >= changed and not state.is_paused_for(minute)), None)
-
-
-def _owed_after(task: Task, state: TaskState) -> datetime:
-    """Return the newest minute that a task does not owe any more."""
-    busy_until = None if task.runs_each_minute else state.busy_until
-    return max(minute for minute in (state.first_seen, state.last_minute, busy_until) if minute)
 
 
 def busy_minutes(task: Task, state: TaskState) -> tuple[datetime, ...]:

@@ -69,14 +69,12 @@ def knowledge_of(
     :param keep_history: how long records are kept.
     :param oldest: when the oldest run of the application began that is recorded, ``None`` without one.
     """
-    each = task is not None and task.runs_each_minute
-    known = (state.first_seen, state.last_minute, None if each else state.busy_until)
     # records of a minute begin with it at the earliest
     kept_from = clock.minute_of(now - keep_history) + clock.MINUTE
     return Knowledge(
         periods_of(state, task),
         state.first_seen + clock.MINUTE,
-        max(instant for instant in known if instant is not None),
+        state.owed_after(task is not None and task.runs_each_minute),
         max(kept_from, clock.minute_of(now if oldest is None else oldest)),
         now,
     )

@@ -31,7 +31,7 @@ IS_OLDER = or_(tasks.c.last_minute.is_(None), tasks.c.last_minute < THIS_MINUTE)
 
 IS_FREE = and_(tasks.c.task == THIS_TASK, ~IS_CLAIMED)
 IS_FREE_AND_OLDER = and_(IS_FREE, IS_OLDER)
-# of no minute that the task owes, nor of one that a tick has not come to yet
+# of no minute that the task owes, nor of one that a tick has not come to yet: none after TaskState.owed_after()
 IS_FREE_AND_PAST = and_(
     IS_FREE,
     or_(

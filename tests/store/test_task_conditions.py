@@ -8,6 +8,8 @@ from pyramid_cron.store.task_conditions import (
     HOLDS_RUN,
     IS_FREE,
     IS_FREE_AND_OLDER,
+    IS_FREE_AND_PAST,
+    IS_FREE_AND_PAST_OF_EACH,
     IS_UNCHANGED,
     THIS_MINUTE,
     THIS_TASK,
@@ -72,3 +74,21 @@ def test_a_row_may_owe_from_its_next_minute_until_it_is_forgotten(rows, minute, 
     with rows.begin() as connection:
         query = connection.select(tasks, tasks.c.task).where(may_owe(), tasks.c.task == 'idle')
         assert connection.scalars(query, of_minute(INSTANT + minute * MINUTE)) == found
+
+
+@pytest.mark.parametrize(
+    ('last', 'busy_until'), [(None, None), (1, None), (1, 3), (3, 1), (-2, -1), (None, 2), (-2, 2)]
+)
+def test_a_past_minute_is_one_not_owed(servers, last, busy_until):
+    servers.start().add().tick(0)
+    known = {'last_minute': last, 'busy_until': busy_until}
+    minutes = {name: None if number is None else INSTANT + number * MINUTE for name, number in known.items()}
+    servers.change(first_seen=INSTANT, **minutes)
+    with servers.begin() as connection:
+        state = TaskStates(connection).get('task')
+        for each, condition in ((False, IS_FREE_AND_PAST), (True, IS_FREE_AND_PAST_OF_EACH)):
+            query = connection.select(tasks, tasks.c.task).where(condition)
+            for number in range(-2, 5):
+                minute = INSTANT + number * MINUTE
+                found = connection.scalars(query, {THIS_TASK.key: 'task', THIS_MINUTE.key: minute})
+                assert bool(found) is (state.owed_after(each) >= minute)
