@@ -350,6 +350,49 @@ def test_a_backfill_that_fails_counts_as_its_row_does(servers):
     assert counted(server) == [1] * 3
 
 
+@pytest.mark.each_database
+@pytest.mark.parametrize(
+    ('options', 'ticks'), [({}, (0, 5)), ({'min': '*'}, (0, 1)), ({'min': 0, 'catch_up': 0}, (0, 1))]
+)
+def test_a_lost_run_is_an_alarm_if_its_repetition_is_dropped(servers, caplog, options, ticks):
+    server, events, problems = servers.start(), [], []
+    server.add(body=lambda system: problems.extend(task_problems(server.registry)), **options)
+    for interface in (ITaskLost, ITaskRecovered):
+        server.config.add_subscriber(events.append, interface)
+    server.tick(-1)
+    begun, found = ticks
+    servers.change(last_minute=INSTANT + begun * MINUTE, attempt=1)
+    servers.hold(lease_until=0)
+    servers.change(transactional=True)
+    report = server.tick(found)
+    is_due = server.task().check(INSTANT + found * MINUTE)
+    assert [(task.outcome, task.is_fault) for task in report.tasks] == [('lost', True), ('ok', False)][: 1 + is_due]
+    assert report.failed
+    assert (events[0].will_retry, events[0].is_fault) == (False, True)
+    assert any(
+        record.levelno == logging.ERROR
+        and record.getMessage().endswith('nothing of it was committed, and it is not repeated')
+        for record in caplog.records
+    )
+    # health is red until the next success
+    problems = problems or task_problems(server.registry)
+    assert [(problem.word, problem.is_fault) for problem in problems] == [('lost', True)]
+    server.tick(60)
+    assert [type(event).__name__ for event in events] == ['TaskLost', 'TaskRecovered']
+    assert task_problems(server.registry) == []
+
+
+@pytest.mark.parametrize(('outcome', 'alarm'), [('ok', False), ('fails', True)])
+def test_the_newer_minute_decides_for_a_dropped_retry(servers, outcome, alarm):
+    server = application("min='*/5', retries=1", server=servers.start())
+    server.next = 'fails'
+    server.tick(0)
+    server.next = outcome
+    # no tick came for the retry
+    assert not server.tick(5).failed
+    assert [problem.word for problem in task_problems(server.registry)] == ['failed'] * alarm
+
+
 @pytest.mark.parametrize('tolerate', [-1, 1.0, '2', None, True])
 def test_tolerated_failures_are_a_number(tolerate):
     with pytest.raises(

@@ -133,6 +133,20 @@ def _decide_retry(state: TaskState, now: datetime, grace: timedelta) -> Decision
     return Decision(minute, state.attempt + 1)
 
 
+def may_repeat_lost(task: Task, state: TaskState, now: datetime, grace: timedelta) -> bool:
+    """Return whether the run of a task that is lost now may run once more: :func:`decide` would not drop that.
+
+    :param state: the row of the task, with the run still in progress.
+    :param now: the minute of the tick that has found it.
+    :param grace: how long after its minute it may run once more.
+    """
+    minute = state.last_minute
+    if minute is None or task.schedule.is_off or not grace or _is_too_late(state, minute, now, grace):
+        return False
+    owed, paused = _without_paused(state, owed_minutes(task, state, now))
+    return not paused and (task.runs_each_minute or not owed)
+
+
 def owed_minutes(task: Task, state: TaskState, now: datetime, most: int = MOST_MISSED) -> tuple[datetime, ...]:
     """Return the minutes until ``now`` at which the task is due and that were neither claimed nor skipped.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from pyramid_cron.schedules import clock
 from pyramid_cron.store import leases
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
-from pyramid_cron.store.decision import owed_minutes
+from pyramid_cron.store.decision import may_repeat_lost, owed_minutes
 from pyramid_cron.store.history import History, WithoutRun
 from pyramid_cron.store.joining import WHOLE
 from pyramid_cron.store.last_result import of_backfill, of_failure, of_unbegun
@@ -125,6 +126,8 @@ class Reaper:
         with self._database.autocommit() as connection:
             minute, trigger = History(connection).request_of(run_id)
             output = output_of_dead(connection, state.task, run_id)
+            until = None if task is None else Ticks(connection).last_before(instant)
+        may_repeat = self._may_repeat(state, task, instant, until)
         end = RunEnd(LOST, reason=process, **output._asdict())
         if trigger == BACKFILL:
             end = end._replace(reason=f'a backfill is not repeated by itself: {process}')
@@ -134,13 +137,13 @@ class Reaper:
             values = of_failure(LOST, minute, clock.now())
             if trigger == BACKFILL and minute is not None:
                 values = of_backfill(end, minute, clock.now(), state)
-            reaped = TaskClaims(connection).reap(state.task, run_id, **values)
+            reaped = TaskClaims(connection).reap(state.task, run_id, may_repeat, **values)
             if reaped:
                 row = TaskStates(connection).get(state.task) if state.transactional else None
                 if row is not None and row.transactional:
                     # by the row as it is now: nothing of the run was committed
                     ending.end = ending.end._replace(joined=WHOLE)
-                self._record_minutes_during_run(connection, state, task, instant)
+                self._record_minutes_during_run(connection, state, task, until)
             return reaped
 
         ending = Ending(state.task, run_id, end, release)
@@ -156,13 +159,12 @@ class Reaper:
             # what excuses the last failure of the task is not about this run
             excuse = None
         lost = Lost(minute, will_retry, excuse)
-        more = '; nothing of it was committed, and it is to run once more' if will_retry else EXCUSED.get(excuse, '')
         log.log(
             logging.ERROR if excuse is None else logging.WARNING,
             'task %s was lost: its process is dead or has not renewed its lease: %s%s',
             state.task,
             process,
-            more,
+            _what_follows(lost, ending.end.joined),
         )
         host, pid = (None, None) if state.process is None else (state.process.host, state.process.pid)
         key = write_key(self._options.app, state.task, None if trigger == BACKFILL else minute, run_id)
@@ -185,7 +187,7 @@ class Reaper:
             values = of_unbegun(minute, now) if past is None else of_backfill(end, past, now, state)
             expired = TaskClaims(connection).expire_enqueued(state.task, run_id, **values)
             if expired:
-                self._record_minutes_during_run(connection, state, task, instant)
+                self._record_minutes_during_run(connection, state, task, Ticks(connection).last_before(instant))
             return expired
 
         expired, left = self._end(state, Ending(state.task, run_id, RunEnd(outcome, reason=reason), release))
@@ -201,16 +203,34 @@ class Reaper:
         with self._database.autocommit() as connection:
             return not ending.is_fenced, TaskStates(connection).get(state.task) or state
 
+    def _may_repeat(self, state: TaskState, task: Task | None, instant: datetime, until: datetime | None) -> bool:
+        """Return whether a lost run may run once more, which a newer minute of its task excludes.
+
+        :param until: the newest tick before that of the minute ``instant``.
+        """
+        if task is None:
+            # a process that has it registered decides
+            return True
+        busy = max((minute for minute in (state.busy_until, until) if minute is not None), default=None)
+        return may_repeat_lost(task, replace(state, busy_until=busy), instant, self._options.grace(task))
+
     def _record_minutes_during_run(
-        self, connection: StoreConnection, state: TaskState, task: Task | None, instant: datetime
+        self, connection: StoreConnection, state: TaskState, task: Task | None, until: datetime | None
     ) -> None:
         if task is None or task.runs_each_minute:
             # it owes them
             return
-        until = Ticks(connection).last_before(instant)
         if until is not None:
             # those ticks have recorded them, unless they were killed before they could
             owed = owed_minutes(task, state, until)
             reason = busy_reason(state, self._options.zone)
             History(connection).record_without_run([WithoutRun(task.name, owed, SKIPPED, reason)])
             TaskResults(connection).extend_busy(task.name, until)
+
+
+def _what_follows(lost: Lost, joined: str | None) -> str:
+    """Return the end of the log line about a lost run."""
+    if lost.will_retry:
+        return '; nothing of it was committed, and it is to run once more'
+    committed = '; nothing of it was committed, and it is not repeated' if joined == WHOLE else ''
+    return f'{committed}{EXCUSED.get(lost.excuse, "")}'

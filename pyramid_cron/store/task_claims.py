@@ -22,6 +22,7 @@ from pyramid_cron.store.task_conditions import (
     IS_FREE_AND_PAST,
     IS_FREE_AND_PAST_OF_EACH,
     KNOWN_ATTEMPT,
+    OTHER_WILL_BE_REPEATED,
     REPEATED_IF_NOTHING_WAS_COMMITTED,
     SENT_AFTER,
     THIS_MINUTE,
@@ -141,15 +142,19 @@ class TaskClaims:
         """Let the wait of an enqueued run for a worker begin now, if it begins in the future."""
         return self._row.change_unlocked(WAITS_IN_FUTURE, of_run(task, enqueued_id), started_at=NOW)
 
-    def reap(self, task: str, run_id: str, **values: Any) -> bool:
+    def reap(self, task: str, run_id: str, may_repeat: bool = True, **values: Any) -> bool:
         """Release the row of a run that will not end, if it still holds its fencing token.
 
         Its minute is to run once more if it was about to be enqueued, or if nothing of it was committed and it has not
         begun too often. The condition is evaluated on the row as it is now, because the run may have committed since it
         was read. A run by name is never transactional here, and leaves the retry of the last minute as it is.
+
+        :param may_repeat: whether the minute may run once more at all.
         """
-        values |= {'retry_reason': REPEATED_IF_NOTHING_WAS_COMMITTED, 'will_retry': WILL_BE_REPEATED, **RELEASED}
-        return self._row.change_unlocked(HOLDS_RUN, of_run(task, run_id), **values)
+        repeated: dict[str, Any] = {'will_retry': OTHER_WILL_BE_REPEATED}
+        if may_repeat:
+            repeated = {'retry_reason': REPEATED_IF_NOTHING_WAS_COMMITTED, 'will_retry': WILL_BE_REPEATED}
+        return self._row.change_unlocked(HOLDS_RUN, of_run(task, run_id), **values, **repeated, **RELEASED)
 
     def set_transactional(self, task: str, run_id: str, transactional: bool) -> bool:
         """Record whether a run commits with its record, and return whether the row still holds its fencing token."""

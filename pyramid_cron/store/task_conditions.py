@@ -76,8 +76,11 @@ _NOTHING_WAS_COMMITTED = or_(
     and_(tasks.c.transactional, tasks.c.attempt < MOST_ATTEMPTS_OF_LOST),
 )
 REPEATED_IF_NOTHING_WAS_COMMITTED = case((_NOTHING_WAS_COMMITTED, LOST), else_=tasks.c.retry_reason)
+_IS_TO_REPEAT = tasks.c.retry_reason.in_((FAILED, LOST))
 # this one before retry_reason
-WILL_BE_REPEATED = case((or_(_NOTHING_WAS_COMMITTED, tasks.c.retry_reason.in_((FAILED, LOST))), true()), else_=false())
+WILL_BE_REPEATED = case((or_(_NOTHING_WAS_COMMITTED, _IS_TO_REPEAT), true()), else_=false())
+# of a lost run by name, the last run by schedule may be
+OTHER_WILL_BE_REPEATED = case((_IS_TO_REPEAT, true()), else_=false())
 KNOWN_OUTCOME = bindparam('known_last_outcome', type_=tasks.c.last_outcome.type)
 KNOWN_ERROR = bindparam('known_last_error', type_=tasks.c.last_error.type)
 HAS_FAILED_SO = and_(

@@ -19,6 +19,7 @@ from pyramid_cron.store.decision import (
     busy_minutes,
     decide,
     first_owed,
+    may_repeat_lost,
     owed_minutes,
 )
 from pyramid_cron.store.schedule_text import write_schedule
@@ -267,6 +268,39 @@ def test_without_grace_a_lost_run_is_never_repeated():
     assert decide(task('0 * * * *'), known, at(0), timedelta(0)) == decision(cancel_retry=0)
 
 
+@pytest.mark.parametrize(
+    ('cron', 'known', 'now', 'repeated'),
+    [
+        ('0 * * * *', state(last=0), 1, True),
+        ('0 * * * *', state(last=0), 6, False),
+        ('*/2 * * * *', state(last=0), 1, True),
+        ('*/2 * * * *', state(last=0), 2, False),
+        ('*/2 * * * *', state(last=0), 3, False),
+        # a tick has recorded the newer minute while the run seemed to go on
+        ('*/2 * * * *', state(last=0, busy=2), 3, True),
+        ('0 * * * *', state(last=0, since=1, until=9), 1, True),
+        ('*/2 * * * *', state(last=0, since=1, until=9), 2, False),
+    ],
+)
+def test_a_lost_run_is_repeated_unless_something_drops_that(cron, known, now, repeated):
+    assert may_repeat_lost(task(cron), known, at(now), GRACE) is repeated
+    assert not may_repeat_lost(task(cron), known, at(now), timedelta(0))
+    # as it is decided afterwards
+    decision = decide(task(cron), replace(known, retry_reason='lost'), at(now), GRACE)
+    assert (decision in (NOTHING, Decision(known.last_minute, 2))) is repeated
+
+
+def test_a_lost_run_of_a_task_of_each_minute_comes_first():
+    job = task('*/2 * * * *', missed='each')
+    assert may_repeat_lost(job, state(last=0), at(2), GRACE)
+    # minutes of a pause are recorded before that
+    assert not may_repeat_lost(job, state(last=0, since=1, until=9), at(2), GRACE)
+
+
+def test_a_lost_run_that_has_no_minute_is_not_repeated():
+    assert not may_repeat_lost(task('0 * * * *'), state(), at(1), GRACE)
+
+
 @pytest.mark.parametrize('previous', [None, '', 'of a later version', '1 2 3 4 5 00 No/Such_Zone'])
 def test_an_unreadable_previous_schedule_counts_as_unknown(previous):
     known = replace(state(last=-30, changed=1), previous_schedule=previous)
@@ -372,7 +406,9 @@ def test_a_task_that_is_off_is_not_retried(missed):
     job = task(TENTHS, missed=missed)
     known = state(last=0, retry='failed', busy=0)
     assert decide(job, known, at(5), GRACE) == decision(0, 2)
+    assert may_repeat_lost(job, known, at(5), GRACE)
     job.schedule = Schedule.off()
+    assert not may_repeat_lost(job, known, at(5), GRACE)
     assert decide(job, known, at(5), GRACE) == NOTHING
 
 
