@@ -16,7 +16,7 @@ STUCK, LOCKED = 'stuck', 'locked'
 UNREGISTERED = 'unregistered'
 # a task with a minute in the store that lies in the future
 AHEAD = 'ahead'
-# an enqueued run that no worker has begun within half of its time
+# a run that has not begun half of ``catch_up`` after it was due or enqueued, or a due minute since which no tick came
 OVERDUE = 'overdue'
 # a run that takes longer than its task's ``expect=``
 SLOW = 'slow'
