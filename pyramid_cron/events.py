@@ -75,7 +75,7 @@ class ITaskRecovered(Interface):
 
 
 class ITaskMissed(Interface):
-    """A task does not run for minutes for which no tick came, or no worker took the run, in time.
+    """A task does not run for minutes for which no tick came, or no worker took the run, or it was not free, in time.
 
     Needs a store, as do the events below.
     """

@@ -22,7 +22,7 @@ REMEDIES = {
     AHEAD: 'see "A minute lies in the future" in docs/troubleshooting.rst',
     LOST: 'its process died; the log of that time has why',
     FAILED: 'the log has its traceback, and "pcron history -v" the end of it',
-    MISSED: 'no tick came in time; "pcron run" runs it now',
+    MISSED: '"pcron show" shows why; "pcron run" runs it now',
     OVERDUE: 'see whether the workers of its queue are up, and their logs',
     STOPPED: 'its next run goes on, and "pcron run" runs it now',
     SLOW: 'see how long its runs take by "pcron history"; expect= is what they may',

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
@@ -50,12 +50,14 @@ class WithoutRun(NamedTuple):
     :param minutes: the minutes, aware.
     :param outcome: missed, skipped, paused, or failed if it could not be enqueued.
     :param reason: why it did not run.
+    :param replaces: the outcome of earlier records of these minutes that this one replaces. Their reasons stay.
     """
 
     task: str
     minutes: Collection[datetime]
     outcome: str
     reason: str
+    replaces: str | None = None
 
 
 class Enqueued(NamedTuple):
@@ -171,11 +173,29 @@ class History:
                 'not_good': NOT_GOOD.get(outcome),
                 'reason': reason,
             }
-            for task, minutes, outcome, reason in skipped
+            for entry in skipped
+            for task, minutes, outcome, reason, _ in self._replacing(entry)
             for minute in minutes
         ]
         if rows:
             self._connection.insert_all_new(runs, rows)
+
+    def _replacing(self, entry: WithoutRun) -> Iterator[WithoutRun]:
+        """Delete the records that an entry replaces, and yield it, each minute of these with the reason from there."""
+        if entry.replaces is None or not entry.minutes:
+            yield entry
+            return
+        ids = {
+            _id_without_run(self._connection.app, entry.task, minute, entry.replaces): minute
+            for minute in entry.minutes
+        }
+        replaced = runs.c.id.in_(ids)
+        rows = self._connection.rows(self._connection.select(runs, runs.c.id, runs.c.reason).where(replaced))
+        if rows:
+            self._connection.execute(self._connection.delete(runs).where(replaced))
+        reasons = {ids[row.id]: row.reason for row in rows}
+        for minute in entry.minutes:
+            yield entry._replace(minutes=(minute,), reason=reasons.get(minute, entry.reason))
 
     def rename(self, old: str, new: str, limit: int) -> int:
         """Move some of the runs of a task to another name, the newest first, and return how many.

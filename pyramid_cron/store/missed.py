@@ -48,7 +48,9 @@ def skipped_minutes(
     if decision.missed:
         reason = failed_ticks.reason(decision.missed[0], decision.missed[-1])
         shown = NO_TICK_IN_TIME if reason is None else f'ticks failed: {reason}'
-        yield WithoutRun(task.name, decision.missed, MISSED, shown)
+        # the ticks of such a run have recorded the minute as skipped, and the task still owed it
+        overlaps = SKIPPED if state.may_have_run_on_request else None
+        yield WithoutRun(task.name, decision.missed, MISSED, shown, overlaps)
     yield WithoutRun(task.name, decision.waited, SKIPPED, WAITED)
     if decision.paused:
         reason = paused_reason(state.pauses_at(decision.paused[-1])[0])

@@ -12,7 +12,7 @@ from pyramid_cron.expected import Limits, lengths_of, limits_of, longest_of
 from pyramid_cron.outcomes import FAILED, LOST, MISSED, OK, QUEUED, RUNNING, STUCK
 from pyramid_cron.progress import Progress
 from pyramid_cron.retry_waits import first_minute_after
-from pyramid_cron.schedules.clock import MINUTE
+from pyramid_cron.schedules.clock import MINUTE, minute_of
 from pyramid_cron.stopping import StopRequest
 from pyramid_cron.store.acknowledgement_columns import failure_key, read_acknowledged
 from pyramid_cron.store.live_progress import read_progress
@@ -305,6 +305,11 @@ class TaskState:
     def started(self) -> datetime | None:
         """When the run in progress was claimed, by the database's clock; that of the last run while none is."""
         return None if self.started_at is None else datetime.fromtimestamp(self.started_at, timezone.utc)
+
+    @property
+    def may_have_run_on_request(self) -> bool:
+        """Whether the last run may have been one by name or a backfill, whose minutes the task owes."""
+        return self.started is not None and (self.busy_until is None or self.busy_until < minute_of(self.started))
 
     @property
     def last_at(self) -> datetime | None:

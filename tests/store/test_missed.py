@@ -240,6 +240,32 @@ def test_minutes_of_failed_ticks_are_missed_because_of_that(servers, warnings):
     assert f'ticks failed from 2020-11-23 02:01+00:00 to 2020-11-23 02:02+00:00 (2 min): {GONE}' in warnings()
 
 
+@pytest.mark.parametrize(
+    'request_run',
+    [lambda server: server.tick(3, ['task']), lambda server: server.backfill(0, again=True)],
+    ids=['by name', 'backfill'],
+)
+def test_a_minute_during_a_run_on_request_is_missed(servers, request_run):
+    # the second run lasts from 2:03 to 2:15, with a tick in each minute
+    server = servers.start().add(body=lambda system: len(server.ran) == 2 and [server.tick(at) for at in range(3, 16)])
+    server.tick(0)
+    request_run(server)
+    server.tick(16)
+    assert servers.minutes('missed') == [('task', 5), ('task', 10)]
+    # each of them has one record, which blames no tick; 2:15 is caught up
+    assert servers.minutes('skipped') == [('task', 15)]
+    missed = [row['reason'] for row in servers.rows(runs) if row['outcome'] == 'missed']
+    assert [reason.partition(' ')[0] for reason in missed] == ['still', 'still']
+
+
+def test_a_minute_without_a_tick_after_a_run_by_name_is_missed(servers):
+    server = servers.start().add()
+    server.tick(0)
+    server.tick(1, ['task'])
+    server.tick(11)
+    assert [row['reason'] for row in servers.rows(runs) if row['outcome'] == 'missed'] == ['no tick came in time']
+
+
 @pytest.mark.slow
 def test_an_overlap_is_recorded_once(servers, warnings):
     first, second = (servers.start(window='10e9').add(min='*') for _ in range(2))

@@ -36,6 +36,16 @@ def test_only_a_run_in_a_process_has_a_length():
 
 
 @pytest.mark.parametrize(
+    ('started', 'busy_until', 'may'),
+    [(None, None, False), (9, None, True), (9, 8, True), (9.5, 9, False), (9, 12, False)],
+)
+def test_a_run_on_request_leaves_its_minutes_owed(started, busy_until, may):
+    began = None if started is None else (INSTANT + started * MINUTE).timestamp()
+    until = None if busy_until is None else INSTANT + busy_until * MINUTE
+    assert replace(IDLE, started_at=began, busy_until=until).may_have_run_on_request is may
+
+
+@pytest.mark.parametrize(
     ('values', 'text'),
     [
         ({'good_seconds': '120 180'}, 'usually 2 to 3 min'),
