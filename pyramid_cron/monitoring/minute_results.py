@@ -31,7 +31,7 @@ class MinuteResult(NamedTuple):
     :param minute: the minute, in UTC.
     :param runs: its records, the oldest first: runs and their attempts, or that it did not run.
     :param outcome: the outcome of the last of them; without a record :data:`TO_COME`, :data:`OWED`,
-        :data:`NOT_RUN` or :data:`NOT_RECORDED`.
+        :data:`NOT_RUN` or :data:`NOT_RECORDED`, or ``'paused'`` for a minute of a pause that no tick has recorded yet.
     :param why: why there is no record; empty with one.
     """
 
@@ -43,6 +43,9 @@ class MinuteResult(NamedTuple):
 
     def describe_absence(self) -> str:
         """Return what became of it without a record."""
+        if self.outcome == PAUSED:
+            # which begins with the word
+            return self.why
         return f'{self.outcome}: {self.why}' if self.why else self.outcome
 
 
@@ -81,6 +84,9 @@ def _without_record(task: Task, minute: datetime, examination: Examination) -> t
     if state is None:
         return OWED, _why_no_tick(examination, minute) or 'no tick has come of a process that has it registered'
     if minute in owed_minutes(task, state, present):
+        # the next tick records that; of one during a run, that it was skipped, unless the task owes those
+        if state.is_paused_for(minute) and (task.runs_each_minute or not state.is_claimed):
+            return PAUSED, paused_reason(state.pauses_at(minute)[0])
         why, then = _why_owed(task, state, minute, examination), _next(task, state, minute, examination)
         return NOT_RUN if then == WILL_BE_MISSED else OWED, '; '.join([why, *then])
     return NOT_RECORDED, why_without_record(state, minute, task.timezone)
@@ -116,8 +122,6 @@ def _next(task: Task, state: TaskState, minute: datetime, examination: Examinati
         return ()
     present = clock.minute_of(snapshot.now)
     decision = decide(task, state, present, task.grace(snapshot.catch_up))
-    if minute in decision.paused:
-        return [paused_reason(state.pauses_at(minute)[0])]
     if minute in decision.missed:
         return WILL_BE_MISSED
     if minute == decision.minute:

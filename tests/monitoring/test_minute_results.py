@@ -127,14 +127,26 @@ def test_another_run_may_be_in_progress(look):
     )
 
 
-def test_a_pause_holds_a_minute_back(look):
-    pause = Pause(None, 'the disk is full', 'ada')
+@pytest.mark.parametrize('missed', ['newest', 'each'])
+@pytest.mark.parametrize('last_tick', [4, 5])
+@pytest.mark.parametrize('later', [0, 60])
+def test_a_minute_of_a_pause_is_paused_before_a_tick(look, missed, last_tick, later):
+    # the pause may be over
+    pause = Pause(INSTANT + 30 * MINUTE, 'the disk is full', 'ada')
     paused = replace(IDLE, pause=pause, paused_from=INSTANT)
-    assert look(paused, ticks=ticked(5)) == (
-        'did not run yet: no tick has come to it yet; paused by ada: the disk is full'
-    )
-    # it began after the minute, which is still owed
-    later = replace(paused, paused_from=INSTANT + 7 * MINUTE)
+    assert look(paused, ticks=ticked(last_tick), later=later, missed=missed) == 'paused by ada: the disk is full'
+
+
+def test_a_run_in_progress_skips_the_minutes_of_a_pause(look):
+    pause = Pause(None, 'the disk is full', 'ada')
+    busy = replace(IDLE, pause=pause, paused_from=INSTANT, run_id='token', started_at=INSTANT.timestamp())
+    assert look(busy, ticks=ticked(5)).startswith('did not run yet: still running: ')
+    # a task that runs for each minute owes those of its run, without those of the pause
+    assert look(busy, ticks=ticked(5), missed='each') == 'paused by ada: the disk is full'
+
+
+def test_a_pause_holds_an_earlier_minute_back(look):
+    later = replace(IDLE, pause=Pause(None, 'the disk is full', 'ada'), paused_from=INSTANT + 7 * MINUTE)
     assert look(later, ticks=ticked(7), later=3) == (
         'did not run yet: no tick has come to it yet; paused by ada: the disk is full'
     )
