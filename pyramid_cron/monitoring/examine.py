@@ -67,5 +67,6 @@ def examine(registry: Any, names: Collection[str] = ()) -> Examination:
     snapshot = registry['cron_store'].snapshot(names)
     problems = find_problems(snapshot, registry['cron_tasks'], registry['cron_settings'].window)
     if names:
-        problems = [problem for problem in problems if problem.task is None or problem.task in names]
+        known = {*names, *map(snapshot.own_name, names)}
+        problems = [problem for problem in problems if problem.task is None or problem.task in known]
     return Examination(snapshot, problems)

@@ -58,10 +58,14 @@ def results_of(
     :raises Unavailable: if the store cannot be read.
     """
     wanted = list(tasks)
+    names = examination.snapshot.own_names(task.name for task in wanted)
     recorded: dict[str, list[PastRun]] = {}
     with registry['cron_store'].queries() as queries:
-        for run in [] if queries is None else queries.for_minute([task.name for task in wanted], minute):
-            recorded.setdefault(run.task, []).append(run)
+        for run in [] if queries is None else queries.for_minute(names, minute):
+            recorded.setdefault(names[run.task], []).append(run)
+    for runs in recorded.values():
+        # those of two names
+        runs.sort(key=lambda run: run.started)
     shown = (task for task in wanted if task.name in recorded or task.check(minute))
     return {task.name: _result(task, minute, recorded.get(task.name, []), examination) for task in shown}
 

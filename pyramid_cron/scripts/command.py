@@ -9,10 +9,10 @@ import signal
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, tzinfo
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyramid.scripts.common import get_config_loader, parse_vars
 
@@ -29,6 +29,9 @@ from pyramid_cron.settings import Settings
 from pyramid_cron.summaries import Summaries, summarize_all
 from pyramid_cron.tasks import Task, Tasks
 from pyramid_cron.times import TimeError, parse_minute
+
+if TYPE_CHECKING:
+    from pyramid_cron.store.task_state import TaskState
 
 # the commands that take names of tasks beside variables
 TASK_COMMANDS = (
@@ -78,7 +81,7 @@ class Command(ABC):
         self.args.words += words
         self.before_line: Callable[[], object] = lambda: None
         self._names: dict[str, str] = {}
-        self._unregistered: Collection[str] | None = None
+        self._states: Mapping[str, TaskState] | None = None
         self.shutdown = Shutdown(
             '' if quiet else f'{self.script_name}: stopping after the running task; again interrupts it'
         )
@@ -201,11 +204,11 @@ class Command(ABC):
         """
         if word not in self._names:
             registered = {task.name for task in self.tasks}
-            if word in registered or self.is_taken_as_it_is(word):
+            if word in registered or (word not in self.other_names() and self.is_taken_as_it_is(word)):
                 self._names[word] = word
             else:
-                former = {name: task.name for task in self.tasks for name in task.was}
-                self._names[word] = self.resolve(word, KnownNames(registered, former, self.unregistered_names()))
+                known = KnownNames(registered, self.other_names(), self.unregistered_names())
+                self._names[word] = self.resolve(word, known)
         return self._names[word]
 
     @abstractmethod
@@ -225,20 +228,28 @@ class Command(ABC):
 
         :raises Unavailable: if the store cannot be read, for a command that changes something.
         """
-        if self._unregistered is None:
-            self._unregistered = self._read_unregistered_names()
-        return self._unregistered
+        return set(self._read_states()) - {task.name for task in self.tasks}
 
-    def _read_unregistered_names(self) -> Collection[str]:
-        store = self.registry['cron_store']
-        try:
-            states: Collection[str] = () if store is None else store.states()
-        except Unavailable:
-            if self.args.command in CHANGING:
-                raise
-            # the output has what is known without the store
-            return ()
-        return set(states) - {task.name for task in self.tasks}
+    def other_names(self) -> Mapping[str, str]:
+        """Return the names of registered tasks by their former ones, and by those that a newer release gives them.
+
+        :raises Unavailable: if the store cannot be read, for a command that changes something.
+        """
+        former = {name: task.name for task in self.tasks for name in task.was}
+        states = self._read_states()
+        return {other: name for name, state in states.items() for other in state.other_names} | former
+
+    def _read_states(self) -> Mapping[str, TaskState]:
+        if self._states is None:
+            store = self.registry['cron_store']
+            try:
+                self._states = {} if store is None else store.states()
+            except Unavailable:
+                if self.args.command in CHANGING:
+                    raise
+                # the output has what is known without the store
+                self._states = {}
+        return self._states
 
     def require_registered(self, names: Iterable[str]) -> None:
         """Require that tasks are registered here.

@@ -71,6 +71,7 @@ def history_text(store: Store, registry: Any, now: datetime, args: Any, width: i
         raise UsageError(f'--since {exc}') from None
     wanted = [task for task in tasks if not args.names or task.name in args.names]
     history, examination, recorded = History(), examine(registry, args.names), set[str]()
+    names = examination.snapshot.own_names(args.names)
     with store.queries() as queries:
         if queries is not None:
             recorded = {name for name in args.names if queries.has_entries(name)}
@@ -79,7 +80,7 @@ def history_text(store: Store, registry: Any, now: datetime, args: Any, width: i
                 examination,
                 wanted,
                 limit=args.limit,
-                names=args.names,
+                names=names,
                 since=since,
                 faults=args.failed,
                 by_hand=args.by_hand,
@@ -103,10 +104,11 @@ def _read_outputs(queries: Queries, history: History) -> Mapping[str, KeptOutput
 
 
 def last_run_lines(
-    store: Store, name: str, stuck: bool, zone: tzinfo | None, now: datetime, state: TaskState | None
+    store: Store, names: Collection[str], stuck: bool, zone: tzinfo | None, now: datetime, state: TaskState | None
 ) -> list[str]:
     """Return a line for each of the last runs of a task, also those missed or skipped, the newest first.
 
+    :param names: the names that their records may have.
     :param stuck: whether its run in progress is stuck.
     :param zone: the time zone of the times.
     :param state: its row, for the progress of its run.
@@ -115,8 +117,8 @@ def last_run_lines(
     entries: list[PastRun | Missed] = []
     with store.queries() as queries:
         if queries is not None:
-            entries += queries.past_runs(MAX_LAST_RUNS, [name])
-            entries += queries.missed(MAX_LAST_RUNS, [name])
+            entries += queries.past_runs(MAX_LAST_RUNS, names)
+            entries += queries.missed(MAX_LAST_RUNS, names)
     newest = sorted(entries, key=when, reverse=True)[:MAX_LAST_RUNS]
     return [
         ', '.join([last_run_line(entry, now, stuck, zone), *_progress_of(entry, state, now)]) for entry in newest

@@ -49,9 +49,8 @@ class ShowCommand(Command):
         from pyramid_cron.scripts.history import last_run_lines
 
         stuck = any(problem.kind == STUCK for problem in summary.problems)
-        return last_run_lines(
-            self.require_store(), summary.task.name, stuck, summary.task.timezone, self.now(), summary.state
-        )
+        names = [summary.task.name] if summary.state is None else summary.state.names
+        return last_run_lines(self.require_store(), names, stuck, summary.task.timezone, self.now(), summary.state)
 
     def _last_due(self, summary: TaskSummary, instant: datetime) -> tuple[str, str]:
         """Return what became of the newest minute until an instant at which a task was due, and what else is known.
@@ -98,7 +97,7 @@ class ShowCommand(Command):
         problems = [problem for problem in examination.problems if problem.task and problem.kind != PAUSED]
         sections = {
             'problems': [format_problem(problem, self.zone, problem.kind) for problem in problems],
-            'last runs': last_run_lines(self.require_store(), name, False, self.zone, self.now(), state),
+            'last runs': last_run_lines(self.require_store(), [name], False, self.zone, self.now(), state),
         }
         for label, lines in sections.items():
             for index, line in enumerate(lines):

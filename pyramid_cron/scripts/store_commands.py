@@ -99,6 +99,8 @@ class StoreCommands(Command):
         store, status = self.require_store(), 0
         app, words = store.options.app, self.require_task_names()
         wanted = [Delivery(word, None) if not is_key(app, word) else read_key(app, word) for word in words]
+        others = self.other_names()
+        wanted = [delivery._replace(task=others.get(delivery.task, delivery.task)) for delivery in wanted]
         require_known([delivery.task for delivery in wanted], self.tasks, store.states())
         for delivery in wanted:
             only = None if (delivery.minute, delivery.token) == (None, None) else delivery

@@ -19,7 +19,7 @@ class KnownNames(NamedTuple):
     """The names that a word may stand for.
 
     :param registered: the names of the tasks that are registered here.
-    :param former: the present names of tasks by their former ones.
+    :param former: the names of tasks here by their former ones, and by those that a newer release gives them.
     :param unregistered: the names of the tasks that are in the store alone.
     """
 

@@ -102,18 +102,21 @@ def read_tasks(registry: Any, now: datetime) -> TasksState:
         return TasksState(has_store=True, error=str(exc))
 
 
-def read_outcomes(registry: Any, names: Collection[str]) -> Mapping[str, Sequence[str]]:
-    """Read the outcomes of the last runs of tasks, the newest last; nothing if the store cannot be read."""
+def read_outcomes(registry: Any, names: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
+    """Read the outcomes of the last runs of tasks, the newest last; nothing if the store cannot be read.
+
+    :param names: the names of the tasks by all names of their rows, see :meth:`.Snapshot.own_names`.
+    """
     store = registry['cron_store']
     if store is None or not names:
         return {}
     try:
         with store.queries() as queries:
-            found: Mapping[str, Sequence[str]] = {} if queries is None else queries.strips(STRIP, names)
+            found: Mapping[str, Sequence[str]] = {} if queries is None else queries.strips(STRIP, names.keys())
     except Unavailable:
         # the page has the reason from the readings before this one, or has it the next time
         return {}
-    return found
+    return {names[name]: outcomes for name, outcomes in found.items()}
 
 
 def read_task_history(registry: Any, task: Task, faults: bool = False, by_hand: bool = False) -> TaskHistory:
@@ -131,15 +134,17 @@ def read_task_history(registry: Any, task: Task, faults: bool = False, by_hand: 
 
     form = HistoryForm(task.name, FAULTS if faults else '', PEOPLE if by_hand else '')
     try:
-        history = TaskHistory(has_store=True, examination=examine(registry, [task.name]), app=store.options.app)
+        examination = examine(registry, [task.name])
+        history = TaskHistory(has_store=True, examination=examination, app=store.options.app)
         with store.database.reading() as connection:
             if connection is None:
                 return history
-            wanted = Wanted([task.name], form.outcome, form.wanted_trigger)
+            names = [*examination.snapshot.own_names([task.name])]
+            wanted = Wanted(names, form.outcome, form.wanted_trigger)
             entries, older = HistoryPages(connection).read(wanted, HISTORY)
             minutes = {entry.scheduled_for for entry in entries if isinstance(entry, PastRun) and entry.scheduled_for}
-            ok = Queries(connection).ok_minutes(task.name, minutes)
-            lengths = Queries(connection).run_lengths(task.name, LENGTHS)
+            ok = Queries(connection).ok_minutes(names, minutes)
+            lengths = Queries(connection).run_lengths(names, LENGTHS)
     except Unavailable as exc:
         return TaskHistory(has_store=True, error=str(exc))
     return history._replace(

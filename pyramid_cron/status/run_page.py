@@ -133,22 +133,23 @@ def build_run_page(registry: Any, reading: RunReading, now: datetime, viewer: Vi
     if record is None or examination is None:
         return None
     settings, app, run = registry['cron_settings'], registry['cron_store'].options.app, record.run
-    task = _find(registry, run.task)
+    name = examination.snapshot.own_name(run.task)
+    task = _find(registry, name)
     zone = viewer.zone_or(settings.timezone if task is None else task.timezone)
     # as on the page of all tasks, by the clock that has found them
     at = examination.snapshot.now
-    problems = [problem for problem in examination.problems if problem.task == run.task]
+    problems = [problem for problem in examination.problems if problem.task == name]
     # only if the run is in progress
-    state = examination.snapshot.states.get(run.task)
+    state = examination.snapshot.states.get(name)
     state = state if state is not None and state.run_id == run.id else None
-    stuck = run.task in examination.stuck
+    stuck = name in examination.stuck
     about = [problem for problem in problems if _is_about(problem, run, record.attempts)]
     next_attempt = next((problem.next_attempt for problem in about if problem.next_attempt), None)
     traceback, summary = run.traceback or '', format_run(run, now, stuck, zone)
     raised, frames = end_first(traceback)
     again = '' if task is None else _minute_to_run(run, record.attempts)
     return RunPage(
-        task=run.task,
+        task=name,
         registered=task is not None,
         minute='' if run.scheduled_for is None else _format(run.scheduled_for, zone, '%H:%M'),
         zone=str(zone or LOCAL_TIME),

@@ -41,9 +41,16 @@ def read_run(registry: Any, delivery: Delivery, run_id: str | None) -> RunReadin
 
     try:
         with store.database.reading() as connection:
-            record = None if connection is None else find_record(connection, delivery, run_id)
+            if connection is None:
+                return RunReading(has_store=True)
+            examination = examine(registry, [delivery.task])
+            snapshot = examination.snapshot
+            # the history of a task that a deploy renames moves later than its row
+            names = [delivery.task, *snapshot.own_names([snapshot.own_name(delivery.task)])]
+            found = (find_record(connection, delivery._replace(task=name), run_id) for name in dict.fromkeys(names))
+            record = next((record for record in found if record is not None), None)
         if record is None:
             return RunReading(has_store=True)
-        return RunReading(has_store=True, record=record, examination=examine(registry, [delivery.task]))
+        return RunReading(has_store=True, record=record, examination=examination)
     except Unavailable as exc:
         return RunReading(has_store=True, error=str(exc))

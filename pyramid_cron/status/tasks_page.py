@@ -118,8 +118,13 @@ def read_tasks_page(registry: Any, chosen: TaskFilter, now: datetime, zone: tzin
     state = read_tasks(registry, now)
     entries = list_entries(registry, state, now)
     choice = choose(entries, chosen, now)
-    outcomes = read_outcomes(registry, [entry.name for entry in choice.entries])
+    names = {name: entry.name for entry in choice.entries for name in (entry.name, *_other_names(entry))}
+    outcomes = read_outcomes(registry, names)
     return build_tasks_page(registry, state, entries, choice, outcomes, now, zone)
+
+
+def _other_names(entry: Entry) -> Sequence[str]:
+    return () if entry.state is None else entry.state.other_names
 
 
 def list_entries(registry: Any, state: TasksState, now: datetime) -> list[Entry]:

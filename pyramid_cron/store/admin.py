@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -21,6 +21,7 @@ from pyramid_cron.store.actions import Actions
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.database import Database
 from pyramid_cron.store.failed_ticks import FailedTicks
+from pyramid_cron.store.known_rows import KnownRows, states_by_name
 from pyramid_cron.store.options import Options
 from pyramid_cron.store.pause_times import end_of
 from pyramid_cron.store.pauses import Pauses
@@ -35,7 +36,7 @@ from pyramid_cron.store.texts import parse_reason, paused_reason
 from pyramid_cron.store.ticks import Ticks, TickState
 
 if TYPE_CHECKING:
-    from pyramid_cron.tasks import Task
+    from pyramid_cron.tasks import Task, Tasks
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ MOST_STOPS = 3
 class Snapshot:
     """The rows that decide what is wrong, as they are at one instant.
 
-    :param states: the states of the application's tasks by their names.
+    :param states: the states of the application's tasks, by the names by which this process knows the tasks.
     :param ticks: what is known of the ticks, ``None`` if there was none.
     :param now: the instant, by the database's clock.
     :param pause_of_all: the pause of all tasks, if one is in force.
@@ -71,6 +72,22 @@ class Snapshot:
         """Return the state of a task; ``None`` without one, and of ``store=False``: a row may be left from before."""
         return self.states.get(task.name) if task.store else None
 
+    def own_names(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the names by which this process knows tasks, by all names that records of their runs may have.
+
+        :param names: the names by which this process knows the tasks.
+        """
+        found = {name: name for name in names}
+        for name in list(found):
+            state = self.states.get(name)
+            for other in () if state is None else state.other_names:
+                found.setdefault(other, name)
+        return found
+
+    def own_name(self, name: str) -> str:
+        """Return the name by which this process knows the task of a record, which may have another name of it."""
+        return next((own for own, state in self.states.items() if name in state.other_names), name)
+
 
 class Store:
     """The store of an application for everything but runs: ``registry['cron_store']``.
@@ -80,17 +97,19 @@ class Store:
     :param database: the database of the store.
     :param options: the settings of the store.
     :param failed_ticks: the ticks that failed in this process.
+    :param tasks: the tasks that this process has registered.
     """
 
-    def __init__(self, database: Database, options: Options, failed_ticks: FailedTicks) -> None:
+    def __init__(self, database: Database, options: Options, failed_ticks: FailedTicks, tasks: Tasks) -> None:
         self.database = database
         self.options = options
         self._failed_ticks = failed_ticks
+        self._tasks = tasks
 
     def states(self) -> Mapping[str, TaskState]:
-        """Return the states of the application's tasks by their names."""
+        """Return the states of the application's tasks, by the names by which this process knows the tasks."""
         with self.database.reading() as connection:
-            return {} if connection is None else TaskStates(connection).load()
+            return {} if connection is None else self._rows(connection).states()
 
     def snapshot(self, names: Collection[str] = ()) -> Snapshot:
         """Return the rows that decide what is wrong, see :func:`pyramid_cron.monitoring.problems.find_problems`.
@@ -101,12 +120,16 @@ class Store:
             if connection is None:
                 return Snapshot({}, None, clock.now())
             now = connection.now()
-            states, ticks = TaskStates(connection).load(names or None), self._ticks(connection, now)
+            rows, ticks = self._rows(connection).read(names or None), self._ticks(connection, now)
+            states = states_by_name(self._tasks.stored(), rows, None if ticks is None else ticks.before)
             # each row has come with it, if there is one
             one = next(iter(states.values()), None)
             pause = Pauses(connection).of_all() if one is None else one.pause_of_all
             in_force = pause is not None and now < end_of(pause)
             return Snapshot(states, ticks, now, pause if in_force else None, self.options.catch_up)
+
+    def _rows(self, connection: StoreConnection) -> KnownRows:
+        return KnownRows(connection, self._tasks.stored())
 
     def _ticks(self, connection: StoreConnection, now: datetime) -> TickState | None:
         """Return what is known of the ticks: by the database, and by this process of those that it could not record."""
@@ -144,7 +167,20 @@ class Store:
         """
         reason = parse_reason(reason)
         pause = Pause(until, reason, requested_by)
-        replaced = self._write(lambda connection: Pauses(connection).pause(names, pause, connection.now()))
+
+        def write(connection: StoreConnection) -> dict[str, Pause]:
+            rows = self._rows(connection).row_names(names)
+            known = {**rows, ALL_TASKS: ALL_TASKS}
+            unknown = [name for name in names if name not in known]
+            if unknown:
+                raise LookupError(
+                    f'the store has no task {", ".join(map(repr, unknown))}: a task is in it from the first tick on, '
+                    'and one with store=False never'
+                )
+            found = Pauses(connection).pause([known[name] for name in names], pause, connection.now())
+            return {name: found[known[name]] for name in names if known[name] in found}
+
+        replaced = self._write(write)
         for name in names:
             old = f' (before: {paused_reason(replaced[name])})' if name in replaced else ''
             log.warning('%s paused%s: %s%s', _subject(name), _by(requested_by), reason, old)
@@ -156,7 +192,15 @@ class Store:
 
         :param names: the names of the tasks, or ``'*'`` to end the pause of all tasks, and not those of single ones.
         """
-        resumed = self._write(lambda connection: Pauses(connection).resume(names, connection.now(), requested_by))
+
+        def write(connection: StoreConnection) -> list[str]:
+            # a pause of a name without a row is ended too
+            own = {row: name for name, row in self._rows(connection).row_names(names).items()}
+            rows = {*own, *(name for name in names if name not in own.values())}
+            ended = Pauses(connection).resume(rows, connection.now(), requested_by)
+            return [own.get(row, row) for row in ended]
+
+        resumed = self._write(write)
         for name in resumed:
             log.warning('%s resumed%s', _subject(name), _by(requested_by))
             self.options.notify(TaskResumed(name, requested_by))
@@ -175,7 +219,8 @@ class Store:
         joins = self.options.session is not None
 
         def write(connection: StoreConnection) -> dict[str, str]:
-            return {name: acknowledge(connection, name, reason, requested_by, joins) for name in names}
+            rows = self._rows(connection).load(names)
+            return {name: acknowledge(connection, name, rows.get(name), reason, requested_by, joins) for name in names}
 
         for name, failure in self._write(write).items():
             by = f' by {requested_by}' if requested_by else ''
@@ -202,7 +247,7 @@ class Store:
         for _ in range(MOST_STOPS):
             self.database.breaker.close()
             with self.database.autocommit() as connection:
-                state = find_run(connection, name, run_id, delivery)
+                state = find_run(connection, name, self._rows(connection).get(name), run_id, delivery)
             try:
                 stop = self._write(partial(stop_run, state=state, requested_by=requested_by))
             except Changed:
@@ -211,7 +256,7 @@ class Store:
                 log.warning('task %s: its queued run is stopped%s', name, _by(requested_by))
             elif stop.is_new:
                 log.warning('task %s: its run is to end, a stop is requested%s', name, _by(requested_by))
-            return stop
+            return replace(stop, task=name)
         raise NotInProgress(f'task {name} begins and ends runs: look at it again')
 
     def forget(self, name: str, *, requested_by: str | None = None) -> None:
@@ -255,7 +300,13 @@ class Store:
     def paused(self) -> dict[str, Pause]:
         """Return the pauses in force, by the names of the tasks; that of all tasks has the name ``'*'``."""
         with self.database.reading() as connection:
-            return {} if connection is None else Pauses(connection).in_force(connection.now())
+            if connection is None:
+                return {}
+            found = Pauses(connection).in_force(connection.now())
+            if found.keys() <= {ALL_TASKS, *self._tasks.stored()}:
+                return found
+            own = {state.task: name for name, state in self._rows(connection).load().items()}
+            return {own.get(name, name): pause for name, pause in found.items()}
 
     def _write(self, write: Callable[[StoreConnection], Written]) -> Written:
         self.database.breaker.close()

@@ -10,7 +10,7 @@ from pyramid_cron.names import ALL_TASKS
 from pyramid_cron.store.actions import Actions
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.pause_times import FOR_EVER
-from pyramid_cron.store.schema import pauses, tasks
+from pyramid_cron.store.schema import pauses
 from pyramid_cron.store.task_columns import OF_PAUSE, pause_of
 
 
@@ -26,16 +26,8 @@ class Pauses:
     def pause(self, names: Collection[str], pause: Pause, now: datetime) -> dict[str, Pause]:
         """Pause tasks, or change their pauses, and return those that were in force and are replaced, by their names.
 
-        :raises LookupError: for a task that has no row.
+        :param names: the names of rows, or that of all tasks.
         """
-        query = self._connection.select(tasks, tasks.c.task).where(tasks.c.task.in_(names))
-        known = {ALL_TASKS, *self._connection.scalars(query)}
-        unknown = [name for name in names if name not in known]
-        if unknown:
-            raise LookupError(
-                f'the store has no task {", ".join(map(repr, unknown))}: a task is in it from the first tick on, '
-                'and one with store=False never'
-            )
         replaced = {name: old for name, old in self.in_force(now).items() if name in names}
         values = {
             'until': pause.until or FOR_EVER,

@@ -174,9 +174,12 @@ class Queries:
         is_between = runs.c.scheduled_for.between(first, last)
         return [PastRun(*row) for row in self._connection.rows(self._past_runs().where(_is_named(name), is_between))]
 
-    def ok_minutes(self, name: str, minutes: Collection[datetime]) -> set[datetime]:
-        """Return those of some minutes for which a run of a task was ok."""
-        was_ok = (_is_named(name), runs.c.scheduled_for.in_(minutes), runs.c.outcome == OK)
+    def ok_minutes(self, names: Collection[str], minutes: Collection[datetime]) -> set[datetime]:
+        """Return those of some minutes for which a run of a task was ok.
+
+        :param names: the names that records of the task may have.
+        """
+        was_ok = (or_(*map(_is_named, names)), runs.c.scheduled_for.in_(minutes), runs.c.outcome == OK)
         return set(self._connection.scalars(self._connection.select(runs, runs.c.scheduled_for).where(*was_ok)))
 
     def backfilled_since(self, name: str, minute: datetime, since: datetime) -> datetime | None:
@@ -199,9 +202,13 @@ class Queries:
         began: datetime | None = self._connection.scalar(query.order_by(runs.c.started.desc()).limit(1))
         return began
 
-    def run_lengths(self, name: str, limit: int) -> list[RunLength]:
-        """Return how long the last runs of a task took, see :func:`.last_lengths`."""
-        return last_lengths(self._connection, name, limit)
+    def run_lengths(self, names: Collection[str], limit: int) -> list[RunLength]:
+        """Return how long the last runs of a task took, see :func:`.last_lengths`.
+
+        :param names: the names that records of the task may have.
+        """
+        found = chain.from_iterable(last_lengths(self._connection, name, limit) for name in names)
+        return sorted(found, key=lambda run: run.started)[-limit:]
 
     def runs_between(self, names: Collection[str], first: datetime, end: datetime, limit: int) -> DayRuns:
         """Return the runs of tasks that went on between two instants, see :func:`.runs_between`."""

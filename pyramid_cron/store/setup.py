@@ -42,4 +42,4 @@ def use_store(registry: Any, settings: Settings) -> None:
     registry['cron_claims'] = ClaimsByTask(
         StoreClaims(database, options, failed_ticks), MemoryClaims(window=settings.window)
     )
-    registry['cron_store'] = Store(database, options, failed_ticks)
+    registry['cron_store'] = Store(database, options, failed_ticks, registry['cron_tasks'])

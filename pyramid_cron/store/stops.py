@@ -21,7 +21,6 @@ from pyramid_cron.store.leases import request_stop
 from pyramid_cron.store.run import minute_of_token
 from pyramid_cron.store.schema import tasks
 from pyramid_cron.store.task_claims import TaskClaims
-from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.store.ticks import LAST_MINUTE
 
@@ -57,31 +56,34 @@ class Stop:
     lease_over: bool = False
 
 
-def find_run(connection: StoreConnection, name: str, run_id: str | None, delivery: Delivery | None) -> TaskState:
+def find_run(
+    connection: StoreConnection, name: str, state: TaskState | None, run_id: str | None, delivery: Delivery | None
+) -> TaskState:
     """Return the row of a task with a run in progress, or one that is queued.
 
+    :param name: the name by which this process knows the task.
+    :param state: its row, which may have another name; ``None`` if it has none.
     :param run_id: a fencing token of the run, such as that under which it was enqueued; ``None`` for any run.
     :param delivery: the minute or the token that it has to be for, ``None`` for any.
     :raises LookupError: for a task that has no row.
     :raises NotInProgress: if there is no such run.
     """
-    state = TaskStates(connection).get(name)
     if state is None:
         raise LookupError(f'the store has no task {name!r}')
     minute, token = (None, run_id) if delivery is None else (delivery.minute, delivery.token or run_id)
     if state.run_id is None or (token is not None and not same_run(state.run_id, token)):
-        raise NotInProgress(_why_not(state))
+        raise NotInProgress(_why_not(name, state))
     if minute is not None and minute != History(connection).request_of(state.run_id)[0]:
-        raise NotInProgress(_why_not(state))
+        raise NotInProgress(_why_not(name, state))
     return state
 
 
-def _why_not(state: TaskState) -> str:
+def _why_not(name: str, state: TaskState) -> str:
     if state.run_id is not None:
-        return f'that run of task {state.task} is not in progress: another one is'
+        return f'that run of task {name} is not in progress: another one is'
     if state.last_outcome is None:
-        return f'task {state.task} is not running: it has not run yet'
-    return f'task {state.task} is not running: its last run was {state.last_outcome}'
+        return f'task {name} is not running: it has not run yet'
+    return f'task {name} is not running: its last run was {state.last_outcome}'
 
 
 def stop_run(connection: StoreConnection, state: TaskState, requested_by: str | None) -> Stop:

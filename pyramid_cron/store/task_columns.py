@@ -22,8 +22,8 @@ from pyramid_cron.store.task_state import TaskState
 # the pause of all tasks, beside that of a task
 PAUSES_OF_ALL = pauses.alias('pauses_of_all')
 
-# the columns that the fields of a state are named after, of its task, its process and its pauses
-OTHERS = ('process', 'pause', 'pause_of_all', 'paused_from', 'all_paused_from')
+# the fields of a state that no column of its task is named after
+OTHERS = ('process', 'pause', 'pause_of_all', 'paused_from', 'all_paused_from', 'other_names')
 OF_TASK = [tasks.c[field.name] for field in fields(TaskState) if field.name not in OTHERS]
 OF_PROCESS = [processes.c[field.name] for field in fields(ProcessState) if field.name != 'lease_over']
 OF_PAUSE = [pauses.c.until, pauses.c.reason, pauses.c.requested_by]

@@ -49,6 +49,12 @@ class TaskStates:
         values = of_names(names) | {THIS_MINUTE.key: minute}
         return self._states(_select_behind(self._connection.dialect), values)
 
+    def load_renamed_too(self, names: Collection[str]) -> dict[str, TaskState]:
+        """Return the states that :meth:`load` returns for names, and those of tasks that had one of them before."""
+        if self._are_too_many(names):
+            return self.load()
+        return self._states(_select_known(self._connection.dialect), of_names(names))
+
     def renamed(self, names: Collection[str]) -> dict[str, TaskState]:
         """Return the states of the tasks that had one of these names before their present ones."""
         return self._states(_select_renamed(self._connection.dialect), of_names(names))
@@ -72,6 +78,12 @@ class TaskStates:
 @cache
 def _select_wanted(dialect: Dialect, may_owe_too: bool) -> Select[Any]:
     conditions = [is_named(dialect), NEEDS_ATTENTION, *([may_owe()] if may_owe_too else [])]
+    return select_states().where(or_(*conditions))
+
+
+@cache
+def _select_known(dialect: Dialect) -> Select[Any]:
+    conditions = is_named(dialect), is_named(dialect, tasks.c.renamed_from), NEEDS_ATTENTION
     return select_states().where(or_(*conditions))
 
 

@@ -85,6 +85,7 @@ class TaskState:
     :param pause_of_all: the pause of all tasks, which may be over.
     :param paused_from: when the pause of the task began, ``None`` if that is not known.
     :param all_paused_from: when that of all tasks began.
+    :param other_names: further names of a task that a deploy renames, which its row or records of its runs may have.
     """
 
     task: str
@@ -132,6 +133,12 @@ class TaskState:
     pause_of_all: Pause | None = None
     paused_from: datetime | None = None
     all_paused_from: datetime | None = None
+    other_names: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The names that its row and the records of its runs may have; first the one that this process knows."""
+        return [self.task, *self.other_names]
 
     @property
     def is_claimed(self) -> bool:

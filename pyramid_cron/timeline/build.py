@@ -161,14 +161,17 @@ def read_records(registry: Any, tasks: Tasks, window: Window) -> Records:
     examination = examine(registry)
     often = {task.name for task in tasks if runs_often(task.schedule)}
     names = ({task.name for task in tasks} | set(examination.snapshot.states)) - often
+    # of a task that a deploy renames, records have either name
+    own_names = examination.snapshot.own_names(names)
     with registry['cron_store'].queries() as queries:
         if queries is None:
             return Records(examination)
-        past = queries.runs_between(names, *window, MOST_RUNS)
+        past = queries.runs_between(own_names.keys(), *window, MOST_RUNS)
         faults = queries.not_good_between(*window, MOST_FAULTS)
         gaps = queries.gaps_between(*window, MOST_GAPS)
     cut = max((day.runs[-1].started for day in (past, faults) if day.cut), default=None)
-    by_id = {run.id: run for run in chain(past.runs, faults.runs)}
+    own_name = examination.snapshot.own_names(examination.snapshot.states)
+    by_id = {run.id: run._replace(task=own_name.get(run.task, run.task)) for run in chain(past.runs, faults.runs)}
     return Records(examination, list(by_id.values()), gaps, cut)
 
 

@@ -125,6 +125,37 @@ def test_a_former_name_is_that_of_its_task(pcron, ini):
     assert pcron('run', ini(*NAMES), 'shop.send')[2] == "pcron: 'shop.send' is taken for shop.mail\n"
 
 
+@pytest.mark.parametrize('row', ['shop.send', 'shop.mail', 'shop.letters'])
+def test_every_name_of_a_renamed_task_is_its_name(pcron, ini, night, row):
+    # by a server with older code, by this one, and by one with newer code
+    names = {'shop.send', 'shop.mail', row}
+    path = ini(*NAMES, settings=night.settings)
+    night.task(row, renamed_from=None if row == 'shop.send' else 'shop.mail' if row == 'shop.letters' else 'shop.send')
+    began = NOW.replace(minute=0, second=0)
+    night.run(row, began, NOW, outcome='failed', error='ValueError')
+    night.change(row, last_outcome='failed', last_outcome_for=began, last_finished=NOW, last_error='ValueError')
+    for name in sorted(names):
+        warning = '' if name == 'shop.mail' else f'pcron: {name!r} is taken for shop.mail\n'
+        status, out, err = pcron('show', path, name)
+        assert (status, err) == (0, warning)
+        assert out.startswith('shop.mail\n')
+        assert 'last due   Thu 2026-12-24 00:00: failed in ' in out
+        assert '  last runs  Thu 2026-12-24 00:00' in out
+        assert pcron('list', path, '--at', '00:00', name)[1].count('shop.mail  failed in ') == 1
+        assert 'failed   ' in pcron('history', path, name)[1]
+        assert pcron('pause', path, name, '--reason', 'x')[1:] == ('shop.mail is paused until it is resumed\n', warning)
+        assert pcron('resume', path, name)[1:] == ('shop.mail is resumed\n', warning)
+        assert pcron('acknowledge', path, name, '--reason', 'x')[1:] == (
+            'the failure of shop.mail is acknowledged\n',
+            warning,
+        )
+        for word in (name, f'shop:{name}@2026-12-23T23:00Z'):
+            assert pcron('stop', path, word)[2].endswith('task shop.mail is not running: its last run was failed\n')
+        assert pcron('forget', path, name)[2].endswith(
+            'shop.mail is registered here: remove it from the application first\n'
+        )
+
+
 def test_a_script_does_not_run_another_task(pcron, ini):
     path = ini(*NAMES)
     status, out, err = pcron('run', path, 'shop.expire')

@@ -52,6 +52,27 @@ def test_an_application_without_tasks_shows_how_to_register_one(make_page):
     assert '<b>none</b>' in answer
 
 
+def test_a_row_of_another_name_is_that_of_a_renamed_task(make_page, store, now):
+    def rename(config):
+        config.add_cron_task(print, name='shop.new', min=0, was='shop.task')
+
+    fill(make_page(settings=store).registry, 2, now, most=3)
+    page = make_page(rename, settings=store)
+    minute = now.replace(minute=0)
+    record(page.registry, ('shop.task', minute, {'outcome': 'failed', 'error': 'Timeout'}))
+    answer = page.get()
+    assert 'nothing is wrong' not in answer
+    assert 'unregistered' not in answer
+    assert re.search('<title>Last 4 runs: .*1 failed', answer.text)
+    task = page.task('shop.new')
+    assert task.text.count('>failed</span>') == 2
+    run = page.get(f'/history/run?key={quote(f"shop:shop.new@{minute:%Y-%m-%dT%H:%MZ}")}')
+    assert '<a href="/admin/cron/task?name=shop.new">' in run
+    timeline = page.get('/timeline').text
+    assert 'shop.new' in timeline
+    assert 'shop.task' not in timeline
+
+
 def test_all_is_well_with_ticks_and_good_runs(make_page, store, now):
     page = make_page(add_tasks, settings=store)
     fill(page.registry, 2, now, most=40)

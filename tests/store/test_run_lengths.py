@@ -27,7 +27,7 @@ def lengths(servers, server):
             row = {'id': f'{number:04}', 'app': 'app', 'trigger': 'request', 'attempt': attempt, **began}
             servers.execute(insert(runs).values(row | {'task': task, 'outcome': outcome, 'seconds': seconds}))
         with server.store.queries() as queries:
-            found = queries.run_lengths('task', limit)
+            found = queries.run_lengths(['task'], limit)
         return [(length.outcome, (length.started - INSTANT) // MINUTE, length.seconds) for length in found]
 
     return lengths

@@ -229,7 +229,7 @@ OPERATIONS = {
     'gaps for people': lambda c: Queries(c).gaps(9),
     'for minute': lambda c: Queries(c).for_minute(['idle', 'theirs'], at(1)),
     'between': lambda c: Queries(c).between('idle', at(0), at(9)),
-    'ok minutes': lambda c: Queries(c).ok_minutes('idle', [at(minute) for minute in range(9)]),
+    'ok minutes': lambda c: Queries(c).ok_minutes(['idle'], [at(minute) for minute in range(9)]),
     'backfilled since': lambda c: [Queries(c).backfilled_since('idle', at(minute), at(0)) for minute in range(9)],
     'by hand': lambda c: [Queries(c).by_hand_since(name, at(0)) for name in ('idle', 'theirs')],
     'strips': lambda c: [Queries(c).strips(limit) for limit in (1, 2, 9)],
