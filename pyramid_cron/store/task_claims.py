@@ -154,7 +154,7 @@ class TaskClaims:
         repeated: dict[str, Any] = {'will_retry': OTHER_WILL_BE_REPEATED}
         if may_repeat:
             repeated = {'retry_reason': REPEATED_IF_NOTHING_WAS_COMMITTED, 'will_retry': WILL_BE_REPEATED}
-        return self._row.change_unlocked(HOLDS_RUN, of_run(task, run_id), **values, **repeated, **RELEASED)
+        return self._row.change_unlocked(HOLDS_RUN, of_run(task, run_id), **(values | repeated | RELEASED))
 
     def set_transactional(self, task: str, run_id: str, transactional: bool) -> bool:
         """Record whether a run commits with its record, and return whether the row still holds its fencing token."""

@@ -116,6 +116,18 @@ def test_a_commit_in_between_forbids_a_repetition(task_rows):
     assert task_rows.get().retry_reason is None
 
 
+@pytest.mark.parametrize('pending', [None, 'failed', 'lost'])
+def test_a_reaped_run_may_be_forbidden_to_repeat(task_rows, pending):
+    assert task_rows.claim(1)
+    assert task_rows.claims.release('task', 'mine', retry_reason=pending)
+    # which leaves that
+    assert task_rows.claim(None, handed_over_for='x')
+    # the row decides, and not the value for a backfill
+    assert task_rows.claims.reap('task', 'mine', may_repeat=False, will_retry=pending is None)
+    # the last run by schedule is still repeated
+    assert (task_rows.get().retry_reason, task_rows.get().will_retry) == (pending, pending is not None)
+
+
 def test_an_enqueued_run_begins_under_another_token(task_rows):
     task_rows.claim(1, handed_over_for='x')
     assert not task_rows.get().is_enqueued
