@@ -11,12 +11,14 @@ from pyramid_cron.outcomes import PAUSED, QUEUED, RUNNING, STUCK
 from pyramid_cron.run_summary import summarize_run
 from pyramid_cron.schedules import clock
 from pyramid_cron.store.decision import decide, owed_minutes
+from pyramid_cron.store.due_runs import EARLIER_FIRST
 from pyramid_cron.store.past_minute import why_without_record
 from pyramid_cron.store.texts import busy_reason, paused_reason
 from pyramid_cron.tasks import Task
 
 if TYPE_CHECKING:
     from pyramid_cron.monitoring.examine import Examination
+    from pyramid_cron.store.admin import Snapshot
     from pyramid_cron.store.task_state import TaskState
 
 # what a minute without a record is: it is to come, it is still owed, it is too late for it, or nothing is known of it
@@ -116,7 +118,18 @@ def _why_owed(task: Task, state: TaskState, minute: datetime, examination: Exami
     if state.has_waited(minute):
         return 'its engine has no room for it'
     problem = None if snapshot.ticks is None else snapshot.ticks.problem
-    return 'no tick has come to it yet' if problem is None else f'the last tick failed: {problem}'
+    if problem is not None:
+        return f'the last tick failed: {problem}'
+    return EARLIER_FIRST.reason if _waits_its_turn(task, state, minute, snapshot) else 'no tick has come to it yet'
+
+
+def _waits_its_turn(task: Task, state: TaskState, minute: datetime, snapshot: Snapshot) -> bool:
+    """Return whether the last tick has run a task for an earlier minute, or the next one does."""
+    if not task.runs_each_minute or snapshot.ticks is None:
+        return False
+    ran_at_last_tick = state.busy_until is not None and state.busy_until >= snapshot.ticks.last
+    is_first = minute == owed_minutes(task, state, clock.minute_of(snapshot.now))[0]
+    return ran_at_last_tick or state.retry_reason is not None or not is_first
 
 
 def _next(task: Task, state: TaskState, minute: datetime, examination: Examination) -> Sequence[str]:
@@ -125,11 +138,17 @@ def _next(task: Task, state: TaskState, minute: datetime, examination: Examinati
     if state.is_claimed:
         return ()
     present = clock.minute_of(snapshot.now)
+    if task.runs_each_minute and state.busy_until is not None:
+        # it runs once in a minute
+        present = max(present, state.busy_until + clock.MINUTE)
     decision = decide(task, state, present, task.grace(snapshot.catch_up))
     if minute in decision.missed:
         return WILL_BE_MISSED
     if minute == decision.minute:
         return ['the next tick runs it']
+    if decision.minute is not None and decision.attempt:
+        shown = clock.to_zone(decision.minute, task.timezone).isoformat(' ', 'minutes')
+        return [f'the next tick runs the task for {shown}']
     return [paused_reason(pause) for pause in state.pauses_at(present)[:1]]
 
 

@@ -26,7 +26,7 @@ TWICE, IN_PARTS, NOT_SURE, NOT_JOINED, NOTHING_COMMITTED = (
     'ok, nothing committed',
 )
 # without a record
-NO_TICK, NO_RECORD, UNKNOWN = 'no tick yet', 'no record', 'before the records'
+NO_TICK, NOT_RUN_YET, NO_RECORD, UNKNOWN = 'no tick yet', 'not run yet', 'no record', 'before the records'
 # not decided yet: a run has begun or is queued, or the tick of the minute may still claim one
 IN_PROGRESS, AWAITS_TICK = 'in progress', 'waiting for its tick'
 UNDECIDED = (IN_PROGRESS, AWAITS_TICK)
@@ -37,7 +37,7 @@ GOOD = (COMMITTED_ONCE, NOTHING_TO_DO)
 OK_WITHOUT_PROOF = (TWICE, IN_PARTS, NOT_SURE, NOT_JOINED, NOTHING_COMMITTED)
 
 # of which it is not known, or not decided, that nothing was committed
-NOT_COVERED = (*GOOD, *OK_WITHOUT_PROOF, NO_TICK, NO_RECORD, UNKNOWN, *UNDECIDED, NOT_DUE)
+NOT_COVERED = (*GOOD, *OK_WITHOUT_PROOF, NO_TICK, NOT_RUN_YET, NO_RECORD, UNKNOWN, *UNDECIDED, NOT_DUE)
 
 # how long the tick of a minute may take to claim its run
 TICK_TIME = 2 * clock.MINUTE
@@ -91,6 +91,7 @@ class Knowledge(NamedTuple):
     :param settled: the newest minute up to which the task owes none.
     :param recorded_from: from when on each record of a due minute is kept.
     :param now: the present.
+    :param last_tick: the newest minute that had a tick, ``None`` if there is none.
     """
 
     periods: Sequence[Period]
@@ -98,6 +99,7 @@ class Knowledge(NamedTuple):
     settled: datetime
     recorded_from: datetime
     now: datetime
+    last_tick: datetime | None = None
 
     @property
     def scheduled_from(self) -> datetime:
@@ -272,7 +274,9 @@ def _of_good(minute: datetime, good: Sequence[Record], began: Sequence[Record]) 
 
 def _without_record(minute: datetime, knowledge: Knowledge) -> str:
     if minute > knowledge.settled:
-        return NO_TICK if knowledge.now - minute > TICK_TIME else AWAITS_TICK
+        if knowledge.now - minute <= TICK_TIME:
+            return AWAITS_TICK
+        return NO_TICK if knowledge.last_tick is None or knowledge.last_tick < minute else NOT_RUN_YET
     return NO_RECORD if minute >= knowledge.recorded_from else UNKNOWN
 
 

@@ -17,6 +17,7 @@ from pyramid_cron.store.schedule_text import read_schedule
 from pyramid_cron.store.schema import runs
 from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.task_state import TaskState
+from pyramid_cron.store.ticks import Ticks
 from pyramid_cron.tasks import Task
 
 # minutes of one account
@@ -53,14 +54,20 @@ def read_account(store: Store, name: str, task: Task | None, first: datetime, la
         if connection is None or state is None:
             raise NoRow(name)
         oldest = connection.scalar(connection.select(runs, func.min(runs.c.started)))
-        knowledge = knowledge_of(state, task, store.options.keep_history, oldest, now)
+        ticks = Ticks(connection).state()
+        knowledge = knowledge_of(state, task, store.options.keep_history, oldest, now, ticks and ticks.last)
         if len(list(islice(due_in(knowledge, first, last), MOST_MINUTES + 1))) > MOST_MINUTES:
             raise TooMany(f'{name} was due more than {MOST_MINUTES} times then: name a shorter span')
         return account(knowledge, _records(connection, name, first, last), first, last)
 
 
 def knowledge_of(
-    state: TaskState, task: Task | None, keep_history: timedelta, oldest: datetime | None, now: datetime
+    state: TaskState,
+    task: Task | None,
+    keep_history: timedelta,
+    oldest: datetime | None,
+    now: datetime,
+    last_tick: datetime | None = None,
 ) -> Knowledge:
     """Return what is known of a task beside the records of its runs.
 
@@ -68,6 +75,7 @@ def knowledge_of(
     :param task: the task, ``None`` if none of that name is registered here.
     :param keep_history: how long records are kept.
     :param oldest: when the oldest run of the application began that is recorded, ``None`` without one.
+    :param last_tick: the newest minute that had a tick, ``None`` if there is none.
     """
     # records of a minute begin with it at the earliest
     kept_from = clock.minute_of(now - keep_history) + clock.MINUTE
@@ -77,6 +85,7 @@ def knowledge_of(
         state.owed_after(task is not None and task.runs_each_minute),
         max(kept_from, clock.minute_of(now if oldest is None else oldest)),
         now,
+        last_tick,
     )
 
 

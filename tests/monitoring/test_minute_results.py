@@ -115,6 +115,25 @@ def test_a_tick_may_have_left_it(look):
     assert look(ticks=ticked(5, locked)) == f'did not run yet: the last tick failed: {locked}; the next tick runs it'
 
 
+def test_earlier_minutes_may_come_first(look):
+    each = {'missed': 'each', 'catch_up': 60}
+    first = 'did not run yet: earlier minutes come first, one a minute'
+    # the tick at 02:20 has run the task for 02:05, and owes it 02:10 and later
+    state = replace(IDLE, last_minute=INSTANT + 5 * MINUTE, busy_until=INSTANT + 20 * MINUTE)
+    assert look(state, 10, ticked(20), later=10, **each) == f'{first}; the next tick runs it'
+    behind = f'{first}; the next tick runs the task for 2020-11-23 02:10+00:00'
+    assert look(state, 15, ticked(20), later=5, **each) == behind
+    # a run that is repeated comes first too
+    retried = replace(state, retry_reason='failed', attempt=1)
+    assert look(retried, 10, ticked(21), later=11, retries=1, **each) == (
+        f'{first}; the next tick runs the task for 2020-11-23 02:05+00:00'
+    )
+    # a later tick has come, and has not run it
+    assert look(state, 10, ticked(21), later=11, **each) == (
+        'did not run yet: no tick has come to it yet; the next tick runs it'
+    )
+
+
 def test_an_engine_may_have_no_room(look):
     waits = replace(IDLE, waited_minute=INSTANT + 5 * MINUTE, next_due=INSTANT + 5 * MINUTE)
     assert look(waits, ticks=ticked(5)) == 'did not run yet: its engine has no room for it; the next tick runs it'

@@ -48,6 +48,15 @@ def test_each_due_minute_has_its_records(servers):
     assert (found.by_name, found.is_good, found.unknown_until) == (1, False, None)
 
 
+def test_minutes_of_a_backlog_do_not_blame_ticks(servers):
+    server = servers.start(catch_up='3600').add(missed='each')
+    server.tick(0)
+    server.tick(21)
+    servers.execute(update(runs).values(started=INSTANT))
+    fates = {0: 'ok, not joined', 5: 'ok, not joined', 10: 'not run yet', 15: 'not run yet', 20: 'not run yet'}
+    assert read(server, 0, 25) == {**fates, 25: 'no tick yet'}
+
+
 def test_runs_whose_end_is_not_recorded_have_that_of_the_row(servers):
     server = servers.start().add()
     server.tick(0)
