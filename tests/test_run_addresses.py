@@ -12,6 +12,7 @@ from pyramid_cron.run_addresses import RunLink, link_of, run_address, run_query
 
 MINUTE = datetime(2026, 11, 24, 2, 0, tzinfo=timezone.utc)
 TOKEN = '0123456789abcdef' * 2
+KEY_TOKEN = '0123456789abcdef0123450000000000'
 RUN = PastRun(**dict.fromkeys(PastRun._fields) | {'task': 'shop.mail & more', 'attempt': 1, 'id': TOKEN})
 
 
@@ -20,7 +21,7 @@ RUN = PastRun(**dict.fromkeys(PastRun._fields) | {'task': 'shop.mail & more', 'a
     [
         (RunLink('mails', MINUTE), 'key=shop:mails@2026-11-24T02:00Z'),
         (RunLink('mails', MINUTE, TOKEN), f'key=shop:mails@2026-11-24T02:00Z&id={TOKEN}'),
-        (RunLink('mails', None, TOKEN), f'key=shop:mails@{TOKEN}'),
+        (RunLink('mails', None, TOKEN), f'key=shop:mails@{KEY_TOKEN}'),
     ],
 )
 def test_a_minute_and_a_run_by_name_have_a_query(link, query):
@@ -43,7 +44,7 @@ def address(url=None, pages=('/admin/cron', '/other'), **options):
 
 
 def test_an_address_is_that_of_the_first_page():
-    query = f'key=shop:mails@{TOKEN}'
+    query = f'key=shop:mails@{KEY_TOKEN}'
     assert address('https://example.com/shop') == f'https://example.com/shop/admin/cron/history/run?{query}'
     assert address('http://h:81/f%C3%BCr') == f'http://h:81/f%C3%BCr/admin/cron/history/run?{query}'
 
