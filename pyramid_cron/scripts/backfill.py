@@ -81,7 +81,9 @@ class BackfillCommand(Command):
         if not plan.due and task.schedule.is_off:
             raise UsageError(f'{task.name} is off, by {task.schedule_by}: no minute is due')
         if not plan.due:
-            nearest = ' and '.join(self.format_minute(minute) for minute in nearest_due(store, task, first) if minute)
+            now = self.now()
+            past = (minute for minute in nearest_due(store, task, first) if minute is not None and minute <= now)
+            nearest = ' and '.join(map(self.format_minute, past))
             span = f'from {self.format_minute(first)} to {self.format_minute(last)}'
             when = f'at {self.format_minute(first)}' if first == last else span
             found = f'the nearest minutes: {nearest or "none"}{self._limit(plan)}'

@@ -14,6 +14,7 @@ from pyramid_cron.store.database import Database
 from pyramid_cron.store.history import History
 from pyramid_cron.store.queries import Queries
 from pyramid_cron.store.run import ALREADY_CLAIMED
+from pyramid_cron.store.schedule_text import read_schedule
 from pyramid_cron.store.task_state import UNSENT, TaskState
 
 # outcomes of which "already run" is true; skipped only of a task that began and raised Skip
@@ -48,6 +49,10 @@ def why_without_record(state: TaskState, minute: datetime, zone: tzinfo | None) 
     """
     if state.last_outcome_for == minute:
         return f'it was {state.last_outcome}'
+    changed = state.schedule_changed_at
+    if changed is not None and minute < changed and _was_not_due(state, minute):
+        first = clock.to_zone(changed, zone).isoformat(' ', 'minutes')
+        return f'it was not due then: the first tick with its present schedule came at {first}'
     if (
         state.last_minute is not None
         and state.busy_until is not None
@@ -58,6 +63,15 @@ def why_without_record(state: TaskState, minute: datetime, zone: tzinfo | None) 
         first = clock.to_zone(state.first_seen, zone).isoformat(' ', 'minutes')
         return f'the first tick with the task came after {first}'
     return 'it is too old, and there is no record of it'
+
+
+def _was_not_due(state: TaskState, minute: datetime) -> bool:
+    """Return whether the schedule before the last change counted for a minute, as far as is known, and lacks it."""
+    previous, since = read_schedule(state.previous_schedule), state.previous_schedule_from
+    if previous is None or since is None or minute < since:
+        return False
+    schedule, zone = previous
+    return not schedule.is_due(clock.wall_minutes(minute, zone))
 
 
 def why_not_delivered(database: Database, state: TaskState, delivery: Delivery, zone: tzinfo | None) -> NotClaimed:

@@ -183,7 +183,11 @@ def test_what_is_left_to_the_ticks_did_not_run(pcron, ini, stored):
             ['plain', '--for', 'tomorrow 23:45'],
             "--for 'tomorrow 23:45' is in the future: it is Thu 2026-12-24 00:07 in Europe/Berlin",
         ),
-        (['plain', '--for', '00:05'], 'plain was not due at 2026-12-24 00:05+01:00; the nearest minutes: '),
+        # none that is refused itself, because it is in the future
+        (
+            ['plain', '--for', '00:05'],
+            'plain was not due at 2026-12-24 00:05+01:00; the nearest minutes: 2026-12-24 00:00+01:00\n',
+        ),
         (
             ['plain', '--for', '2026-12-23 23:41', '--until', '2026-12-23 23:49'],
             'plain was not due from 2026-12-23 23:41+01:00 to 2026-12-23 23:49+01:00; the nearest minutes: '

@@ -8,10 +8,13 @@ from sqlalchemy import delete, update
 from pyramid_cron import Skip, TaskReport, perform
 from pyramid_cron.claims import ByHand
 from pyramid_cron.schedules.clock import MINUTE
+from pyramid_cron.store.past_minute import why_without_record
 from pyramid_cron.store.schema import pauses, runs
 from tests.support.servers import INSTANT
 
 pytestmark = pytest.mark.each_database
+
+TOO_OLD = 'it is too old, and there is no record of it'
 
 
 def again(server, minute=0):
@@ -118,11 +121,24 @@ def test_a_minute_before_the_task_was_not_owed(server):
     assert again(server) == ('skipped', 'the first tick with the task came after 2020-11-23 02:00+00:00')
 
 
+def test_a_minute_before_a_changed_schedule_was_not_due(servers):
+    servers.start().add(min=0).tick(0)
+    server = servers.start().add(min=30)
+    server.tick(40)
+    because = 'it was not due then: the first tick with its present schedule came at 2020-11-23 02:40+00:00'
+    assert again(server, 30) == ('skipped', because)
+    # of a minute of the earlier schedule, and of one before that is known, nothing is known
+    servers.change(first_seen=INSTANT - timedelta(days=1))
+    assert why_without_record(server.store.states()['task'], INSTANT - timedelta(hours=1), None) == TOO_OLD
+    servers.change(previous_schedule_from=INSTANT + 31 * MINUTE)
+    assert again(server, 30) == ('skipped', TOO_OLD)
+
+
 def test_an_old_minute_may_have_no_record(servers, server):
     server.tick(0)
     server.tick(5)
     servers.execute(delete(runs))
-    assert again(server) == ('skipped', 'it is too old, and there is no record of it')
+    assert again(server) == ('skipped', TOO_OLD)
 
 
 def test_an_unsent_minute_is_tried_again(servers):
