@@ -109,7 +109,14 @@ class Store:
     def states(self) -> Mapping[str, TaskState]:
         """Return the states of the application's tasks, by the names by which this process knows the tasks."""
         with self.database.reading() as connection:
-            return {} if connection is None else self._rows(connection).states()
+            return {} if connection is None else self.states_in(connection)
+
+    def states_in(self, connection: StoreConnection, names: Collection[str] | None = None) -> Mapping[str, TaskState]:
+        """Return these states, read by a connection of the store.
+
+        :param names: the tasks with rows that have to be among them, ``None`` for all.
+        """
+        return self._rows(connection).states(names)
 
     def snapshot(self, names: Collection[str] = ()) -> Snapshot:
         """Return the rows that decide what is wrong, see :func:`pyramid_cron.monitoring.problems.find_problems`.

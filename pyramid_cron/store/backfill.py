@@ -62,7 +62,7 @@ def claim_past(connection: StoreConnection, process: Process, run: StoredRun, ke
         return False
     run.state = TaskStates(connection).get(run.task.name)
     run.since = None if run.state is None else run.state.last_success_for
-    past = Queries(connection).became_of(run.task.name, backfill.minute)
+    past = Queries(connection).became_of(run.task.name, backfill.minute, run.task.was)
     if not backfill.again:
         if any(entry.outcome == OK for entry in past) or (run.state and was_ok(run.state, backfill.minute)):
             raise LeftAlone(WAS_OK)
@@ -109,4 +109,4 @@ def values_of_end(run: StoredRun, minute: datetime, end: RunEnd) -> dict[str, An
 def make_good(connection: StoreConnection, run: StoredRun) -> None:
     """Record that the minute of a backfill was ok in the end, in the entries of what went wrong for it."""
     if run.backfill is not None:
-        History(connection).make_good(run.task.name, run.backfill.minute, run.requested_by or '')
+        History(connection).make_good([run.task.name, *run.task.was], run.backfill.minute, run.requested_by or '')

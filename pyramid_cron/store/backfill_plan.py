@@ -58,8 +58,9 @@ def plan_backfill(store: Store, task: Task, first: datetime, last: datetime, aga
     :raises Unavailable: if the store cannot be read.
     """
     state = store.states().get(task.name)
+    names = [task.name] if state is None else state.names
     with store.queries() as queries:
-        past = [] if queries is None else queries.between(task.name, first, last)
+        past = [] if queries is None else queries.between(names, first, last)
     ok = {run.scheduled_for for run in past if run.outcome == OK}
     recorded = {run.scheduled_for for run in past if run.scheduled_for is not None}
     periods = _periods(task, state)

@@ -15,7 +15,6 @@ from pyramid_cron.store.due_minutes import Account, Knowledge, Period, Record, a
 from pyramid_cron.store.run_columns import JOINED, OUTCOME
 from pyramid_cron.store.schedule_text import read_schedule
 from pyramid_cron.store.schema import runs
-from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.store.ticks import Ticks
 from pyramid_cron.tasks import Task
@@ -50,7 +49,7 @@ def read_account(store: Store, name: str, task: Task | None, first: datetime, la
     """
     with store.database.reading() as connection:
         # before the records: a run that ends in between is in these
-        state = None if connection is None else TaskStates(connection).get(name)
+        state = None if connection is None else store.states_in(connection, [name]).get(name)
         if connection is None or state is None:
             raise NoRow(name)
         oldest = connection.scalar(connection.select(runs, func.min(runs.c.started)))
@@ -58,7 +57,7 @@ def read_account(store: Store, name: str, task: Task | None, first: datetime, la
         knowledge = knowledge_of(state, task, store.options.keep_history, oldest, now, ticks and ticks.last)
         if len(list(islice(due_in(knowledge, first, last), MOST_MINUTES + 1))) > MOST_MINUTES:
             raise TooMany(f'{name} was due more than {MOST_MINUTES} times then: name a shorter span')
-        return account(knowledge, _records(connection, name, first, last), first, last)
+        return account(knowledge, _records(connection, state.names, first, last), first, last)
 
 
 def knowledge_of(
@@ -109,7 +108,9 @@ def periods_of(state: TaskState, task: Task | None) -> list[Period]:
     return [Period(state.previous_schedule_from, changed - clock.MINUTE, *before), current]
 
 
-def _records(connection: StoreConnection, name: str, first: datetime, last: datetime) -> Collection[Record]:
+def _records(
+    connection: StoreConnection, names: Collection[str], first: datetime, last: datetime
+) -> Collection[Record]:
     columns = [
         OUTCOME.label(field) if field == 'outcome' else runs.c[COLUMNS.get(field, field)] for field in Record._fields
     ]
@@ -119,5 +120,5 @@ def _records(connection: StoreConnection, name: str, first: datetime, last: date
         and_(runs.c.scheduled_for.is_(None), runs.c.started <= last + clock.MINUTE),
     )
     query = connection.select(runs, *columns).select_from(JOINED)
-    query = query.where(runs.c.task == name, runs.c.started >= first - SKEW, in_span)
+    query = query.where(runs.c.task.in_(names), runs.c.started >= first - SKEW, in_span)
     return [Record(*row) for row in connection.rows(query)]

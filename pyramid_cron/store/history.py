@@ -143,13 +143,14 @@ class History:
         query = self._connection.select(runs, runs.c.requested_by, runs.c.attempt).where(runs.c.id == run_id)
         return next((Enqueued(*row) for row in self._connection.rows(query)), None)
 
-    def make_good(self, task: str, minute: datetime, user: str) -> None:
+    def make_good(self, names: Collection[str], minute: datetime, user: str) -> None:
         """Record in the entries of what went wrong for a minute that a backfill was ok.
 
+        :param names: the names that entries of the task may have.
         :param user: the user that requested it, empty if that is not known.
         """
         # the name not as it is: without statistics SQLite would read all runs of a task
-        is_wrong = and_(runs.c.task + '' == task, runs.c.scheduled_for == minute, runs.c.not_good.is_not(None))
+        is_wrong = and_((runs.c.task + '').in_(names), runs.c.scheduled_for == minute, runs.c.not_good.is_not(None))
         self._connection.execute(
             self._connection.update(runs).where(is_wrong), {'made_good_by': user, 'not_good': None}
         )

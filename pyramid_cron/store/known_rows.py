@@ -35,9 +35,9 @@ class KnownRows:
         ticks = Ticks(self._connection).state() if may_be_gone else None
         return rows_by_name(self._registered, states, None if ticks is None else ticks.before)
 
-    def states(self) -> dict[str, TaskState]:
-        """Return all states, see :func:`states_by_name`."""
-        return {name: _with_names(state, name, self._registered) for name, state in self.load().items()}
+    def states(self, names: Collection[str] | None = None) -> dict[str, TaskState]:
+        """Return states as :func:`states_by_name` does. The parameter is that of :meth:`load`."""
+        return {name: _with_names(state, name, self._registered) for name, state in self.load(names).items()}
 
     def row_names(self, names: Collection[str]) -> dict[str, str]:
         """Return the names of the rows of those of some tasks that have one, by the names of the tasks here."""

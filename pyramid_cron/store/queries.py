@@ -165,14 +165,20 @@ class Queries:
         """Return the runs of tasks for a minute in which they were due."""
         return sorted(self._of_minute(names, minute), key=lambda run: (run.task, run.started))
 
-    def became_of(self, name: str, minute: datetime) -> list[PastRun]:
-        """Return the runs of a task for a minute, or the record that it did not run, the newest last."""
-        return sorted(self._of_minute([name], minute), key=lambda run: run.started)
+    def became_of(self, name: str, minute: datetime, former: Collection[str] = ()) -> list[PastRun]:
+        """Return the runs of a task for a minute, or the record that it did not run, the newest last.
 
-    def between(self, name: str, first: datetime, last: datetime) -> list[PastRun]:
-        """Return the runs of a task for the minutes from one to another, and the records that it did not run."""
-        is_between = runs.c.scheduled_for.between(first, last)
-        return [PastRun(*row) for row in self._connection.rows(self._past_runs().where(_is_named(name), is_between))]
+        :param former: further names that records of the task may have.
+        """
+        return sorted(self._of_minute([name, *former], minute), key=lambda run: run.started)
+
+    def between(self, names: Collection[str], first: datetime, last: datetime) -> list[PastRun]:
+        """Return the runs of a task for the minutes from one to another, and the records that it did not run.
+
+        :param names: the names that records of the task may have.
+        """
+        is_named, is_between = or_(*map(_is_named, names)), runs.c.scheduled_for.between(first, last)
+        return [PastRun(*row) for row in self._connection.rows(self._past_runs().where(is_named, is_between))]
 
     def ok_minutes(self, names: Collection[str], minutes: Collection[datetime]) -> set[datetime]:
         """Return those of some minutes for which a run of a task was ok.

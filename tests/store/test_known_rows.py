@@ -5,6 +5,9 @@ from webtest import TestApp
 
 from pyramid_cron.monitoring.examine import examine
 from pyramid_cron.monitoring.minute_results import results_of
+from pyramid_cron.schedules import clock
+from pyramid_cron.store.backfill_plan import plan_backfill
+from pyramid_cron.store.due_records import read_account
 from pyramid_cron.store.schema import audit, runs, tasks
 from tests.support.servers import INSTANT
 
@@ -138,3 +141,52 @@ def test_the_history_of_both_names_is_read(servers, pair):
     snapshot = new.store.snapshot()
     assert snapshot.own_names(['new', 'none']) == {'new': 'new', 'none': 'none', 'old': 'new'}
     assert [row['task'] for row in servers.rows(runs)] == ['old']
+
+
+def test_a_row_that_is_unregistered_is_that_of_no_former_name(servers, pair):
+    old, new = pair
+    new.tick(1)
+    other = servers.start().add('other', min=0)
+    for minute in range(60, 64):
+        other.tick(minute)
+    servers.change('new', last_seen=INSTANT)
+    assert sorted(name for name in names(old) if name != 'other') == ['new']
+    assert sorted(name for name in old.store.snapshot().states if name != 'other') == ['new']
+
+
+@pytest.fixture
+def good_pair(servers):
+    """The same servers with a task that succeeds, after a minute of the old one; the row is that of the new one."""
+    old, new = servers.start().add('old', min='*'), servers.start().add('new', min='*', was='old')
+    for minute in range(3):
+        old.tick(minute)
+    new.ready()
+    return old, new
+
+
+@pytest.mark.parametrize('index', [0, 1], ids=['old', 'new'])
+@pytest.mark.parametrize('ticks', [1, 2])
+def test_a_plan_and_an_audit_know_the_runs_of_both_names(servers, good_pair, index, ticks):
+    for server, minute in list(zip(reversed(good_pair), (3, 4), strict=True))[: ticks - 1]:
+        server.tick(minute)
+    server, name = good_pair[index], ('old', 'new')[index]
+    task = server.task(name)
+    plan = plan_backfill(server.store, task, INSTANT, INSTANT + 2 * clock.MINUTE)
+    assert (len(plan.ok), plan.run, plan.unknown) == (3, [], [])
+    now = INSTANT + 10 * clock.MINUTE
+    account = read_account(server.store, name, task, INSTANT, INSTANT + 2 * clock.MINUTE, now)
+    assert len(account.due) == 3
+    assert not account.counts['no record']
+
+
+def test_a_minute_of_the_former_name_does_not_run_again(servers, good_pair):
+    _, new = good_pair
+    # its history has not moved yet
+    servers.execute(tasks.update().values(task='new', renamed_from='old'))
+    assert new.backfill(0, name='new').reason == 'it was ok already'
+    servers.execute(runs.update().where(runs.c.scheduled_for == INSTANT).values(outcome='failed', not_good='fault'))
+    assert new.backfill(0, name='new', again=True).outcome == 'ok'
+    assert servers.history('task', 'outcome', 'attempt', 'made_good_by')[:2] == [
+        ('old', 'failed', 1, 'ada'),
+        ('new', 'ok', 2, None),
+    ]

@@ -163,7 +163,7 @@ def test_the_minutes_of_a_task_that_were_ok_are_found(query, record):
         record(outcome, minute)
     record('ok', 1, 'other')
     assert query(Queries.ok_minutes, ['task'], {at(0), at(1), at(2)}) == {at(0), at(2)}
-    assert [run.outcome for run in sorted(query(Queries.between, 'task', at(1), at(2)))] == ['failed', 'ok']
+    assert [run.outcome for run in sorted(query(Queries.between, ['task'], at(1), at(2)))] == ['failed', 'ok']
 
 
 def test_the_last_backfill_of_a_minute_is_found(query, record):

@@ -32,6 +32,9 @@ def test_claimed_tasks_are_loaded_besides_named_ones(task_rows):
     # as a list they are one parameter, however many
     has_arrays = task_rows.states._connection.dialect.has_arrays
     assert set(task_rows.states.load([*many, 'more'])) == ({'task', 'third'} if has_arrays else everything)
+    assert set(task_rows.states.load_renamed_too([*many, 'other'])) == (
+        {'other', 'task', 'third'} if has_arrays else everything
+    )
     assert set(task_rows.states.load_behind([*many, 'task', 'third'], at(1))) == (
         {'third'} if has_arrays else everything
     )

@@ -212,7 +212,7 @@ OPERATIONS = {
     'end': lambda c: [History(c).end(f'{app}-idle-0', outcome='ok') for app in ('app', 'other')],
     'outcome of': lambda c: [History(c).outcome_of(f'{app}-idle-1') for app in ('app', 'other')],
     'request of': lambda c: [History(c).request_of(f'{app}-idle-1') for app in ('app', 'other')],
-    'make good': lambda c: [History(c).make_good('idle', at(minute), 'ada') for minute in range(9)],
+    'make good': lambda c: [History(c).make_good(['idle'], at(minute), 'ada') for minute in range(9)],
     'without run': lambda c: History(c).record_without_run([WithoutRun('idle', [at(0), at(7)], 'missed', 'why')]),
     'prune': lambda c: [History(c).prune(at(1), 99), History(c).prune(NEVER - DAY, 99)],
     'past runs': lambda c: [
@@ -228,7 +228,7 @@ OPERATIONS = {
     ],
     'gaps for people': lambda c: Queries(c).gaps(9),
     'for minute': lambda c: Queries(c).for_minute(['idle', 'theirs'], at(1)),
-    'between': lambda c: Queries(c).between('idle', at(0), at(9)),
+    'between': lambda c: Queries(c).between(['idle'], at(0), at(9)),
     'ok minutes': lambda c: Queries(c).ok_minutes(['idle'], [at(minute) for minute in range(9)]),
     'backfilled since': lambda c: [Queries(c).backfilled_since('idle', at(minute), at(0)) for minute in range(9)],
     'by hand': lambda c: [Queries(c).by_hand_since(name, at(0)) for name in ('idle', 'theirs')],
