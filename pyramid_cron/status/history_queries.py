@@ -58,7 +58,10 @@ def read_history(
             names = find_names(name, registered + others)
             if pages is None:
                 return HistoryReading(has_store=True, names=names)
-            page = pages.read(Wanted(names, outcome, trigger), MOST_ENTRIES, before)
+            states = store.states_in(connection, names) if names else {}
+            others = [other for one in names if one in states for other in states[one].other_names]
+            wanted = Wanted(list(dict.fromkeys([*names, *others])), outcome, trigger)
+            page = pages.read(wanted, MOST_ENTRIES, before)
         running = {entry.task for entry in page.entries if isinstance(entry, PastRun) and entry.outcome == RUNNING}
         stuck = examine(registry, running).stuck if running else ()
     except Unavailable as exc:

@@ -3,6 +3,7 @@
 import pytest
 
 from pyramid_cron.status.history_queries import HistoryReading, find_names, read_history
+from pyramid_cron.store.schema import runs, tasks
 from tests.support.filling import fill, record
 from tests.support.status import add_tasks
 
@@ -43,3 +44,14 @@ def test_names_are_those_of_the_code_and_the_store(make_page, store, now):
 )
 def test_a_part_of_a_name_means_all_that_have_it(text, names):
     assert find_names(text, ['mail.late', 'mail', 'invoices', 'mail']) == names
+
+
+def test_the_history_of_a_renamed_task_is_that_of_both_names(make_page, store, now):
+    page = make_page(settings=store)
+    fill(page.registry, 1, now, most=2)
+    with page.engine.begin() as connection:
+        connection.execute(tasks.update().values(task='shop.new', renamed_from='shop.task'))
+        connection.execute(runs.update().where(runs.c.scheduled_for == now.replace(minute=0)).values(task='shop.new'))
+    found = read_history(page.registry, 'shop.task')
+    assert found.names == ['shop.task']
+    assert [entry.task for entry in found.page.entries] == ['shop.new', 'shop.task']
