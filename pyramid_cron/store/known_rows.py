@@ -28,12 +28,15 @@ class KnownRows:
     def load(self, names: Collection[str] | None = None) -> dict[str, TaskState]:
         """Return the rows as they are, by the names of the tasks here.
 
-        :param names: the names of tasks with rows that have to be among them, ``None`` for all rows.
+        :param names: the names of tasks with rows that have to be among them, ``None`` for all rows; a name that only
+            the row has counts too.
         """
         states = self.read(names)
         may_be_gone = any(name not in self._registered and state.renamed_from for name, state in states.items())
         ticks = Ticks(self._connection).state() if may_be_gone else None
-        return rows_by_name(self._registered, states, None if ticks is None else ticks.before)
+        found = rows_by_name(self._registered, states, None if ticks is None else ticks.before)
+        # a caller may know a row by the name that it still has
+        return {**{name: states[name] for name in names or () if name in states}, **found}
 
     def states(self, names: Collection[str] | None = None) -> dict[str, TaskState]:
         """Return states as :func:`states_by_name` does. The parameter is that of :meth:`load`."""

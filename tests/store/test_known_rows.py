@@ -37,6 +37,8 @@ def names(server):
     return list(server.store.states())
 
 
+@pytest.mark.slow
+@pytest.mark.each_database
 def test_both_servers_report_the_failure_under_their_names(servers, pair):
     old, new = pair
     for minute, owner in enumerate((old, new, old, new), start=1):
@@ -45,6 +47,7 @@ def test_both_servers_report_the_failure_under_their_names(servers, pair):
         owner.tick(minute)
 
 
+@pytest.mark.each_database
 def test_a_recorded_minute_is_found_under_either_name(servers, pair):
     old, new = pair
     for minute, owner in enumerate((old, new, old, new), start=1):
@@ -56,6 +59,8 @@ def test_a_recorded_minute_is_found_under_either_name(servers, pair):
         owner.tick(minute)
 
 
+@pytest.mark.slow
+@pytest.mark.each_database
 def test_a_reading_takes_no_further_statement(servers, pair):
     _, new = pair
     plain = servers.start(app='plain').add('plain', min='*')
@@ -190,3 +195,10 @@ def test_a_minute_of_the_former_name_does_not_run_again(servers, good_pair):
         ('old', 'failed', 1, 'ada'),
         ('new', 'ok', 2, None),
     ]
+
+
+def test_a_caller_may_use_the_name_of_the_row(servers, pair):
+    _, new = pair
+    new.store.pause(['old'], reason='why')
+    assert list(new.store.paused()) == ['new']
+    assert new.store.resume(['old']) == ['old']

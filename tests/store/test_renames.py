@@ -232,7 +232,7 @@ def test_a_row_that_changes_meanwhile_is_not_taken_over(servers, pair):
     old.tick(0)
     servers.execute(delete(ticks))
     new.ready()
-    other = new.store.states()['old']
+    other = old.store.states()['old']
     servers.hold('old')
     made = Renames(new.claims.database)
     assert made.take_over(new.task('new'), other).task == 'old'
