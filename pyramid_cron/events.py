@@ -75,7 +75,7 @@ class ITaskRecovered(Interface):
 
 
 class ITaskMissed(Interface):
-    """A task does not run for minutes for which no tick came, or no worker took the run, or it was not free, in time.
+    """A task does not run for minutes: in time no tick came, no worker took the run, or another run was in progress.
 
     Needs a store, as do the events below.
     """

@@ -102,7 +102,7 @@ class RunReport(NamedTuple):
     :param seconds: how many seconds it took.
     :param tasks: a report for each task that was due, in their order.
     :param problem: what kept the run from its tasks, so that due tasks may be missing from ``tasks``.
-    :param brief_problem: the same without words of the database, which only the log should hold.
+    :param brief_problem: the same without the message of the database's error, which only the log should hold.
     """
 
     instant: datetime

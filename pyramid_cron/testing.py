@@ -40,7 +40,7 @@ def tick(target: Any, instant: datetime, names: Iterable[str] | None = None) -> 
 
 
 def due_between(target: Any, start: datetime, end: datetime) -> list[tuple[datetime, str]]:
-    """Return (instant, task name) for each run that ticks from ``start`` until before ``end`` would make, in order.
+    """Return (instant, task name), in order, for each run if a tick comes in each minute of a time.
 
     The instants are aware, each in the time zone of its task.
 
