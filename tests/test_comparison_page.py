@@ -44,7 +44,7 @@ HELD = {
     'One command runs what failed or was missed': [
         'scripts/test_backfill.py::test_the_page_shows_what_the_command_prints'
     ],
-    'What a task writes to the database happens exactly once': [
+    'The work of a run and its record are one commit': [
         'e2e/test_kills.py::test_effects_and_records_agree_whatever_is_killed',
         'e2e/test_kills.py::test_the_harness_finds_repeated_runs_without_a_session',
     ],
