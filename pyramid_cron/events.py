@@ -75,7 +75,7 @@ class ITaskRecovered(Interface):
 
 
 class ITaskMissed(Interface):
-    """A task does not run for minutes: in time no tick came, no worker took the run, or another run was in progress.
+    """A task has missed minutes: no tick came in time, no worker took the run in time, or another run was in progress.
 
     Needs a store, as do the events below.
     """
@@ -123,7 +123,7 @@ class ITicksStopped(Interface):
     """Requests of visitors came, and no tick for more than three minutes."""
 
     last_tick = Attribute('The minute of the last tick, aware.')
-    seconds = Attribute('How many seconds ago that was when it was noticed.')
+    seconds = Attribute('The age of the last tick in seconds when it was noticed that ticks have stopped.')
 
 
 class ITicksResumed(Interface):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import socket
 import subprocess
@@ -135,7 +136,8 @@ cron.schedules =
     ini.write_text(text)
 
     def run(name, *words):
-        done = subprocess.run([program(name), *words], capture_output=True, text=True, timeout=PATIENCE)
+        environ = {**os.environ, 'LOGNAME': 'ada'}
+        done = subprocess.run([program(name), *words], capture_output=True, text=True, timeout=PATIENCE, env=environ)
         print(done.args, done.stdout, done.stderr)
         assert done.returncode == 0
         return done.stdout

@@ -66,8 +66,11 @@ class PostgreSQL:
         return [first, *map(int, Path(f'/proc/{first}/task/{first}/children').read_text().split())]
 
     def kill(self):
-        """Kill the server's first process, whose children end once they notice."""
-        os.kill(self.pids()[0], signal.SIGKILL)
+        """Kill all processes of the server, the first one first: it would start others."""
+        for pid in self.pids():
+            # a child may have noticed that its parent is gone
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def start_again(self):
         """Start it after :meth:`kill`, once what is left of it has ended."""
