@@ -103,7 +103,8 @@ def add_cron_task(
         ``'newest'``, or for ``'each'``, the oldest first, one at each tick. See :doc:`retries`.
     :param retries: with ``cron.store``, the number of further attempts after a failed run, at the ticks that follow, or
         a list of the waits before them, each in seconds or as a :class:`~datetime.timedelta`: ``(60, 600, 3600)``. Once
-        the task is due again, no further attempt of the earlier minute begins. See :doc:`retries`.
+        the task is due again, no further attempt of the earlier minute begins, unless ``missed`` is ``'each'``. See
+        :doc:`retries`.
     :param store: false leaves the task out of ``cron.store``: it runs in each process that receives a tick.
     :param via: the engine that the runs are enqueued with, in place of a call in the process of the tick: its name with
         its options, such as ``'procrastinate'`` and ``'celery:queue=slow'``, or a callable that takes a

@@ -19,8 +19,8 @@ from pyramid_cron.views import CronView
 def tick(target: Any, instant: datetime, names: Iterable[str] | None = None) -> RunReport:
     """Run what is due at ``instant`` and return the report.
 
-    A task that is not in ``names`` is skipped if it has run for this minute already, or for a later minute that is less
-    than three hours after this one.
+    Without ``names``, a task is skipped if it has run for this minute already, or for a later minute that is less than
+    three hours after this one. A task in ``names`` runs in any case.
 
     :param target: a WSGI application or a WebTest ``TestApp``, which gets a request through all of its filters and
         tweens, or a Pyramid registry: its tasks are run with a request that no tween has seen.
@@ -40,7 +40,7 @@ def tick(target: Any, instant: datetime, names: Iterable[str] | None = None) -> 
 
 
 def due_between(target: Any, start: datetime, end: datetime) -> list[tuple[datetime, str]]:
-    """Return (instant, task name), in order, for each run if a tick comes in each minute of a time.
+    """Return (instant, task name), in order, for each run from ``start`` to ``end`` if a tick comes in each minute.
 
     The instants are aware, each in the time zone of its task.
 
