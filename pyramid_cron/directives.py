@@ -76,7 +76,7 @@ def add_cron_task(
     All five fields have to match for the task to be due. A field is an integer, an iterable of integers (read once) or
     a text in the syntax of crontab(5), such as ``'*/15'`` or ``'9-17'``. Without ``min`` the task is due in every
     minute that matches the rest: ``hour=2`` alone is 60 runs, and ``min=0, hour=2`` is one. ``None`` is refused,
-    because the task would be due every minute if a setting for the field were missing.
+    because ``min=settings.get('purge.min')`` would make the task due every minute if that setting were missing.
 
     :param f: a callable that takes one dict, ``system``, or the dotted name of one, resolved relative to the package
         that calls the directive (``'.tasks.purge'``, ``'myapp.tasks.purge'``).
@@ -85,7 +85,7 @@ def add_cron_task(
     :param day: days of the month, 1 to 31, in a text also ``'last'`` and ``'last-weekday'``, see :ref:`relative-days`.
     :param month: months, 1 to 12, or names in a text (``'jan,jul'``).
     :param dow: days of the week as :meth:`datetime.date.weekday` counts them, 0 (Monday) to 6 (Sunday), or names in a
-        text (``'mon-fri'``, ``'fri#2'``, ``'fri#last'``), which takes no digits for days.
+        text (``'mon-fri'``, ``'fri#2'``, ``'fri#last'``). A text cannot have digits for days.
     :param idle: run after the normal tasks, and only while the tick has time left.
     :param name: the name in logs, reports and the store, which has to differ for a second registration of the same
         callable; the dotted path of ``f`` if it is left out. With ``cron.store`` it has at most 200 characters, is not
@@ -117,7 +117,7 @@ def add_cron_task(
     :param expect: how long a run takes at most, in seconds or as a :class:`~datetime.timedelta`. A longer one is slow,
         one of twice that is stuck. If it is left out, a run is stuck after twice the longest of its last 30 good runs.
     :raises pyramid.exceptions.ConfigurationError: for a name that does not resolve, a class, and a callable that does
-        not take one argument; for a field that can never match, and for the same callable or name twice
+        not take one argument; for a field that can never match, and for the same name twice
         (:class:`~pyramid.exceptions.ConfigurationConflictError`) in one application.
     """
     options = TaskOptions(

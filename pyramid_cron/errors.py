@@ -17,7 +17,8 @@ class Unavailable(CronError):
     """The store is not available: nothing that depends on it runs.
 
     :param disconnected: whether the connection to it is lost, and another one may work.
-    :param brief: the message without that of the database's error, for answers and mails; ``None`` if it has none.
+    :param brief: the message without the text of the database's error, for answers and mails; ``None`` if the message
+        has no such text.
     """
 
     def __init__(self, message: str, disconnected: bool = False, brief: str | None = None) -> None:

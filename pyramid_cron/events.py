@@ -29,7 +29,7 @@ class IRunStarted(Interface):
 
 
 class ITaskStarted(Interface):
-    """A task is about to be called. Not sent for a task that is skipped or enqueued."""
+    """A task is about to be called. Not sent for a task that is enqueued, or skipped before it begins."""
 
     request = Attribute('The request of the tick, also if the task has its own: see :doc:`requests`.')
     task = Attribute('The :class:`.Task`.')

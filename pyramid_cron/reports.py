@@ -36,8 +36,8 @@ class TaskReport(NamedTuple):
     :param exception: the exception that it raised.
     :param attempt: the number of this attempt for its minute, from 1 on.
     :param scheduled_for: its minute, if that is not the minute of the tick.
-    :param failures: how many runs in a row have failed by now, as counted by the store, or without a store by this
-        process: ``number``, ``first`` and ``last_success``, as far as they are known.
+    :param failures: the failures in a row, a named tuple: ``number``, how many runs have failed; ``first``, the minute of
+        the first one; ``last_success``, when a run last succeeded. The store counts them, or without one this process.
     :param raised_skip: whether the task began and raised :exc:`.Skip`.
     :param excuse: why a failure is no alarm: ``'retrying'``, ``'tolerated'``, ``'acknowledged'`` or ``'paused'``.
         It is ``'retrying'`` for a stopped task too, if a following tick runs the task again for its minute.
@@ -73,8 +73,8 @@ class TaskReport(NamedTuple):
     def as_dict(self) -> dict[str, Any]:
         """Return the report for JSON, with the class of an exception and without its message.
 
-        ``name``, ``outcome`` and ``seconds`` are always there. Each other key is there if its value is not
-        ``None``, and ``attempt`` if it is 2 or more.
+        ``name``, ``outcome`` and ``seconds`` are always there. ``reason``, ``exception``, ``excuse``,
+        ``scheduled_for``, ``engine`` and ``key`` are there if they have a value, and ``attempt`` from 2 on.
         """
         shown: dict[str, Any] = {'name': self.name, 'outcome': self.outcome, 'seconds': round(self.seconds, 6)}
         if self.reason is not None:
@@ -101,7 +101,7 @@ class RunReport(NamedTuple):
     :param zone: the time zone that it is shown in, ``None`` for the machine's.
     :param seconds: how many seconds it took.
     :param tasks: a report for each task that was due, in their order.
-    :param problem: what kept the run from its tasks, so that due tasks may be missing from ``tasks``.
+    :param problem: why the tick could not run all due tasks, which may then be missing from ``tasks``.
     :param brief_problem: the same without the message of the database's error, which only the log should hold.
     """
 

@@ -69,7 +69,7 @@ class Task:
     schedule_in_code: Schedule | None
     #: the time zone of the schedule; ``None`` for the machine's local time
     timezone: ZoneInfo | None
-    #: whether the task runs after the normal tasks, and only while the run has time left
+    #: whether the task runs after the normal tasks, and only while the tick has time left
     idle: bool
     #: how long after a missed minute the task still runs for it; ``None`` for the setting ``cron.catch_up``
     catch_up: timedelta | None

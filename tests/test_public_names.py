@@ -40,6 +40,8 @@ RAISE_NOTHING = {
     'pyramid_cron.store.include_name',
     'pyramid_cron.toolbar.includeme',
 }
+# the text of the pages of the API
+API = '\n\n'.join(path.read_text(encoding='utf-8') for path in PAGES if path.stem.startswith('api'))
 # classes that are called with arguments which can be wrong
 CHECKED_ON_CREATION = {'pyramid_cron.Task', 'pyramid_cron.queues.celery.CeleryQueue'}
 # attributes with a comment, which autodoc shows
@@ -47,9 +49,9 @@ ATTRIBUTES = set(pyramid_cron.Task.__annotations__)
 
 
 def public_names():
-    """Yield the dotted names on the page, those of members included."""
-    module, last, text = None, None, (ROOT / 'docs' / 'api.rst').read_text(encoding='utf-8')
-    for block in re.split(r'\n\n', text):
+    """Yield the dotted names on the pages, those of members included."""
+    module, last = None, None
+    for block in re.split(r'\n\n', API):
         for pattern in (MODULE, NAME, MEMBERS):
             for found in pattern.findall(block + '\n'):
                 if pattern is MODULE:
@@ -104,13 +106,13 @@ def test_the_page_has_what_examples_import():
             used.update(f'{module}.{name.strip()}' for name in names.split(','))
     # a subscriber names the interface of an event, whose own name lacks the I
     used = {re.sub(r'events\.I(?=[A-Z])', 'events.', name) for name in used}
-    modules = set(MODULE.findall((ROOT / 'docs' / 'api.rst').read_text(encoding='utf-8')))
+    modules = set(MODULE.findall(API))
     assert used - set(NAMES) - modules == set()
     assert len(used) > 10
 
 
 def test_the_page_has_what_sentences_name():
-    modules = set(MODULE.findall((ROOT / 'docs' / 'api.rst').read_text(encoding='utf-8')))
+    modules = set(MODULE.findall(API))
     # a method of SQLAlchemy's, and the import that a migration needs
     others = {'pyramid_cron.store.metadata.drop_all', 'pyramid_cron.store.schema'}
     for path in PAGES:

@@ -19,7 +19,8 @@ KEY = 'cron_healthchecks'
 def includeme(config: Any) -> None:
     """Send pings about tasks and ticks, as the settings ``cron.healthchecks…`` define them.
 
-    :raises pyramid.exceptions.ConfigurationError: for a bad setting, and before ``config.include('pyramid_cron')``.
+    :raises pyramid.exceptions.ConfigurationError: for a bad setting, and if it comes before
+        ``config.include('pyramid_cron')``.
     """
     registry = config.registry
     if 'cron_tasks' not in registry:

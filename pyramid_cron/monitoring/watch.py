@@ -41,8 +41,8 @@ def tween_factory(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any
 
     If ``cron.watch`` is off, return the handler itself.
 
-    The include adds the tween, unless ``pyramid.tweens`` lists all tweens of the application: then it is to be listed
-    there. It reads the last tick only after the request was handled, because the request may be the tick itself.
+    ``pyramid_cron`` adds the tween, unless ``pyramid.tweens`` lists all tweens of the application: then it is to be
+    listed there. It reads the last tick only after the request was handled, because the request may be the tick itself.
 
     :param handler: the next tween, or the application.
     :param registry: the registry of the application.

@@ -32,8 +32,8 @@ class CeleryQueue:
     """A queue of a Celery application, for ``via=`` in place of ``'celery'``.
 
     :param app: the Celery application; messages are sent to its broker.
-    :param queue: the queue of the messages; the default is the one that the application routes the task of
-        :func:`add_perform` to.
+    :param queue: the queue of the messages; by default the queue to which Celery routes the task of
+        :func:`add_perform`.
     :param priority: the priority of the messages, as the broker counts it.
     :param time_limit: seconds after which the worker kills the process that executes the run; the default is the limit
         of the worker. See :doc:`celery`.

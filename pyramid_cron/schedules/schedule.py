@@ -54,8 +54,9 @@ class Schedule:
     0 is Monday in ``dow``. The last day of a month, its second Friday and the like have bits above those of the values.
     ``either_day`` is true if a match of ``day`` or of ``dow`` is enough. ``interval`` is true if the minute or the hour
     starts with ``*``: an interval schedule follows the wall clock when the clocks change, and any other, a fixed-time
-    schedule, runs once on each of its days. Schedules are equal if the same minutes match by the same rule, however
-    they were written: ``text`` is the schedule for people, and ``advice`` has warnings for its author.
+    schedule, runs once for each of its times on each of its days. Schedules are equal if the same minutes match by the
+    same rule, however they were written: ``text`` is the schedule for people, and ``advice`` has warnings for its
+    author.
     """
 
     min: int
