@@ -36,8 +36,9 @@ class TaskReport(NamedTuple):
     :param exception: the exception that it raised.
     :param attempt: the number of this attempt for its minute, from 1 on.
     :param scheduled_for: its minute, if that is not the minute of the tick.
-    :param failures: the failures in a row, a named tuple: ``number``, how many runs have failed; ``first``, the minute of
-        the first one; ``last_success``, when a run last succeeded. The store counts them, or without one this process.
+    :param failures: the failures in a row, a named tuple: ``number``, how many runs have failed; ``first``, the minute
+        of the first one; ``last_success``, when a run last succeeded. The store counts them, or without one this
+        process.
     :param raised_skip: whether the task began and raised :exc:`.Skip`.
     :param excuse: why a failure is no alarm: ``'retrying'``, ``'tolerated'``, ``'acknowledged'`` or ``'paused'``.
         It is ``'retrying'`` for a stopped task too, if a following tick runs the task again for its minute.
