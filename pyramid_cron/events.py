@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class IRunStarted(Interface):
-    """The run of a tick that has tasks begins."""
+    """A tick begins to run its tasks. Not sent for a tick in which no task is due."""
 
     request = Attribute('The request of the tick.')
     minute = Attribute('The minute of the tick, aware.')
@@ -29,7 +29,7 @@ class IRunStarted(Interface):
 
 
 class ITaskStarted(Interface):
-    """A task is about to be called. Not sent for a task that is enqueued, or skipped before it begins."""
+    """A task is about to be called, by a tick or in a worker. Not sent for a task that is skipped before it begins."""
 
     request = Attribute('The request of the tick, also if the task has its own: see :doc:`requests`.')
     task = Attribute('The :class:`.Task`.')
@@ -50,7 +50,10 @@ class ITaskFinished(ITaskStarted):
     reason = Attribute('The reason of its :class:`.TaskReport`: why it was stopped or does not run, or ``None``.')
     raised_skip = Attribute('Whether the task began and raised :exc:`.Skip`.')
     will_retry = Attribute('Whether the attempt failed or was stopped, and the task runs again for this minute.')
-    is_fault = Attribute('Whether the answer is 500 because of it: not if the failure is tried again, or tolerated.')
+    is_fault = Attribute(
+        'Whether the answer is 500 because of it: not if the failure is tried again, tolerated or acknowledged, or the '
+        'task is paused.'
+    )
 
 
 class IRunFinished(Interface):
@@ -75,7 +78,7 @@ class ITaskRecovered(Interface):
 
 
 class ITaskMissed(Interface):
-    """A task has missed minutes: no tick came in time, no worker took the run in time, or another run was in progress.
+    """A task has missed minutes: in time no tick came, no worker took the run, or a run on request did not end.
 
     Needs a store, as do the events below.
     """

@@ -40,9 +40,10 @@ class TaskReport(NamedTuple):
         of the first one; ``last_success``, when a run last succeeded. The store counts them, or without one this
         process.
     :param raised_skip: whether the task began and raised :exc:`.Skip`.
-    :param excuse: why a failure is no alarm: ``'retrying'``, ``'tolerated'``, ``'acknowledged'`` or ``'paused'``.
+    :param excuse: why a failure is no alarm: ``'retrying'``, ``'tolerated'``, ``'acknowledged'``, or
+        ``'paused'`` if the task was paused during the run, or before a run on request.
         It is ``'retrying'`` for a stopped task too, if a following tick runs the task again for its minute.
-    :param failed_since: since when the task had failed, if this success has ended an alarm.
+    :param failed_since: since when the task had been failing, if this success has ended an alarm.
     :param engine: the engine that has it, or could not take it.
     :param key: its key, if an engine has it.
     """

@@ -118,7 +118,9 @@ def _cells(tag: str, values: Sequence[str]) -> str:
 
 
 def includeme(config: Any) -> None:
-    """Add the panel to the toolbar: the setting ``debugtoolbar.includes = pyramid_cron.toolbar`` calls it.
+    """Add a panel with the tasks to pyramid_debugtoolbar.
+
+    The setting ``debugtoolbar.includes = pyramid_cron.toolbar`` calls it.
 
     :param config: the configurator of the toolbar's own application.
     """

@@ -138,8 +138,8 @@ def add_perform(
 ) -> None:
     """Add the task that executes runs to a Celery application.
 
-    The task is a plain one, also if the application has a ``Task`` class of its own: each run has a request and a
-    transaction already.
+    The Celery task has the class ``celery.Task``, also if the Celery application has a class of its own, which may make
+    a request or a transaction: each run has these already.
 
     :param app: the Celery application.
     :param load: the configuration file of the Pyramid application, or a function that returns the application. Each

@@ -177,7 +177,9 @@ class Schedule:
 
     @property
     def crontab(self) -> str | None:
-        """The crontab line of the same meaning, ``None`` if ``day`` and ``dow`` must both match, and if it is off."""
+        """The crontab line of the same meaning, ``None`` if it is off, or if both ``day`` and ``dow`` are
+        restricted and have to match.
+        """
         return None if '=' in self.text or self.is_off else self.text
 
     @property

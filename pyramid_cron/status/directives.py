@@ -37,8 +37,8 @@ def add_cron_status(
     :param path: a fixed path such as ``/admin/cron``; a ``route_prefix`` goes before it.
     :param permission: the permission to see the page, or :data:`pyramid.security.NO_PERMISSION_REQUIRED` for a page
         without one. Required.
-    :param write_permission: the permission to run, pause and resume tasks. A user without it sees no buttons. If it is
-        left out, it is ``permission``, and a page that everybody may see has no buttons.
+    :param write_permission: the permission for the buttons, which run, pause, resume and stop tasks. A user without it
+        sees no buttons. If it is left out, it is ``permission``, and a page that everybody may see has no buttons.
     :param factory: the root factory of its routes, for security policies that use the context; the root factory of the
         application if it is left out.
     :raises pyramid.exceptions.ConfigurationError: without a permission; with a permission, but without a security
