@@ -97,8 +97,8 @@ def add_cron_task(
     :param timezone: the time zone of the schedule, an IANA name or a :class:`zoneinfo.ZoneInfo`; the setting
         ``cron.timezone`` if it is left out.
     :param catch_up: with ``cron.store``, how long after a missed minute the task still runs for it, in seconds or as a
-        :class:`~datetime.timedelta`, 0 for never; the setting ``cron.catch_up`` if it is left out. With ``via``, how
-        long an enqueued run may wait before it begins, a minute at least.
+        :class:`~datetime.timedelta`, 0 for never; the setting ``cron.catch_up`` if it is left out. With ``via``, also
+        how long an enqueued run may wait before it begins; for that, less than a minute counts as a minute.
     :param missed: with ``cron.store``, for which of the missed minutes within ``catch_up`` the task runs: for the
         ``'newest'``, or for ``'each'``, the oldest first, one at each tick. See :doc:`retries`.
     :param retries: with ``cron.store``, the number of further attempts after a failed run, at the ticks that follow, or

@@ -29,7 +29,7 @@ class IRunStarted(Interface):
 
 
 class ITaskStarted(Interface):
-    """A task is about to be called, by a tick or in a worker. Not sent for a task that is skipped before it begins."""
+    """A task is about to be called: by a tick, or by a worker if the tick has enqueued its run."""
 
     request = Attribute('The request of the tick, also if the task has its own: see :doc:`requests`.')
     task = Attribute('The :class:`.Task`.')
@@ -88,7 +88,7 @@ class ITaskMissed(Interface):
 
 
 class ITaskLost(Interface):
-    """The process that ran a task is dead: it has ended, or it cannot be seen and its lease has expired."""
+    """The process that ran a task is dead: it has ended, or its lease has expired and no kernel shows it."""
 
     name = Attribute('The name of the task.')
     minute = Attribute('The minute that the run was for, aware, or ``None`` for a run by name.')

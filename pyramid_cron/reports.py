@@ -30,7 +30,7 @@ class TaskReport(NamedTuple):
     :param outcome: ``'ok'``, ``'failed'``, ``'stopped'`` if its end was requested and it ended early,
         ``'skipped'``, ``'paused'``, ``'stuck'`` if its previous run takes more than twice as long as expected
         (:ref:`stuck`), ``'locked'`` if another transaction holds its row in the store, ``'lost'`` if the process that
-        ran it is dead, ``'queued'`` if an engine has it, or in a worker ``'missed'`` if its message came too late.
+        ran it is dead, ``'queued'`` if an engine has it; in a worker also ``'missed'`` if its message came too late.
     :param seconds: how many seconds it ran.
     :param reason: why it did not run, or by which user it was stopped.
     :param exception: the exception that it raised.

@@ -42,9 +42,9 @@ def add_cron_status(
     :param factory: the root factory of its routes, for security policies that use the context; the root factory of the
         application if it is left out.
     :raises pyramid.exceptions.ConfigurationError: without a permission; with a permission, but without a security
-        policy in the application; for a page with buttons, if the application has no storage policy for CSRF tokens, or
-        has called ``config.set_default_csrf_options`` with ``token=None``; for a path at or below the path of the tick;
-        for a second page at the same path.
+        policy in the application; for a page with buttons, if the application has neither a session factory nor a
+        storage policy for CSRF tokens, or has called ``config.set_default_csrf_options`` with ``token=None``; for a
+        path at or below the path of the tick; for a second page at the same path.
     """
     shown = f'cron status {path!r}'
     if 'cron_tasks' not in config.registry:
