@@ -184,7 +184,12 @@ class Poll:
         self._without_run.record_gaps()
         with self._database.autocommit() as connection:
             nothing_due = not due and not all_in_turn
-            tick, read = record_and_load(connection, instant, MOST_AHEAD, names_of(due), nothing_due)
+            try:
+                tick, read = record_and_load(connection, instant, MOST_AHEAD, names_of(due), nothing_due)
+            except Exception:
+                # MariaDB may have recorded the tick, and no later tick then finds the gap before it
+                self._looked_at_all = None
+                raise
             self._wrong_clock.require_present(work, tick)
             was_wrong = self._wrong_clock.correct_ticks(connection, tick)
             if was_wrong:
