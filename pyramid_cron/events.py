@@ -78,9 +78,9 @@ class ITaskRecovered(Interface):
 
 
 class ITaskMissed(Interface):
-    """A task has missed minutes: in time no tick came, no worker took the run, or a run on request did not end.
+    """A task has missed minutes.
 
-    Needs a store, as do the events below.
+    No tick came in time, no worker took the run in time, or a run on request lasted too long. Needs a store, as do the events below.
     """
 
     name = Attribute('The name of the task.')
@@ -88,7 +88,7 @@ class ITaskMissed(Interface):
 
 
 class ITaskLost(Interface):
-    """The process that ran a task is dead: it has ended, or its lease has expired and no kernel shows it."""
+    """The process that ran a task is dead: it has ended, or its lease has expired."""
 
     name = Attribute('The name of the task.')
     minute = Attribute('The minute that the run was for, aware, or ``None`` for a run by name.')

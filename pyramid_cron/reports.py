@@ -37,11 +37,11 @@ class TaskReport(NamedTuple):
     :param attempt: the number of this attempt for its minute, from 1 on.
     :param scheduled_for: its minute, if that is not the minute of the tick.
     :param failures: the failures in a row, a named tuple: ``number``, how many runs have failed; ``first``, the minute
-        of the first one; ``last_success``, when a run last succeeded. The store counts them, or without one this
-        process.
+        of the first one; ``last_success``, when a run last succeeded. The store counts them; without a store,
+        this process does.
     :param raised_skip: whether the task began and raised :exc:`.Skip`.
     :param excuse: why a failure is no alarm: ``'retrying'``, ``'tolerated'``, ``'acknowledged'``, or
-        ``'paused'`` if the task was paused during the run, or before a run on request.
+        ``'paused'`` if the task is paused when the run fails.
         It is ``'retrying'`` for a stopped task too, if a following tick runs the task again for its minute.
     :param failed_since: since when the task had been failing, if this success has ended an alarm.
     :param engine: the engine that has it, or could not take it.

@@ -138,8 +138,8 @@ def add_perform(
 ) -> None:
     """Add the task that executes runs to a Celery application.
 
-    The Celery task has the class ``celery.Task``, also if the Celery application has a class of its own, which may make
-    a request or a transaction: each run has these already.
+    The Celery task has the class ``celery.Task``, even if the Celery application sets another class. Such a class may
+    make a request or begin a transaction, which each run has already.
 
     :param app: the Celery application.
     :param load: the configuration file of the Pyramid application, or a function that returns the application. Each

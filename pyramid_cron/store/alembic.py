@@ -23,8 +23,8 @@ TABLES = frozenset(
 def include_name(name: str | None, type_: str, parent_names: Mapping[Any, str | None]) -> bool:
     """Return ``False`` for a table of the store, in any schema, and ``True`` for anything else.
 
-    For the argument ``include_name`` of Alembic's ``context.configure``: ``alembic revision --autogenerate``
-    writes a migration that drops the tables of the database that are not in the metadata of the application.
+    For the argument ``include_name`` of Alembic's ``context.configure``. Without it, ``alembic revision
+    --autogenerate`` writes a migration that drops the tables of the store.
 
     :param name: the name of what Alembic found in the database; ``None`` for its default schema.
     :param type_: what it is: ``'schema'``, ``'table'``, ``'column'``, ``'index'`` and so on.
