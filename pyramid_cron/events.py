@@ -80,7 +80,8 @@ class ITaskRecovered(Interface):
 class ITaskMissed(Interface):
     """A task has missed minutes.
 
-    No tick came in time, no worker took the run in time, or a run on request lasted too long. Needs a store, as do the events below.
+    No tick came in time, no worker took the run in time, or a run on request lasted too long. Needs a store, as
+    do the events below.
     """
 
     name = Attribute('The name of the task.')
