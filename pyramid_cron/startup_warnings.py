@@ -54,7 +54,8 @@ def warn_of_lacking_store(registry: Any) -> None:
     outside = [task.name for task in tasks if not task.store and (_needs_store(task) or task.was)]
     if outside:
         log.warning(
-            'retries=, missed= and catch_up= do nothing with store=False, and was= takes over no row; tasks: %s',
+            'retries=, missed= and catch_up= do nothing with store=False, and was= takes over no row: leave them out, '
+            'or leave out store=False; tasks: %s',
             ', '.join(outside),
         )
     if registry['cron_settings'].store is None:

@@ -60,10 +60,10 @@ from pyramid_cron.scripts.history_lines import format_history
 from pyramid_cron.scripts.pcron import PCronCommand
 from pyramid_cron.settings import PREFIX, TABLE
 from pyramid_cron.store import metadata
-from pyramid_cron.store.admin import Snapshot
 from pyramid_cron.store.connection import StoreConnection
 from pyramid_cron.store.queries import Queries
 from pyramid_cron.store.schema import NOT_GOOD, gaps, runs
+from pyramid_cron.store.snapshot import Snapshot
 from pyramid_cron.store.sqlalchemy_version import require_sqlalchemy
 from pyramid_cron.store.ticks import TickState
 from pyramid_cron.task_texts import format_pause

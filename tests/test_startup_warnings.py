@@ -34,8 +34,8 @@ def test_outside_of_the_store_tasks_that_need_it_are_named(caplog, tmp_path, sto
     needing = {'retries': 1}, {'catch_up': 60}, {'missed': 'each'}, {'was': 'old'}, {}, {'catch_up': 0}
     settings = {'cron.store': store.format(tmp_path)} if store else {}
     assert started(caplog, *[{'store': False, **options} for options in needing], **settings) == [
-        'retries=, missed= and catch_up= do nothing with store=False, and was= takes over no row; '
-        'tasks: task 0, task 1, task 2, task 3'
+        'retries=, missed= and catch_up= do nothing with store=False, and was= takes over no row: leave them '
+        'out, or leave out store=False; tasks: task 0, task 1, task 2, task 3'
     ]
 
 

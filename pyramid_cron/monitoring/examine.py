@@ -11,7 +11,7 @@ from pyramid_cron.monitoring.problems import find_problems
 from pyramid_cron.outcomes import STUCK
 
 if TYPE_CHECKING:
-    from pyramid_cron.store.admin import Snapshot
+    from pyramid_cron.store.snapshot import Snapshot
 
 
 @dataclass(frozen=True)

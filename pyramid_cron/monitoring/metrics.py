@@ -12,7 +12,7 @@ from pyramid_cron.outcomes import SKIPPED
 from pyramid_cron.tasks import Tasks
 
 if TYPE_CHECKING:
-    from pyramid_cron.store.admin import Snapshot
+    from pyramid_cron.store.snapshot import Snapshot
     from pyramid_cron.store.task_state import TaskState
 
 PREFIX = 'pyramid_cron'

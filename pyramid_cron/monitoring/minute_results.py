@@ -18,7 +18,7 @@ from pyramid_cron.tasks import Task
 
 if TYPE_CHECKING:
     from pyramid_cron.monitoring.examine import Examination
-    from pyramid_cron.store.admin import Snapshot
+    from pyramid_cron.store.snapshot import Snapshot
     from pyramid_cron.store.task_state import TaskState
 
 # what a minute without a record is: it is to come, it is still owed, it is too late for it, or nothing is known of it

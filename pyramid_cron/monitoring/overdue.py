@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pyramid_cron.store.admin import Snapshot
+    from pyramid_cron.store.snapshot import Snapshot
     from pyramid_cron.store.task_state import TaskState
     from pyramid_cron.tasks import Task
 

@@ -27,7 +27,7 @@ from pyramid_cron.outcomes import (
 from pyramid_cron.stopping import StopRequest
 
 if TYPE_CHECKING:
-    from pyramid_cron.store.admin import Snapshot
+    from pyramid_cron.store.snapshot import Snapshot
     from pyramid_cron.store.task_state import TaskState
     from pyramid_cron.tasks import Task
 
@@ -45,8 +45,8 @@ NO_TICK_SINCE = 'no tick has come since then'
 def find_problems(snapshot: Snapshot, tasks: Iterable[Task], window: float) -> list[Problem]:
     """Return what is wrong with tasks, by kind with the most urgent first, then by name.
 
-    Of a row whose task is not registered here, or has ``store=False``, only that it is unregistered or paused counts:
-    no tick updates its last result.
+    Of a row without a registered task, or of a task with ``store=False``, only that it is unregistered or paused
+    counts: no tick updates its last result.
 
     :param tasks: the tasks that are registered here.
     :param window: the setting ``cron.window``, for tasks without ``expect``, see :func:`.limits_of`.

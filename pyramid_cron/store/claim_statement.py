@@ -14,9 +14,10 @@ from pyramid_cron.schedules import clock
 from pyramid_cron.store.connection import StoreConnection, lists, of_lists
 from pyramid_cron.store.decision import next_due
 from pyramid_cron.store.dialects import NOW, Dialect
+from pyramid_cron.store.instants import Instant
 from pyramid_cron.store.leases import LEASE, LEASE_UNTIL, THIS_PROCESS, Process
 from pyramid_cron.store.run import StoredRun, handed_over_for
-from pyramid_cron.store.schema import ID, NAME, Instant, processes, runs, tasks
+from pyramid_cron.store.schema import ID, NAME, processes, runs, tasks
 from pyramid_cron.store.task_conditions import IS_CLAIMED, IS_TO_RETRY
 
 # the columns of the runs that may be claimed, each a parameter that is a list

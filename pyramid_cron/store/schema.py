@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timezone
 from typing import Any
 
 from sqlalchemy import (
@@ -18,47 +16,18 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     literal_column,
     or_,
 )
 
 from pyramid_cron.history_entries import BACKFILL
 from pyramid_cron.outcomes import FAILED, LOST, MISSED
-from pyramid_cron.store.dialects import INSTANT, LONG_TEXT, TABLE_OPTIONS, dialect_of
+from pyramid_cron.store.dialects import LONG_TEXT, TABLE_OPTIONS, dialect_of
+from pyramid_cron.store.instants import Instant
 from pyramid_cron.store.storable import Storable, StorableLog, StorableText
 
 #: what an application's Alembic adds to its own, see docs/alembic.rst
 metadata = MetaData()
-
-
-class Instant(TypeDecorator[datetime]):
-    """An aware datetime, kept in UTC and without its zone."""
-
-    impl = INSTANT
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.astimezone(timezone.utc).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=timezone.utc)
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
-        read = super().result_processor(dialect, coltype)
-        if read is None or dialect.name != 'sqlite':
-            return read
-
-        # SQLite stores any value in any column
-        def read_or_explain(value: Any) -> datetime | None:
-            try:
-                return read(value)
-            except (TypeError, ValueError) as exc:
-                raise ValueError(
-                    f'a row has {value!r} in place of a time: correct the value, or delete the row'
-                ) from exc
-
-        return read_or_explain
 
 
 APP, NAME, ID, WORD = Storable(100), Storable(255), String(36), String(20)

@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, and_, bindparam, case, false, or_, true
 
 from pyramid_cron.outcomes import FAILED, LOST, OK
 from pyramid_cron.store.dialects import NOW
-from pyramid_cron.store.schema import ID, NAME, Instant, tasks
+from pyramid_cron.store.instants import Instant
+from pyramid_cron.store.schema import ID, NAME, tasks
 from pyramid_cron.store.task_state import UNREGISTERED_AFTER, TaskState
 
 THIS_TASK = bindparam('this_task', type_=NAME)

@@ -315,7 +315,7 @@ class TaskState:
 
     @property
     def may_have_run_on_request(self) -> bool:
-        """Whether the last run may have been one by name or a backfill, whose minutes the task owes."""
+        """Whether the last run may have been one by name or a backfill. The task owes the minutes of such a run."""
         return self.started is not None and (self.busy_until is None or self.busy_until < minute_of(self.started))
 
     @property

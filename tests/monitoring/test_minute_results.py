@@ -12,8 +12,8 @@ from pyramid_cron.monitoring.examine import Examination
 from pyramid_cron.monitoring.minute_results import MinuteResult, describe_result, results_of
 from pyramid_cron.monitoring.problems import find_problems
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.admin import Snapshot
 from pyramid_cron.store.schema import runs
+from pyramid_cron.store.snapshot import Snapshot
 from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.store.ticks import TickState
 from tests.support.servers import INSTANT

@@ -9,7 +9,7 @@ from pyramid_cron import Task
 from pyramid_cron.claims import Pause
 from pyramid_cron.monitoring.problems import LONGEST_SILENCE, NO_TICK_SINCE, find_problems
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.admin import Snapshot
+from pyramid_cron.store.snapshot import Snapshot
 from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.store.ticks import TickState
 from tests.support.states import in_progress

@@ -9,9 +9,9 @@ from pyramid_cron import Schedule, Task
 from pyramid_cron.claims import Pause
 from pyramid_cron.monitoring.problem import Problem
 from pyramid_cron.monitoring.problems import LONGEST_SILENCE, LONGEST_TICK, find_problems
-from pyramid_cron.store.admin import Snapshot
 from pyramid_cron.store.decision import decide
 from pyramid_cron.store.liveness import ProcessState
+from pyramid_cron.store.snapshot import Snapshot
 from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.store.ticks import TickState
 

@@ -5,14 +5,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from pyramid_cron import Task
 from pyramid_cron.claims import Pause
 from pyramid_cron.errors import Unavailable
 from pyramid_cron.events import ITaskPaused, ITaskResumed
 from pyramid_cron.schedules import clock
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.admin import Snapshot, Store
+from pyramid_cron.store.admin import Store
 from pyramid_cron.store.schema import pauses, schema
+from pyramid_cron.store.snapshot import Snapshot
 from tests.support.clock import set_clock
 from tests.support.servers import INSTANT
 
@@ -33,14 +33,6 @@ def test_a_snapshot_has_states_last_tick_and_time(servers, server):
     assert snapshot.states['task'].last_outcome == 'ok'
     assert snapshot.last_tick == INSTANT + 3 * MINUTE
     assert abs(snapshot.now - clock.now()) < timedelta(seconds=5)
-
-
-def test_a_snapshot_has_no_state_of_a_task_outside(server):
-    server.tick(0)
-    snapshot = server.store.snapshot()
-    assert snapshot.state_of(Task(print, name='task')) == snapshot.states['task']
-    assert snapshot.state_of(Task(print, name='task', store=False)) is None
-    assert snapshot.state_of(Task(print, name='new')) is None
 
 
 def test_a_snapshot_may_have_some_of_the_states(servers):

@@ -1,10 +1,10 @@
-"""The tables: instants, names, and indexes that the databases use."""
+"""The tables: names, and indexes that the databases use."""
 
 import re
-from datetime import timedelta, timezone
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import column, create_engine, event, insert, inspect, select, table
+from sqlalchemy import column, event, insert, inspect, select, table
 from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateTable
 
@@ -12,7 +12,7 @@ from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.store import metadata
 from pyramid_cron.store.history import History
 from pyramid_cron.store.queries import Queries
-from pyramid_cron.store.schema import NOT_GOOD, gaps, runs, tasks, ticks, wants_index
+from pyramid_cron.store.schema import NOT_GOOD, gaps, runs, tasks, wants_index
 from pyramid_cron.store.task_rows import TaskStates
 from pyramid_cron.store.ticks import Ticks
 from tests.support.servers import INSTANT
@@ -20,27 +20,6 @@ from tests.support.servers import INSTANT
 PRECISE = INSTANT + timedelta(microseconds=123456)
 #: rows of each kind for the statements that are explained
 MANY = 3000
-
-
-@pytest.mark.parametrize('hours', [0, -5, 5.5])
-def test_an_instant_returns_in_utc(servers, hours):
-    zoned = PRECISE.astimezone(timezone(timedelta(hours=hours)))
-    servers.execute(ticks.insert().values(app='app', last_minute=zoned))
-    (row,) = servers.rows(ticks)
-    assert row['last_minute'] == PRECISE
-    assert row['last_minute'].tzinfo is timezone.utc
-    assert row['minute_before'] is None
-
-
-@pytest.mark.parametrize('value', ['yesterday', '', 7])
-def test_a_row_of_sqlite_with_no_time_is_refused_with_the_remedy(value):
-    engine = create_engine('sqlite://')
-    with engine.begin() as connection:
-        ticks.create(connection)
-        connection.exec_driver_sql('INSERT INTO cron_ticks (app, last_minute) VALUES (?, ?)', ('app', value))
-        with pytest.raises(ValueError, match=f'^a row has {value!r} in place of a time: correct the value, or delete'):
-            connection.scalar(select(ticks.c.last_minute))
-    engine.dispose()
 
 
 def test_mysql_keeps_fractions_of_a_second():

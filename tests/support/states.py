@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 from pyramid_cron.monitoring.examine import Examination
 from pyramid_cron.monitoring.problems import find_problems
 from pyramid_cron.schedules.clock import MINUTE
-from pyramid_cron.store.admin import Snapshot
+from pyramid_cron.store.snapshot import Snapshot
 from pyramid_cron.store.task_state import TaskState
 from pyramid_cron.store.ticks import TickState
 
