@@ -2,6 +2,7 @@ import logging
 
 import pytest
 
+from pyramid_cron.store.engine import make_engine
 from tests.support.night import Night
 from tests.support.pcron import FixedCommand
 
@@ -132,3 +133,17 @@ def night(tmp_path):
     night.tick()
     yield night
     night.close()
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Settings with a store that keeps the history for long, so that no test depends on the present."""
+    return f'cron.timezone = Europe/Berlin\ncron.store = sqlite:///{tmp_path}/cron.sqlite\ncron.keep_history = 100000'
+
+
+@pytest.fixture
+def engine_of_app(tmp_path):
+    """An engine for the database of these settings."""
+    engine = make_engine(f'sqlite:///{tmp_path}/cron.sqlite', None)
+    yield engine
+    engine.dispose()

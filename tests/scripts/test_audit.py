@@ -13,7 +13,6 @@ from pyramid_cron import Task
 from pyramid_cron.schedules.clock import EPOCH, MINUTE
 from pyramid_cron.scripts.audit import audit_json, audit_text
 from pyramid_cron.store.due_minutes import Knowledge, Period, Record, account, due_in
-from pyramid_cron.store.engine import make_engine
 from pyramid_cron.store.schema import runs, tasks
 from pyramid_cron.times import PAST_EXAMPLES
 from tests.support.filling import ran
@@ -178,18 +177,6 @@ def test_the_page_shows_what_the_command_prints():
     text = audit_text('shop.invoices', account(knowledge, records, first, last), timedelta(days=400), BERLIN, 80, False)
     page = (Path(__file__).parents[2] / 'docs' / 'audit.rst').read_text(encoding='utf-8')
     assert textwrap.indent(text, '    ') in page
-
-
-@pytest.fixture
-def stored(tmp_path):
-    return f'cron.timezone = Europe/Berlin\ncron.store = sqlite:///{tmp_path}/cron.sqlite\ncron.keep_history = 100000'
-
-
-@pytest.fixture
-def engine_of_app(tmp_path):
-    engine = make_engine(f'sqlite:///{tmp_path}/cron.sqlite', None)
-    yield engine
-    engine.dispose()
 
 
 def fill(engine, minutes, app, **values):

@@ -19,7 +19,6 @@ from pyramid_cron.schedules.clock import MINUTE
 from pyramid_cron.scripts.backfill import MOST_UNASKED, PATIENCE
 from pyramid_cron.scripts.progress_bar import ERASE
 from pyramid_cron.settings import app_name
-from pyramid_cron.store.engine import make_engine
 from pyramid_cron.store.schema import tasks
 from tests.support.pcron import NOW, FixedCommand
 
@@ -30,19 +29,6 @@ PAGE = Path(__file__).parents[2] / 'docs' / 'backfill.rst'
 BETWEEN = ('--for', '2026-12-23 23:40', '--until', '2026-12-24 00:00')
 # now at the clock of the database
 TICK = ('tick', '--at', '00:00')
-
-
-@pytest.fixture
-def stored(tmp_path):
-    """Settings with a store that keeps the history for long, so that no test depends on the present."""
-    return f'cron.timezone = Europe/Berlin\ncron.store = sqlite:///{tmp_path}/cron.sqlite\ncron.keep_history = 100000'
-
-
-@pytest.fixture
-def store(tmp_path):
-    engine = make_engine(f'sqlite:///{tmp_path}/cron.sqlite', None)
-    yield engine
-    engine.dispose()
 
 
 def example(kind):
@@ -74,9 +60,9 @@ def lines(out):
     return [re.sub(r'0\.\d+ s', 'N s', line) for line in out.splitlines()]
 
 
-def hold(store, run_id):
+def hold(engine, run_id):
     """Let a run that waits for a worker hold the task, or end it."""
-    with store.begin() as connection:
+    with engine.begin() as connection:
         held = {'run_id': run_id, 'handed_over_for': run_id, 'started_at': NOW.timestamp()}
         connection.execute(update(tasks).values(**held))
 
@@ -274,12 +260,12 @@ def test_an_enqueued_minute_at_which_there_was_nothing_to_do_is_no_failure(pcron
     assert lines(out)[-1].startswith('skipped  skips, N s, for 2026-12-23 23:40+01:00: ')
 
 
-def test_a_signal_ends_the_wait_and_not_the_run(pcron, ini, stored, store):
+def test_a_signal_ends_the_wait_and_not_the_run(pcron, ini, stored, engine_of_app):
     path = ini(ENQUEUED, settings=stored)
     status, out, err = pcron('run', path, 'plain', '--for', '2026-12-23 23:40', command=EndedCommand)
     assert (status, err) == (130, 'pcron: interrupted by SIGINT\n')
     assert lines(out)[-1].startswith('1 minute is left, from 2026-12-23 23:40+01:00 on: ')
-    with store.begin() as connection:
+    with engine_of_app.begin() as connection:
         assert connection.scalar(select(tasks.c.handed_over_for)) is not None
 
 
@@ -322,10 +308,10 @@ class EndedCommand(FixedCommand):
 
 
 @pytest.mark.slow
-def test_a_task_that_is_busy_is_waited_for(pcron, ini, stored, store):
+def test_a_task_that_is_busy_is_waited_for(pcron, ini, stored, engine_of_app):
     path = ini(EACH_TEN, settings=stored)
     pcron(*with_ini(TICK, path))
-    hold(store, 'other')
+    hold(engine_of_app, 'other')
     words = 'run', path, 'plain', '--for', '2026-12-23 23:50'
     status, out, err = pcron(*words, command=HurriedCommand)
     assert (status, lines(out)[1:], err) == (
@@ -406,11 +392,11 @@ def test_a_task_that_is_off_has_no_minutes_to_make_good(pcron, ini, stored):
     )
 
 
-def test_a_schedule_that_is_not_known_is_named(pcron, ini, stored, store):
+def test_a_schedule_that_is_not_known_is_named(pcron, ini, stored, engine_of_app):
     path = ini(EACH_TEN, settings=stored)
     pcron(*with_ini(TICK, path))
     changed = NOW.replace(hour=22, minute=45, second=0)
-    with store.begin() as connection:
+    with engine_of_app.begin() as connection:
         connection.execute(update(tasks).values(first_seen=changed - 540 * MINUTE, schedule_changed_at=changed))
     only = 'and only minutes with an entry in the history count'
     limit = f'; the schedule before 2026-12-23 23:45+01:00 is not known, {only}'
